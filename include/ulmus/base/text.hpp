@@ -1,0 +1,31 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ulmus {
+
+/// The candidate with the smallest edit distance to `word`; empty when none is near enough to be a likely typing
+/// mistake.
+std::string nearest_name(std::string_view word, std::span<const std::string> candidates);
+
+/// "did you mean 'elm'?" when a candidate is near, otherwise "choose one of ce, elm, ldam".
+std::string suggest(std::string_view word, std::span<const std::string> candidates);
+
+/// The pieces of `text` between separators. An empty text has one empty piece.
+std::vector<std::string> split(std::string_view text, char separator);
+
+std::string join(std::span<const std::string> pieces, std::string_view separator);
+
+/// The whole of `text` as a finite number; throws Error{usage} naming `what` when it is not one.
+double parse_number(std::string_view text, std::string_view what);
+
+/// The whole of `text` as an integer; throws Error{usage} naming `what` when it is not one.
+long long parse_integer(std::string_view text, std::string_view what);
+
+/// The shortest decimal text that reads back as the same double: "0.5", "30", "1e-05".
+std::string format_number(double value);
+
+}  // namespace ulmus

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/loss/family.hpp"
+
+namespace ulmus {
+
+/// A loss in text, the same everywhere: `name[:key=value,...][+rule[:key=value,...]]`.
+///
+///     ce      ldam+drw      elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999
+class LossSpec {
+ public:
+  /// Throws Error{usage} for an unknown name, rule or key (with the nearest valid one), a value that is not a number or
+  /// out of range, a key given twice, or more than one rule.
+  static LossSpec parse(std::string_view text);
+
+  const Member& member() const { return *member_; }
+  const KeyValues& keys() const { return keys_; }
+  /// The weight rule, or nullptr.
+  const WeightRule* rule() const { return rule_; }
+  const KeyValues& rule_keys() const { return rule_keys_; }
+
+  /// Canonical text: keys in the table's order, those at their default left out. Equal losses have equal text.
+  std::string text() const { return compose(false); }
+  /// The same with every key written out.
+  std::string full_text() const { return compose(true); }
+
+  /// True when class weights start only at a later epoch (`drw`).
+  bool deferred() const;
+
+  /// The 0-based epoch at which class weights begin: round(from * epochs), at most the last; 0 for a rule that is not
+  /// deferred. Throws nothing; `epochs` >= 1.
+  long long reweight_epoch(long long epochs) const;
+
+  /// What multiplies the head's output before a softmax, at training and at test time.
+  double scale() const;
+
+  /// The head to build: `requested`, or the member's own when it is empty.
+  /// Throws Error{usage} for an unknown head and for one that cannot work with this loss, with the reason.
+  Head choose_head(std::string_view requested) const;
+
+  friend bool operator==(const LossSpec& a, const LossSpec& b) { return a.full_text() == b.full_text(); }
+
+ private:
+  LossSpec(const Member& member, const WeightRule* rule);
+  std::string compose(bool all) const;
+
+  const Member* member_;
+  KeyValues keys_;
+  const WeightRule* rule_;
+  KeyValues rule_keys_;
+};
+
+/// A list of losses: "ce,ldam+drw,elm:lambda=0.5,scale=20+drw". A piece `key=value` belongs to the loss before it.
+/// Throws Error{usage}, also for an empty list or a loss given twice.
+std::vector<LossSpec> parse_losses(std::string_view list);
+
+}  // namespace ulmus

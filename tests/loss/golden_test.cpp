@@ -1,0 +1,164 @@
+#include "golden.hpp"
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "loss/reference.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/loss/loss.hpp"
+
+namespace ulmus {
+namespace {
+
+using nlohmann::json;
+
+double param(const json& params, const char* name, double otherwise) { return params.value(name, otherwise); }
+
+/// A file like the published ones, made by the tests' own double-precision code.
+json small_copy(const std::string& loss) {
+  json cases = json::array();
+  Stream stream(0, "golden " + loss);
+  for (const std::size_t classes : {2, 3, 10, 100})
+    for (const double spread : {0.5, 1.0, 30.0}) {
+      std::vector<std::int64_t> counts, labels;
+      std::vector<double> logits;
+      json rows = json::array();
+      for (std::size_t j = 0; j < classes; ++j) counts.push_back(static_cast<std::int64_t>(1 + stream.below(5000)));
+      for (int i = 0; i < 7; ++i) {
+        labels.push_back(static_cast<std::int64_t>(stream.below(classes)));
+        json row = json::array();
+        for (std::size_t j = 0; j < classes; ++j) {
+          logits.push_back(spread * stream.normal());
+          row.push_back(logits.back());
+        }
+        rows.push_back(row);
+      }
+      const bool margin = loss == "ldam" || loss == "elm";
+      json params = json::object();
+      reference::Definition definition;
+      if (margin) {
+        definition = {.scale = 30, .max_margin = 0.5, .lambda = loss == "elm" ? 0.5 : 0};
+        params = {{"s", 30}, {"max_m", 0.5}, {"lambda", 0.5}};
+      }
+      std::vector<double> weights;
+      if (loss == "weighted_ce")
+        for (std::size_t j = 0; j < classes; ++j) weights.push_back(0.1 + stream.uniform());
+      const auto result = reference::evaluate(definition, counts, logits, labels, weights);
+      json gradient = json::array();
+      for (std::size_t i = 0; i < labels.size(); ++i)
+        gradient.push_back(
+            std::vector<double>(result.gradient.begin() + static_cast<std::ptrdiff_t>(i * classes),
+                                result.gradient.begin() + static_cast<std::ptrdiff_t>((i + 1) * classes)));
+      cases.push_back({{"id", fmt::format("{}-own-{}-{}", loss, classes, spread)},
+                       {"counts", counts},
+                       {"params", params},
+                       {"class_weights", weights.empty() ? json() : json(weights)},
+                       {"targets", labels},
+                       {"logits", rows},
+                       {"loss", result.loss},
+                       {"grad_logits", gradient},
+                       {"per_sample_loss", result.losses},
+                       {"ambiguous", false}});
+    }
+  return {{"cases", cases}};
+}
+
+std::string spec_of(const std::string& loss, const json& params) {
+  if (loss == "ldam")
+    return fmt::format("ldam:max_margin={},scale={}", param(params, "max_m", 0.5), param(params, "s", 30));
+  if (loss == "elm")
+    return fmt::format("elm:lambda={},max_margin={},scale={}", param(params, "lambda", 1), param(params, "max_m", 0.5),
+                       param(params, "s", 30));
+  return "ce";
+}
+
+class Golden : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(Golden, LossAndGradientAreThePublishedOnes) {
+  const std::string name = GetParam();
+  const json file = golden::read(name + ".json").value_or(small_copy(name));
+  int compared = 0;
+  for (const json& entry : file["cases"]) {
+    if (entry.value("nonfinite_reference", false)) continue;
+    SCOPED_TRACE(entry["id"].get<std::string>());
+    Loss loss(LossSpec::parse(spec_of(name, entry["params"])),
+              ClassCounts(entry["counts"].get<std::vector<std::int64_t>>()));
+    const auto labels = entry["targets"].get<std::vector<std::int64_t>>();
+    const auto rows = static_cast<std::int64_t>(labels.size());
+    const std::int64_t classes = loss.counts().classes();
+    std::vector<double> logits;
+    for (const json& row : entry["logits"])
+      for (const json& value : row) logits.push_back(value.get<double>());
+    const MatrixView<const double> view(logits.data(), rows, classes);
+
+    std::vector<double> losses(labels.size());
+    loss.evaluate<double>(view, labels, {}, Reduction::mean, losses);
+    for (std::size_t i = 0; i < losses.size(); ++i)
+      EXPECT_TRUE(golden::near(losses[i], entry["per_sample_loss"][i].get<double>())) << "sample " << i;
+
+    if (!entry["class_weights"].is_null()) loss.set_class_weights(entry["class_weights"].get<std::vector<double>>());
+    std::vector<double> gradient(logits.size());
+    const double value =
+        loss.evaluate<double>(view, labels, {gradient.data(), rows, classes}, Reduction::weighted_mean);
+    EXPECT_TRUE(golden::near(value, entry["loss"].get<double>()));
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t j = 0; j < classes; ++j)
+        EXPECT_TRUE(
+            golden::near(gradient[static_cast<std::size_t>(i * classes + j)],
+                         entry["grad_logits"][static_cast<std::size_t>(i)][static_cast<std::size_t>(j)].get<double>()))
+            << "row " << i << " class " << j;
+
+    const std::vector<float> narrow(logits.begin(), logits.end());
+    const double narrow_value = loss.evaluate<float>({narrow.data(), rows, classes}, labels);
+    const double scale = loss.spec().scale();
+    EXPECT_NEAR(narrow_value, entry["loss"].get<double>(),
+                1e-5 * scale * std::max(1.0, std::fabs(entry["loss"].get<double>())));
+    ++compared;
+  }
+  EXPECT_GE(compared, 12);
+}
+
+INSTANTIATE_TEST_SUITE_P(Loss, Golden, ::testing::Values("ce", "weighted_ce", "ldam", "elm"),
+                         [](const auto& instance) { return std::string(instance.param); });
+
+TEST(GoldenClassStats, WeightsMarginsAndPriorAreThePublishedOnes) {
+  json file;
+  if (const auto published = golden::read("class_stats.json")) {
+    file = *published;
+  } else {
+    const double w0 = (1 - 0.9999) / (1 - std::pow(0.9999, 5000)), w1 = (1 - 0.9999) / (1 - std::pow(0.9999, 50));
+    file["cases"] = {{{"id", "own"},
+                      {"counts", {5000, 50}},
+                      {"outputs",
+                       {{"effective_number_weights_beta_0.9999", {2 * w0 / (w0 + w1), 2 * w1 / (w0 + w1)}},
+                        {"inverse_frequency_weights", {2 * 50.0 / 5050, 2 * 5000.0 / 5050}},
+                        {"ldam_margins_max_m_0.5", {0.5 * std::pow(0.01, 0.25), 0.5}},
+                        {"log_prior", {std::log(5000.0 / 5050), std::log(50.0 / 5050)}}}}}};
+  }
+  int compared = 0;
+  for (const json& entry : file["cases"]) {
+    const ClassCounts counts(entry["counts"].get<std::vector<std::int64_t>>());
+    const auto same = [&](const std::string& name, const std::vector<double>& values) {
+      if (!entry["outputs"].contains(name)) return;
+      const json& expected = entry["outputs"][name];
+      ASSERT_EQ(expected.size(), values.size());
+      for (std::size_t j = 0; j < values.size(); ++j)
+        EXPECT_TRUE(golden::near(values[j], expected[j].get<double>())) << entry["id"] << ' ' << name << ' ' << j;
+      ++compared;
+    };
+    for (const char* beta : {"0.0", "0.9", "0.99", "0.999", "0.9999", "0.99999"})
+      same(fmt::format("effective_number_weights_beta_{}", beta), counts.effective_number_weights(std::stod(beta)));
+    same("inverse_frequency_weights", counts.inverse_frequency_weights());
+    for (const char* margin : {"0.5", "0.3"}) {
+      same(fmt::format("ldam_margins_max_m_{}", margin), counts.ldam_margins(std::stod(margin)));
+      same(fmt::format("elm_margins_max_m_{}", margin), counts.ldam_margins(std::stod(margin)));
+    }
+    auto log_prior = counts.prior();
+    for (double& p : log_prior) p = std::log(p);
+    same("log_prior", log_prior);
+  }
+  EXPECT_GE(compared, 4);
+}
+
+}  // namespace
+}  // namespace ulmus

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+/// The family once more, written from its textbook definition as plainly as possible and sharing no code with the
+/// library: the second opinion of the tests.
+namespace ulmus::reference {
+
+struct Result {
+  double loss = 0;
+  std::vector<double> losses;    ///< per sample, without class weights
+  std::vector<double> gradient;  ///< [N, C]
+};
+
+struct Definition {
+  double scale = 1;
+  double max_margin = 0;
+  double lambda = 0;
+};
+
+inline std::vector<double> margins(std::span<const std::int64_t> counts, double max_margin) {
+  std::vector<double> result;
+  double largest = 0;
+  for (const auto n : counts) largest = std::max(largest, 1 / std::sqrt(std::sqrt(static_cast<double>(n))));
+  for (const auto n : counts) result.push_back(max_margin / std::sqrt(std::sqrt(static_cast<double>(n))) / largest);
+  return result;
+}
+
+/// Weighted mean; `weights` empty: all ones.
+inline Result evaluate(const Definition& definition, std::span<const std::int64_t> counts,
+                       std::span<const double> logits, std::span<const std::int64_t> labels,
+                       std::span<const double> weights = {}) {
+  const std::size_t classes = counts.size();
+  const auto D = margins(counts, definition.max_margin);
+  Result result;
+  double total_weight = 0;
+  for (const auto y : labels) total_weight += weights.empty() ? 1 : weights[static_cast<std::size_t>(y)];
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const auto y = static_cast<std::size_t>(labels[i]);
+    const std::span<const double> z = logits.subspan(i * classes, classes);
+    std::size_t m = y == 0 ? 1 : 0;
+    for (std::size_t j = 0; j < classes; ++j)
+      if (j != y && z[j] > z[m]) m = j;
+    std::vector<double> u;
+    for (std::size_t j = 0; j < classes; ++j)
+      u.push_back(definition.scale * (j == y ? z[y] - D[y] + definition.lambda * D[m] : z[j]));
+    const double top = *std::max_element(u.begin(), u.end());
+    double sum = 0;
+    for (const double value : u) sum += std::exp(value - top);
+    const double loss = top + std::log(sum) - u[y];
+    const double weight = (weights.empty() ? 1 : weights[y]) / total_weight;
+    result.losses.push_back(loss);
+    result.loss += weight * loss;
+    for (std::size_t j = 0; j < classes; ++j)
+      result.gradient.push_back(weight * definition.scale * (std::exp(u[j] - top) / sum - (j == y ? 1 : 0)));
+  }
+  return result;
+}
+
+}  // namespace ulmus::reference

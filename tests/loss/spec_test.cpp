@@ -1,0 +1,92 @@
+#include "ulmus/loss/spec.hpp"
+
+#include <gtest/gtest.h>
+
+#include "ulmus/base/error.hpp"
+
+namespace ulmus {
+namespace {
+
+std::string message_of(const std::string& text) {
+  try {
+    LossSpec::parse(text);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    return error.what();
+  }
+  return "";
+}
+
+TEST(LossSpec, CanonicalTextLeavesOutDefaults) {
+  for (const char* text : {"ce", "ldam+drw", "elm:lambda=0.5+drw", "elm:lambda=-0.25,max_margin=0.3,scale=20",
+                           "ce+inverse", "ldam+drw:from=0.5,beta=0.99", "elm:lambda=1e-05"})
+    EXPECT_EQ(LossSpec::parse(text).text(), text);
+  EXPECT_EQ(LossSpec::parse("elm:scale=20,lambda=1+drw:beta=0.9999").text(), "elm:scale=20+drw");
+  EXPECT_EQ(LossSpec::parse("elm:lambda=5e+0").text(), "elm:lambda=5");
+}
+
+TEST(LossSpec, FullTextHasEveryKey) {
+  EXPECT_EQ(LossSpec::parse("elm:lambda=0.5+drw").full_text(),
+            "elm:lambda=0.5,max_margin=0.5,scale=30+drw:from=0.8,beta=0.9999");
+}
+
+TEST(LossSpec, EveryMemberAndRuleReadsBack) {
+  for (const Member& member : family())
+    for (const WeightRule& rule : weight_rules()) {
+      const auto spec = LossSpec::parse(std::string(member.name) + "+" + std::string(rule.name));
+      EXPECT_EQ(LossSpec::parse(spec.text()), spec);
+      EXPECT_EQ(LossSpec::parse(spec.full_text()), spec);
+    }
+}
+
+TEST(LossSpec, MistakesNameTheNearestValidWord) {
+  EXPECT_NE(message_of("elmm").find("did you mean 'elm'?"), std::string::npos);
+  EXPECT_NE(message_of("elm:lamda=0.5").find("did you mean 'lambda'?"), std::string::npos);
+  EXPECT_NE(message_of("elm+dwr").find("did you mean 'drw'?"), std::string::npos);
+  EXPECT_NE(message_of("quux").find("choose one of ce, ldam, elm"), std::string::npos);
+}
+
+TEST(LossSpec, RefusesWhatCannotApply) {
+  for (const char* text : {"", "+drw", "elm:", "elm:lambda", "elm:lambda=", "elm:lambda=x", "elm:lambda=nan",
+                           "elm:scale=0", "elm:lambda=1,lambda=2", "ldam:lambda=1", "ce+drw:beta=1", "ce+drw:from=1.5",
+                           "ce+cb+drw", "ce+inverse:beta=0.9", "ldam:max_margin=-1", "elm ", "ELM"})
+    EXPECT_NE(message_of(text), "") << text;
+}
+
+TEST(LossSpec, DeferredWeightsBeginAtTheReferenceEpoch) {
+  const auto spec = LossSpec::parse("ldam+drw");
+  EXPECT_EQ(spec.reweight_epoch(200), 160);
+  EXPECT_EQ(spec.reweight_epoch(5), 4);
+  EXPECT_EQ(spec.reweight_epoch(1), 0);
+  EXPECT_EQ(LossSpec::parse("ldam+drw:from=0.99").reweight_epoch(5), 4);
+  EXPECT_EQ(LossSpec::parse("ldam+cb").reweight_epoch(200), 0);
+}
+
+TEST(LossSpec, ChoosesTheHeadThatTheLossNeeds) {
+  EXPECT_EQ(LossSpec::parse("ce").choose_head(""), Head::linear);
+  EXPECT_EQ(LossSpec::parse("ce:scale=30").choose_head(""), Head::cosine);
+  EXPECT_EQ(LossSpec::parse("elm").choose_head(""), Head::cosine);
+  EXPECT_EQ(LossSpec::parse("elm").choose_head("cosine"), Head::cosine);
+}
+
+TEST(LossSpec, RefusesAHeadThatCannotWork) {
+  EXPECT_THROW(LossSpec::parse("elm").choose_head("linear"), Error);
+  EXPECT_THROW(LossSpec::parse("ce").choose_head("cosine"), Error);
+  EXPECT_THROW(LossSpec::parse("ldam:scale=1").choose_head(""), Error);
+  EXPECT_THROW(LossSpec::parse("ce").choose_head("lineer"), Error);
+}
+
+TEST(ParseLosses, AKeyBelongsToTheLossBeforeIt) {
+  const auto losses = parse_losses("ce,ldam+drw,elm:lambda=0.5,scale=20+drw:from=0.6,beta=0.99,ce:scale=10");
+  ASSERT_EQ(losses.size(), 4u);
+  EXPECT_EQ(losses[2].text(), "elm:lambda=0.5,scale=20+drw:from=0.6,beta=0.99");
+  EXPECT_EQ(losses[3].text(), "ce:scale=10");
+}
+
+TEST(ParseLosses, RefusesEmptyPlacesAndRepeats) {
+  for (const char* list : {"", "ce,", ",ce", "ce,,elm", "ce,elm,ce", "elm,elm:lambda=1"})
+    EXPECT_THROW(parse_losses(list), Error) << list;
+}
+
+}  // namespace
+}  // namespace ulmus
