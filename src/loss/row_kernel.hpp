@@ -2,100 +2,120 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
+#include <type_traits>
 
-#include "ulmus/loss/family.hpp"
+#include "ulmus/loss/narrow.hpp"
 
-/// The row kernel: loss and gradient of one sample, whatever the member.
-///
-/// Cross entropy is softplus(d) with the distance d = logsumexp over j != y of u[j] - u[y] (see family.hpp). With the
-/// rival m = argmax over j != y of z[j], everything is written relative to it,
-///
-///     e[j] = exp(u[j] - u[m])            <= 1, and e[m] = 1: no overflow, a sum of at least 1
-///     d    = log(sum over j != y of e[j]) + scale * ((z[m] - z[y]) + margin)
-///
-/// so a common offset of the logits cancels in z[m] - z[y] before anything is rounded. The gradient follows from
-/// d softplus(d) / dd = sigmoid(d):
-///
-///     dl/dz[j] =  sigmoid(d) * scale * e[j] / sum        j != y
-///     dl/dz[y] = -sigmoid(d) * scale
-///
-/// never "probability minus one", so it keeps its digits when the sample is nearly right.
-///
-/// Two slots are filled at compile time. The *class prologue* says how u[j] comes from z[j]; the *row epilogue* gives
-/// margin and weight of the row. Whatever fits them is a member of the family and shares this code.
+/// The border between the batch loop (loss.cpp), compiled once, and the row kernels (row_kernel-inl.hpp), compiled for
+/// every instruction set.
 namespace ulmus::detail {
 
-constexpr double k_infinity = std::numeric_limits<double>::infinity();
-
-/// Class prologue u[j] = scale * z[j].
-struct UniformPrologue {
-  double scale;
-
-  /// u[j] - u[m]; 0 at the rival itself, also when its logit is infinite.
-  template <class T>
-  T below_rival(T logit, T rival_logit) const {
-    return logit == rival_logit ? T{0} : static_cast<T>(scale) * (logit - rival_logit);
-  }
-};
-
-/// Row epilogue margin = D[y] - lambda * D[m], weight w[y]; a null pointer stands for zeros, or for ones.
-struct MarginEpilogue {
-  const double* true_margin;
-  const double* rival_margin;
-  const double* class_weight;
-
-  double margin(std::int64_t label, std::int64_t rival) const {
-    double margin = true_margin ? true_margin[label] : 0;
-    if (rival_margin) margin += rival_margin[rival];
-    return margin;
-  }
-  double weight(std::int64_t label) const { return class_weight ? class_weight[label] : 1; }
-};
-
-inline double softplus(double x) { return std::fmax(x, 0) + std::log1p(std::exp(-std::fabs(x))); }
-
-inline double sigmoid(double x) { return x >= 0 ? 1 / (1 + std::exp(-x)) : std::exp(x) / (1 + std::exp(x)); }
-
-/// The largest wrong logit, lowest index on a tie; -1 when there is no other class. A NaN is passed over here and met
-/// in the sum.
+/// What logits of type T are computed in.
 template <class T>
-std::int64_t find_rival(const T* logits, std::int64_t classes, std::int64_t label) {
-  std::int64_t rival = label == 0 ? 1 : 0;
-  if (rival >= classes) return -1;
-  for (std::int64_t j = rival + 1; j < classes; ++j)
-    if (j != label && (logits[j] > logits[rival] || logits[rival] != logits[rival])) rival = j;
-  return rival;
-}
+using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
-/// Loss of one row, already weighted. With `gradient` (which may be `logits`), also d loss / d logits times
-/// `gradient_scale`.
-template <class T, class Prologue, class Epilogue>
-double row_loss(const T* logits, std::int64_t classes, std::int64_t label, const Prologue& prologue,
-                const Epilogue& epilogue, T* gradient, double gradient_scale) noexcept {
-  const std::int64_t rival = find_rival(logits, classes, label);
-  const double weight = epilogue.weight(label);
-  if (rival < 0) {
-    if (gradient) gradient[label] = 0;
-    return 0;
+/// Rows of at most this many classes go across lanes, several rows at once.
+constexpr std::int64_t k_narrow_classes = 16;
+
+/// Rows of at most this many classes share a call, so that their epilogues go across lanes.
+constexpr std::int64_t k_short_classes = 1024;
+
+/// The most rows in a tile.
+constexpr std::int64_t k_most_tile_rows = 16;
+
+/// Longer rows are cut into blocks of about this many classes, each with a maximum of its own.
+constexpr std::int64_t k_block_classes = 4096;
+
+constexpr std::int64_t block_count(std::int64_t classes) { return (classes + k_block_classes - 1) / k_block_classes; }
+
+/// The class prologue u[j] = scale * v[j]: v[j] = z[j] (uniform, null pointers) or slope[j] * z[j] + offset[j].
+template <class A>
+struct ClassTerms {
+  double scale;
+  A log2_high;  ///< scale * log2(e) as the sum of two numbers, so that the product loses no digit
+  A log2_low;
+  const A* slope = nullptr;   ///< [C]
+  const A* offset = nullptr;  ///< [C]
+  bool slopes_are_one = false;
+
+  explicit ClassTerms(double scale_) : scale(scale_) {
+    constexpr double log2_e = 0x1.71547652b82fep+0, log2_e_rest = 0x1.777d0ffda0d24p-56;
+    const double product = scale * log2_e;
+    log2_high = static_cast<A>(product);
+    log2_low = static_cast<A>(product - static_cast<double>(log2_high) + std::fma(scale, log2_e, -product) +
+                              scale * log2_e_rest);
   }
-  const T rival_logit = logits[rival];
-  const T true_logit = logits[label];
-  double sum = 0;
-  for (std::int64_t j = 0; j < classes; ++j) {
-    const T e = j == label ? T{0} : std::exp(prologue.below_rival(logits[j], rival_logit));
-    sum += static_cast<double>(e);
-    if (gradient) gradient[j] = e;
+};
+
+/// What the sweep over the wrong classes of a row leaves for its epilogue.
+struct RowStatistics {
+  double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1
+  double gap;          ///< v[m] - v[y]
+  std::int64_t rival;  ///< m; -1: there is no other class, or nobody asked
+};
+
+/// A few rows, and the memory that their two calls share.
+template <class T>
+struct Tile {
+  using A = Compute<T>;
+
+  const T* logits;
+  std::int64_t logits_stride;
+  T* gradient;  ///< may be `logits`; null: not wanted
+  std::int64_t gradient_stride;
+  const std::int64_t* labels;  ///< [rows]
+  std::int64_t rows;           ///< at most k_most_tile_rows
+  std::int64_t classes;
+  bool wants_rival;
+  const T* next;    ///< the logits that come after this tile
+  A* exponentials;  ///< where those of row i begin, i * exponentials_stride on; null in a wide tile: not wanted
+  std::int64_t exponentials_stride;
+  double* maxima;  ///< [rows, blocks]
+  double* sums;    ///< [blocks]
+};
+
+/// The row kernel for one logit type and one class prologue.
+template <class T>
+struct RowKernel {
+  std::int64_t rows;  ///< in a tile of narrow rows
+  /// Forward: statistics of each row; leaves exponentials and maxima.
+  void (*sweep)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, RowStatistics* statistics);
+  /// Backward: gradient[y] = -pull * slope[y], gradient[j] = pull * slope[j] * exp(u[j] - u[m]) / sum.
+  void (*spread)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, const RowStatistics* statistics,
+                 const double* pull);
+};
+
+/// The row epilogue, for `rows` rows: with the distance d = log(sum) + gap, the loss of the sample and its derivative
+/// by d. The arrays have k_most_tile_rows places.
+using RowEpilogue = void (*)(double parameter, std::int64_t rows, const double* sum, const double* gap, double* value,
+                             double* slope);
+
+/// All row kernels of one instruction set. `wide`: rows of more than k_narrow_classes classes.
+struct RowKernels {
+  template <class T>
+  struct Of {
+    RowKernel<T> narrow_uniform, narrow_affine, wide_uniform, wide_affine;
+  };
+  Of<float> f32;
+  Of<double> f64;
+  Of<BFloat16> bf16;
+  Of<Half> f16;
+  RowEpilogue plain;  ///< softplus(d)
+  RowEpilogue focal;  ///< sigmoid(d)^parameter * softplus(d)
+  /// exp(scale * x[i]) for x <= 0 as the kernels compute it, for the tests.
+  void (*exp_f32)(double scale, const float* x, float* result, std::int64_t n);
+  void (*exp_f64)(double scale, const double* x, double* result, std::int64_t n);
+
+  template <class T>
+  const Of<T>& of() const {
+    if constexpr (std::is_same_v<T, float>) return f32;
+    if constexpr (std::is_same_v<T, double>) return f64;
+    if constexpr (std::is_same_v<T, BFloat16>) return bf16;
+    if constexpr (std::is_same_v<T, Half>) return f16;
   }
-  const double gap = static_cast<double>(rival_logit) - static_cast<double>(true_logit);
-  const double distance = std::log(sum) + prologue.scale * (gap + epilogue.margin(label, rival));
-  if (gradient) {
-    const double pull = sigmoid(distance) * prologue.scale * weight * gradient_scale;
-    const T share = static_cast<T>(pull / sum);
-    for (std::int64_t j = 0; j < classes; ++j) gradient[j] *= share;
-    gradient[label] = static_cast<T>(-pull);
-  }
-  return weight * softplus(distance);
-}
+};
+
+/// Those of the target in use; throws as target_in_use() does.
+const RowKernels& row_kernels();
 
 }  // namespace ulmus::detail

@@ -92,14 +92,13 @@ TEST_P(Golden, LossAndGradientAreThePublishedOnes) {
     const MatrixView<const double> view(logits.data(), rows, classes);
 
     std::vector<double> losses(labels.size());
-    loss.evaluate<double>(view, labels, {}, Reduction::mean, losses);
+    loss.evaluate<double>(view, {.labels = labels, .losses = losses});
     for (std::size_t i = 0; i < losses.size(); ++i)
       EXPECT_TRUE(golden::near(losses[i], entry["per_sample_loss"][i].get<double>())) << "sample " << i;
 
     if (!entry["class_weights"].is_null()) loss.set_class_weights(entry["class_weights"].get<std::vector<double>>());
     std::vector<double> gradient(logits.size());
-    const double value =
-        loss.evaluate<double>(view, labels, {gradient.data(), rows, classes}, Reduction::weighted_mean);
+    const double value = loss.evaluate<double>(view, {.labels = labels}, {gradient.data(), rows, classes});
     EXPECT_TRUE(golden::near(value, entry["loss"].get<double>()));
     for (std::int64_t i = 0; i < rows; ++i)
       for (std::int64_t j = 0; j < classes; ++j)
@@ -109,7 +108,7 @@ TEST_P(Golden, LossAndGradientAreThePublishedOnes) {
             << "row " << i << " class " << j;
 
     const std::vector<float> narrow(logits.begin(), logits.end());
-    const double narrow_value = loss.evaluate<float>({narrow.data(), rows, classes}, labels);
+    const double narrow_value = loss.evaluate<float>({narrow.data(), rows, classes}, {.labels = labels});
     const double scale = loss.spec().scale();
     EXPECT_NEAR(narrow_value, entry["loss"].get<double>(),
                 1e-5 * scale * std::max(1.0, std::fabs(entry["loss"].get<double>())));

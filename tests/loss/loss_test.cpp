@@ -36,7 +36,7 @@ struct Batch {
   MatrixView<const double> view() const { return {logits.data(), rows, classes}; }
   double run(const char* spec, Reduction reduction = Reduction::weighted_mean) {
     return Loss(LossSpec::parse(spec), ClassCounts(counts))
-        .evaluate(view(), labels, {gradient.data(), rows, classes}, reduction);
+        .evaluate(view(), {.labels = labels, .reduction = reduction}, {gradient.data(), rows, classes});
   }
 };
 
@@ -72,7 +72,7 @@ TEST(Elm, MarginDependsOnTheRivalAndTiesGoToTheLowestIndex) {
   const auto D = counts.ldam_margins(0.5);
   const double margin = D[3] - 0.5 * D[1];
   const double distance = std::log(2 + std::exp(30 * (0.1 - 0.4))) + 30 * (0.2 + margin);
-  EXPECT_NEAR(elm.evaluate<double>({logits.data(), 1, 4}, labels), std::log1p(std::exp(distance)), 1e-12);
+  EXPECT_NEAR(elm.evaluate<double>({logits.data(), 1, 4}, {.labels = labels}), std::log1p(std::exp(distance)), 1e-12);
 }
 
 TEST(Loss, AgreesWithTheTextbookDefinition) {
@@ -116,7 +116,7 @@ TEST(Loss, GradientKeepsItsDigitsWhenTheSampleIsNearlyRight) {
   const std::vector<std::int64_t> labels = {0};
   std::vector<float> gradient(3);
   Loss(LossSpec::parse("ce"), ClassCounts({1, 1, 1}))
-      .evaluate<float>({logits.data(), 1, 3}, labels, {gradient.data(), 1, 3});
+      .evaluate<float>({logits.data(), 1, 3}, {.labels = labels}, {gradient.data(), 1, 3});
   EXPECT_NEAR(gradient[0] / (-2 * std::exp(-40.0)), 1, 1e-6);
   EXPECT_NEAR(gradient[1] / std::exp(-40.0), 1, 1e-6);
 }
@@ -127,7 +127,7 @@ TEST(Loss, HugeLogitsDoNotOverflow) {
     const std::vector<std::int64_t> labels = {0};
     std::vector<float> gradient(3);
     const double loss = Loss(LossSpec::parse("ce"), ClassCounts({1, 1, 1}))
-                            .evaluate<float>({logits.data(), 1, 3}, labels, {gradient.data(), 1, 3});
+                            .evaluate<float>({logits.data(), 1, 3}, {.labels = labels}, {gradient.data(), 1, 3});
     EXPECT_NEAR(loss, 2 * size, 1e-4 * size);
     EXPECT_FLOAT_EQ(gradient[0], -1);
     EXPECT_FLOAT_EQ(gradient[1], 1);
@@ -139,7 +139,7 @@ TEST(Loss, InfiniteLogitsHaveTheLimit) {
   const std::vector<std::int64_t> labels = {0};
   const auto run = [&](std::vector<double> logits, std::vector<double>& gradient) {
     gradient.assign(3, -7);
-    return ce.evaluate<double>({logits.data(), 1, 3}, labels, {gradient.data(), 1, 3});
+    return ce.evaluate<double>({logits.data(), 1, 3}, {.labels = labels}, {gradient.data(), 1, 3});
   };
   std::vector<double> gradient;
   EXPECT_EQ(run({k_inf, 0, 0}, gradient), 0);
@@ -163,7 +163,7 @@ TEST(Loss, OneClassCostsNothing) {
   const std::vector<std::int64_t> labels = {0, 0};
   std::vector<double> gradient = {1, 1};
   EXPECT_EQ(Loss(LossSpec::parse("elm"), ClassCounts({5}))
-                .evaluate<double>({logits.data(), 2, 1}, labels, {gradient.data(), 2, 1}),
+                .evaluate<double>({logits.data(), 2, 1}, {.labels = labels}, {gradient.data(), 2, 1}),
             0);
   EXPECT_EQ(gradient, (std::vector<double>{0, 0}));
 }
@@ -176,7 +176,7 @@ TEST(Loss, GradientMayOverwriteTheLogits) {
   Batch apart(16, 33), in_place(16, 33);
   const double expected = apart.run("elm:lambda=0.5");
   const Loss loss(LossSpec::parse("elm:lambda=0.5"), ClassCounts(in_place.counts));
-  EXPECT_EQ(loss.evaluate(in_place.view(), in_place.labels, {in_place.logits.data(), 16, 33}), expected);
+  EXPECT_EQ(loss.evaluate(in_place.view(), {.labels = in_place.labels}, {in_place.logits.data(), 16, 33}), expected);
   EXPECT_TRUE(same_bits(in_place.logits, apart.gradient));
 }
 
@@ -187,7 +187,8 @@ TEST(Loss, RowStridesLeaveThePaddingAlone) {
   for (std::size_t i = 0; i < 9; ++i)
     for (std::size_t j = 0; j < 5; ++j) logits[i * 8 + j] = tight.logits[i * 5 + j];
   const Loss loss(LossSpec::parse("ldam"), ClassCounts(tight.counts));
-  EXPECT_EQ(loss.evaluate<double>({logits.data(), 9, 5, 8}, tight.labels, {gradient.data(), 9, 5, 6}), expected);
+  EXPECT_EQ(loss.evaluate<double>({logits.data(), 9, 5, 8}, {.labels = tight.labels}, {gradient.data(), 9, 5, 6}),
+            expected);
   for (std::size_t i = 0; i < 9; ++i) {
     for (std::size_t j = 0; j < 5; ++j) EXPECT_EQ(gradient[i * 6 + j], tight.gradient[i * 5 + j]);
     EXPECT_EQ(gradient[i * 6 + 5], 42);
@@ -198,11 +199,11 @@ TEST(Loss, RowsDoNotDependOnTheirNeighbours) {
   Batch batch(128, 600);
   const Loss loss(LossSpec::parse("elm:lambda=0.5"), ClassCounts(batch.counts));
   std::vector<double> together(128);
-  loss.evaluate<double>(batch.view(), batch.labels, {}, Reduction::mean, together);
+  loss.evaluate<double>(batch.view(), {.labels = batch.labels, .losses = together});
   for (std::size_t i = 0; i < 128; ++i) {
     double alone = 0;
-    loss.evaluate<double>({batch.logits.data() + i * 600, 1, 600}, std::span(batch.labels).subspan(i, 1), {},
-                          Reduction::mean, {&alone, 1});
+    loss.evaluate<double>({batch.logits.data() + i * 600, 1, 600},
+                          {.labels = std::span(batch.labels).subspan(i, 1), .losses = {&alone, 1}});
     EXPECT_EQ(alone, together[i]);
   }
 }
@@ -222,7 +223,7 @@ TEST(Reduction, WeightsThatSumToZeroCostNothing) {
   Batch batch(5, 4);
   Loss loss(LossSpec::parse("ce"), ClassCounts(batch.counts));
   loss.set_class_weights({0, 0, 0, 0});
-  EXPECT_EQ(loss.evaluate(batch.view(), batch.labels, {batch.gradient.data(), 5, 4}), 0);
+  EXPECT_EQ(loss.evaluate(batch.view(), {.labels = batch.labels}, {batch.gradient.data(), 5, 4}), 0);
   for (const double g : batch.gradient) EXPECT_EQ(g, 0);
 }
 
@@ -245,7 +246,7 @@ TEST(Border, RefusesWhatDoesNotFitAndWritesNothing) {
   const auto message = [&](MatrixView<const double> view, std::vector<std::int64_t> labels,
                            MatrixView<double> out) -> std::string {
     try {
-      loss.evaluate(view, labels, out);
+      loss.evaluate(view, {.labels = labels}, out);
     } catch (const Error& error) {
       return error.what();
     }

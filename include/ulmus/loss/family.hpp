@@ -10,10 +10,11 @@
 /// The family: every loss of this library is the same computation with other numbers in it. For one sample with logits
 /// z[0..C) and label y:
 ///
-///     rival         m = argmax over j != y of z[j]                  lowest index on a tie; constant for the gradient
-///     true logit    t = z[y] - margin(y, m)                         LDAM: D[y]     ELM: D[y] - lambda * D[m]
-///     distance      d = logsumexp over j != y of scale * z[j]  -  scale * t
-///     sample loss   w[y] * softplus(d)                              weights w: a rule behind '+' (cb, inverse, drw)
+///     adjusted      v[j] = slope[j] * z[j] + offset[j]              BS: z[j] + log n[j]
+///     rival         m = argmax over j != y of v[j]                  lowest index on a tie; constant for the gradient
+///     true logit    t = v[y] - margin(y, m)                         LDAM: D[y]     ELM: D[y] - lambda * D[m]
+///     distance      d = logsumexp over j != y of scale * v[j]  -  scale * t
+///     sample loss   w[y] * shape(softplus(d))                       weights w: a rule behind '+' (cb, inverse, drw)
 ///
 /// softplus(d) is the cross entropy: the loss asks the true logit to exceed the soft maximum of the wrong ones by the
 /// margin. A member is an entry of the table in family.cpp: its names and words, and a function that fills in its
@@ -30,9 +31,12 @@ std::string_view name_of(Head head);
 
 /// The numbers with which a member fills the kernel's slots.
 struct RowTerms {
-  double scale = 1;                  ///< multiplies every logit, > 0
+  double scale = 1;                  ///< multiplies every adjusted logit, > 0
+  std::vector<double> slope;         ///< [C], of the adjusted logits; empty: ones
+  std::vector<double> offset;        ///< [C], of the adjusted logits, finite; empty: zeros
   std::vector<double> true_margin;   ///< [C], subtracted from the true logit: D[y]; empty: none
   std::vector<double> rival_margin;  ///< [C], added to the margin for the rival m: -lambda * D[m]; empty: none
+  double focal_gamma = 0;            ///< shape (1 - p)^gamma of the cross entropy, p = exp(-softplus(d)); 0: none
 };
 
 /// The values a key may have.

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+namespace ulmus {
+
+/// bfloat16 as it lies in memory: sign, 8 exponent bits, 7 mantissa bits. Only storage; the library computes in float.
+struct BFloat16 {
+  std::uint16_t bits;
+
+  BFloat16() = default;
+  /// Rounds to nearest, ties to even; a NaN stays a NaN.
+  explicit BFloat16(float value) {
+    const auto wide = std::bit_cast<std::uint32_t>(value);
+    const bool nan = (wide & 0x7fffffffU) > 0x7f800000U;
+    bits = static_cast<std::uint16_t>(nan ? wide >> 16 | 0x40U : (wide + 0x7fffU + (wide >> 16 & 1U)) >> 16);
+  }
+  explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
+};
+
+/// IEEE binary16 as it lies in memory: sign, 5 exponent bits, 10 mantissa bits. Only storage; the library computes in
+/// float.
+struct Half {
+  std::uint16_t bits;
+
+  Half() = default;
+  /// Rounds to nearest, ties to even; beyond 65504 infinity; a NaN stays a NaN.
+  explicit Half(float value) {
+    const auto wide = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = wide >> 16 & 0x8000U;
+    const std::uint32_t size = wide & 0x7fffffffU;
+    std::uint32_t half;
+    if (size > 0x7f800000U) {
+      half = 0x7e00U;
+    } else if (size >= 0x477ff000U) {  // 65520 and more round to infinity
+      half = 0x7c00U;
+    } else if (size >= 0x38800000U) {  // normal: move the exponent from bias 127 to 15, then round 13 bits away
+      half = (size - 0x38000000U + 0xfffU + (size >> 13 & 1U)) >> 13;
+    } else {  // adding 0.5 makes the unit of the last place 2^-24, that of a subnormal, and rounds to it
+      half = std::bit_cast<std::uint32_t>(std::bit_cast<float>(size) + 0.5F) - 0x3f000000U;
+    }
+    bits = static_cast<std::uint16_t>(sign | half);
+  }
+  explicit operator float() const {
+    const std::uint32_t sign = std::uint32_t{bits & 0x8000U} << 16;
+    const std::uint32_t size = bits & 0x7fffU;
+    // Multiplying by 2^112 moves the exponent from bias 15 to 127, for subnormals too; infinity and NaN are set by
+    // hand.
+    const float moved = std::bit_cast<float>(size << 13) * 0x1p112F;
+    const std::uint32_t wide = size >= 0x7c00U ? size << 13 | 0x7f800000U : std::bit_cast<std::uint32_t>(moved);
+    return std::bit_cast<float>(sign | wide);
+  }
+};
+
+}  // namespace ulmus

@@ -1,0 +1,83 @@
+// The row epilogue: what is done once a row, in double, between the two sweeps of the row kernel; a few rows at once.
+// Included once for every instruction set, from row_kernel-inl.hpp.
+#if defined(ULMUS_ROW_EPILOGUE_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ULMUS_ROW_EPILOGUE_INL
+#undef ULMUS_ROW_EPILOGUE_INL
+#else
+#define ULMUS_ROW_EPILOGUE_INL
+#endif
+
+#include "hwy/contrib/math/math-inl.h"
+#include "hwy/highway.h"
+#include "loss/row_kernel.hpp"
+#include "loss/vector_exp-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ulmus::detail::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// Cross entropy c = softplus(d) of the distance d = log(sum) + gap, and q = 1 - p = sigmoid(d), p = sigmoid(-d).
+template <class V>
+struct CrossEntropy {
+  V c, q, p;
+};
+
+/// With S the sum, softplus(log S + g) is log1p(S exp(g)) for g <= 0 and g + log(S + exp(-g)) for g > 0: the only
+/// exponential is of a number below 0, and what is small is never a difference of what is large.
+template <class D, class V = hn::Vec<D>>
+HWY_INLINE CrossEntropy<V> SoftPlus(D d, V sum, V gap) {
+  const ClassTerms<double> natural(1.0);
+  const V zero = hn::Zero(d), one = hn::Set(d, 1.0);
+  const auto right = hn::Le(gap, zero);
+  const V x = ScaledExp(d, hn::Neg(hn::Abs(gap)), hn::Set(d, natural.log2_high), hn::Set(d, natural.log2_low));
+  const V wrong_part = hn::IfThenElse(right, hn::Mul(sum, x), sum), true_part = hn::IfThenElse(right, one, x);
+  const V total = hn::Add(wrong_part, true_part);
+  const V q = hn::Div(wrong_part, total), p = hn::Div(true_part, total);
+  const V log = hn::Log1p(d, hn::IfThenElse(right, wrong_part, hn::Sub(total, one)));
+  const V c = hn::Add(hn::IfThenZeroElse(right, gap), log);
+  return {hn::IfThenElse(hn::IsNaN(q), q, c), q, p};
+}
+
+// The shapes: loss of a sample and its derivative by d.
+
+struct PlainShape {
+  explicit PlainShape(double) {}
+  template <class D, class V>
+  HWY_INLINE void operator()(D, const CrossEntropy<V>& of, V& value, V& slope) const {
+    value = of.c;
+    slope = of.q;
+  }
+};
+
+/// (1 - p)^gamma * c: neither 1 - p nor its power loses digits, and no 0 * infinity for gamma < 1.
+struct FocalShape {
+  double gamma;
+
+  explicit FocalShape(double gamma_) : gamma(gamma_) {}
+  template <class D, class V>
+  HWY_INLINE void operator()(D d, const CrossEntropy<V>& of, V& value, V& slope) const {
+    const V zero = hn::Zero(d), exponent = hn::Set(d, gamma);
+    const auto nothing = hn::Eq(of.q, zero);
+    const V power = hn::IfThenZeroElse(nothing, hn::Exp(d, hn::Mul(exponent, hn::Log(d, of.q))));
+    const V pc = hn::IfThenZeroElse(hn::Eq(of.p, zero), hn::Mul(of.p, of.c));
+    const auto nan = hn::IsNaN(of.c);
+    value = hn::IfThenElse(nan, of.c, hn::IfThenZeroElse(nothing, hn::Mul(power, of.c)));
+    slope = hn::IfThenElse(nan, of.c, hn::Mul(power, hn::MulAdd(exponent, pc, of.q)));
+  }
+};
+
+template <class Shape>
+void Epilogue(double parameter, std::int64_t rows, const double* sum, const double* gap, double* value, double* slope) {
+  const hn::ScalableTag<double> d;
+  const Shape shape(parameter);
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); i += hn::Lanes(d)) {
+    auto values = hn::Zero(d), slopes = hn::Zero(d);
+    shape(d, SoftPlus(d, hn::LoadU(d, sum + i), hn::LoadU(d, gap + i)), values, slopes);
+    hn::StoreU(values, d, value + i);
+    hn::StoreU(slopes, d, slope + i);
+  }
+}
+
+}  // namespace ulmus::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,444 @@
+// The row kernel. Included once for every instruction set, from row_kernel.cpp.
+//
+// Cross entropy is softplus(d) with the distance d = logsumexp over j != y of u[j] - u[y] and u[j] = scale * v[j] (see
+// family.hpp). With the rival m, the largest wrong v, everything is written relative to it,
+//
+//     e[j] = exp(scale * (v[j] - v[m]))     <= 1, and e[m] = 1: no overflow, a sum of at least 1
+//     d    = log(sum over j != y of e[j]) + scale * (v[m] - v[y] + margin)
+//
+// so a common offset of the logits cancels before anything is rounded. From d softplus(d) / dd = sigmoid(d) follows
+//
+//     dl/dv[j] =  sigmoid(d) * scale * e[j] / sum        j != y
+//     dl/dv[y] = -sigmoid(d) * scale
+//
+// never "probability minus one", so the gradient keeps its digits when the sample is nearly right. What is done
+// once a row in the middle is the row epilogue (row_epilogue-inl.hpp); here are the vector sweeps before it (`sweep`:
+// rival, e, sum) and after it (`spread`: multiply). `e` lies where the gradient will be, so in place a logit crosses
+// the memory bus twice: in, and out as a gradient.
+//
+// A wide row goes in blocks, each relative to its own largest wrong logit: the second look at a block (the
+// exponentials) finds it in the first-level cache, each exponential is computed once however long the row is, and the
+// multiplication at the end also moves a block from its own maximum to the row's. While exponentials are computed the
+// next row is fetched. Narrow rows lie across lanes: lane i works on row i, class after class.
+//
+// The order of all additions is fixed by the number of classes, the label and the instruction set: the bits of a row
+// depend neither on the rows around it nor on alignment nor on whether the gradient is written in place.
+#if defined(ULMUS_ROW_KERNEL_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ULMUS_ROW_KERNEL_INL
+#undef ULMUS_ROW_KERNEL_INL
+#else
+#define ULMUS_ROW_KERNEL_INL
+#endif
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "loss/row_epilogue-inl.hpp"
+#include "loss/row_kernel.hpp"
+#include "loss/vector_exp-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ulmus::detail::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class A>
+constexpr A k_minus_infinity = -std::numeric_limits<A>::infinity();
+
+/// A hole that no sweep meets: the label is in another block.
+constexpr std::size_t k_no_hole = static_cast<std::size_t>(-1);
+
+/// True where binary16 converts in one instruction.
+constexpr bool k_converts_half = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON;
+
+// Loading and storing logits of each type as vectors of what they are computed in.
+
+template <class D, class T>
+HWY_INLINE hn::Vec<D> ReadLogits(D d, const T* from) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    return hn::LoadU(d, from);
+  } else if constexpr (std::is_same_v<T, BFloat16>) {
+    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::RebindToUnsigned<D> bits;
+    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
+    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, loaded)));
+  } else if constexpr (k_converts_half) {
+    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<hwy::float16_t, D> half;
+    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
+    return hn::PromoteTo(d, hn::BitCast(half, loaded));
+  } else {
+    HWY_ALIGN float lanes[hn::MaxLanes(d)];
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = static_cast<float>(from[i]);
+    return hn::Load(d, lanes);
+  }
+}
+
+template <class D, class T>
+HWY_INLINE void WriteGradient(D d, hn::Vec<D> value, T* to) {
+  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
+    hn::StoreU(value, d, to);
+  } else if constexpr (std::is_same_v<T, BFloat16>) {
+    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::RebindToUnsigned<D> bits;
+    const auto wide = hn::BitCast(bits, value);
+    const auto odd = hn::And(hn::ShiftRight<16>(wide), hn::Set(bits, 1U));
+    const auto rounded = hn::Add(wide, hn::Add(odd, hn::Set(bits, 0x7fffU)));
+    const auto safe = hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(value)), hn::Set(bits, 0x7fc00000U), rounded);
+    hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(safe)), narrow, reinterpret_cast<std::uint16_t*>(to));
+  } else if constexpr (k_converts_half) {
+    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<hwy::float16_t, D> half;
+    hn::StoreU(hn::BitCast(narrow, hn::DemoteTo(half, value)), narrow, reinterpret_cast<std::uint16_t*>(to));
+  } else {
+    HWY_ALIGN float lanes[hn::MaxLanes(d)];
+    hn::Store(value, d, lanes);
+    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = T(lanes[i]);
+  }
+}
+
+// The class prologues: v of the logits z of classes j, j+1, ..., and what the chain rule makes of a gradient. A row is
+// taken relative to an origin, its true logit, where the slopes allow: then a common offset cancels here too.
+
+template <class A>
+struct Uniform {
+  explicit Uniform(const ClassTerms<A>&, std::size_t = 0) {}
+  A Origin(A) const { return 0; }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D, V z, V, std::size_t) const {
+    return z;
+  }
+  A Adjust(A z, A, std::size_t) const { return z; }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Chain(D, V gradient, std::size_t) const {
+    return gradient;
+  }
+  double Chain(double gradient, std::size_t) const { return gradient; }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustLanes(D, V z, V, std::size_t) const {
+    return z;
+  }
+};
+
+template <class A>
+struct Affine {
+  const A *slope, *offset;
+  bool slopes_are_one;
+
+  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
+      : slope(terms.slope + begin), offset(terms.offset + begin), slopes_are_one(terms.slopes_are_one) {}
+  A Origin(A true_logit) const { return slopes_are_one && std::isfinite(true_logit) ? true_logit : A{0}; }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D d, V z, V origin, std::size_t j) const {
+    return hn::MulAdd(hn::LoadU(d, slope + j), hn::Sub(z, origin), hn::LoadU(d, offset + j));
+  }
+  A Adjust(A z, A origin, std::size_t j) const { return slope[j] * (z - origin) + offset[j]; }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Chain(D d, V gradient, std::size_t j) const {
+    return hn::Mul(gradient, hn::LoadU(d, slope + j));
+  }
+  double Chain(double gradient, std::size_t j) const { return gradient * static_cast<double>(slope[j]); }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustLanes(D d, V z, V origin, std::size_t j) const {
+    return hn::MulAdd(hn::Set(d, slope[j]), hn::Sub(z, origin), hn::Set(d, offset[j]));
+  }
+};
+
+/// Walks over n >= Lanes(d) values: whole(i, v, k) for a vector at i (k < 4 counts through accumulators), and
+/// part(i, v, mask) where only some lanes are new and not the hole: at the hole, and at the end. The end is a vector
+/// that overlaps the one before it, loaded first, because the sweep may overwrite what it reads.
+template <class D, class T, class Whole, class Part>
+HWY_INLINE void Sweep(D d, const T* values, std::size_t n, std::size_t hole, Whole whole, Part part) {
+  const hn::RebindToSigned<D> index;
+  using Index = hn::TFromD<decltype(index)>;
+  const std::size_t lanes = hn::Lanes(d), rest = n % lanes, end = n - rest;
+  const auto iota = hn::Iota(index, 0);
+  const auto but_hole = [&](std::size_t i) HWY_ATTR {
+    return hn::RebindMask(d, hn::Ne(iota, hn::Set(index, static_cast<Index>(hole - i))));
+  };
+  const hn::Vec<D> last = ReadLogits(d, values + n - lanes);
+  std::size_t i = 0;
+  for (const std::size_t stop : {std::min(end, hole - hole % lanes), end}) {
+    for (; i + 4 * lanes <= stop; i += 4 * lanes) {
+      whole(i, ReadLogits(d, values + i), 0);
+      whole(i + lanes, ReadLogits(d, values + i + lanes), 1);
+      whole(i + 2 * lanes, ReadLogits(d, values + i + 2 * lanes), 2);
+      whole(i + 3 * lanes, ReadLogits(d, values + i + 3 * lanes), 3);
+    }
+    for (; i < stop; i += lanes) whole(i, ReadLogits(d, values + i), 0);
+    if (i < end) {
+      part(i, ReadLogits(d, values + i), but_hole(i));
+      i += lanes;
+    }
+  }
+  if (rest != 0) {
+    const auto fresh = hn::RebindMask(d, hn::Gt(iota, hn::Set(index, static_cast<Index>(lanes - rest - 1))));
+    part(n - lanes, last, hn::And(fresh, but_hole(n - lanes)));
+  }
+}
+
+/// The largest v but the hole's; a NaN may be passed over, the sum will meet it.
+template <class T, class P, class A = Compute<T>>
+HWY_INLINE A BlockMaximum(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin) {
+  const hn::ScalableTag<A> d;
+  using V = hn::Vec<decltype(d)>;
+  const V base = hn::Set(d, origin), lowest = hn::Set(d, k_minus_infinity<A>);
+  V best[4] = {lowest, lowest, lowest, lowest};
+  Sweep(
+      d, logits, n, hole,
+      [&](std::size_t i, V z, int k) HWY_ATTR { best[k] = hn::Max(prologue.Adjust(d, z, base, i), best[k]); },
+      [&](std::size_t i, V z, auto mask)
+          HWY_ATTR { best[0] = hn::Max(hn::IfThenElse(mask, prologue.Adjust(d, z, base, i), lowest), best[0]); });
+  return hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]))));
+}
+
+/// The first class whose v is the maximum; the first wrong class when none is (all NaN).
+template <class T, class P, class A = Compute<T>>
+HWY_INLINE std::size_t FirstMaximum(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin,
+                                    A maximum) {
+  const hn::ScalableTag<A> d;
+  const std::size_t lanes = hn::Lanes(d);
+  const auto base = hn::Set(d, origin), sought = hn::Set(d, maximum);
+  const auto hits = [&](std::size_t i)
+                        HWY_ATTR { return hn::Eq(prologue.Adjust(d, ReadLogits(d, logits + i), base, i), sought); };
+  for (std::size_t i = 0; i < n; i += lanes) {
+    const std::size_t at = std::min(i, n - lanes);
+    if (hn::AllFalse(d, hits(at))) continue;
+    HWY_ALIGN std::uint8_t bits[8] = {};
+    hn::StoreMaskBits(d, hits(at), bits);
+    for (std::size_t k = 0; k < lanes; ++k)
+      if ((bits[k / 8] >> (k % 8) & 1) != 0 && at + k != hole) return at + k;
+  }
+  return hole == 0 ? 1 : 0;
+}
+
+/// Stores e = exp(scale * (v - maximum)) (unless `e` is null) and returns their sum without the hole's.
+template <class T, class P, class A = Compute<T>>
+HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin,
+                                    A maximum, const ClassTerms<A>& terms, A* e, const T* ahead) {
+  const hn::ScalableTag<A> d;
+  using V = hn::Vec<decltype(d)>;
+  const V base = hn::Set(d, origin), top = hn::Set(d, maximum);
+  const V high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
+  V sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
+  const auto exponential = [&](std::size_t i, V z) HWY_ATTR {
+    const V value = ScaledExp(d, hn::Sub(prologue.Adjust(d, z, base, i), top), high, low);
+    if (e != nullptr) hn::StoreU(value, d, e + i);
+    return value;
+  };
+  Sweep(
+      d, logits, n, hole,
+      [&](std::size_t i, V z, int k) HWY_ATTR {
+        hwy::Prefetch(ahead + i);
+        sum[k] = hn::Add(sum[k], exponential(i, z));
+      },
+      [&](std::size_t i, V z, auto mask)
+          HWY_ATTR { sum[0] = hn::Add(sum[0], hn::IfThenElseZero(mask, exponential(i, z))); });
+  const V total = hn::Add(hn::Add(sum[0], sum[1]), hn::Add(sum[2], sum[3]));
+  return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, total)));
+}
+
+/// The same when the maximum is not finite: 1 where v is the maximum, else 0, or NaN.
+template <class T, class P, class A = Compute<T>>
+HWY_NOINLINE double InfiniteBlockExponentials(const T* logits, std::size_t n, std::size_t hole, const P& prologue,
+                                              A origin, A maximum, A* e) {
+  double sum = 0;
+  for (std::size_t j = 0; j < n; ++j) {
+    const A v = prologue.Adjust(static_cast<A>(logits[j]), origin, j);
+    const A value = v == maximum ? A{1} : v < maximum ? A{0} : v;
+    if (j != hole) sum += static_cast<double>(value);
+    if (e != nullptr) e[j] = value;
+  }
+  return sum;
+}
+
+/// Block b of a row: about equal lengths of at least a vector, beginning at multiples of one.
+inline std::size_t BlockBegin(std::int64_t b, std::int64_t classes, std::size_t lanes) {
+  const auto begin = static_cast<std::size_t>(b * classes / block_count(classes));
+  return b == block_count(classes) ? begin : begin - begin % lanes;
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const ClassTerms<A>& terms) {
+  const std::int64_t classes = tile.classes, blocks = block_count(classes);
+  const std::size_t lanes = hn::Lanes(hn::ScalableTag<A>());
+  const T* row = tile.logits + i * tile.logits_stride;
+  const T* next = i + 1 < tile.rows ? row + tile.logits_stride : tile.next;
+  A* exponentials = tile.exponentials == nullptr ? nullptr : tile.exponentials + i * tile.exponentials_stride;
+  double* maxima = tile.maxima + i * blocks;
+  const auto label = static_cast<std::size_t>(tile.labels[i]);
+  const P<A> whole(terms);
+  const auto true_logit = static_cast<A>(row[label]);
+  const A origin = whole.Origin(true_logit);
+  // A row that fits the second-level cache beside its successor is fetched a row ahead, a longer one a block ahead.
+  const bool row_ahead = classes * static_cast<std::int64_t>(sizeof(T)) <= (1 << 19);
+
+  A top = k_minus_infinity<A>;
+  std::int64_t rival = -1;
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    const std::size_t begin = BlockBegin(b, classes, lanes), n = BlockBegin(b + 1, classes, lanes) - begin;
+    const std::size_t hole = label - begin < n ? label - begin : k_no_hole;
+    const P<A> prologue(terms, begin);
+    const T* logits = row + begin;
+    A* e = exponentials == nullptr ? nullptr : exponentials + begin;
+    const A maximum = BlockMaximum(logits, n, hole, prologue, origin);
+    if (maximum > top || b == 0) {
+      top = maximum;
+      if (tile.wants_rival)
+        rival = static_cast<std::int64_t>(begin + FirstMaximum(logits, n, hole, prologue, origin, maximum));
+    }
+    const T* ahead = row_ahead ? next + begin : b + 1 < blocks ? logits + n : next;
+    maxima[b] = static_cast<double>(maximum);
+    tile.sums[b] = std::isfinite(maximum)
+                       ? BlockExponentials(logits, n, hole, prologue, origin, maximum, terms, e, ahead)
+                       : InfiniteBlockExponentials(logits, n, hole, prologue, origin, maximum, e);
+  }
+
+  // From here on maxima[b] is the factor that moves block b from its own maximum to the row's.
+  double sum = 0;
+  const auto row_maximum = static_cast<double>(top);
+  for (std::int64_t b = 0; b < blocks; ++b) {
+    maxima[b] = maxima[b] == row_maximum ? 1 : std::exp(terms.scale * (maxima[b] - row_maximum));
+    sum += tile.sums[b] * maxima[b];
+  }
+  return {sum, row_maximum - static_cast<double>(whole.Adjust(true_logit, origin, label)), rival};
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SweepWide(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* statistics) {
+  for (std::int64_t i = 0; i < tile.rows; ++i) statistics[i] = SweepRow<T, P>(tile, i, terms);
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics, const double* pull) {
+  const hn::ScalableTag<A> d;
+  using V = hn::Vec<decltype(d)>;
+  const std::int64_t blocks = block_count(tile.classes);
+  for (std::int64_t i = 0; i < tile.rows; ++i) {
+    const double share = pull[i] / statistics[i].sum;
+    const A* exponentials = tile.exponentials + i * tile.exponentials_stride;
+    T* row = tile.gradient + i * tile.gradient_stride;
+    for (std::int64_t b = 0; b < blocks; ++b) {
+      const std::size_t begin = BlockBegin(b, tile.classes, hn::Lanes(d));
+      const std::size_t n = BlockBegin(b + 1, tile.classes, hn::Lanes(d)) - begin;
+      const P<A> prologue(terms, begin);
+      const V factor = hn::Set(d, static_cast<A>(share * tile.maxima[i * blocks + b]));
+      const auto multiply = [&](std::size_t j, V e, auto) HWY_ATTR {
+        WriteGradient(d, prologue.Chain(d, hn::Mul(e, factor), j), row + begin + j);
+      };
+      Sweep(d, exponentials + begin, n, k_no_hole, multiply, multiply);
+    }
+    const auto label = static_cast<std::size_t>(tile.labels[i]);
+    row[label] = static_cast<T>(static_cast<A>(P<A>(terms).Chain(-pull[i], label)));
+  }
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* statistics) {
+  const hn::ScalableTag<A> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
+  const std::size_t lanes = hn::Lanes(d);
+  const P<A> prologue(terms);
+  A* e = tile.exponentials;
+
+  HWY_ALIGN A label[k_most_tile_rows] = {}, true_logit[k_most_tile_rows] = {}, origin[k_most_tile_rows] = {};
+  for (std::size_t i = 0; i < lanes; ++i)
+    for (std::size_t j = 0; j < classes; ++j)
+      e[j * lanes + i] = i < rows ? static_cast<A>(tile.logits[i * tile.logits_stride + j]) : A{0};
+  for (std::size_t i = 0; i < rows; ++i) {
+    label[i] = static_cast<A>(tile.labels[i]);
+    true_logit[i] = e[static_cast<std::size_t>(tile.labels[i]) * lanes + i];
+    origin[i] = prologue.Origin(true_logit[i]);
+  }
+
+  const V labels = hn::Load(d, label), base = hn::Load(d, origin);
+  V top = hn::Set(d, k_minus_infinity<A>), true_value = hn::Zero(d);
+  V rival = hn::IfThenElseZero(hn::Eq(labels, hn::Zero(d)), hn::Set(d, A{1}));
+  for (std::size_t j = 0; j < classes; ++j) {
+    const V v = prologue.AdjustLanes(d, hn::LoadU(d, e + j * lanes), base, j), class_j = hn::Set(d, static_cast<A>(j));
+    const auto is_label = hn::Eq(labels, class_j);
+    const auto is_rival = hn::AndNot(is_label, hn::Gt(v, top));
+    top = hn::IfThenElse(is_rival, v, top);
+    rival = hn::IfThenElse(is_rival, class_j, rival);
+    true_value = hn::IfThenElse(is_label, v, true_value);
+    hn::StoreU(v, d, e + j * lanes);
+  }
+  const V one = hn::Set(d, A{1}), high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
+  V sum = hn::Zero(d);
+  for (std::size_t j = 0; j < classes; ++j) {
+    const V v = hn::LoadU(d, e + j * lanes);
+    // Where the maximum is infinite, the difference of two equal values is no number, but its exponential is still 1.
+    const V value = hn::IfThenElse(hn::Eq(v, top), one, ScaledExp(d, hn::Sub(v, top), high, low));
+    sum = hn::Add(sum, hn::IfThenZeroElse(hn::Eq(labels, hn::Set(d, static_cast<A>(j))), value));
+    hn::StoreU(value, d, e + j * lanes);
+  }
+
+  HWY_ALIGN A sums[k_most_tile_rows] = {}, tops[k_most_tile_rows] = {}, values[k_most_tile_rows] = {},
+              rivals[k_most_tile_rows] = {};
+  hn::Store(sum, d, sums);
+  hn::Store(top, d, tops);
+  hn::Store(true_value, d, values);
+  hn::Store(rival, d, rivals);
+  for (std::size_t i = 0; i < rows; ++i)
+    statistics[i] = {static_cast<double>(sums[i]), static_cast<double>(tops[i]) - static_cast<double>(values[i]),
+                     classes > 1 ? static_cast<std::int64_t>(rivals[i]) : -1};
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics,
+                  const double* pull) {
+  const hn::ScalableTag<A> d;
+  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
+  const std::size_t lanes = hn::Lanes(d);
+  const P<A> prologue(terms);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto label = static_cast<std::size_t>(tile.labels[i]);
+    const auto share = static_cast<A>(pull[i] / statistics[i].sum);
+    T* gradient = tile.gradient + i * tile.gradient_stride;
+    for (std::size_t j = 0; j < classes; ++j)
+      gradient[j] = static_cast<T>(
+          static_cast<A>(prologue.Chain(static_cast<double>(tile.exponentials[j * lanes + i] * share), j)));
+    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-pull[i], label)));
+  }
+}
+
+template <class T>
+RowKernels::Of<T> KernelsOf() {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
+  return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
+          .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
+          .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
+          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>}};
+}
+
+template <class A>
+void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
+  const hn::ScalableTag<A> d;
+  const ClassTerms<A> terms(scale);
+  const auto high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
+  HWY_ALIGN A lanes[hn::MaxLanes(d)] = {};
+  for (std::int64_t i = 0; i < n; ++i) {
+    lanes[0] = x[i];
+    result[i] = hn::GetLane(ScaledExp(d, hn::Load(d, lanes), high, low));
+  }
+}
+
+/// All of this instruction set.
+inline RowKernels Kernels() {
+  return {.f32 = KernelsOf<float>(),
+          .f64 = KernelsOf<double>(),
+          .bf16 = KernelsOf<BFloat16>(),
+          .f16 = KernelsOf<Half>(),
+          .plain = Epilogue<PlainShape>,
+          .focal = Epilogue<FocalShape>,
+          .exp_f32 = ExpOfMany<float>,
+          .exp_f64 = ExpOfMany<double>};
+}
+
+}  // namespace ulmus::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

@@ -1,0 +1,105 @@
+#include "loss/row_kernel.hpp"
+
+// Instruction sets that would add code but no speed.
+#define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
+#include "hwy/foreach_target.h"
+#include "loss/row_kernel-inl.hpp"
+
+#if HWY_ONCE
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cstdlib>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/loss/target.hpp"
+
+namespace ulmus {
+namespace detail {
+namespace {
+
+struct Target {
+  std::string name;
+  RowKernels kernels;
+};
+
+std::string name_of_target(std::int64_t target) {
+  switch (target) {
+    case HWY_AVX3:
+      return "avx512";
+    case HWY_AVX2:
+      return "avx2";
+    case HWY_SSE4:
+      return "sse4";
+    case HWY_NEON:
+      return "neon";
+    default:
+      return "scalar";
+  }
+}
+
+/// Best first: a better target has a lower bit.
+const std::vector<Target>& targets() {
+  static const std::vector<Target> table = [] {
+    std::vector<Target> found;
+    const auto add = [&](std::int64_t target, RowKernels (*kernels)()) {
+      if (kernels != nullptr && (hwy::SupportedTargets() & target) != 0)
+        found.push_back({name_of_target(target), kernels()});
+    };
+    add(HWY_AVX3, HWY_CHOOSE_AVX3(Kernels));
+    add(HWY_AVX2, HWY_CHOOSE_AVX2(Kernels));
+    add(HWY_SSE4, HWY_CHOOSE_SSE4(Kernels));
+    add(HWY_NEON, HWY_CHOOSE_NEON(Kernels));
+    add(HWY_EMU128 | HWY_SCALAR, HWY_CHOOSE_FALLBACK(Kernels));
+    return found;
+  }();
+  return table;
+}
+
+const Target& find_target(std::string_view name, ErrorKind kind, std::string_view whence) {
+  for (const Target& target : targets())
+    if (target.name == name) return target;
+  throw Error(kind, fmt::format("{} is '{}', which this machine cannot run; choose one of {}", whence, name,
+                                join(available_targets(), ", ")));
+}
+
+const Target& default_target() {
+  static const Target& chosen = [&]() -> const Target& {
+    const char* forced = std::getenv("ULMUS_TARGET");
+    return forced == nullptr ? targets().front() : find_target(forced, ErrorKind::environment, "ULMUS_TARGET");
+  }();
+  return chosen;
+}
+
+std::atomic<const Target*> chosen_target = nullptr;
+
+const Target& current_target() {
+  const Target* chosen = chosen_target.load(std::memory_order_acquire);
+  return chosen != nullptr ? *chosen : default_target();
+}
+
+}  // namespace
+
+const RowKernels& row_kernels() { return current_target().kernels; }
+
+}  // namespace detail
+
+std::vector<std::string> available_targets() {
+  std::vector<std::string> names;
+  for (const auto& target : detail::targets()) names.push_back(target.name);
+  return names;
+}
+
+std::string target_in_use() { return detail::current_target().name; }
+
+void use_target(std::string_view name) {
+  detail::chosen_target.store(
+      name.empty() ? nullptr : &detail::find_target(name, ErrorKind::usage, "the instruction set"),
+      std::memory_order_release);
+}
+
+}  // namespace ulmus
+#endif
