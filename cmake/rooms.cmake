@@ -8,3 +8,22 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
 ulmus_room(loss SOURCES class_counts.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
            PUBLIC ulmus::base PRIVATE fmt::fmt OpenMP::OpenMP_CXX hwy::hwy)
+
+if(ULMUS_TORCH)
+  find_package(Torch 1.13 REQUIRED)
+
+  # LibTorch's headers as system headers: their warnings are not ours.
+  add_library(ulmus_libtorch INTERFACE)
+  target_include_directories(ulmus_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+  target_link_libraries(ulmus_libtorch INTERFACE ${TORCH_LIBRARIES})
+endif()
+
+# The bench stands beside the floors: it measures the loss room, and LibTorch where it is there.
+find_package(nlohmann_json REQUIRED)
+set(ulmus_peers no_peers.cpp)
+if(ULMUS_TORCH)
+  set(ulmus_peers torch_peers.cpp)
+endif()
+ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
+           PUBLIC ulmus::loss
+           PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus_libtorch>)

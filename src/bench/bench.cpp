@@ -1,0 +1,267 @@
+#include "ulmus/bench/bench.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <thread>
+
+#include "bench/peers.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/loss/loss.hpp"
+#include "ulmus/loss/target.hpp"
+
+namespace ulmus::bench {
+namespace {
+
+constexpr Dtype k_dtypes[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16};
+
+double seconds_of(const std::function<void()>& work, std::int64_t times) {
+  const auto start = std::chrono::steady_clock::now();
+  for (std::int64_t i = 0; i < times; ++i) work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+/// Contenders of one size, measured in turns.
+class Race {
+ public:
+  /// Returns the number of the contender.
+  std::size_t enter(std::function<void()> work) {
+    contenders_.push_back({std::move(work), 1, {}});
+    return contenders_.size() - 1;
+  }
+
+  void run(const Options& options) {
+    for (Contender& one : contenders_) {
+      one.work();
+      double time = seconds_of(one.work, 1);
+      while (time * static_cast<double>(one.times) < options.seconds && one.times < (1 << 24)) {
+        one.times *= 2;
+        time = seconds_of(one.work, one.times) / static_cast<double>(one.times);
+      }
+    }
+    for (int round = 0; round < options.rounds; ++round)
+      for (Contender& one : contenders_) {
+        one.work();  // its own memory into the caches again, as far as it fits
+        one.seconds.push_back(seconds_of(one.work, one.times) / static_cast<double>(one.times));
+      }
+  }
+
+  double seconds(std::size_t one) const { return median(contenders_[one].seconds); }
+
+  /// Median over the rounds of the time of `a` over that of `b` in the same round.
+  double ratio(std::size_t a, std::size_t b) const {
+    std::vector<double> ratios;
+    for (std::size_t round = 0; round < contenders_[a].seconds.size(); ++round)
+      ratios.push_back(contenders_[a].seconds[round] / contenders_[b].seconds[round]);
+    return median(std::move(ratios));
+  }
+
+ private:
+  struct Contender {
+    std::function<void()> work;
+    std::int64_t times;
+    std::vector<double> seconds;
+  };
+  std::vector<Contender> contenders_;
+};
+
+#if defined(__x86_64__) && !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void multiply(float* values, std::int64_t begin, std::int64_t end, float factor) {
+  for (std::int64_t i = begin; i < end; ++i) values[i] *= factor;
+}
+
+/// The machine's in-place multiplication of a memory: each byte in and out once, nothing to compute. By a factor of 1:
+/// the values stay the same.
+void multiply_in_place(float* values, std::int64_t count, int threads) {
+  static volatile float one = 1;
+  const float factor = one;
+#pragma omp parallel for schedule(static) num_threads(threads)
+  for (int t = 0; t < threads; ++t) multiply(values, count * t / threads, count * (t + 1) / threads, factor);
+}
+
+template <class T>
+void measure(const Options& options, Size size, Dtype dtype, int threads, std::vector<Record>& records,
+             const std::function<void(const Record&)>& progress) {
+  Stream stream(0, "bench");
+  std::vector<std::int64_t> counts, labels;
+  for (std::int64_t j = 0; j < size.c; ++j) counts.push_back(static_cast<std::int64_t>(1 + stream.below(1000)));
+  for (std::int64_t i = 0; i < size.n; ++i)
+    labels.push_back(static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(size.c))));
+  const ClassCounts class_counts(counts);
+
+  // One memory for all: which pages and cache sets it has matters more than the loss.
+  const std::int64_t elements = size.n * size.c;
+  std::vector<T> memory(static_cast<std::size_t>(elements));
+  for (T& value : memory) value = T(static_cast<float>(stream.uniform()));
+
+  Race race;
+  const auto enter = [&](const std::string& text) {
+    return race.enter([&, loss = Loss(LossSpec::parse(text), class_counts)] {
+      loss.evaluate<T>({memory.data(), size.n, size.c}, {.labels = labels, .threads = threads},
+                       {memory.data(), size.n, size.c});
+    });
+  };
+  std::vector<float> same_memory((static_cast<std::size_t>(elements) * sizeof(T) + 3) / 4, 1);
+  const std::size_t ceiling = race.enter(
+      [&] { multiply_in_place(same_memory.data(), static_cast<std::int64_t>(same_memory.size()), threads); });
+  const std::size_t ce = enter("ce");
+  std::vector<std::size_t> ours;
+  for (const std::string& text : options.losses) ours.push_back(text == "ce" ? ce : enter(text));
+  std::optional<std::size_t> eager_ce, composed;
+  if (options.peers && dtype == Dtype::f32)
+    if (auto peers = make_peers(size.n, size.c, labels, class_counts.ldam_margins(0.5), threads)) {
+      eager_ce = race.enter(std::move(peers->eager_ce));
+      composed = race.enter(std::move(peers->composed_elm));
+    }
+  race.run(options);
+
+  for (std::size_t k = 0; k < ours.size(); ++k) {
+    Record record{.loss = options.losses[k],
+                  .n = size.n,
+                  .c = size.c,
+                  .dtype = dtype,
+                  .threads = threads,
+                  .ns_per_element = race.seconds(ours[k]) * 1e9 / static_cast<double>(elements),
+                  .ceiling_fraction = race.ratio(ceiling, ours[k]),
+                  .ratio_ce = race.ratio(ours[k], ce),
+                  .ratio_eager_ce = {},
+                  .ratio_composed = {}};
+    if (eager_ce) record.ratio_eager_ce = race.ratio(*eager_ce, ours[k]);
+    if (composed) record.ratio_composed = race.ratio(*composed, ours[k]);
+    records.push_back(record);
+    if (progress) progress(record);
+  }
+}
+
+std::int64_t bytes_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32:
+      return 4;
+    case Dtype::f64:
+      return 8;
+    default:
+      return 2;
+  }
+}
+
+void check(const Options& options) {
+  const auto refuse = [](const std::string& message) { throw Error(ErrorKind::usage, message); };
+  for (const std::string& text : options.losses) LossSpec::parse(text);
+  for (const Size& size : options.sizes)
+    if (size.n < 1 || size.c < 1) refuse(fmt::format("the size is {}x{}, expected at least 1x1", size.n, size.c));
+  for (const int threads : options.threads)
+    if (threads < 1) refuse(fmt::format("the number of threads is {}, expected at least 1", threads));
+  if (options.rounds < 1) refuse(fmt::format("the number of rounds is {}, expected at least 1", options.rounds));
+}
+
+}  // namespace
+
+std::string_view name_of(Dtype dtype) {
+  switch (dtype) {
+    case Dtype::f32:
+      return "f32";
+    case Dtype::f64:
+      return "f64";
+    case Dtype::bf16:
+      return "bf16";
+    default:
+      return "f16";
+  }
+}
+
+Dtype parse_dtype(std::string_view name) {
+  std::vector<std::string> names;
+  for (const Dtype dtype : k_dtypes) {
+    if (name == name_of(dtype)) return dtype;
+    names.emplace_back(name_of(dtype));
+  }
+  throw Error(ErrorKind::usage, fmt::format("unknown dtype '{}'; {}", name, suggest(name, names)));
+}
+
+Size parse_size(std::string_view text) {
+  const auto pieces = split(text, 'x');
+  if (pieces.size() != 2)
+    throw Error(ErrorKind::usage, fmt::format("size '{}' is not ROWSxCLASSES; write for example 128x100", text));
+  return {parse_integer(pieces[0], "the rows of a size"), parse_integer(pieces[1], "the classes of a size")};
+}
+
+double Record::gigabytes_per_second() const { return 2 * static_cast<double>(bytes_of(dtype)) / ns_per_element; }
+
+std::vector<Record> run(const Options& options, const std::function<void(const Record&)>& progress) {
+  check(options);
+  std::vector<Record> records;
+  for (const Size& size : options.sizes)
+    for (const Dtype dtype : options.dtypes)
+      for (const int threads : options.threads) {
+        const auto measure_as = [&](auto zero) {
+          measure<decltype(zero)>(options, size, dtype, threads, records, progress);
+        };
+        if (dtype == Dtype::f32) measure_as(float{});
+        if (dtype == Dtype::f64) measure_as(double{});
+        if (dtype == Dtype::bf16) measure_as(BFloat16{});
+        if (dtype == Dtype::f16) measure_as(Half{});
+      }
+  return records;
+}
+
+std::string machine() {
+  std::string processor = "unknown processor";
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);)
+    if (line.starts_with("model name")) {
+      processor = line.substr(line.find(':') + 2);
+      break;
+    }
+  return fmt::format("{}, {} logical CPUs, instruction set {}", processor, std::thread::hardware_concurrency(),
+                     target_in_use());
+}
+
+std::string to_json(std::span<const Record> records) {
+  auto list = nlohmann::ordered_json::array();
+  const auto or_null = [](const std::optional<double>& value) {
+    return value ? nlohmann::ordered_json(*value) : nlohmann::ordered_json();
+  };
+  for (const Record& record : records)
+    list.push_back({{"loss", record.loss},
+                    {"n", record.n},
+                    {"c", record.c},
+                    {"dtype", name_of(record.dtype)},
+                    {"threads", record.threads},
+                    {"ns_per_element", record.ns_per_element},
+                    {"ceiling_fraction", record.ceiling_fraction},
+                    {"ratio_ce", record.ratio_ce},
+                    {"ratio_eager_ce", or_null(record.ratio_eager_ce)},
+                    {"ratio_composed", or_null(record.ratio_composed)}});
+  return list.dump(2) + "\n";
+}
+
+std::string to_markdown(std::span<const Record> records) {
+  std::string table =
+      "| loss | N | C | dtype | threads | ns/element | GB/s | of the ceiling | against CE here | times faster than "
+      "eager CE | times faster than composed ELM |\n"
+      "| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
+  const auto or_dash = [](const std::optional<double>& value) { return value ? fmt::format("{:.1f}", *value) : "-"; };
+  for (const Record& record : records)
+    table += fmt::format("| {} | {} | {} | {} | {} | {:.3f} | {:.1f} | {:.0f}% | {:.2f} | {} | {} |\n", record.loss,
+                         record.n, record.c, name_of(record.dtype), record.threads, record.ns_per_element,
+                         record.gigabytes_per_second(), 100 * record.ceiling_fraction, record.ratio_ce,
+                         or_dash(record.ratio_eager_ce), or_dash(record.ratio_composed));
+  return table + fmt::format("\nMachine: {}.\n", machine());
+}
+
+}  // namespace ulmus::bench
