@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <stdexcept>
 
@@ -25,6 +27,19 @@ constexpr Key k_beta{"beta",
                      "of the effective number; 0 gives equal weights, near 1 inverse frequency",
                      "LDAM-DRW code"};
 
+constexpr Key k_scale{"scale", 1, k_positive, "multiplies the logits before the softmax", "definition"};
+
+/// Counts as numbers to take logarithms and powers of: a class without samples counts like the rarest one that has
+/// some, as it does for the margins of LDAM.
+std::vector<double> positive_counts(const ClassCounts& counts) {
+  std::vector<double> positive;
+  double smallest = static_cast<double>(counts.total());
+  for (const std::int64_t n : counts.values())
+    if (n > 0) smallest = std::min(smallest, static_cast<double>(n));
+  for (const std::int64_t n : counts.values()) positive.push_back(n > 0 ? static_cast<double>(n) : smallest);
+  return positive;
+}
+
 RowTerms fill_ce(const KeyValues& keys, const ClassCounts&) { return {.scale = keys["scale"]}; }
 
 RowTerms fill_ldam(const KeyValues& keys, const ClassCounts& counts) {
@@ -37,6 +52,37 @@ RowTerms fill_elm(const KeyValues& keys, const ClassCounts& counts) {
   return terms;
 }
 
+RowTerms fill_bs(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms{.scale = keys["scale"]};
+  for (const double n : positive_counts(counts)) terms.offset.push_back(std::log(n) / terms.scale);
+  return terms;
+}
+
+RowTerms fill_la(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms{.scale = keys["scale"]};
+  for (const double n : positive_counts(counts))
+    terms.offset.push_back(keys["tau"] * std::log(n / static_cast<double>(counts.total())) / terms.scale);
+  return terms;
+}
+
+RowTerms fill_cdt(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms{.scale = keys["scale"]};
+  const auto positive = positive_counts(counts);
+  const double largest = *std::max_element(positive.begin(), positive.end());
+  for (const double n : positive) terms.slope.push_back(std::pow(n / largest, keys["gamma"]));
+  return terms;
+}
+
+RowTerms fill_vs(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms = fill_cdt(keys, counts);
+  terms.offset = fill_la(keys, counts).offset;
+  return terms;
+}
+
+RowTerms fill_focal(const KeyValues& keys, const ClassCounts&) {
+  return {.scale = keys["scale"], .focal_gamma = keys["gamma"]};
+}
+
 const std::vector<Member>& members() {
   static const std::vector<Member> table = {
       {
@@ -47,7 +93,7 @@ const std::vector<Member>& members() {
           .advice = "The baseline. It learns the frequent classes and gives up the rare ones.",
           .pitfalls = "On a cosine head it needs a scale: cosines of at most 1 cannot make a probability near 1.",
           .head = Head::linear,
-          .keys = {{"scale", 1, k_positive, "multiplies the logits before the softmax", "definition"}},
+          .keys = {k_scale},
           .fill = fill_ce,
       },
       {
@@ -86,6 +132,76 @@ const std::vector<Member>& members() {
                    k_max_margin,
                    k_margin_scale},
           .fill = fill_elm,
+      },
+      {
+          .name = "bs",
+          .title = "balanced softmax",
+          .equation = "l = log sum_j exp(s z[j] + log n[j]) - s z[y] - log n[y]",
+          .paper =
+              "Ren, Yu, Sheng, Ma, Zhao, Yi, Li: Balanced Meta-Softmax for Long-Tailed Visual Recognition, NeurIPS "
+              "2020, arXiv 2007.10740",
+          .advice = "A strong first choice on a linear head, with nothing to tune.",
+          .pitfalls = "Predict with z, not with z + log n. With class weights too (+cb, +drw) rare classes are counted "
+                      "twice. A class without samples counts like the rarest one that has some.",
+          .head = Head::linear,
+          .keys = {k_scale},
+          .fill = fill_bs,
+      },
+      {
+          .name = "la",
+          .title = "logit adjustment",
+          .equation = "l = log sum_j exp(s z[j] + tau log pi[j]) - s z[y] - tau log pi[y],  pi[j] = n[j] / sum n",
+          .paper = "Menon, Jayasumana, Rawat, Jain, Veit, Kumar: Long-tail Learning via Logit Adjustment, ICLR 2021, "
+                   "arXiv 2007.07314",
+          .advice = "Balanced softmax with a dial: tau = 1 is bs, 0 is ce, more helps the rare classes more.",
+          .pitfalls = "Predict with z. A class without samples counts like the rarest one that has some; released code "
+                      "adds 1e-12 to its prior instead.",
+          .head = Head::linear,
+          .keys = {{"tau", 1, k_any, "strength of the adjustment", "Menon et al."}, k_scale},
+          .fill = fill_la,
+      },
+      {
+          .name = "vs",
+          .title = "vector scaling",
+          .equation = "l = log sum_j exp(v[j]) - v[y],  v[j] = s (n[j] / n_max)^gamma z[j] + tau log pi[j]",
+          .paper = "Kini, Paraskevas, Oymak, Thrampoulidis: Label-Imbalanced and Group-Sensitive Classification under "
+                   "Overparameterization, NeurIPS 2021, arXiv 2103.01550",
+          .advice = "Logit adjustment that also changes the slope of rare logits; gamma = 0 is la.",
+          .pitfalls =
+              "Predict with z. Copies of the code interchange gamma and tau: gamma is the small one. With gamma "
+              "other than 0 a common offset of the logits changes the loss.",
+          .head = Head::linear,
+          .keys = {{"gamma", 0.3, k_any, "exponent of the slopes; 0: all 1", "VS code"},
+                   {"tau", 1, k_any, "strength of the adjustment by the prior", "VS code"},
+                   k_scale},
+          .fill = fill_vs,
+      },
+      {
+          .name = "cdt",
+          .title = "class-dependent temperatures",
+          .equation = "l = log sum_j exp(v[j]) - v[y],  v[j] = s z[j] / (n_max / n[j])^gamma",
+          .paper =
+              "Ye, Chen, Zhan, Chao: Identifying and Compensating for Feature Deviation in Imbalanced Deep Learning, "
+              "arXiv 2001.01385",
+          .advice = "Vector scaling without the prior; raise gamma until the rare classes stop gaining.",
+          .pitfalls = "Predict with z. A common offset of the logits changes the loss.",
+          .head = Head::linear,
+          .keys = {{"gamma", 0.2, k_any, "exponent of the temperatures", "Bag of Tricks code"}, k_scale},
+          .fill = fill_cdt,
+      },
+      {
+          .name = "focal",
+          .title = "focal loss, softmax form",
+          .equation = "l = (1 - p)^gamma c,  c = log sum_j exp(s z[j]) - s z[y],  p = exp(-c)",
+          .paper =
+              "Lin, Goyal, Girshick, He, Dollar: Focal Loss for Dense Object Detection, ICCV 2017, arXiv 1708.02002",
+          .advice = "Turns away from samples that are right already; a mild help against imbalance on its own.",
+          .pitfalls =
+              "Class weights multiply the whole loss; released long-tailed code puts them inside p, which is then "
+              "no probability. Its mean is over the batch even with weights: use the reduction mean to match it.",
+          .head = Head::linear,
+          .keys = {{"gamma", 1, k_not_negative, "exponent of 1 - p; 0 is ce", "LDAM-DRW code, CIFAR"}, k_scale},
+          .fill = fill_focal,
       },
   };
   return table;

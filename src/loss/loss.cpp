@@ -278,7 +278,7 @@ double Loss::evaluate(MatrixView<const T> logits, const Batch& batch, MatrixView
   std::vector<double> own_losses(batch.losses.empty() ? weights.size() : 0);
   const std::span<double> losses = batch.losses.empty() ? own_losses : batch.losses;
 
-  detail::ClassTerms<A> terms(terms_.scale);
+  detail::ClassTerms<A> terms{.scale = terms_.scale};
   const bool affine = !terms_.slope.empty();
   if (affine) {
     if constexpr (std::is_same_v<A, double>) {

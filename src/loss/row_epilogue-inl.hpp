@@ -26,10 +26,9 @@ struct CrossEntropy {
 /// exponential is of a number below 0, and what is small is never a difference of what is large.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE CrossEntropy<V> SoftPlus(D d, V sum, V gap) {
-  const ClassTerms<double> natural(1.0);
   const V zero = hn::Zero(d), one = hn::Set(d, 1.0);
   const auto right = hn::Le(gap, zero);
-  const V x = ScaledExp(d, hn::Neg(hn::Abs(gap)), hn::Set(d, natural.log2_high), hn::Set(d, natural.log2_low));
+  const V x = ScaledExp(d, 1.0)(hn::Neg(hn::Abs(gap)));
   const V wrong_part = hn::IfThenElse(right, hn::Mul(sum, x), sum), true_part = hn::IfThenElse(right, one, x);
   const V total = hn::Add(wrong_part, true_part);
   const V q = hn::Div(wrong_part, total), p = hn::Div(true_part, total);

@@ -82,13 +82,13 @@ HWY_INLINE void WriteGradient(D d, hn::Vec<D> value, T* to) {
   if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
     hn::StoreU(value, d, to);
   } else if constexpr (std::is_same_v<T, BFloat16>) {
+    // To nearest, ties to even. A NaN here has zeros in its low half and stays one.
     const hn::Rebind<std::uint16_t, D> narrow;
     const hn::RebindToUnsigned<D> bits;
     const auto wide = hn::BitCast(bits, value);
     const auto odd = hn::And(hn::ShiftRight<16>(wide), hn::Set(bits, 1U));
-    const auto rounded = hn::Add(wide, hn::Add(odd, hn::Set(bits, 0x7fffU)));
-    const auto safe = hn::IfThenElse(hn::RebindMask(bits, hn::IsNaN(value)), hn::Set(bits, 0x7fc00000U), rounded);
-    hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(safe)), narrow, reinterpret_cast<std::uint16_t*>(to));
+    const auto rounded = hn::Add(hn::Add(wide, hn::Set(bits, 0x7fffU)), odd);
+    hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(rounded)), narrow, reinterpret_cast<std::uint16_t*>(to));
   } else if constexpr (k_converts_half) {
     const hn::Rebind<std::uint16_t, D> narrow;
     const hn::Rebind<hwy::float16_t, D> half;
@@ -222,10 +222,10 @@ HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t 
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const V base = hn::Set(d, origin), top = hn::Set(d, maximum);
-  const V high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
+  const ScaledExp exp(d, terms.scale);
   V sum[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
   const auto exponential = [&](std::size_t i, V z) HWY_ATTR {
-    const V value = ScaledExp(d, hn::Sub(prologue.Adjust(d, z, base, i), top), high, low);
+    const V value = exp(hn::Sub(prologue.Adjust(d, z, base, i), top));
     if (e != nullptr) hn::StoreU(value, d, e + i);
     return value;
   };
@@ -367,12 +367,13 @@ void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics*
     true_value = hn::IfThenElse(is_label, v, true_value);
     hn::StoreU(v, d, e + j * lanes);
   }
-  const V one = hn::Set(d, A{1}), high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
+  const V one = hn::Set(d, A{1});
+  const ScaledExp exp(d, terms.scale);
   V sum = hn::Zero(d);
   for (std::size_t j = 0; j < classes; ++j) {
     const V v = hn::LoadU(d, e + j * lanes);
     // Where the maximum is infinite, the difference of two equal values is no number, but its exponential is still 1.
-    const V value = hn::IfThenElse(hn::Eq(v, top), one, ScaledExp(d, hn::Sub(v, top), high, low));
+    const V value = hn::IfThenElse(hn::Eq(v, top), one, exp(hn::Sub(v, top)));
     sum = hn::Add(sum, hn::IfThenZeroElse(hn::Eq(labels, hn::Set(d, static_cast<A>(j))), value));
     hn::StoreU(value, d, e + j * lanes);
   }
@@ -417,14 +418,9 @@ RowKernels::Of<T> KernelsOf() {
 
 template <class A>
 void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
-  const hn::ScalableTag<A> d;
-  const ClassTerms<A> terms(scale);
-  const auto high = hn::Set(d, terms.log2_high), low = hn::Set(d, terms.log2_low);
-  HWY_ALIGN A lanes[hn::MaxLanes(d)] = {};
-  for (std::int64_t i = 0; i < n; ++i) {
-    lanes[0] = x[i];
-    result[i] = hn::GetLane(ScaledExp(d, hn::Load(d, lanes), high, low));
-  }
+  const hn::CappedTag<A, 1> d;
+  const ScaledExp exp(d, scale);
+  for (std::int64_t i = 0; i < n; ++i) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
 }
 
 /// All of this instruction set.

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
@@ -32,19 +31,9 @@ constexpr std::int64_t block_count(std::int64_t classes) { return (classes + k_b
 template <class A>
 struct ClassTerms {
   double scale;
-  A log2_high;  ///< scale * log2(e) as the sum of two numbers, so that the product loses no digit
-  A log2_low;
   const A* slope = nullptr;   ///< [C]
   const A* offset = nullptr;  ///< [C]
   bool slopes_are_one = false;
-
-  explicit ClassTerms(double scale_) : scale(scale_) {
-    constexpr double log2_e = 0x1.71547652b82fep+0, log2_e_rest = 0x1.777d0ffda0d24p-56;
-    const double product = scale * log2_e;
-    log2_high = static_cast<A>(product);
-    log2_low = static_cast<A>(product - static_cast<double>(log2_high) + std::fma(scale, log2_e, -product) +
-                              scale * log2_e_rest);
-  }
 };
 
 /// What the sweep over the wrong classes of a row leaves for its epilogue.

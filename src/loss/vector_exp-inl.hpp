@@ -22,7 +22,7 @@ struct ExpConstants<float> {
   static constexpr float c[] = {0.693147215F,   0.240226528F,   0.0555031055F,
                                 0.00961769297F, 0.00134066439F, 0.000155946779F};
   static constexpr int mantissa_bits = 23;
-  static constexpr float bias = 127, shift = 0x1.8p23F, smallest = -125;
+  static constexpr float bias = 127, shift = 0x1.8p23F;
 };
 
 /// The same to 2^-55.7.
@@ -33,34 +33,53 @@ struct ExpConstants<double> {
                                  0.0000152527273851156585, 1.32154426751450124e-6, 1.01806476912311818e-7,
                                  7.07257044629137235e-9,   4.07806719561656016e-10};
   static constexpr int mantissa_bits = 52;
-  static constexpr double bias = 1023, shift = 0x1.8p52, smallest = -1021;
+  static constexpr double bias = 1023, shift = 0x1.8p52;
 };
 
-/// exp(scale * x) for x <= 0, with scale * log2(e) = high + low.
-///
-/// Range reduction 2^(n + f): adding a large number rounds x * high to the integer n and leaves n + bias in the low
-/// bits of the sum, where one shift makes the float 2^n of it; f = x * (high + low) - n by fused multiply-adds, so
-/// neither the scale nor log2(e) costs a digit.
-///
-/// Exactly 1 at 0; 0 below 2^-125.5 (float) or 2^-1021.5 (double), so also at -infinity; NaN for NaN. Error at most
-/// 1 ulp with fused multiply-add; without it (sse4, scalar) x * high is rounded, and the error is at most
-/// 1 + |log2 of the result| ulp.
-template <class D, class V = hn::Vec<D>>
-HWY_INLINE V ScaledExp(D d, V x, V high, V low) {
+/// exp(scale * x) for x <= 0.
+template <class D>
+class ScaledExp {
   using A = hn::TFromD<D>;
+  using V = hn::Vec<D>;
   using K = ExpConstants<A>;
-  const hn::RebindToUnsigned<D> bits;
-  const V shift = hn::Set(d, K::shift + K::bias);
-  const V shifted = hn::MulAdd(x, high, shift);
-  const V n = hn::Sub(shifted, shift);
-  const V f = hn::MulAdd(x, low, hn::MulSub(x, high, n));
-  constexpr int degree = sizeof(K::c) / sizeof(A);
-  V power = hn::Set(d, K::c[degree - 1]);
-  for (int k = degree - 2; k >= 0; --k) power = hn::MulAdd(power, f, hn::Set(d, K::c[k]));
-  power = hn::MulAdd(power, f, hn::Set(d, A{1}));
-  const V two_to_n = hn::BitCast(d, hn::ShiftLeft<K::mantissa_bits>(hn::BitCast(bits, shifted)));
-  return hn::IfThenZeroElse(hn::Lt(n, hn::Set(d, K::smallest)), hn::Mul(power, two_to_n));
-}
+
+ public:
+  ScaledExp(D d, double scale)
+      : d_(d),
+        log2_(hn::Set(d, static_cast<A>(scale * 0x1.71547652b82fep+0))),
+        lowest_(hn::Set(d, static_cast<A>(-K::bias / (scale * 0x1.71547652b82fep+0)))) {}
+
+  /// Range reduction 2^(n + f): adding a large number rounds x * scale * log2(e) to the integer n and leaves n + bias
+  /// in the low bits of the sum, where one shift makes the float 2^n of it. The lowest x has n = -bias, whose 2^n is 0.
+  ///
+  /// Exactly 1 at 0; 0 below 2^-126.5 (float) or 2^-1022.5 (double), so also at -infinity; NaN for NaN. Error at most
+  /// 1 + |log2 of the result| / 2 ulp, and twice the second term without fused multiply-add (sse4, scalar): no more
+  /// than the rounding of a factor scale * log2(e), or of the logits themselves, makes anyway.
+  HWY_INLINE V operator()(V x) const {
+    const hn::RebindToUnsigned<D> bits;
+    const V shift = hn::Set(d_, K::shift + K::bias);
+    const V above = NotBelow(x, lowest_);
+    const V shifted = hn::MulAdd(above, log2_, shift);
+    const V f = hn::MulSub(above, log2_, hn::Sub(shifted, shift));
+    constexpr int degree = sizeof(K::c) / sizeof(A);
+    V power = hn::Set(d_, K::c[degree - 1]);
+    for (int k = degree - 2; k >= 0; --k) power = hn::MulAdd(power, f, hn::Set(d_, K::c[k]));
+    power = hn::MulAdd(power, f, hn::Set(d_, A{1}));
+    return hn::Mul(power, hn::BitCast(d_, hn::ShiftLeft<K::mantissa_bits>(hn::BitCast(bits, shifted))));
+  }
+
+ private:
+  /// The larger of both, NaN where x is: what the x86 instruction does with its second operand.
+  static HWY_INLINE V NotBelow(V x, V lowest) {
+    if constexpr (HWY_ARCH_X86 != 0 && HWY_TARGET != HWY_SCALAR)
+      return hn::Max(lowest, x);
+    else
+      return hn::IfThenElse(hn::Lt(x, lowest), lowest, x);
+  }
+
+  D d_;
+  V log2_, lowest_;
+};
 
 }  // namespace ulmus::detail::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -45,10 +45,9 @@ struct Half {
   explicit operator float() const {
     const std::uint32_t sign = std::uint32_t{bits & 0x8000U} << 16;
     const std::uint32_t size = bits & 0x7fffU;
-    // Multiplying by 2^112 moves the exponent from bias 15 to 127, for subnormals too; infinity and NaN are set by
-    // hand.
-    const float moved = std::bit_cast<float>(size << 13) * 0x1p112F;
-    const std::uint32_t wide = size >= 0x7c00U ? size << 13 | 0x7f800000U : std::bit_cast<std::uint32_t>(moved);
+    // A subnormal is an integer times 2^-24; the others move the exponent from bias 15 to 127, infinity and NaN to 255.
+    const std::uint32_t wide = size < 0x400U ? std::bit_cast<std::uint32_t>(static_cast<float>(size) * 0x1p-24F)
+                                             : (size << 13) + (size < 0x7c00U ? 0x38000000U : 0x70000000U);
     return std::bit_cast<float>(sign | wide);
   }
 };
