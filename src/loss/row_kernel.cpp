@@ -93,7 +93,7 @@ std::vector<std::string> available_targets() {
   return names;
 }
 
-std::string target_in_use() { return detail::current_target().name; }
+std::string_view target_in_use() { return detail::current_target().name; }
 
 void use_target(std::string_view name) {
   detail::chosen_target.store(

@@ -1,0 +1,478 @@
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <cfenv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <memory>
+#include <numeric>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "loss/row_kernel.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/loss/loss.hpp"
+#include "ulmus/loss/target.hpp"
+
+namespace ulmus {
+namespace {
+
+constexpr float k_inf = std::numeric_limits<float>::infinity();
+constexpr float k_nan = std::numeric_limits<float>::quiet_NaN();
+
+template <class T>
+double widen(T value) {
+  if constexpr (std::is_same_v<T, double>)
+    return value;
+  else
+    return static_cast<double>(static_cast<float>(value));
+}
+
+template <class T>
+T narrowed(double value) {
+  if constexpr (std::is_same_v<T, double>)
+    return value;
+  else
+    return static_cast<T>(static_cast<float>(value));
+}
+
+template <class T>
+struct Problem {
+  std::int64_t rows, classes;
+  std::vector<T> logits;
+  std::vector<std::int64_t> labels, counts;
+
+  Problem(std::int64_t rows_, std::int64_t classes_, double spread = 1) : rows(rows_), classes(classes_) {
+    Stream stream(7, "kernel", static_cast<std::uint64_t>(rows), static_cast<std::uint64_t>(classes));
+    for (std::int64_t j = 0; j < classes; ++j) counts.push_back(static_cast<std::int64_t>(1 + stream.below(1000)));
+    for (std::int64_t i = 0; i < rows; ++i)
+      labels.push_back(static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(classes))));
+    for (std::int64_t k = 0; k < rows * classes; ++k) logits.push_back(narrowed<T>(spread * stream.normal()));
+  }
+  Loss loss(const std::string& text) const { return Loss(LossSpec::parse(text), ClassCounts(counts)); }
+  MatrixView<const T> view() const { return {logits.data(), rows, classes}; }
+};
+
+template <class T>
+bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+/// Every test of the kernel runs on each instruction set that this machine has.
+class Kernel : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { use_target(GetParam()); }
+  void TearDown() override { use_target(""); }
+  bool fused() const { return GetParam() != "sse4" && GetParam() != "scalar"; }
+};
+
+constexpr std::int64_t k_widths[] = {2,  3,  4,  5,  7,  8,   9,    15,   16,   17,   18,   31,   32,   33,
+                                     63, 64, 65, 80, 96, 100, 1023, 1024, 1025, 4095, 4096, 4097, 8142, 12300};
+
+TEST_P(Kernel, FloatIsWithinTheStatedErrorOfDouble) {
+  for (const char* text : {"ce", "elm:lambda=0.5", "ldam:scale=5", "bs", "vs", "focal:gamma=2"})
+    for (const std::int64_t classes : k_widths) {
+      SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
+      const Problem<float> narrow(19, classes);
+      const Loss loss = narrow.loss(text);
+      const std::vector<double> wide(narrow.logits.begin(), narrow.logits.end());
+      std::vector<double> expected(wide.size());
+      std::vector<float> gradient(wide.size());
+      const double value =
+          loss.evaluate<double>({wide.data(), 19, classes}, {.labels = narrow.labels}, {expected.data(), 19, classes});
+      EXPECT_NEAR(
+          loss.evaluate<float>(narrow.view(), {.labels = narrow.labels}, {gradient.data(), 19, classes}) / value, 1,
+          5e-7);
+      double error = 0, norm = 0;
+      for (std::size_t k = 0; k < expected.size(); ++k) {
+        error += std::pow(static_cast<double>(gradient[k]) - expected[k], 2);
+        norm += std::pow(expected[k], 2);
+      }
+      EXPECT_LE(std::sqrt(error / norm), 2e-6);
+    }
+}
+
+TEST_P(Kernel, DoubleAgreesWithTheScalarKernel) {
+  for (const char* text : {"elm:lambda=0.5", "vs", "focal:gamma=0.5"})
+    for (const std::int64_t classes : k_widths) {
+      const Problem<double> problem(5, classes, 3);
+      const Loss loss = problem.loss(text);
+      std::vector<double> gradient(problem.logits.size()), expected(problem.logits.size());
+      const double value =
+          loss.evaluate<double>(problem.view(), {.labels = problem.labels}, {gradient.data(), 5, classes});
+      use_target("scalar");
+      EXPECT_NEAR(
+          loss.evaluate<double>(problem.view(), {.labels = problem.labels}, {expected.data(), 5, classes}) / value, 1,
+          1e-13);
+      use_target(GetParam());
+      for (std::size_t k = 0; k < expected.size(); ++k)
+        EXPECT_NEAR(gradient[k], expected[k], 1e-13) << text << ' ' << classes << ' ' << k;
+    }
+}
+
+/// Bits depend on nothing but the row: not on the place of the gradient, threads, neighbours, stride or alignment.
+template <class T>
+void expect_rows_stand_alone() {
+  for (const char* text : {"elm:lambda=0.5", "vs"})
+    for (const std::int64_t classes : {2, 10, 16, 17, 100, 1025, 9000}) {
+      SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
+      const std::int64_t rows = 37;
+      const Problem<T> problem(rows, classes);
+      const Loss loss = problem.loss(text);
+      std::vector<T> gradient(problem.logits.size()), again(problem.logits.size());
+      std::vector<double> losses(37), same(37);
+      Batch batch{.labels = problem.labels, .reduction = Reduction::none, .losses = losses, .threads = 1};
+      loss.evaluate<T>(problem.view(), batch, {gradient.data(), rows, classes});
+
+      batch.losses = same;
+      for (const int threads : {2, 3}) {
+        batch.threads = threads;
+        again = problem.logits;
+        loss.evaluate<T>({again.data(), rows, classes}, batch, {again.data(), rows, classes});
+        EXPECT_TRUE(same_bits(again, gradient)) << "in place, " << threads << " threads";
+        EXPECT_TRUE(same_bits(same, losses));
+      }
+      loss.evaluate<T>(problem.view(), batch);
+      EXPECT_TRUE(same_bits(same, losses)) << "without gradient";
+
+      for (std::int64_t i = 0; i < rows; i += 4) {
+        std::vector<T> row(static_cast<std::size_t>(classes + 1 + i % 3));
+        T* shifted = row.data() + 1 + i % 3;
+        std::copy_n(problem.logits.begin() + i * classes, classes, shifted);
+        double alone = 0;
+        loss.evaluate<T>({shifted, 1, classes},
+                         {.labels = std::span(problem.labels).subspan(static_cast<std::size_t>(i), 1),
+                          .reduction = Reduction::none,
+                          .losses = {&alone, 1}},
+                         {shifted, 1, classes});
+        EXPECT_EQ(alone, losses[static_cast<std::size_t>(i)]);
+        EXPECT_EQ(std::memcmp(shifted, gradient.data() + i * classes, static_cast<std::size_t>(classes) * sizeof(T)),
+                  0);
+      }
+    }
+}
+
+TEST_P(Kernel, RowsStandAlone) {
+  expect_rows_stand_alone<float>();
+  expect_rows_stand_alone<double>();
+  expect_rows_stand_alone<BFloat16>();
+  expect_rows_stand_alone<Half>();
+}
+
+TEST_P(Kernel, PaddingIsNeitherReadNorWritten) {
+  for (const std::int64_t classes : {3, 16, 17, 50, 1000}) {
+    const Problem<float> problem(9, classes);
+    const std::int64_t stride = classes + 3;
+    std::vector<float> padded(static_cast<std::size_t>(9 * stride), k_nan), expected(problem.logits.size());
+    for (std::int64_t i = 0; i < 9; ++i)
+      std::copy_n(problem.logits.begin() + i * classes, classes, padded.begin() + i * stride);
+    const Loss loss = problem.loss("elm");
+    const double value =
+        loss.evaluate<float>(problem.view(), {.labels = problem.labels}, {expected.data(), 9, classes});
+    EXPECT_EQ(loss.evaluate<float>({padded.data(), 9, classes, stride}, {.labels = problem.labels},
+                                   {padded.data(), 9, classes, stride}),
+              value);
+    for (std::int64_t i = 0; i < 9; ++i) {
+      for (std::int64_t j = 0; j < classes; ++j)
+        EXPECT_EQ(padded[static_cast<std::size_t>(i * stride + j)],
+                  expected[static_cast<std::size_t>(i * classes + j)]);
+      for (std::int64_t j = classes; j < stride; ++j)
+        EXPECT_TRUE(std::isnan(padded[static_cast<std::size_t>(i * stride + j)]));
+    }
+  }
+}
+
+/// A row of zeros, with some logits set, under label 1.
+struct Spiked {
+  double loss;
+  std::vector<float> gradient;
+
+  Spiked(std::int64_t classes, std::vector<std::pair<std::size_t, float>> spikes, const char* text = "ce") {
+    std::vector<float> logits(static_cast<std::size_t>(classes), 0);
+    for (const auto& [j, z] : spikes) logits[j] = z;
+    gradient = logits;
+    const std::vector<std::int64_t> labels = {1};
+    const Loss of(LossSpec::parse(text), ClassCounts(std::vector<std::int64_t>(logits.size(), 5)));
+    loss = of.evaluate<float>({logits.data(), 1, classes}, {.labels = labels}, {gradient.data(), 1, classes});
+  }
+};
+
+TEST_P(Kernel, InfiniteAndNanLogitsHaveADefinedOutcome) {
+  for (const char* text : {"ce", "bs"})
+    for (const std::int64_t classes : {3, 16, 17, 100, 9000}) {
+      SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
+      const auto last = static_cast<std::size_t>(classes - 1);
+      {
+        const Spiked rival(classes, {{last, k_inf}}, text);
+        EXPECT_EQ(rival.loss, k_inf);
+        EXPECT_EQ(rival.gradient[0], 0);
+        EXPECT_EQ(rival.gradient[1], -1);
+        EXPECT_EQ(rival.gradient[last], 1);
+      }
+      {
+        const Spiked two_rivals(classes, {{0, k_inf}, {last, k_inf}}, text);
+        EXPECT_EQ(two_rivals.gradient[0], 0.5F);
+        EXPECT_EQ(two_rivals.gradient[last], 0.5F);
+      }
+      {
+        const Spiked right(classes, {{1, k_inf}}, text);
+        EXPECT_EQ(right.loss, 0);
+        for (const float g : right.gradient) EXPECT_EQ(g, 0);
+      }
+      {
+        const Spiked hopeless(classes, {{1, -k_inf}}, text);
+        EXPECT_EQ(hopeless.loss, k_inf);
+        EXPECT_EQ(hopeless.gradient[1], -1);
+        EXPECT_FLOAT_EQ(hopeless.gradient[last], 1 / static_cast<float>(classes - 1));
+      }
+      {
+        const Spiked absent(classes, {{last, -k_inf}}, text);
+        EXPECT_EQ(absent.gradient[last], 0);
+        EXPECT_NEAR(absent.loss, std::log(static_cast<double>(classes - 1)), 1e-6);
+      }
+      for (const auto& spikes : std::vector<std::vector<std::pair<std::size_t, float>>>{
+               {{last, k_nan}}, {{0, k_nan}}, {{1, k_nan}}, {{1, k_inf}, {last, k_inf}}}) {
+        const Spiked broken(classes, spikes, text);
+        EXPECT_TRUE(std::isnan(broken.loss));
+        for (const float g : broken.gradient) EXPECT_TRUE(std::isnan(g));
+      }
+    }
+}
+
+TEST_P(Kernel, TiesOfTheRivalGoToTheLowestIndex) {
+  for (const std::int64_t classes : {5, 16, 40, 9000})
+    for (const std::int64_t label : {std::int64_t{0}, std::int64_t{3}, classes - 1}) {
+      std::vector<std::int64_t> counts(static_cast<std::size_t>(classes), 1000);
+      const std::int64_t first = label == 0 ? 1 : 0;
+      counts[static_cast<std::size_t>(first)] = 10;
+      const std::vector<float> logits(counts.size(), 0.25F);
+      const ClassCounts class_counts(counts);
+      const auto D = class_counts.ldam_margins(0.5);
+      const double margin = D[static_cast<std::size_t>(label)] - D[static_cast<std::size_t>(first)];
+      const double distance = std::log(static_cast<double>(classes - 1)) + 30 * margin;
+      const std::vector<std::int64_t> labels = {label};
+      EXPECT_NEAR(
+          Loss(LossSpec::parse("elm"), class_counts).evaluate<float>({logits.data(), 1, classes}, {.labels = labels}),
+          std::fmax(distance, 0) + std::log1p(std::exp(-std::fabs(distance))), 1e-6);
+    }
+}
+
+TEST_P(Kernel, ACommonOffsetChangesNothing) {
+  for (const char* text : {"elm:lambda=0.5", "bs", "la:tau=1.5"})
+    for (const std::int64_t classes : {10, 100, 5000}) {
+      Problem<float> problem(9, classes), shifted(9, classes);
+      for (float& z : problem.logits) z = std::round(z * 512) / 512;
+      for (std::size_t k = 0; k < shifted.logits.size(); ++k) shifted.logits[k] = problem.logits[k] + 1e4F;
+      std::vector<float> gradient(problem.logits.size()), same(problem.logits.size());
+      const Loss loss = problem.loss(text);
+      EXPECT_EQ(loss.evaluate<float>(problem.view(), {.labels = problem.labels}, {gradient.data(), 9, classes}),
+                loss.evaluate<float>(shifted.view(), {.labels = problem.labels}, {same.data(), 9, classes}));
+      EXPECT_TRUE(same_bits(gradient, same));
+    }
+}
+
+TEST_P(Kernel, TrueClassGradientKeepsItsDigitsInBfloat16) {
+  for (const std::int64_t classes : {10, 100})
+    for (const double p : {0.9, 0.99, 0.999, 1 - 1e-7, 1e-30}) {
+      // One rival holds 1 - p; the others are far below. The logit is bfloat16, so p is what it makes of it.
+      std::vector<BFloat16> logits(static_cast<std::size_t>(classes), narrowed<BFloat16>(-200));
+      logits[1] = narrowed<BFloat16>(0);
+      logits[2] = narrowed<BFloat16>(std::log(p / (1 - p)));
+      const double q = 1 / (1 + std::exp(widen(logits[2])));
+      const std::vector<std::int64_t> labels = {2};
+      std::vector<BFloat16> gradient(logits.size());
+      const Loss ce(LossSpec::parse("ce"), ClassCounts(std::vector<std::int64_t>(logits.size(), 5)));
+      const double loss =
+          ce.evaluate<BFloat16>({logits.data(), 1, classes}, {.labels = labels}, {gradient.data(), 1, classes});
+      EXPECT_NEAR(widen(gradient[2]) / -q, 1, 0x1p-8) << p;
+      EXPECT_NEAR(widen(gradient[1]) / q, 1, 0x1p-8) << p;
+      EXPECT_NEAR(loss / std::log1p(std::exp(-widen(logits[2]))), 1, 1e-6) << p;
+    }
+}
+
+/// Largest error in ulp of the result beyond what the comment of ScaledExp allows; negative when all is well.
+template <class A>
+double worst_excess(void (*exp_of)(double, const A*, A*, std::int64_t), double scale, double lowest, bool fused) {
+  double worst = -1e9;
+  const std::int64_t n = 200000;
+  std::vector<A> x(static_cast<std::size_t>(n)), result(x.size());
+  Stream stream(3, "exp");
+  for (std::int64_t i = 0; i < n; ++i)  // a grid over the whole domain, and small numbers of every size
+    x[static_cast<std::size_t>(i)] =
+        static_cast<A>(i % 2 == 0 ? lowest / scale * static_cast<double>(i) / static_cast<double>(n)
+                                  : -std::ldexp(1 + stream.uniform(), -static_cast<int>(stream.below(40))) / scale);
+  exp_of(scale, x.data(), result.data(), n);
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    const long double expected = std::exp(static_cast<long double>(scale) * static_cast<long double>(x[i]));
+    const auto ulp =
+        static_cast<long double>(std::numeric_limits<A>::epsilon()) * std::exp2(std::floor(std::log2(expected)));
+    const auto error = static_cast<double>(std::fabs(static_cast<long double>(result[i]) - expected) / ulp);
+    const double allowed = 1 + std::fabs(static_cast<double>(std::log2(expected))) * (fused ? 0.8 : 1.6);
+    worst = std::max(worst, error - allowed);
+  }
+  return worst;
+}
+
+TEST_P(Kernel, ExponentialIsWithinItsStatedError) {
+  const detail::RowKernels& kernels = detail::row_kernels();
+  for (const double scale : {1.0, 30.0, 0.7}) {
+    EXPECT_LE(worst_excess<float>(kernels.exp_f32, scale, -87, fused()), 0) << scale;
+    EXPECT_LE(worst_excess<double>(kernels.exp_f64, scale, -708, fused()), 0) << scale;
+  }
+  const float x[] = {0, -88.5F, -1000, -3e38F, -k_inf, k_nan};
+  float result[6];
+  kernels.exp_f32(1, x, result, 6);
+  EXPECT_EQ(result[0], 1);
+  for (int i = 1; i < 5; ++i) EXPECT_EQ(result[i], 0);
+  EXPECT_TRUE(std::isnan(result[5]));
+}
+
+TEST_P(Kernel, LeavesTheFloatingPointEnvironmentAlone) {
+  const Problem<float> problem(20, 100);
+  const Loss loss = problem.loss("elm");
+  const int rounding = std::fegetround();
+#if defined(__x86_64__)
+  const unsigned control = _mm_getcsr() & ~0x3fU;
+#endif
+  loss.evaluate<float>(problem.view(), {.labels = problem.labels});
+  EXPECT_EQ(std::fegetround(), rounding);
+#if defined(__x86_64__)
+  EXPECT_EQ(_mm_getcsr() & ~0x3fU, control);
+#endif
+}
+
+INSTANTIATE_TEST_SUITE_P(Targets, Kernel, ::testing::ValuesIn(available_targets()),
+                         [](const auto& instance) { return instance.param; });
+
+TEST(Target, AnUnknownOneIsRefusedWithTheList) {
+  try {
+    use_target("pentium");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("choose one of"), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find("scalar"), std::string::npos);
+  }
+}
+
+TEST(Batch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
+  for (const std::int64_t classes : {3, 20}) {
+    Problem<float> problem(5, classes);
+    std::vector<double> weights = {1, 0.5, 0, 2, 1}, losses(5);
+    problem.labels[1] = -100;
+    problem.logits[static_cast<std::size_t>(classes)] = k_nan;
+    problem.logits[static_cast<std::size_t>(2 * classes)] = k_inf;
+    std::vector<float> gradient(problem.logits.size(), 42);
+    const Loss loss = problem.loss("elm:lambda=0.5");
+    Batch batch{.labels = problem.labels, .sample_weights = weights, .ignore_index = -100, .losses = losses};
+    const double weighted = loss.evaluate<float>(problem.view(), batch, {gradient.data(), 5, classes});
+    for (std::int64_t j = 0; j < classes; ++j) {
+      EXPECT_EQ(gradient[static_cast<std::size_t>(classes + j)], 0);
+      EXPECT_EQ(gradient[static_cast<std::size_t>(2 * classes + j)], 0);
+    }
+    const double sum = losses[0] + losses[3] + losses[4];
+    EXPECT_EQ(losses[1], 0);
+    EXPECT_EQ(losses[2], 0);
+    EXPECT_NEAR(weighted, sum / 4, 1e-12 * sum);
+    batch.reduction = Reduction::mean;
+    EXPECT_NEAR(loss.evaluate<float>(problem.view(), batch), sum / 4, 1e-12 * sum);  // the row of weight 0 counts
+    batch.reduction = Reduction::none;
+    EXPECT_NEAR(loss.evaluate<float>(problem.view(), batch), sum, 1e-12 * sum);
+  }
+}
+
+TEST(Batch, SampleWeightsMultiplyClassWeights) {
+  const Problem<double> problem(8, 4);
+  const Loss plain = problem.loss("ce"), balanced = problem.loss("ce+inverse");
+  std::vector<double> weights;
+  for (const auto y : problem.labels) weights.push_back(balanced.class_weights()[static_cast<std::size_t>(y)]);
+  EXPECT_EQ(plain.evaluate<double>(problem.view(), {.labels = problem.labels, .sample_weights = weights}),
+            balanced.evaluate<double>(problem.view(), {.labels = problem.labels}));
+}
+
+TEST(Batch, RefusesWhatIsNoWeight) {
+  const Problem<double> problem(2, 4);
+  for (const double bad : {-1.0, static_cast<double>(k_nan), static_cast<double>(k_inf)}) {
+    const std::vector<double> weights = {1, bad};
+    EXPECT_THROW(
+        problem.loss("ce").evaluate<double>(problem.view(), {.labels = problem.labels, .sample_weights = weights}),
+        Error);
+  }
+  EXPECT_THROW(problem.loss("ce").evaluate<double>(problem.view(), {.labels = problem.labels, .threads = -1}), Error);
+}
+
+TEST(Batch, ReachesBeyondTwoToThe31Elements) {
+  // Three rows a billion elements apart; the pages between them are never touched.
+  constexpr std::int64_t stride = std::int64_t{1} << 30, classes = 100;
+  const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc((2 * stride + classes) * sizeof(BFloat16)),
+                                                           &std::free);
+  if (memory == nullptr) GTEST_SKIP() << "no 4 GB of address space";
+  const auto logits = static_cast<BFloat16*>(memory.get());
+  Problem<BFloat16> problem(3, classes);
+  for (std::int64_t i = 0; i < 3; ++i) std::copy_n(problem.logits.begin() + i * classes, classes, logits + i * stride);
+  const Loss loss = problem.loss("elm");
+  const double expected =
+      loss.evaluate<BFloat16>(problem.view(), {.labels = problem.labels}, {problem.logits.data(), 3, classes});
+  EXPECT_EQ(
+      loss.evaluate<BFloat16>({logits, 3, classes, stride}, {.labels = problem.labels}, {logits, 3, classes, stride}),
+      expected);
+  EXPECT_EQ(std::memcmp(logits + 2 * stride, problem.logits.data() + 2 * classes, classes * sizeof(BFloat16)), 0);
+}
+
+TEST(Batch, TenMillionClasses) {
+  constexpr std::int64_t classes = 10'000'000;
+  std::vector<float> logits(classes, 0.5F);
+  logits[7] = 1.5F;
+  const std::vector<std::int64_t> labels = {classes - 1};
+  const Loss ce(LossSpec::parse("ce"), ClassCounts(std::vector<std::int64_t>(classes, 1)));
+  const double expected = std::log(static_cast<double>(classes) - 1 + std::exp(1.0));
+  EXPECT_NEAR(
+      ce.evaluate<float>({logits.data(), 1, classes}, {.labels = labels}, {logits.data(), 1, classes}) / expected, 1,
+      1e-8);
+  EXPECT_NEAR(std::accumulate(logits.begin(), logits.end(), 0.0), 0, 1e-6);
+}
+
+TEST(Narrow, EveryPatternReadsBack) {
+  for (std::uint32_t pattern = 0; pattern < 0x10000U; ++pattern) {
+    BFloat16 b;
+    Half h;
+    b.bits = h.bits = static_cast<std::uint16_t>(pattern);
+    const auto wide_b = static_cast<float>(b), wide_h = static_cast<float>(h);
+    if (std::isnan(wide_b))
+      EXPECT_TRUE(std::isnan(static_cast<float>(BFloat16(wide_b))));
+    else
+      EXPECT_EQ(BFloat16(wide_b).bits, b.bits);
+    if (std::isnan(wide_h))
+      EXPECT_TRUE(std::isnan(static_cast<float>(Half(wide_h))));
+    else
+      EXPECT_EQ(Half(wide_h).bits, h.bits);
+  }
+  EXPECT_EQ(static_cast<float>(Half(65504.0F)), 65504.0F);
+  EXPECT_EQ(static_cast<float>(Half(0x1p-24F)), 0x1p-24F);
+}
+
+TEST(Narrow, RoundsToTheNearestTiesToEven) {
+  for (std::uint32_t pattern = 0; pattern < 0x7bffU; ++pattern) {
+    Half low, high;
+    low.bits = static_cast<std::uint16_t>(pattern);
+    high.bits = static_cast<std::uint16_t>(pattern + 1);
+    const float middle = (static_cast<float>(low) + static_cast<float>(high)) / 2;
+    const auto even = static_cast<std::uint16_t>(pattern % 2 == 0 ? pattern : pattern + 1);
+    EXPECT_EQ(Half(middle).bits, even);
+    EXPECT_EQ(Half(std::nextafter(middle, 0.0F)).bits, low.bits);
+    EXPECT_EQ(Half(std::nextafter(middle, 1e9F)).bits, high.bits);
+    EXPECT_EQ(Half(-middle).bits, even | 0x8000U);
+  }
+  EXPECT_EQ(Half(65519.0F).bits, 0x7bff);
+  EXPECT_EQ(Half(65520.0F).bits, 0x7c00);
+  EXPECT_EQ(BFloat16(std::bit_cast<float>(0x3f808000U)).bits, 0x3f80);
+  EXPECT_EQ(BFloat16(std::bit_cast<float>(0x3f818000U)).bits, 0x3f82);
+  EXPECT_EQ(BFloat16(std::bit_cast<float>(0x3f808001U)).bits, 0x3f81);
+}
+
+}  // namespace
+}  // namespace ulmus
