@@ -9,6 +9,21 @@ find_package(hwy REQUIRED CONFIG)
 ulmus_room(loss SOURCES class_counts.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
            PUBLIC ulmus::base PRIVATE fmt::fmt OpenMP::OpenMP_CXX hwy::hwy)
 
+# The C interface, libulmus.so: the loss room inside, nothing but ulmus/c.h on its face.
+add_library(ulmus_c SHARED src/loss/c_api.cpp)
+add_library(ulmus::c ALIAS ulmus_c)
+target_link_libraries(ulmus_c PRIVATE ulmus::loss fmt::fmt)
+target_include_directories(ulmus_c INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
+                                             $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+target_compile_definitions(ulmus_c PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
+target_link_options(ulmus_c PRIVATE LINKER:--exclude-libs,ALL)
+set_target_properties(ulmus_c PROPERTIES OUTPUT_NAME ulmus VERSION ${PROJECT_VERSION}
+                      SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
+                      CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
+ulmus_warnings(ulmus_c)
+install(TARGETS ulmus_c LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
+
 if(ULMUS_TORCH)
   find_package(Torch 1.13 REQUIRED)
 

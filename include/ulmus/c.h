@@ -1,0 +1,114 @@
+/* The C interface of Ulmus: a loss for class-imbalanced classification, forward and gradient in one call.
+ *
+ *     ulmus_loss* loss = NULL;
+ *     const int64_t counts[3] = {5000, 500, 50};
+ *     if (ulmus_loss_create("elm:lambda=0.5+drw", counts, 3, &loss) != ULMUS_OK) puts(ulmus_last_error());
+ *
+ * A function that can fail returns a status and leaves a line for ulmus_last_error(). No exception leaves a function,
+ * no null pointer or unknown value of an enumeration crashes one. A loss may be used by several threads at once, except
+ * by the functions that change it.
+ */
+#ifndef ULMUS_C_H
+#define ULMUS_C_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ULMUS_EXPORT __attribute__((visibility("default")))
+#else
+#define ULMUS_EXPORT
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What went wrong; the values are the exit codes of the program `ulmus`. */
+typedef enum ulmus_status {
+  ULMUS_OK = 0,
+  ULMUS_USAGE = 2,       /* an unknown name, a key out of range, a null pointer, an unknown enumerator */
+  ULMUS_DATA = 3,        /* shapes that do not fit, a label out of range */
+  ULMUS_NUMERICAL = 4,   /* not raised by this interface: an infinite or NaN loss is a result */
+  ULMUS_ENVIRONMENT = 5, /* ULMUS_TARGET names an instruction set that this machine cannot run; no memory */
+  ULMUS_INTERNAL = 70    /* a bug in this library: please report it with the message */
+} ulmus_status;
+
+typedef enum ulmus_dtype { ULMUS_F32 = 0, ULMUS_F64 = 1, ULMUS_BF16 = 2, ULMUS_F16 = 3 } ulmus_dtype;
+
+/* How the losses l[i] of the samples, with weights w[i], become one number. */
+typedef enum ulmus_reduction {
+  ULMUS_MEAN = 0,          /* sum of w[i] * l[i], over the number of samples that are not ignored */
+  ULMUS_WEIGHTED_MEAN = 1, /* over the sum of w[i] */
+  ULMUS_NONE = 2           /* the sum itself; the gradient of each row is that of its own loss */
+} ulmus_reduction;
+
+typedef struct ulmus_loss ulmus_loss;
+
+/* A batch of n rows and as many classes as the loss. Set every field you do not use to zero:
+ * `ulmus_batch batch = {0};` */
+typedef struct ulmus_batch {
+  int32_t dtype;         /* an ulmus_dtype, of logits and gradient */
+  int64_t n;             /* rows */
+  const void* logits;    /* [n, classes], row-major, what the head gives */
+  int64_t logits_stride; /* elements from a row to the next; 0: classes */
+  const int64_t* labels; /* [n], each in [0, classes), or the ignored label */
+
+  void* gradient;               /* [n, classes], d loss / d logits; may be `logits`; NULL: not wanted */
+  int64_t gradient_stride;      /* 0: classes */
+  double* losses;               /* [n], weighted loss of each sample; NULL: not wanted */
+  const double* sample_weights; /* [n], at least 0 and finite; NULL: ones */
+
+  int32_t ignores; /* not 0: rows with the label `ignore_index` cost nothing */
+  int64_t ignore_index;
+  int32_t reduction; /* an ulmus_reduction */
+  int32_t threads;   /* at most so many; 0: as many as OpenMP gives */
+} ulmus_batch;
+
+/* The version of this library, "0.1.0". */
+ULMUS_EXPORT const char* ulmus_version(void);
+
+/* What the last function that failed on this thread had to say, in one line; "" before the first. Valid until the next
+ * failure on this thread. */
+ULMUS_EXPORT const char* ulmus_last_error(void);
+
+/* A loss from its text, `name[:key=value,...][+rule[:key=value,...]]`, and the training samples of each class,
+ * [classes]. To be freed with ulmus_loss_free. */
+ULMUS_EXPORT ulmus_status ulmus_loss_create(const char* text, const int64_t* class_counts, int64_t classes,
+                                            ulmus_loss** loss);
+
+/* NULL is allowed. */
+ULMUS_EXPORT void ulmus_loss_free(ulmus_loss* loss);
+
+/* Canonical text: defaults left out. Valid as long as the loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_text(const ulmus_loss* loss, const char** text);
+
+ULMUS_EXPORT ulmus_status ulmus_loss_classes(const ulmus_loss* loss, int64_t* classes);
+
+/* What the loss multiplies the logits with. */
+ULMUS_EXPORT ulmus_status ulmus_loss_scale(const ulmus_loss* loss, double* scale);
+
+/* The head the loss is made for, "linear" or "cosine". A constant. */
+ULMUS_EXPORT ulmus_status ulmus_loss_head(const ulmus_loss* loss, const char** head);
+
+/* The class weights in force, copied to [classes]; ones where there are none. */
+ULMUS_EXPORT ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights);
+
+/* Tells a deferred rule (`+drw`) where training is, 0 <= epoch < epochs. Changes the loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epochs);
+
+/* Replaces the class weights by these, [classes], each at least 0 and finite. Changes the loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights);
+
+/* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure.
+ * Same accuracy, determinism and treatment of NaN and infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
+ULMUS_EXPORT ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, double* value);
+
+/* The instruction set in use, "avx512", "avx2", "sse4", "neon" or "scalar". A constant. */
+ULMUS_EXPORT ulmus_status ulmus_target(const char** target);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
