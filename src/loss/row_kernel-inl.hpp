@@ -11,15 +11,15 @@
 //     dl/dv[j] =  sigmoid(d) * scale * e[j] / sum        j != y
 //     dl/dv[y] = -sigmoid(d) * scale
 //
-// never "probability minus one", so the gradient keeps its digits when the sample is nearly right. What is done
-// once a row in the middle is the row epilogue (row_epilogue-inl.hpp); here are the vector sweeps before it (`sweep`:
-// rival, e, sum) and after it (`spread`: multiply). `e` lies where the gradient will be, so in place a logit crosses
-// the memory bus twice: in, and out as a gradient.
+// never "probability minus one", so the gradient keeps its digits when the sample is nearly right. What is done once a
+// row in the middle is the row epilogue (row_epilogue-inl.hpp); here are the vector sweeps before it (`sweep`: rival,
+// e, sum) and after it (`spread`: multiply). `e` lies where the gradient will be, so in place a logit crosses the
+// memory bus twice: in, and out as a gradient.
 //
 // A wide row goes in blocks, each relative to its own largest wrong logit: the second look at a block (the
 // exponentials) finds it in the first-level cache, each exponential is computed once however long the row is, and the
 // multiplication at the end also moves a block from its own maximum to the row's. While exponentials are computed the
-// next row is fetched. Narrow rows lie across lanes: lane i works on row i, class after class.
+// next row is fetched. Rows of a few classes go across lanes instead (narrow_rows-inl.hpp).
 //
 // The order of all additions is fixed by the number of classes, the label and the instruction set: the bits of a row
 // depend neither on the rows around it nor on alignment nor on whether the gradient is written in place.
@@ -37,7 +37,8 @@
 
 #include "hwy/cache_control.h"
 #include "hwy/highway.h"
-#include "loss/row_epilogue-inl.hpp"
+#include "loss/class_prologue-inl.hpp"
+#include "loss/logit_types-inl.hpp"
 #include "loss/row_kernel.hpp"
 #include "loss/vector_exp-inl.hpp"
 
@@ -50,102 +51,6 @@ constexpr A k_minus_infinity = -std::numeric_limits<A>::infinity();
 
 /// A hole that no sweep meets: the label is in another block.
 constexpr std::size_t k_no_hole = static_cast<std::size_t>(-1);
-
-/// True where binary16 converts in one instruction.
-constexpr bool k_converts_half = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON;
-
-// Loading and storing logits of each type as vectors of what they are computed in.
-
-template <class D, class T>
-HWY_INLINE hn::Vec<D> ReadLogits(D d, const T* from) {
-  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
-    return hn::LoadU(d, from);
-  } else if constexpr (std::is_same_v<T, BFloat16>) {
-    const hn::Rebind<std::uint16_t, D> narrow;
-    const hn::RebindToUnsigned<D> bits;
-    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
-    return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, loaded)));
-  } else if constexpr (k_converts_half) {
-    const hn::Rebind<std::uint16_t, D> narrow;
-    const hn::Rebind<hwy::float16_t, D> half;
-    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
-    return hn::PromoteTo(d, hn::BitCast(half, loaded));
-  } else {
-    HWY_ALIGN float lanes[hn::MaxLanes(d)];
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) lanes[i] = static_cast<float>(from[i]);
-    return hn::Load(d, lanes);
-  }
-}
-
-template <class D, class T>
-HWY_INLINE void WriteGradient(D d, hn::Vec<D> value, T* to) {
-  if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
-    hn::StoreU(value, d, to);
-  } else if constexpr (std::is_same_v<T, BFloat16>) {
-    // To nearest, ties to even. A NaN here has zeros in its low half and stays one.
-    const hn::Rebind<std::uint16_t, D> narrow;
-    const hn::RebindToUnsigned<D> bits;
-    const auto wide = hn::BitCast(bits, value);
-    const auto odd = hn::And(hn::ShiftRight<16>(wide), hn::Set(bits, 1U));
-    const auto rounded = hn::Add(hn::Add(wide, hn::Set(bits, 0x7fffU)), odd);
-    hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(rounded)), narrow, reinterpret_cast<std::uint16_t*>(to));
-  } else if constexpr (k_converts_half) {
-    const hn::Rebind<std::uint16_t, D> narrow;
-    const hn::Rebind<hwy::float16_t, D> half;
-    hn::StoreU(hn::BitCast(narrow, hn::DemoteTo(half, value)), narrow, reinterpret_cast<std::uint16_t*>(to));
-  } else {
-    HWY_ALIGN float lanes[hn::MaxLanes(d)];
-    hn::Store(value, d, lanes);
-    for (std::size_t i = 0; i < hn::Lanes(d); ++i) to[i] = T(lanes[i]);
-  }
-}
-
-// The class prologues: v of the logits z of classes j, j+1, ..., and what the chain rule makes of a gradient. A row is
-// taken relative to an origin, its true logit, where the slopes allow: then a common offset cancels here too.
-
-template <class A>
-struct Uniform {
-  explicit Uniform(const ClassTerms<A>&, std::size_t = 0) {}
-  A Origin(A) const { return 0; }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V Adjust(D, V z, V, std::size_t) const {
-    return z;
-  }
-  A Adjust(A z, A, std::size_t) const { return z; }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V Chain(D, V gradient, std::size_t) const {
-    return gradient;
-  }
-  double Chain(double gradient, std::size_t) const { return gradient; }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V AdjustLanes(D, V z, V, std::size_t) const {
-    return z;
-  }
-};
-
-template <class A>
-struct Affine {
-  const A *slope, *offset;
-  bool slopes_are_one;
-
-  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
-      : slope(terms.slope + begin), offset(terms.offset + begin), slopes_are_one(terms.slopes_are_one) {}
-  A Origin(A true_logit) const { return slopes_are_one && std::isfinite(true_logit) ? true_logit : A{0}; }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V Adjust(D d, V z, V origin, std::size_t j) const {
-    return hn::MulAdd(hn::LoadU(d, slope + j), hn::Sub(z, origin), hn::LoadU(d, offset + j));
-  }
-  A Adjust(A z, A origin, std::size_t j) const { return slope[j] * (z - origin) + offset[j]; }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V Chain(D d, V gradient, std::size_t j) const {
-    return hn::Mul(gradient, hn::LoadU(d, slope + j));
-  }
-  double Chain(double gradient, std::size_t j) const { return gradient * static_cast<double>(slope[j]); }
-  template <class D, class V = hn::Vec<D>>
-  HWY_INLINE V AdjustLanes(D d, V z, V origin, std::size_t j) const {
-    return hn::MulAdd(hn::Set(d, slope[j]), hn::Sub(z, origin), hn::Set(d, offset[j]));
-  }
-};
 
 /// Walks over n >= Lanes(d) values: whole(i, v, k) for a vector at i (k < 4 counts through accumulators), and
 /// part(i, v, mask) where only some lanes are new and not the hole: at the hole, and at the end. The end is a vector
@@ -334,105 +239,6 @@ void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatis
     const auto label = static_cast<std::size_t>(tile.labels[i]);
     row[label] = static_cast<T>(static_cast<A>(P<A>(terms).Chain(-pull[i], label)));
   }
-}
-
-template <class T, template <class> class P, class A = Compute<T>>
-void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* statistics) {
-  const hn::ScalableTag<A> d;
-  using V = hn::Vec<decltype(d)>;
-  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
-  const std::size_t lanes = hn::Lanes(d);
-  const P<A> prologue(terms);
-  A* e = tile.exponentials;
-
-  HWY_ALIGN A label[k_most_tile_rows] = {}, true_logit[k_most_tile_rows] = {}, origin[k_most_tile_rows] = {};
-  for (std::size_t i = 0; i < lanes; ++i)
-    for (std::size_t j = 0; j < classes; ++j)
-      e[j * lanes + i] = i < rows ? static_cast<A>(tile.logits[i * tile.logits_stride + j]) : A{0};
-  for (std::size_t i = 0; i < rows; ++i) {
-    label[i] = static_cast<A>(tile.labels[i]);
-    true_logit[i] = e[static_cast<std::size_t>(tile.labels[i]) * lanes + i];
-    origin[i] = prologue.Origin(true_logit[i]);
-  }
-
-  const V labels = hn::Load(d, label), base = hn::Load(d, origin);
-  V top = hn::Set(d, k_minus_infinity<A>), true_value = hn::Zero(d);
-  V rival = hn::IfThenElseZero(hn::Eq(labels, hn::Zero(d)), hn::Set(d, A{1}));
-  for (std::size_t j = 0; j < classes; ++j) {
-    const V v = prologue.AdjustLanes(d, hn::LoadU(d, e + j * lanes), base, j), class_j = hn::Set(d, static_cast<A>(j));
-    const auto is_label = hn::Eq(labels, class_j);
-    const auto is_rival = hn::AndNot(is_label, hn::Gt(v, top));
-    top = hn::IfThenElse(is_rival, v, top);
-    rival = hn::IfThenElse(is_rival, class_j, rival);
-    true_value = hn::IfThenElse(is_label, v, true_value);
-    hn::StoreU(v, d, e + j * lanes);
-  }
-  const V one = hn::Set(d, A{1});
-  const ScaledExp exp(d, terms.scale);
-  V sum = hn::Zero(d);
-  for (std::size_t j = 0; j < classes; ++j) {
-    const V v = hn::LoadU(d, e + j * lanes);
-    // Where the maximum is infinite, the difference of two equal values is no number, but its exponential is still 1.
-    const V value = hn::IfThenElse(hn::Eq(v, top), one, exp(hn::Sub(v, top)));
-    sum = hn::Add(sum, hn::IfThenZeroElse(hn::Eq(labels, hn::Set(d, static_cast<A>(j))), value));
-    hn::StoreU(value, d, e + j * lanes);
-  }
-
-  HWY_ALIGN A sums[k_most_tile_rows] = {}, tops[k_most_tile_rows] = {}, values[k_most_tile_rows] = {},
-              rivals[k_most_tile_rows] = {};
-  hn::Store(sum, d, sums);
-  hn::Store(top, d, tops);
-  hn::Store(true_value, d, values);
-  hn::Store(rival, d, rivals);
-  for (std::size_t i = 0; i < rows; ++i)
-    statistics[i] = {static_cast<double>(sums[i]), static_cast<double>(tops[i]) - static_cast<double>(values[i]),
-                     classes > 1 ? static_cast<std::int64_t>(rivals[i]) : -1};
-}
-
-template <class T, template <class> class P, class A = Compute<T>>
-void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics,
-                  const double* pull) {
-  const hn::ScalableTag<A> d;
-  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
-  const std::size_t lanes = hn::Lanes(d);
-  const P<A> prologue(terms);
-  for (std::size_t i = 0; i < rows; ++i) {
-    const auto label = static_cast<std::size_t>(tile.labels[i]);
-    const auto share = static_cast<A>(pull[i] / statistics[i].sum);
-    T* gradient = tile.gradient + i * tile.gradient_stride;
-    for (std::size_t j = 0; j < classes; ++j)
-      gradient[j] = static_cast<T>(
-          static_cast<A>(prologue.Chain(static_cast<double>(tile.exponentials[j * lanes + i] * share), j)));
-    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-pull[i], label)));
-  }
-}
-
-template <class T>
-RowKernels::Of<T> KernelsOf() {
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
-  return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
-          .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
-          .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
-          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>}};
-}
-
-template <class A>
-void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
-  const hn::CappedTag<A, 1> d;
-  const ScaledExp exp(d, scale);
-  for (std::int64_t i = 0; i < n; ++i) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
-}
-
-/// All of this instruction set.
-inline RowKernels Kernels() {
-  return {.f32 = KernelsOf<float>(),
-          .f64 = KernelsOf<double>(),
-          .bf16 = KernelsOf<BFloat16>(),
-          .f16 = KernelsOf<Half>(),
-          .plain = Epilogue<PlainShape>,
-          .focal = Epilogue<FocalShape>,
-          .exp_f32 = ExpOfMany<float>,
-          .exp_f64 = ExpOfMany<double>};
 }
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

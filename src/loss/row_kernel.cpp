@@ -5,7 +5,45 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
 #include "hwy/foreach_target.h"
+#include "loss/narrow_rows-inl.hpp"
+#include "loss/row_epilogue-inl.hpp"
 #include "loss/row_kernel-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ulmus::detail::HWY_NAMESPACE {
+
+// Every instantiation of the kernel: four logit types by two prologues, and two shapes.
+
+template <class T>
+RowKernels::Of<T> KernelsOf() {
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
+  return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
+          .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
+          .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
+          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>}};
+}
+
+template <class A>
+void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
+  const hn::CappedTag<A, 1> d;
+  const ScaledExp exp(d, scale);
+  for (std::int64_t i = 0; i < n; ++i) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
+}
+
+/// All of this instruction set.
+inline RowKernels Kernels() {
+  return {.f32 = KernelsOf<float>(),
+          .f64 = KernelsOf<double>(),
+          .bf16 = KernelsOf<BFloat16>(),
+          .f16 = KernelsOf<Half>(),
+          .plain = Epilogue<PlainShape>,
+          .focal = Epilogue<FocalShape>,
+          .exp_f32 = ExpOfMany<float>,
+          .exp_f64 = ExpOfMany<double>};
+}
+
+}  // namespace ulmus::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
 #include <fmt/format.h>

@@ -53,8 +53,8 @@ class ScaledExp {
   /// in the low bits of the sum, where one shift makes the float 2^n of it. The lowest x has n = -bias, whose 2^n is 0.
   ///
   /// Exactly 1 at 0; 0 below 2^-126.5 (float) or 2^-1022.5 (double), so also at -infinity; NaN for NaN. Error at most
-  /// 1 + 0.8 |log2 of the result| ulp, and twice the second term without fused multiply-add (sse4, scalar): the rounding
-  /// of scale * log2(e), as if the scale itself were rounded.
+  /// 1 + 0.8 |log2 of the result| ulp, and twice the second term without fused multiply-add (sse4, scalar): the
+  /// rounding of scale * log2(e), as if the scale itself were rounded.
   HWY_INLINE V operator()(V x) const {
     const hn::RebindToUnsigned<D> bits;
     const V shift = hn::Set(d_, K::shift + K::bias);

@@ -1,0 +1,80 @@
+// The class prologues: v of the logits z of classes j, j+1, ..., and what the chain rule makes of a gradient. A row is
+// taken relative to an origin, its true logit, where the slopes allow: then a common offset cancels here too.
+// Included once for every instruction set, from row_kernel-inl.hpp.
+#if defined(ULMUS_CLASS_PROLOGUE_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ULMUS_CLASS_PROLOGUE_INL
+#undef ULMUS_CLASS_PROLOGUE_INL
+#else
+#define ULMUS_CLASS_PROLOGUE_INL
+#endif
+
+#include <cmath>
+#include <cstddef>
+
+#include "hwy/highway.h"
+#include "loss/row_kernel.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ulmus::detail::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// v[j] = z[j].
+template <class A>
+struct Uniform {
+  explicit Uniform(const ClassTerms<A>&, std::size_t = 0) {}
+
+  A Origin(A) const { return 0; }
+
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D, V z, V, std::size_t) const {
+    return z;
+  }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustOne(D, V z, V, std::size_t) const {
+    return z;
+  }
+  A Adjust(A z, A, std::size_t) const { return z; }
+
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Chain(D, V gradient, std::size_t) const {
+    return gradient;
+  }
+  double Chain(double gradient, std::size_t) const { return gradient; }
+};
+
+/// v[j] = slope[j] * (z[j] - origin) + offset[j].
+template <class A>
+struct Affine {
+  const A *slope, *offset;
+  bool slopes_are_one;
+
+  /// The tables from class `begin` on.
+  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
+      : slope(terms.slope + begin), offset(terms.offset + begin), slopes_are_one(terms.slopes_are_one) {}
+
+  /// Where the slopes are one, it moves all v alike.
+  A Origin(A true_logit) const { return slopes_are_one && std::isfinite(true_logit) ? true_logit : A{0}; }
+
+  /// Lane k is class j + k.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D d, V z, V origin, std::size_t j) const {
+    return hn::MulAdd(hn::LoadU(d, slope + j), hn::Sub(z, origin), hn::LoadU(d, offset + j));
+  }
+  /// All lanes are class j.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustOne(D d, V z, V origin, std::size_t j) const {
+    return hn::MulAdd(hn::Set(d, slope[j]), hn::Sub(z, origin), hn::Set(d, offset[j]));
+  }
+  A Adjust(A z, A origin, std::size_t j) const { return slope[j] * (z - origin) + offset[j]; }
+
+  /// dl/dz from dl/dv.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Chain(D d, V gradient, std::size_t j) const {
+    return hn::Mul(gradient, hn::LoadU(d, slope + j));
+  }
+  double Chain(double gradient, std::size_t j) const { return gradient * static_cast<double>(slope[j]); }
+};
+
+}  // namespace ulmus::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif

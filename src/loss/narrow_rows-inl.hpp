@@ -1,0 +1,96 @@
+// The row kernel of row_kernel-inl.hpp for rows of a few classes: they lie across lanes, lane i works on row i, class
+// after class. A lane without a row computes something that nobody reads.
+// Included once for every instruction set, from row_kernel.cpp.
+#if defined(ULMUS_NARROW_ROWS_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ULMUS_NARROW_ROWS_INL
+#undef ULMUS_NARROW_ROWS_INL
+#else
+#define ULMUS_NARROW_ROWS_INL
+#endif
+
+#include <cstddef>
+#include <limits>
+
+#include "hwy/highway.h"
+#include "loss/class_prologue-inl.hpp"
+#include "loss/row_kernel.hpp"
+#include "loss/vector_exp-inl.hpp"
+
+HWY_BEFORE_NAMESPACE();
+namespace ulmus::detail::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* statistics) {
+  const hn::ScalableTag<A> d;
+  using V = hn::Vec<decltype(d)>;
+  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
+  const std::size_t lanes = hn::Lanes(d);
+  const P<A> prologue(terms);
+  A* e = tile.exponentials;
+
+  HWY_ALIGN A label[k_most_tile_rows] = {}, true_logit[k_most_tile_rows] = {}, origin[k_most_tile_rows] = {};
+  for (std::size_t i = 0; i < lanes; ++i)
+    for (std::size_t j = 0; j < classes; ++j)
+      e[j * lanes + i] = i < rows ? static_cast<A>(tile.logits[i * tile.logits_stride + j]) : A{0};
+  for (std::size_t i = 0; i < rows; ++i) {
+    label[i] = static_cast<A>(tile.labels[i]);
+    true_logit[i] = e[static_cast<std::size_t>(tile.labels[i]) * lanes + i];
+    origin[i] = prologue.Origin(true_logit[i]);
+  }
+
+  const V labels = hn::Load(d, label), base = hn::Load(d, origin);
+  V top = hn::Set(d, -std::numeric_limits<A>::infinity()), true_value = hn::Zero(d);
+  V rival = hn::IfThenElseZero(hn::Eq(labels, hn::Zero(d)), hn::Set(d, A{1}));
+  for (std::size_t j = 0; j < classes; ++j) {
+    const V v = prologue.AdjustOne(d, hn::LoadU(d, e + j * lanes), base, j), class_j = hn::Set(d, static_cast<A>(j));
+    const auto is_label = hn::Eq(labels, class_j);
+    const auto is_rival = hn::AndNot(is_label, hn::Gt(v, top));
+    top = hn::IfThenElse(is_rival, v, top);
+    rival = hn::IfThenElse(is_rival, class_j, rival);
+    true_value = hn::IfThenElse(is_label, v, true_value);
+    hn::StoreU(v, d, e + j * lanes);
+  }
+  const V one = hn::Set(d, A{1});
+  const ScaledExp exp(d, terms.scale);
+  V sum = hn::Zero(d);
+  for (std::size_t j = 0; j < classes; ++j) {
+    const V v = hn::LoadU(d, e + j * lanes);
+    // Where the maximum is infinite, the difference of two equal values is no number, but its exponential is still 1.
+    const V value = hn::IfThenElse(hn::Eq(v, top), one, exp(hn::Sub(v, top)));
+    sum = hn::Add(sum, hn::IfThenZeroElse(hn::Eq(labels, hn::Set(d, static_cast<A>(j))), value));
+    hn::StoreU(value, d, e + j * lanes);
+  }
+
+  HWY_ALIGN A sums[k_most_tile_rows] = {}, tops[k_most_tile_rows] = {}, values[k_most_tile_rows] = {},
+              rivals[k_most_tile_rows] = {};
+  hn::Store(sum, d, sums);
+  hn::Store(top, d, tops);
+  hn::Store(true_value, d, values);
+  hn::Store(rival, d, rivals);
+  for (std::size_t i = 0; i < rows; ++i)
+    statistics[i] = {static_cast<double>(sums[i]), static_cast<double>(tops[i]) - static_cast<double>(values[i]),
+                     classes > 1 ? static_cast<std::int64_t>(rivals[i]) : -1};
+}
+
+template <class T, template <class> class P, class A = Compute<T>>
+void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics,
+                  const double* pull) {
+  const hn::ScalableTag<A> d;
+  const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
+  const std::size_t lanes = hn::Lanes(d);
+  const P<A> prologue(terms);
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto label = static_cast<std::size_t>(tile.labels[i]);
+    const auto share = static_cast<A>(pull[i] / statistics[i].sum);
+    T* gradient = tile.gradient + i * tile.gradient_stride;
+    for (std::size_t j = 0; j < classes; ++j)
+      gradient[j] = static_cast<T>(
+          static_cast<A>(prologue.Chain(static_cast<double>(tile.exponentials[j * lanes + i] * share), j)));
+    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-pull[i], label)));
+  }
+}
+
+}  // namespace ulmus::detail::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+#endif
