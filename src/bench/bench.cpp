@@ -104,6 +104,7 @@ void multiply_in_place(T* memory, std::int64_t count, int threads) {
   static volatile Value one = 1;
   const Value factor = one;
   const auto values = reinterpret_cast<Value*>(memory);
+  if (count < (1 << 15)) threads = 1;  // as the loss does: on little memory starting threads is all one would measure
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int t = 0; t < threads; ++t) multiply(values, count * t / threads, count * (t + 1) / threads, factor);
 }

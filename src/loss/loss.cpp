@@ -8,6 +8,7 @@
 #include <cmath>
 #include <numeric>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "loss/row_kernel.hpp"
@@ -163,15 +164,19 @@ double one_class(const Batch& batch, MatrixView<T> gradient) {
   return 0;
 }
 
-/// Tells ThreadSanitizer, which cannot see into libgomp, that a parallel region begins after what came before it and
-/// ends before what comes after it.
-#ifdef __SANITIZE_THREAD__
-extern "C" void __tsan_acquire(void*);
-extern "C" void __tsan_release(void*);
+/// Calls work(me, of) once on each of a team of threads, the calling one among them.
+template <class Work>
+void on_threads(int threads, const Work& work) {
+#ifdef __SANITIZE_THREAD__  // which cannot see that libgomp's threads wait for each other
+  std::vector<std::thread> team;
+  for (int me = 1; me < threads; ++me) team.emplace_back([&work, me, threads] { work(me, threads); });
+  work(0, threads);
+  for (std::thread& thread : team) thread.join();
 #else
-void __tsan_acquire(void*) {}
-void __tsan_release(void*) {}
+#pragma omp parallel num_threads(threads)
+  work(omp_get_thread_num(), omp_get_num_threads());  // OpenMP may give fewer threads than asked for
 #endif
+}
 
 template <class T>
 void run_loop(const BatchLoop<T>& loop, int most_threads) {
@@ -182,17 +187,9 @@ void run_loop(const BatchLoop<T>& loop, int most_threads) {
   std::vector<typename BatchLoop<T>::Workspace> workspaces(static_cast<std::size_t>(threads));
   for (auto& workspace : workspaces) workspace = loop.make_workspace();
   if (threads == 1) return loop.run(0, tiles, workspaces[0]);
-  int fork = 0, join = 0;
-  __tsan_release(&fork);
-#pragma omp parallel num_threads(threads)
-  {
-    __tsan_acquire(&fork);
-    // OpenMP may give fewer threads than asked for.
-    const std::int64_t of = omp_get_num_threads(), me = omp_get_thread_num();
+  on_threads(threads, [&](std::int64_t me, std::int64_t of) {
     loop.run(tiles * me / of, tiles * (me + 1) / of, workspaces[static_cast<std::size_t>(me)]);
-    __tsan_release(&join);
-  }
-  __tsan_acquire(&join);
+  });
 }
 
 }  // namespace
