@@ -61,22 +61,27 @@ void composed(Problem& p) {
     margin.push_back(static_cast<float>(terms.true_margin[static_cast<std::size_t>(p.labels[margin.size()])] +
                                         terms.rival_margin[rival]));
   }
-  const auto row_of = [&](std::size_t k) { return k / static_cast<std::size_t>(p.classes); };
-  for (std::size_t k = 0; k < all; ++k) lowered[k] = p.logits[k] - margin[row_of(k)];
+  const auto each = [&](auto operation) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(p.rows); ++i)
+      for (std::size_t k = i * static_cast<std::size_t>(p.classes); k < (i + 1) * static_cast<std::size_t>(p.classes);
+           ++k)
+        operation(i, k);
+  };
+  each([&](std::size_t i, std::size_t k) { lowered[k] = p.logits[k] - margin[i]; });
   for (std::size_t k = 0; k < all; ++k) adjusted[k] = one_hot[k] != 0 ? lowered[k] : p.logits[k];
   for (std::size_t k = 0; k < all; ++k) scaled[k] = static_cast<float>(terms.scale) * adjusted[k];
   for (std::int64_t i = 0; i < p.rows; ++i) {
     const auto begin = scaled.begin() + static_cast<std::ptrdiff_t>(p.at(i, 0));
     top.push_back(*std::max_element(begin, begin + p.classes));
   }
-  for (std::size_t k = 0; k < all; ++k) shifted[k] = scaled[k] - top[row_of(k)];
+  each([&](std::size_t i, std::size_t k) { shifted[k] = scaled[k] - top[i]; });
   for (std::size_t k = 0; k < all; ++k) e[k] = std::exp(shifted[k]);
   for (std::int64_t i = 0; i < p.rows; ++i) {
     float row_sum = 0;
     for (std::int64_t j = 0; j < p.classes; ++j) row_sum += e[p.at(i, j)];
     sum.push_back(row_sum);
   }
-  for (std::size_t k = 0; k < all; ++k) e[k] = e[k] / sum[row_of(k)] - one_hot[k];
+  each([&](std::size_t i, std::size_t k) { e[k] = e[k] / sum[i] - one_hot[k]; });
   for (std::size_t k = 0; k < all; ++k) p.gradient[k] = static_cast<float>(terms.scale) * e[k];
 }
 
