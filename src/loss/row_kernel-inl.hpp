@@ -119,10 +119,17 @@ HWY_INLINE std::size_t FirstMaximum(const T* logits, std::size_t n, std::size_t 
   return hole == 0 ? 1 : 0;
 }
 
+/// What to fetch while a block is worked on: the logits that lie as far into it as the work is into the block.
+template <class T>
+struct Ahead {
+  const T* logits;
+  bool to_first_level;
+};
+
 /// Stores e = exp(scale * (v - maximum)) (unless `e` is null) and returns their sum without the hole's.
 template <class T, class P, class A = Compute<T>>
 HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin,
-                                    A maximum, const ClassTerms<A>& terms, A* e, const T* ahead) {
+                                    A maximum, const ClassTerms<A>& terms, A* e, Ahead<T> ahead) {
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const V base = hn::Set(d, origin), top = hn::Set(d, maximum);
@@ -136,7 +143,10 @@ HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t 
   Sweep(
       d, logits, n, hole,
       [&](std::size_t i, V z, int k) HWY_ATTR {
-        __builtin_prefetch(ahead + i, 0, 2);  // to the second-level cache: this block needs the first
+        if (ahead.to_first_level)
+          __builtin_prefetch(ahead.logits + i, 0, 3);
+        else
+          __builtin_prefetch(ahead.logits + i, 0, 2);
         sum[k] = hn::Add(sum[k], exponential(i, z));
       },
       [&](std::size_t i, V z, auto mask)
@@ -177,8 +187,10 @@ HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const Cla
   const P<A> whole(terms);
   const auto true_logit = static_cast<A>(row[label]);
   const A origin = whole.Origin(true_logit);
-  // A row that fits the second-level cache beside its successor is fetched a row ahead, a longer one a block ahead.
-  const bool row_ahead = classes * static_cast<std::int64_t>(sizeof(T)) <= (1 << 19);
+  // A short row is fetched to the first-level cache, one that fits the second-level cache beside its successor to that;
+  // of a longer one the next block.
+  const auto bytes = classes * static_cast<std::int64_t>(sizeof(T));
+  const bool short_row = bytes <= (1 << 13), row_ahead = bytes <= (1 << 19);
 
   A top = k_minus_infinity<A>;
   std::int64_t rival = -1;
@@ -194,7 +206,7 @@ HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const Cla
       if (tile.wants_rival)
         rival = static_cast<std::int64_t>(begin + FirstMaximum(logits, n, hole, prologue, origin, maximum));
     }
-    const T* ahead = row_ahead ? next + begin : b + 1 < blocks ? logits + n : next;
+    const Ahead<T> ahead{row_ahead ? next + begin : b + 1 < blocks ? logits + n : next, short_row};
     maxima[b] = static_cast<double>(maximum);
     tile.sums[b] = std::isfinite(maximum)
                        ? BlockExponentials(logits, n, hole, prologue, origin, maximum, terms, e, ahead)
