@@ -87,7 +87,8 @@ TEST(Loss, AgreesWithTheTextbookDefinition) {
 }
 
 TEST(Loss, GradientEqualsFiniteDifferences) {
-  for (const char* text : {"ce+cb", "ldam:scale=5+inverse", "elm:lambda=0.5,scale=5", "elm:lambda=-1,scale=5"}) {
+  for (const char* text : {"ce+cb", "ldam:scale=5+inverse", "elm:lambda=0.5,scale=5", "elm:lambda=-1,scale=5", "bs",
+                           "vs:gamma=0.5,scale=2+cb", "focal:gamma=2+cb", "focal:gamma=0.5"}) {
     Batch batch(8, 7, 1, 3);
     batch.run(text);
     Batch moved = batch;
@@ -217,6 +218,45 @@ TEST(Reduction, MeanAndWeightedMeanDifferByTheSumOfWeights) {
   EXPECT_NEAR(batch.run("ce+inverse", Reduction::mean) * 50, batch.run("ce+inverse", Reduction::weighted_mean) * sum,
               1e-12);
   EXPECT_EQ(batch.run("ce", Reduction::mean), batch.run("ce", Reduction::weighted_mean));
+}
+
+TEST(Reduction, NamesReadBack) {
+  for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none})
+    EXPECT_EQ(parse_reduction(name_of(reduction)), reduction);
+  EXPECT_THROW(parse_reduction("wmean"), Error);
+}
+
+TEST(BalancedSoftmax, IsLogitAdjustmentWithTauOne) {
+  Batch bs(64, 10), la(64, 10), vs(64, 10);
+  EXPECT_DOUBLE_EQ(bs.run("bs"), la.run("la"));
+  EXPECT_EQ(la.run("la:tau=1.5"), vs.run("vs:gamma=0,tau=1.5"));
+  EXPECT_TRUE(same_bits(la.gradient, vs.gradient));
+}
+
+TEST(BalancedSoftmax, AClassWithoutSamplesCountsLikeTheRarest) {
+  Batch some(16, 4), none(16, 4);
+  some.counts = {100, 7, 50, 7};
+  none.counts = {100, 7, 50, 0};
+  EXPECT_EQ(some.run("bs"), none.run("bs"));
+  EXPECT_EQ(some.run("cdt"), none.run("cdt"));
+}
+
+TEST(Focal, GammaZeroIsCrossEntropy) {
+  Batch focal(64, 10), ce(64, 10);
+  EXPECT_EQ(focal.run("focal:gamma=0"), ce.run("ce"));
+  EXPECT_TRUE(same_bits(focal.gradient, ce.gradient));
+}
+
+TEST(Focal, ACertainSampleCostsNothing) {
+  const std::vector<double> logits = {800, 0, 0};
+  const std::vector<std::int64_t> labels = {0};
+  for (const char* text : {"focal:gamma=0.5", "focal:gamma=2"}) {
+    std::vector<double> gradient(3, 42);
+    EXPECT_EQ(Loss(LossSpec::parse(text), ClassCounts({1, 1, 1}))
+                  .evaluate<double>({logits.data(), 1, 3}, {.labels = labels}, {gradient.data(), 1, 3}),
+              0);
+    for (const double g : gradient) EXPECT_EQ(g, 0);
+  }
 }
 
 TEST(Reduction, WeightsThatSumToZeroCostNothing) {
