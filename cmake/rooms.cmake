@@ -17,3 +17,20 @@ ulmus_room(data SOURCES dataset.cpp folder.cpp idx.cpp imbalance.cpp loader.cpp 
                   opencv_imgcodecs opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
+
+# floor 4, reads run folders only
+ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp run_folder.cpp summary.cpp table.cpp wording.cpp
+           PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
+target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
+
+# The page is kept as HTML and compiled in, so the program needs no file of its own at run time.
+set(report_source ${PROJECT_SOURCE_DIR}/src/report)
+set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_page.cpp)
+add_custom_command(
+  OUTPUT ${report_page}
+  COMMAND ${CMAKE_COMMAND} -DPAGE=${report_source}/page.html -DTEMPLATE=${report_source}/page.cpp.in
+          -DOUTPUT=${report_page} -P ${report_source}/embed.cmake
+  DEPENDS ${report_source}/page.html ${report_source}/page.cpp.in ${report_source}/embed.cmake
+  VERBATIM)
+target_sources(ulmus_report PRIVATE ${report_page})
+target_include_directories(ulmus_report PRIVATE src/report)
