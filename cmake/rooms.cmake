@@ -34,3 +34,31 @@ add_custom_command(
   VERBATIM)
 target_sources(ulmus_report PRIVATE ${report_page})
 target_include_directories(ulmus_report PRIVATE src/report)
+
+if(ULMUS_TORCH)
+  include(cmake/libtorch.cmake)
+
+  # A room over LibTorch. Its headers take half a minute to read, so they are precompiled, once for each room.
+  function(ulmus_torch_room name)
+    ulmus_room(${name} ${ARGN})
+    target_precompile_headers(ulmus_${name} PRIVATE <torch/torch.h>)
+  endfunction()
+
+  # floor 1 to 3
+  ulmus_torch_room(torch SOURCES margin_loss.cpp
+                   PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
+  ulmus_torch_room(nn SOURCES conv3.cpp cosine_linear.cpp model.cpp resnet.cpp
+                   PUBLIC ulmus::torch PRIVATE fmt::fmt)
+  ulmus_torch_room(train SOURCES checkpoint.cpp member.cpp options.cpp run.cpp safetensors.cpp schedule.cpp
+                   PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)
+
+  # floor 5
+  find_package(CLI11 REQUIRED)
+  add_executable(ulmus src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/verbs.cpp)
+  set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_include_directories(ulmus PRIVATE src)
+  target_compile_definitions(ulmus PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(ulmus PRIVATE ulmus::train ulmus::report CLI11::CLI11 fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
+  ulmus_warnings(ulmus)
+  install(TARGETS ulmus)
+endif()
