@@ -24,17 +24,38 @@ ulmus_warnings(ulmus_c)
 install(TARGETS ulmus_c LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 
-if(ULMUS_TORCH)
-  find_package(Torch 1.13 REQUIRED)
+# floor 2: images and metrics need no LibTorch
+find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+ulmus_room(data SOURCES dataset.cpp folder.cpp idx.cpp imbalance.cpp loader.cpp split.cpp
+           PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB Threads::Threads opencv_core
+                  opencv_imgcodecs opencv_imgproc)
+ulmus_room(eval SOURCES evaluation.cpp
+           PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
-  # LibTorch's headers as system headers: their warnings are not ours.
-  add_library(ulmus_libtorch INTERFACE)
-  target_include_directories(ulmus_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-  target_link_libraries(ulmus_libtorch INTERFACE ${TORCH_LIBRARIES})
+# floor 4, reads run folders only
+ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp run_folder.cpp summary.cpp table.cpp wording.cpp
+           PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
+target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
+
+# The page is kept as HTML and compiled in, so the program needs no file of its own at run time.
+set(report_source ${PROJECT_SOURCE_DIR}/src/report)
+set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_page.cpp)
+add_custom_command(
+  OUTPUT ${report_page}
+  COMMAND ${CMAKE_COMMAND} -DPAGE=${report_source}/page.html -DTEMPLATE=${report_source}/page.cpp.in
+          -DOUTPUT=${report_page} -P ${report_source}/embed.cmake
+  DEPENDS ${report_source}/page.html ${report_source}/page.cpp.in ${report_source}/embed.cmake
+  VERBATIM)
+target_sources(ulmus_report PRIVATE ${report_page})
+target_include_directories(ulmus_report PRIVATE src/report)
+
+if(ULMUS_TORCH)
+  include(cmake/libtorch.cmake)
 endif()
 
 # The bench stands beside the floors: it measures the loss room, and LibTorch where it is there.
-find_package(nlohmann_json REQUIRED)
 set(ulmus_peers no_peers.cpp)
 if(ULMUS_TORCH)
   set(ulmus_peers torch_peers.cpp)
@@ -42,3 +63,29 @@ endif()
 ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
            PUBLIC ulmus::loss
            PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus_libtorch>)
+
+if(ULMUS_TORCH)
+  # A room over LibTorch. Its headers take half a minute to read, so they are precompiled, once for each room.
+  function(ulmus_torch_room name)
+    ulmus_room(${name} ${ARGN})
+    target_precompile_headers(ulmus_${name} PRIVATE <torch/torch.h>)
+  endfunction()
+
+  # floor 1 to 3
+  ulmus_torch_room(torch SOURCES margin_loss.cpp
+                   PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
+  ulmus_torch_room(nn SOURCES conv3.cpp cosine_linear.cpp model.cpp resnet.cpp
+                   PUBLIC ulmus::torch PRIVATE fmt::fmt)
+  ulmus_torch_room(train SOURCES checkpoint.cpp member.cpp options.cpp run.cpp safetensors.cpp schedule.cpp
+                   PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)
+
+  # floor 5
+  find_package(CLI11 REQUIRED)
+  add_executable(ulmus src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/verbs.cpp)
+  set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_include_directories(ulmus PRIVATE src)
+  target_compile_definitions(ulmus PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
+  target_link_libraries(ulmus PRIVATE ulmus::train ulmus::report ulmus::bench CLI11::CLI11 fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
+  ulmus_warnings(ulmus)
+  install(TARGETS ulmus)
+endif()

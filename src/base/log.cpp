@@ -1,17 +1,28 @@
 #include "ulmus/base/log.hpp"
 
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <memory>
 #include <mutex>
 #include <set>
 
 namespace ulmus {
+namespace {
+
+/// Standard error, so that results on standard output stay clean; a program may register its own logger "ulmus".
+std::shared_ptr<spdlog::logger> logger() {
+  if (auto registered = spdlog::get("ulmus")) return registered;
+  return spdlog::stderr_color_mt("ulmus");
+}
+
+}  // namespace
 
 void announce_once(const std::string& topic, const std::string& message) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
-  if (said.insert(topic).second) spdlog::warn("{}", message);
+  if (said.insert(topic).second) logger()->warn("{}", message);
 }
 
 }  // namespace ulmus

@@ -75,7 +75,7 @@ ulmus::Reduction reduction_of(std::int32_t reduction) {
 }
 
 template <class T>
-double run(const ulmus::Loss& loss, const ulmus_batch& batch, const ulmus::Batch& options) {
+double run(const ulmus::Loss& loss, const ulmus_batch& batch, const ulmus::LossBatch& options) {
   const std::int64_t classes = loss.counts().classes();
   const auto stride = [classes](std::int64_t given) { return given == 0 ? classes : given; };
   ulmus::MatrixView<T> gradient;
@@ -88,7 +88,7 @@ double run(const ulmus::Loss& loss, const ulmus_batch& batch, const ulmus::Batch
 double run_any(const ulmus::Loss& loss, const ulmus_batch& batch) {
   if (batch.n < 0) throw Error(ErrorKind::data, fmt::format("the batch has {} rows, expected 0 or more", batch.n));
   if (batch.n > 0) expect(batch.labels, "labels");
-  ulmus::Batch options{.labels = optional_span(batch.labels, batch.n),
+  ulmus::LossBatch options{.labels = optional_span(batch.labels, batch.n),
                        .sample_weights = optional_span(batch.sample_weights, batch.n),
                        .reduction = reduction_of(batch.reduction),
                        .losses = optional_span(batch.losses, batch.n),

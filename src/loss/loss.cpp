@@ -26,7 +26,7 @@ const double* data_or_null(const std::vector<double>& values) { return values.em
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::data, message); }
 
 template <class T>
-void check_batch(MatrixView<const T> logits, const Batch& batch, MatrixView<T> gradient, std::int64_t classes) {
+void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient, std::int64_t classes) {
   const std::int64_t rows = logits.rows;
   const auto check_length = [rows](std::size_t length, std::string_view what) {
     if (static_cast<std::int64_t>(length) != rows)
@@ -157,7 +157,7 @@ struct BatchLoop {
 
 /// The only class is right whatever its logit says.
 template <class T>
-double one_class(const Batch& batch, MatrixView<T> gradient) {
+double one_class(const LossBatch& batch, MatrixView<T> gradient) {
   std::fill(batch.losses.begin(), batch.losses.end(), 0);
   if (!gradient.empty())
     for (std::int64_t i = 0; i < gradient.rows; ++i) *gradient.row(i) = T(0);
@@ -250,7 +250,7 @@ void Loss::set_class_weights(std::vector<double> weights) {
 }
 
 template <class T>
-double Loss::evaluate(MatrixView<const T> logits, const Batch& batch, MatrixView<T> gradient) const {
+double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
   using A = detail::Compute<T>;
   const std::int64_t rows = logits.rows;
   check_batch(logits, batch, gradient, counts_.classes());
@@ -306,9 +306,9 @@ double Loss::evaluate(MatrixView<const T> logits, const Batch& batch, MatrixView
   return std::accumulate(losses.begin(), losses.end(), 0.0) * gradient_scale;
 }
 
-template double Loss::evaluate(MatrixView<const float>, const Batch&, MatrixView<float>) const;
-template double Loss::evaluate(MatrixView<const double>, const Batch&, MatrixView<double>) const;
-template double Loss::evaluate(MatrixView<const BFloat16>, const Batch&, MatrixView<BFloat16>) const;
-template double Loss::evaluate(MatrixView<const Half>, const Batch&, MatrixView<Half>) const;
+template double Loss::evaluate(MatrixView<const float>, const LossBatch&, MatrixView<float>) const;
+template double Loss::evaluate(MatrixView<const double>, const LossBatch&, MatrixView<double>) const;
+template double Loss::evaluate(MatrixView<const BFloat16>, const LossBatch&, MatrixView<BFloat16>) const;
+template double Loss::evaluate(MatrixView<const Half>, const LossBatch&, MatrixView<Half>) const;
 
 }  // namespace ulmus

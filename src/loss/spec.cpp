@@ -25,7 +25,8 @@ template <class Entry>
 const Entry& find(std::span<const Entry> table, std::string_view name, std::string_view what, std::string_view text) {
   for (const Entry& entry : table)
     if (entry.name == name) return entry;
-  refuse(fmt::format("unknown {} '{}' in loss '{}'; {}", what, name, text, suggest(name, names(table))));
+  const std::string place = name == text ? "" : fmt::format(" in loss '{}'", text);
+  refuse(fmt::format("unknown {} '{}'{}; {}", what, name, place, suggest(name, names(table))));
 }
 
 /// `name` or `name:key=value,...` taken apart.

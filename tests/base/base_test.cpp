@@ -21,6 +21,7 @@ const std::vector<std::string> k_names = {"ce", "ldam", "elm"};
 TEST(NearestName, FindsATypingMistake) {
   EXPECT_EQ(nearest_name("lda", k_names), "ldam");
   EXPECT_EQ(nearest_name("eml", k_names), "elm");
+  EXPECT_EQ(nearest_name("LDAM", k_names), "ldam");
 }
 
 TEST(NearestName, OffersNothingForAnUnrelatedWord) {

@@ -125,7 +125,7 @@ void expect_rows_stand_alone() {
       const Loss loss = problem.loss(text);
       std::vector<T> gradient(problem.logits.size()), again(problem.logits.size());
       std::vector<double> losses(37), same(37);
-      Batch batch{.labels = problem.labels, .reduction = Reduction::none, .losses = losses, .threads = 1};
+      LossBatch batch{.labels = problem.labels, .reduction = Reduction::none, .losses = losses, .threads = 1};
       loss.evaluate<T>(problem.view(), batch, {gradient.data(), rows, classes});
 
       batch.losses = same;
@@ -359,7 +359,7 @@ TEST(Target, AnUnknownOneIsRefusedWithTheList) {
   }
 }
 
-TEST(Batch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
+TEST(LossBatch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
   for (const std::int64_t classes : {3, 20}) {
     Problem<float> problem(5, classes);
     std::vector<double> weights = {1, 0.5, 0, 2, 1}, losses(5);
@@ -368,7 +368,7 @@ TEST(Batch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
     problem.logits[static_cast<std::size_t>(2 * classes)] = k_inf;
     std::vector<float> gradient(problem.logits.size(), 42);
     const Loss loss = problem.loss("elm:lambda=0.5");
-    Batch batch{.labels = problem.labels, .sample_weights = weights, .ignore_index = -100, .losses = losses};
+    LossBatch batch{.labels = problem.labels, .sample_weights = weights, .ignore_index = -100, .losses = losses};
     const double weighted = loss.evaluate<float>(problem.view(), batch, {gradient.data(), 5, classes});
     for (std::int64_t j = 0; j < classes; ++j) {
       EXPECT_EQ(gradient[static_cast<std::size_t>(classes + j)], 0);
@@ -385,7 +385,7 @@ TEST(Batch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
   }
 }
 
-TEST(Batch, SampleWeightsMultiplyClassWeights) {
+TEST(LossBatch, SampleWeightsMultiplyClassWeights) {
   const Problem<double> problem(8, 4);
   const Loss plain = problem.loss("ce"), balanced = problem.loss("ce+inverse");
   std::vector<double> weights;
@@ -394,7 +394,7 @@ TEST(Batch, SampleWeightsMultiplyClassWeights) {
             balanced.evaluate<double>(problem.view(), {.labels = problem.labels}));
 }
 
-TEST(Batch, RefusesWhatIsNoWeight) {
+TEST(LossBatch, RefusesWhatIsNoWeight) {
   const Problem<double> problem(2, 4);
   for (const double bad : {-1.0, static_cast<double>(k_nan), static_cast<double>(k_inf)}) {
     const std::vector<double> weights = {1, bad};
@@ -405,7 +405,7 @@ TEST(Batch, RefusesWhatIsNoWeight) {
   EXPECT_THROW(problem.loss("ce").evaluate<double>(problem.view(), {.labels = problem.labels, .threads = -1}), Error);
 }
 
-TEST(Batch, ReachesBeyondTwoToThe31Elements) {
+TEST(LossBatch, ReachesBeyondTwoToThe31Elements) {
   // Three rows a billion elements apart; the pages between them are never touched.
   constexpr std::int64_t stride = std::int64_t{1} << 30, classes = 100;
   const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc((2 * stride + classes) * sizeof(BFloat16)),
@@ -423,7 +423,7 @@ TEST(Batch, ReachesBeyondTwoToThe31Elements) {
   EXPECT_EQ(std::memcmp(logits + 2 * stride, problem.logits.data() + 2 * classes, classes * sizeof(BFloat16)), 0);
 }
 
-TEST(Batch, TenMillionClasses) {
+TEST(LossBatch, TenMillionClasses) {
   constexpr std::int64_t classes = 10'000'000;
   std::vector<float> logits(classes, 0.5F);
   logits[7] = 1.5F;

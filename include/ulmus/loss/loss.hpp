@@ -26,7 +26,7 @@ std::string_view name_of(Reduction reduction);
 Reduction parse_reduction(std::string_view name);
 
 /// What comes with the logits of a batch, and what is wanted of it.
-struct Batch {
+struct LossBatch {
   std::span<const std::int64_t> labels;           ///< [N], each in [0, C) or `ignore_index`
   std::span<const double> sample_weights = {};    ///< [N], at least 0 and finite; empty: all ones
   std::optional<std::int64_t> ignore_index = {};  ///< rows with this label cost nothing and have a zero gradient
@@ -78,7 +78,7 @@ class Loss {
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position;
   /// nothing is written then.
   template <class T>
-  double evaluate(MatrixView<const T> logits, const Batch& batch, MatrixView<T> gradient = {}) const;
+  double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
  private:
   LossSpec spec_;

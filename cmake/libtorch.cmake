@@ -1,0 +1,26 @@
+# LibTorch as the target ulmus_libtorch: Debian's package, or a wheel's named by CMAKE_PREFIX_PATH (torch.utils.cmake_prefix_path).
+
+# A wheel's configuration looks for its own library by name, and would find Debian's where both are installed: its root goes first.
+foreach(path IN LISTS CMAKE_PREFIX_PATH)
+  if(path MATCHES "/share/cmake/?$")
+    cmake_path(GET path PARENT_PATH share)
+    cmake_path(GET share PARENT_PATH root)
+    list(PREPEND CMAKE_PREFIX_PATH ${root})
+  endif()
+endforeach()
+find_package(Torch 1.13 REQUIRED)
+
+# Its headers as system headers: their warnings are not ours.
+add_library(ulmus_libtorch INTERFACE)
+target_include_directories(ulmus_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(ulmus_libtorch INTERFACE ${TORCH_LIBRARIES})
+
+# A wheel brings headers of a fmt of its own, without the library; ours are put in front of them.
+get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
+foreach(folder IN LISTS TORCH_INCLUDE_DIRS)
+  if(EXISTS ${folder}/fmt AND NOT folder IN_LIST fmt_include)
+    file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/generated/include)
+    file(CREATE_LINK ${fmt_include}/fmt ${PROJECT_BINARY_DIR}/generated/include/fmt SYMBOLIC)
+    target_include_directories(ulmus_libtorch BEFORE INTERFACE ${PROJECT_BINARY_DIR}/generated/include)
+  endif()
+endforeach()

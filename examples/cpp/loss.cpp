@@ -1,0 +1,17 @@
+// The loss by itself: no framework, one header. Prints the loss and the gradient of the true logits.
+#include "ulmus/loss/loss.hpp"
+
+#include <cstdio>
+#include <vector>
+
+int main() {
+  const ulmus::Loss loss(ulmus::LossSpec::parse("elm:lambda=0.5"), ulmus::ClassCounts({5000, 500, 50}));
+
+  const std::vector<float> logits = {0.8f, 0.1f, 0.3f,   // a frequent sample, seen rightly
+                                     0.6f, 0.2f, 0.5f};  // a rare one, taken for the frequent class
+  const std::vector<std::int64_t> labels = {0, 2};
+  std::vector<float> gradient(logits.size());
+
+  const double value = loss.evaluate<float>({logits.data(), 2, 3}, {.labels = labels}, {gradient.data(), 2, 3});
+  std::printf("loss %.4f, gradient of the true logits %.4f %.4f\n", value, gradient[0], gradient[5]);
+}

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "ulmus/data/dataset.hpp"
+
+namespace ulmus {
+
+struct SplitOptions {
+  std::string imbalance = "none";  ///< ImbalanceProfile in text
+  std::uint64_t seed = 0;
+  std::int64_t validation_per_class = 0;  ///< images of every class held out of the long-tailed training set
+  /// Of each class, held out when the data have no test part: rounded to the nearest count, and at least one image
+  /// where the class has two.
+  double test_fraction = 0.2;
+};
+
+/// Which images train, validate and test. A pure function of (data hash, profile, seed, options), by the library's own
+/// random numbers, so the same manifest means the same training set on any machine.
+struct Split {
+  std::string data;         ///< address
+  std::string data_sha256;  ///< of the training part
+  SplitOptions options;
+  std::vector<std::string> class_names;    ///< [C]
+  std::vector<std::int64_t> train;         ///< indices into the training part, ascending
+  std::vector<std::int64_t> validation;    ///< the same number of each class; disjoint from `train`
+  std::vector<std::int64_t> test;          ///< indices into the training part; empty when the data have a test part
+  std::vector<std::int64_t> train_counts;  ///< [C]
+  /// Of the indices and what determined them: of the manifest's JSON without `data` (the same images may lie elsewhere)
+  /// and `sha256`, keys in alphabetical order, no white space, text in UTF-8. In Python:
+  /// json.dumps(manifest, sort_keys=True, separators=(",", ":"), ensure_ascii=False).
+  std::string sha256;
+};
+
+/// Selection: for each class, its indices in file order are shuffled with Stream(seed, "split", class); the first
+/// n_test are the test part (when the data have none), the next n[c] (imbalance_counts of the rest) the long-tailed
+/// set, whose last `validation_per_class` are held out for validation. Throws Error{usage} when a class is left with no
+/// training sample, naming the class and the largest whole ratio that works, or the largest validation_per_class.
+Split make_split(const OpenedData& data, const SplitOptions& options);
+
+/// The manifest `split.json`: everything above, with `schema_version` 1. One line a key, the lists compact; the same
+/// bytes for the same split.
+std::string to_json(const Split& split);
+
+/// Reads a manifest back and checks its SHA-256. Throws Error{data} naming the file when it is missing, of another
+/// schema version, damaged or changed.
+Split read_split(const std::filesystem::path& path);
+
+}  // namespace ulmus

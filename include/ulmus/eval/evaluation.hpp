@@ -1,0 +1,74 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "ulmus/loss/class_counts.hpp"
+#include "ulmus/loss/view.hpp"
+
+namespace ulmus {
+
+/// The distribution of the margin z[y] - max over j != y of z[j] over the samples of one class, in units of the head's
+/// output (cosine for a cosine head, logit for a linear one).
+struct MarginDistribution {
+  double mean = 0;                      ///< 0 without support
+  std::vector<double> quantiles;        ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
+  std::vector<std::int64_t> histogram;  ///< over the common edges of the Evaluation
+};
+
+struct ClassResult {
+  std::int64_t train_count = 0;
+  std::int64_t support = 0;         ///< samples of the class in the evaluated set
+  std::optional<double> precision;  ///< absent when the class was never predicted
+  std::optional<double> recall;     ///< absent without support
+  std::optional<double> f1;         ///< absent without support
+  MarginDistribution margin;
+};
+
+/// What a model is judged by on one set. Averages over classes leave out classes without support; a group without
+/// classes is absent.
+struct Evaluation {
+  std::int64_t samples = 0;
+  double top1 = 0;
+  double top5 = 0;
+  double balanced_accuracy = 0;  ///< mean recall of the classes
+  double macro_f1 = 0;           ///< a class with support that is never predicted counts as 0
+  double geometric_mean = 0;     ///< of the recalls; 0 when one is 0
+  double worst_class = 0;        ///< smallest recall
+  std::int64_t worst_class_index = 0;
+  std::optional<double> many_shot, medium_shot, few_shot;  ///< mean recall of the group
+  ShotThresholds thresholds;                               ///< that made the groups
+  double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
+  double nll = 0;  ///< mean negative log-likelihood, nats
+  std::vector<std::vector<std::int64_t>> confusion;  ///< [true][predicted]
+  std::vector<ClassResult> classes;                  ///< [C]
+  std::vector<double> margin_edges;                  ///< histogram edges, ascending; see evaluate()
+};
+
+struct EvaluationOptions {
+  double scale = 1;  ///< probabilities are softmax(scale * logits)
+  ShotThresholds thresholds = {};
+  std::int64_t margin_bins = 128;  ///< even, at least 2
+};
+
+/// Judges `logits` [N, C], C >= 2, against `labels` [N]; ties of the prediction go to the lowest class index.
+///
+/// Sums are in double precision, in the order of the rows, so the result does not depend on threads. The margin
+/// histograms span [-L, L] with L the smallest power of two that no margin exceeds: edges of two evaluations are equal
+/// or nested, and their histograms can be added without loss.
+///
+/// Throws Error{data} for shapes that do not match, fewer than two classes, a label out of range (with its position) or
+/// an empty set; Error{numerical} naming the first row with a logit that is not finite; Error{usage} for a scale that
+/// is not positive or an odd number of bins.
+Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
+                    const ClassCounts& train_counts, const EvaluationOptions& options = {});
+
+/// Accuracies are fractions in [0, 1]; an absent value is null. Keys are the member names. `from_json` throws
+/// nlohmann::json::exception for a missing key or another type.
+void to_json(nlohmann::json& json, const Evaluation& evaluation);
+void from_json(const nlohmann::json& json, Evaluation& evaluation);
+
+}  // namespace ulmus

@@ -1,0 +1,49 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include "ulmus/loss/loss.hpp"
+
+namespace ulmus {
+
+/// A loss of the family on tensors, differentiable in the logits.
+///
+/// @param logits  [N, C], what the head gives (before the loss's scale); any floating dtype and device
+/// @param labels  [N] int64, each in [0, C)
+/// @return scalar of the logits' dtype
+///
+/// float, double, bfloat16 and half on the CPU run in the fused kernel, which makes the gradient in the forward call;
+/// everything else in `composed_loss`, announced once by name. The rival is constant for the gradient. Throws
+/// Error{data} for shapes, dtypes and labels that do not fit, Error{usage} when a second derivative is asked for.
+torch::Tensor margin_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
+                          Reduction reduction = Reduction::weighted_mean);
+
+/// The same function written with tensor operations, as log-sum-exp minus the true logit: for any device or dtype, and
+/// a second opinion on the kernel. bfloat16 and half are computed in float.
+torch::Tensor composed_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
+                            Reduction reduction = Reduction::weighted_mean);
+
+/// The loss as a module.
+///
+///     ulmus::LossModule criterion(ulmus::Loss(ulmus::LossSpec::parse("elm+drw"), counts));
+///     criterion->set_epoch(epoch, epochs);
+///     criterion(model(images), labels).backward();
+class LossModuleImpl : public torch::nn::Module {
+ public:
+  explicit LossModuleImpl(Loss loss, Reduction reduction = Reduction::weighted_mean);
+
+  torch::Tensor forward(const torch::Tensor& logits, const torch::Tensor& labels);
+
+  /// Where training is, for deferred weights.
+  void set_epoch(std::int64_t epoch, std::int64_t epochs) { loss_.set_epoch(epoch, epochs); }
+
+  const Loss& loss() const { return loss_; }
+  void pretty_print(std::ostream& stream) const override;
+
+ private:
+  Loss loss_;
+  Reduction reduction_;
+};
+TORCH_MODULE(LossModule);
+
+}  // namespace ulmus

@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace ulmus {
+
+/// Everything that determines a run, in the units of the command line; what `config.toml` holds.
+struct RunOptions {
+  std::string data;
+  std::string data_root;
+  std::string imbalance = "none";
+  std::string losses;
+  std::int64_t seeds = 1;
+  std::uint64_t seed = 0;
+  std::uint64_t split_seed = 0;
+  std::int64_t validation = 0;
+  double test_fraction = 0.2;
+  std::int64_t image_size = 0;
+  bool skip_bad = false;
+  std::string model = "auto";
+  std::string head = "auto";
+  std::string augment = "auto";
+  std::int64_t epochs = 0;
+  std::int64_t batch_size = 128;
+  double lr = 0.1;
+  double momentum = 0.9;
+  double weight_decay = 2e-4;
+  std::string schedule = "cosine";
+  double warmup = 0.025;
+  std::string reduction = "weighted-mean";
+  std::int64_t jobs = 0;
+  std::int64_t threads = 0;
+  std::int64_t loader_threads = 1;
+};
+
+/// The one table of options: `visit(name, field, help)` for each, in the order of the help. The command line,
+/// `config.toml` and the documentation are made from it.
+template <class Options, class Visit>
+void visit_options(Options& options, Visit&& visit) {
+  visit("data", options.data, "data set: fashion-mnist, mnist or folder:DIR (a folder of images per class)");
+  visit("data-root", options.data_root, "where named data sets lie; else $ULMUS_DATA, /usr/share/datasets");
+  visit("imbalance", options.imbalance, "make the training part long-tailed: exp:RATIO, step:RATIO or none");
+  visit("losses", options.losses, "losses to compare, e.g. ce,ldam+drw,elm:lambda=0.5+drw; see 'ulmus losses'");
+  visit("seeds", options.seeds, "how many seeds to train each loss with");
+  visit("seed", options.seed, "first seed: initial weights, order, augmentation");
+  visit("split-seed", options.split_seed, "seed of the choice of training images, the same for every loss and seed");
+  visit("validation", options.validation, "images of every class held out of the training part for validation");
+  visit("test-fraction", options.test_fraction,
+        "part of every class held out for test when the data have no test part");
+  visit("image-size", options.image_size, "resize folder images to squares of this side; 0: leave them");
+  visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
+  visit("model", options.model, "conv3, resnet20, resnet32, resnet44, resnet56, or auto by the image size");
+  visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
+  visit("augment", options.augment, "none, crop, crop-flip, or auto by model and data");
+  visit("epochs", options.epochs, "epochs to train; 0: a default for the model");
+  visit("batch-size", options.batch_size, "images in a batch");
+  visit("lr", options.lr, "base learning rate of SGD");
+  visit("momentum", options.momentum, "momentum of SGD");
+  visit("weight-decay", options.weight_decay, "weight decay, on every parameter");
+  visit("schedule", options.schedule, "learning rate: cosine, step (the reference protocol) or constant");
+  visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
+  visit("reduction", options.reduction, "weighted-mean (the reference protocol) or mean");
+  visit("jobs", options.jobs,
+        "losses and seeds trained at the same time; 0: as many as there are cores. Changes no result");
+  visit("threads", options.threads, "threads for each of them; 0: the cores that are left. May change the last bits");
+  visit("loader-threads", options.loader_threads, "threads that prepare batches; changes no result");
+}
+
+/// The options as flat TOML, one `name = value` a line.
+std::string to_toml(const RunOptions& options);
+
+}  // namespace ulmus

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ulmus {
+
+/// How the learning rate goes through the epochs. Every position is a fraction of the epochs, so a short run has the
+/// shape of a long one.
+struct LearningRateSchedule {
+  enum class Kind {
+    step,    ///< the reference protocol: drops by 0.01 after 0.8 and again after 0.9 of the epochs; constant inside an
+             ///< epoch
+    cosine,  ///< half a cosine from the base rate to 0, anew at every step
+    constant,
+  };
+  Kind kind = Kind::step;
+  double base = 0.1;
+  double warmup = 0.025;  ///< fraction of the epochs with a rising rate: 5 epochs of 200
+
+  /// "step", "cosine" or "constant"; throws Error{usage} with the nearest name.
+  static Kind parse_kind(std::string_view name);
+};
+
+/// The rate at `step` of `steps` in the 0-based `epoch` of `epochs`.
+///
+/// step: with e = epoch + 1 and W = round(warmup * epochs), base * e / W for e <= W, base * 0.0001 for e > 0.9 epochs,
+/// base * 0.01 for e > 0.8 epochs, base otherwise (LDAM-DRW; 200 epochs give its table exactly). cosine, constant: a
+/// linear warm-up by steps over warmup * epochs epochs.
+double learning_rate(const LearningRateSchedule& schedule, std::int64_t epoch, std::int64_t epochs, std::int64_t step,
+                     std::int64_t steps);
+
+}  // namespace ulmus

@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "cli/options.hpp"
+#include "cli/verbs.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace {
+
+using ulmus::Error;
+using ulmus::ErrorKind;
+
+/// The second interrupt ends the program at once.
+void on_interrupt(int signal) {
+  ulmus::cli::request_stop();
+  std::signal(signal, SIG_DFL);
+}
+
+void refuse_unknown_verb(const CLI::App& program, const std::vector<std::string>& arguments) {
+  if (arguments.empty() || arguments[0].starts_with('-')) return;
+  std::vector<std::string> verbs;
+  for (const CLI::App* verb : program.get_subcommands({})) verbs.push_back(verb->get_name());
+  if (std::find(verbs.begin(), verbs.end(), arguments[0]) != verbs.end()) return;
+  throw Error(ErrorKind::usage,
+              fmt::format("unknown verb '{}'; {}", arguments[0], ulmus::suggest(arguments[0], verbs)));
+}
+
+int run(std::vector<std::string> arguments) {
+  CLI::App program("Losses, training and reports for imbalanced and long-tailed classification.", "ulmus");
+  program.set_version_flag("--version", "ulmus " ULMUS_VERSION);
+  program.require_subcommand(1);
+  program.get_formatter()->column_width(32);
+  program.footer(
+      "'ulmus VERB --help' explains a verb. Exit codes: 0 success, 2 usage, 3 data, 4 numerical, 5 environment, 130 "
+      "interrupted.");
+  ulmus::cli::add_verbs(program);
+  if (arguments.empty()) arguments.emplace_back("--help");
+  refuse_unknown_verb(program, arguments);
+  arguments = ulmus::cli::expand_config(std::move(arguments));
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    program.parse(std::move(arguments));
+  } catch (const CLI::Success& help) {
+    return program.exit(help);
+  } catch (const CLI::Error& error) {
+    // A mistyped name is the likelier reason why something is missing.
+    const std::vector<CLI::App*> verbs = program.get_subcommands();
+    for (const CLI::App* verb : verbs) ulmus::cli::refuse_extras(*verb);
+    ulmus::cli::refuse_extras(program);
+    throw Error(ErrorKind::usage, fmt::format("{}; see 'ulmus {}--help'", error.what(),
+                                              verbs.empty() ? "" : verbs.front()->get_name() + " "));
+  }
+  return 0;
+}
+
+/// Results that could not be written must not look like success.
+void flush_results() {
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
+    throw Error(ErrorKind::environment,
+                fmt::format("cannot write the result to standard output: {}; free space or send "
+                            "it elsewhere",
+                            std::strerror(errno)));
+}
+
+/// One line, whatever a path or an argument holds.
+int complain(int code, std::string message) {
+  for (char& c : message)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  fmt::print(stderr, "ulmus: {}\n", message);
+  return code;
+}
+
+/// Without what LibTorch appends: a stack trace, from the second line on.
+std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
+
+}  // namespace
+
+int main(int count, char** values) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("ulmus"));
+  spdlog::set_pattern("ulmus: %v");
+  std::signal(SIGINT, on_interrupt);
+  std::signal(SIGTERM, on_interrupt);
+  try {
+    const int code = run({values + 1, values + count});
+    flush_results();
+    return code;
+  } catch (const Error& error) {
+    return complain(error.exit_code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return complain(static_cast<int>(ErrorKind::environment),
+                    "out of memory; try a smaller --batch-size or smaller images");
+  } catch (const std::exception& error) {
+    return complain(static_cast<int>(ErrorKind::environment), fmt::format("unexpected: {}", first_line(error.what())));
+  }
+}

@@ -1,0 +1,147 @@
+#include "cli/options.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <sstream>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus::cli {
+namespace {
+
+/// The settings of a TOML file as command-line arguments.
+std::vector<std::string> arguments_of(const std::filesystem::path& path) {
+  std::istringstream text(read_file(path));
+  std::vector<CLI::ConfigItem> items;
+  try {
+    items = CLI::ConfigTOML().from_config(text);
+  } catch (const CLI::Error& error) {
+    throw Error(ErrorKind::data,
+                fmt::format("'{}' is not a configuration we can read: {}", path.string(), error.what()));
+  }
+  std::vector<std::string> arguments;
+  for (const CLI::ConfigItem& item : items) {
+    if (!item.parents.empty() || item.inputs.size() != 1)
+      throw Error(ErrorKind::data, fmt::format("'{}' in '{}' is not a plain setting, expected lines name = value",
+                                               item.fullname(), path.string()));
+    if (!item.inputs[0].empty()) arguments.push_back(fmt::format("--{}={}", item.name, item.inputs[0]));
+  }
+  return arguments;
+}
+
+std::string full_name(const CLI::App& verb) {
+  return verb.get_parent() ? verb.get_parent()->get_name() + " " + verb.get_name() : verb.get_name();
+}
+
+/// CLI11's own conversion names neither what came nor what was expected, and lets -1 wrap around.
+template <class Read, class Number>
+CLI::Option* add_read_option(CLI::App& verb, const std::string& names, Number& field, const std::string& help,
+                             const std::string& type, Read read) {
+  const std::string name = names.substr(0, names.find(','));
+  return verb
+      .add_option_function<std::string>(
+          names, [&field, name, read](const std::string& text) { field = read(text, name); }, help)
+      ->type_name(type);
+}
+
+}  // namespace
+
+CLI::Option* add_number(CLI::App& verb, const std::string& names, double& field, const std::string& help) {
+  return add_read_option(verb, names, field, help, "NUMBER", parse_number);
+}
+
+CLI::Option* add_number(CLI::App& verb, const std::string& names, std::int64_t& field, const std::string& help) {
+  return add_read_option(verb, names, field, help, "INTEGER", parse_integer);
+}
+
+CLI::Option* add_number(CLI::App& verb, const std::string& names, std::uint64_t& field, const std::string& help) {
+  return add_read_option(verb, names, field, help, "INTEGER", [](const std::string& text, const std::string& name) {
+    const long long value = parse_integer(text, name);
+    if (value < 0) throw Error(ErrorKind::usage, fmt::format("{} is {}, expected at least 0", name, value));
+    return static_cast<std::uint64_t>(value);
+  });
+}
+
+void add_run_options(CLI::App& verb, RunOptions& options) {
+  visit_options(options, [&](const std::string& name, auto& field, const char* help) {
+    const std::string names = name == "losses" ? "--losses,--loss" : "--" + name;
+    using Field = std::decay_t<decltype(field)>;
+    if constexpr (std::is_same_v<Field, bool>)
+      verb.add_flag(names, field, help)->take_last();
+    else if constexpr (std::is_same_v<Field, std::string>)
+      verb.add_option(names, field, help)->take_last()->capture_default_str();
+    else
+      add_number(verb, names, field, help)->take_last()->default_str(fmt::format("{}", field));
+  });
+}
+
+std::vector<std::string> expand_config(std::vector<std::string> arguments) {
+  if (arguments.empty() || (arguments[0] != "compare" && arguments[0] != "train")) return arguments;
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    std::string path;
+    std::size_t used = 1;
+    if (arguments[i] == "--config") {
+      if (i + 1 == arguments.size())
+        throw Error(ErrorKind::usage, "--config needs a file, for example --config runs/first/config.toml");
+      path = arguments[i + 1];
+      used = 2;
+    } else if (arguments[i].starts_with("--config=")) {
+      path = arguments[i].substr(9);
+    } else {
+      continue;
+    }
+    const auto at = arguments.begin() + static_cast<std::ptrdiff_t>(i);
+    arguments.erase(at, at + static_cast<std::ptrdiff_t>(used));
+    for (const std::string& other : arguments) {
+      const std::string option = other.substr(0, other.find('='));
+      if (option == "--config") throw Error(ErrorKind::usage, "--config comes twice; keep one");
+      if (option == "--resume")
+        throw Error(ErrorKind::usage,
+                    "--config cannot change a run that is resumed; leave out --config, or leave out --resume to start "
+                    "a new run");
+    }
+    const auto settings = arguments_of(path);
+    arguments.insert(arguments.begin() + 1, settings.begin(), settings.end());
+    return arguments;
+  }
+  return arguments;
+}
+
+RunOptions read_run_options(const std::filesystem::path& folder) {
+  const auto path = folder / "config.toml";
+  if (!std::filesystem::exists(path))
+    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder: it has no config.toml", folder.string()));
+  RunOptions options;
+  CLI::App app;
+  add_run_options(app, options);
+  auto arguments = arguments_of(path);
+  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+  try {
+    app.parse(arguments);
+  } catch (const std::runtime_error& error) {  // CLI::Error or Error
+    throw Error(ErrorKind::data, fmt::format("'{}' does not describe a run: {}", path.string(), error.what()));
+  }
+  return options;
+}
+
+void refuse_extras(const CLI::App& verb) {
+  const std::vector<std::string> extras = verb.remaining();
+  if (extras.empty()) return;
+  const std::string word = extras[0].substr(0, extras[0].find('='));
+  std::vector<std::string> known;
+  for (const CLI::Option* option : verb.get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  if (!word.starts_with('-'))
+    throw Error(ErrorKind::usage,
+                fmt::format("'{}' was not expected after '{}'; options begin with --, see '{} --help'", word,
+                            full_name(verb), full_name(verb)));
+  const std::string near = nearest_name(word, known);
+  throw Error(ErrorKind::usage, fmt::format("'{}' has no option '{}'; {}", full_name(verb), word,
+                                            near.empty() ? fmt::format("see '{} --help'", full_name(verb))
+                                                         : fmt::format("did you mean '{}'?", near)));
+}
+
+}  // namespace ulmus::cli

@@ -1,0 +1,31 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "ulmus/train/options.hpp"
+
+namespace ulmus::cli {
+
+/// Adds an option that takes a number, whose refusal says what came and what was expected.
+CLI::Option* add_number(CLI::App& verb, const std::string& names, double& field, const std::string& help);
+CLI::Option* add_number(CLI::App& verb, const std::string& names, std::int64_t& field, const std::string& help);
+CLI::Option* add_number(CLI::App& verb, const std::string& names, std::uint64_t& field, const std::string& help);
+
+/// Adds every option of a run to a verb, made from the one table. A later value of an option replaces an earlier one.
+void add_run_options(CLI::App& verb, RunOptions& options);
+
+/// Replaces `--config FILE` behind the verb by the options in the TOML file, in front of the others so that these win.
+/// Throws Error{usage}, Error{data}.
+std::vector<std::string> expand_config(std::vector<std::string> arguments);
+
+/// The options that a run folder records in config.toml. Throws Error{data} when it is not a run folder.
+RunOptions read_run_options(const std::filesystem::path& folder);
+
+/// Throws Error{usage} for what a verb did not understand, with the nearest option.
+void refuse_extras(const CLI::App& verb);
+
+}  // namespace ulmus::cli

@@ -1,0 +1,414 @@
+#include "cli/verbs.hpp"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/options.hpp"
+#include "cli/progress.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/data/imbalance.hpp"
+#include "ulmus/report/report.hpp"
+#include "ulmus/train/run.hpp"
+
+namespace ulmus::cli {
+namespace {
+
+using nlohmann::json;
+namespace fs = std::filesystem;
+
+volatile std::sig_atomic_t g_stop = 0;
+
+void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
+void print_line(const std::string& text) { print(text + "\n"); }
+
+bool to_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
+
+/// What `train` and `compare` are asked beside the options of the run.
+struct RunRequest {
+  RunOptions options;
+  std::string out;
+  std::string resume;
+  bool as_json = false;
+  bool dry_run = false;
+  bool quiet = false;
+};
+
+/// runs/compare-1, or the first number that is free.
+fs::path free_folder(const std::string& verb) {
+  for (int i = 1;; ++i) {
+    const fs::path folder = fmt::format("runs/{}-{}", verb, i);
+    if (!fs::exists(folder)) return folder;
+  }
+}
+
+std::string skipped_text(std::int64_t images) {
+  return images == 1 ? "1 image could not be decoded and was passed over"
+                     : fmt::format("{} images could not be decoded and were passed over", images);
+}
+
+std::string describe(const Plan& plan) {
+  const Dataset& data = plan.data.train;
+  const RunOptions& options = plan.options;
+  const std::int64_t test = plan.data.test ? plan.data.test->size() : static_cast<std::int64_t>(plan.split.test.size());
+  std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}x{}x{}\n",
+                                 data.name, data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(),
+                                 test, data.shape.channels, data.shape.height, data.shape.width);
+  if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
+  if (!plan.split.validation.empty())
+    text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
+  text += fmt::format("model   {}, {} {}, batch {}, {} schedule from {}, augmentation {}\n", options.model,
+                      options.epochs, options.epochs == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
+                      format_number(options.lr), options.augment);
+  for (const RunMember& member : plan.members) {
+    if (member.seed != options.seed) break;
+    text += fmt::format("loss    {}: {} head", member.loss.text(), name_of(member.head));
+    if (member.loss.rule() && member.loss.deferred())
+      text += fmt::format(", class weights from epoch {} of {}", member.loss.reweight_epoch(options.epochs) + 1,
+                          options.epochs);
+    text += fmt::format(", {} parameters\n", member.parameters);
+  }
+  const std::size_t losses = plan.members.size() / static_cast<std::size_t>(options.seeds);
+  text += fmt::format("runs    {} ({} {} x {} {}), {} at a time with {} {} each\n", plan.members.size(), losses,
+                      losses == 1 ? "loss" : "losses", options.seeds, options.seeds == 1 ? "seed" : "seeds",
+                      options.jobs, options.threads, options.threads == 1 ? "thread" : "threads");
+  return text;
+}
+
+json plan_json(const Plan& plan, const fs::path& folder) {
+  json members = json::array();
+  for (const RunMember& member : plan.members)
+    members.push_back({{"loss", member.loss.text()},
+                       {"seed", member.seed},
+                       {"head", std::string(name_of(member.head))},
+                       {"parameters", member.parameters}});
+  json options = json::object();
+  visit_options(plan.options, [&](const char* name, const auto& value, const char*) { options[name] = value; });
+  return {{"out", folder.string()},
+          {"options", options},
+          {"train_counts", plan.split.train_counts},
+          {"class_names", plan.split.class_names},
+          {"split_sha256", plan.split.sha256},
+          {"members", members}};
+}
+
+void print_result(const fs::path& folder, const Summary& summary, bool as_json) {
+  if (as_json) {
+    print(to_json(summary));
+    return;
+  }
+  print("\n" + terminal_table(summary, {.colour = to_terminal()}));
+  print_line(fmt::format("\nreport: {}", fs::absolute(folder / "report.html").lexically_normal().string()));
+}
+
+void run(const std::string& verb, RunRequest request) {
+  const bool resume = !request.resume.empty();
+  if (resume) request.options = read_run_options(request.resume);
+  const fs::path folder = resume                ? fs::path(request.resume)
+                          : request.out.empty() ? free_folder(verb)
+                                                : fs::path(request.out);
+  if (!resume) require_free(folder);
+  if (verb == "train" && !resume && parse_losses(request.options.losses).size() > 1)
+    throw Error(ErrorKind::usage,
+                fmt::format("'ulmus train' trains one loss, but '{}' came; use 'ulmus compare' for several",
+                            request.options.losses));
+  const Plan plan = plan_run(request.options);
+  if (request.dry_run) {
+    if (request.as_json)
+      print_line(plan_json(plan, folder).dump(2));
+    else
+      print(describe(plan) + fmt::format("would write {}; nothing was trained (--dry-run)\n", folder.string()));
+    return;
+  }
+  if (!request.quiet) fmt::print(stderr, "{}", describe(plan));
+  std::fflush(stderr);
+  try {
+    ProgressPrinter progress(request.quiet);
+    execute(plan, folder, verb, {.progress = std::ref(progress), .stop = [] { return g_stop != 0; }}, resume);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::interrupted) throw;
+    if (!fs::exists(folder / "config.toml"))
+      throw Error(error.kind(), fmt::format("{}; no epoch was finished, so nothing is kept", error.what()));
+    throw Error(error.kind(), fmt::format("{}; go on with 'ulmus {} --resume {}'", error.what(), verb,
+                                          shell_quoted(folder.string())));
+  }
+  print_result(folder, write_report(folder), request.as_json);
+}
+
+void add_run_verb(CLI::App& program, const std::string& name, const std::string& help, const std::string& example,
+                  RunOptions defaults) {
+  CLI::App* verb = program.add_subcommand(name, help);
+  const auto request = std::make_shared<RunRequest>();
+  request->options = std::move(defaults);
+  add_run_options(*verb, request->options);
+  CLI::Option* out = verb->add_option("--out", request->out,
+                                      fmt::format("folder for the run; default: the next free runs/{}-N", name));
+  CLI::Option* resume =
+      verb->add_option("--resume", request->resume, "go on with the run in this folder; every other option is its own");
+  verb->add_option("--config",
+                   "read options from a TOML file, e.g. the config.toml of a run; options given beside it win");
+  verb->add_flag("--json", request->as_json, "print the summary as JSON on standard output");
+  verb->add_flag("--dry-run", request->dry_run, "check everything and show the plan, train and write nothing");
+  verb->add_flag("--quiet", request->quiet, "no plan and no progress");
+  verb->footer(example);
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    if (resume->count() > 0)
+      for (const CLI::Option* option : verb->get_options())
+        if (option->count() > 0 && option != resume && !option->check_name("--json") &&
+            !option->check_name("--quiet") && !option->check_name("--dry-run"))
+          throw Error(
+              ErrorKind::usage,
+              fmt::format("{} cannot change a run that is resumed; leave it out, or start a new run with '--config "
+                          "{}/config.toml {} ... --out NEW'",
+                          option->get_name(), request->resume, option->get_name()));
+    for (const auto& [option, folder] : {std::pair(out, request->out), std::pair(resume, request->resume)})
+      if (option->count() > 0 && folder.empty())
+        throw Error(ErrorKind::usage, fmt::format("{} is empty, expected a folder", option->get_name()));
+    run(name, *request);
+  });
+}
+
+void add_eval_verb(CLI::App& program) {
+  CLI::App* verb = program.add_subcommand("eval", "judge the models of a run on its test part or on other data");
+  struct Request {
+    std::string run, data, data_root, loss;
+    std::int64_t seed = -1;
+    bool as_json = false, skip_bad = false;
+  };
+  const auto request = std::make_shared<Request>();
+  verb->add_option("--run", request->run, "run folder")->required();
+  verb->add_option("--data", request->data,
+                   "other data with the same classes, e.g. folder:DIR; default: the run's own test part");
+  verb->add_option("--data-root", request->data_root, "where named data sets lie");
+  verb->add_option("--loss", request->loss, "only this loss of the run");
+  CLI::Option* seed = add_number(*verb, "--seed", request->seed, "only this seed of the run");
+  verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  verb->add_flag("--json", request->as_json, "print everything as JSON");
+  verb->footer("Example:\n  ulmus eval --run runs/birds --data folder:more");
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    if (seed->count() > 0 && request->seed < 0)
+      throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", request->seed));
+    RunOptions options = read_run_options(request->run);
+    if (!request->data_root.empty()) options.data_root = request->data_root;
+    if (request->skip_bad) options.skip_bad = true;
+    const auto results = evaluate_run(request->run, options, request->data, request->loss, request->seed);
+    if (request->as_json) {
+      json all = json::array();
+      for (const MemberEvaluation& result : results)
+        all.push_back({{"loss", result.loss}, {"seed", result.seed}, {"evaluation", result.evaluation}});
+      print_line(json{{"schema_version", 1}, {"results", all}}.dump(2));
+      return;
+    }
+    std::size_t width = 4;
+    for (const MemberEvaluation& result : results) width = std::max(width, result.loss.size());
+    print_line(fmt::format("{:<{}}  seed  samples  balanced  top-1  macro-F1  worst class    ECE", "loss", width));
+    for (const MemberEvaluation& result : results) {
+      const Evaluation& e = result.evaluation;
+      print_line(fmt::format("{:<{}}  {:>4}  {:>7}  {:>8.1f}  {:>5.1f}  {:>8.1f}  {:>11.1f}  {:>5.1f}", result.loss,
+                             width, result.seed, e.samples, 100 * e.balanced_accuracy, 100 * e.top1, 100 * e.macro_f1,
+                             100 * e.worst_class, 100 * e.ece));
+    }
+  });
+}
+
+void add_inspect_verb(CLI::App& program) {
+  CLI::App* verb = program.add_subcommand("inspect", "show the classes of a data set and how imbalanced they are");
+  struct Request {
+    std::string data, data_root, imbalance = "none";
+    std::int64_t image_size = 0;
+    bool skip_bad = false, as_json = false;
+  };
+  const auto request = std::make_shared<Request>();
+  verb->add_option("--data", request->data, "data set: fashion-mnist, mnist or folder:DIR")->required();
+  verb->add_option("--data-root", request->data_root, "where named data sets lie");
+  verb->add_option("--imbalance", request->imbalance, "show it made long-tailed: exp:RATIO, step:RATIO or none")
+      ->capture_default_str();
+  add_number(*verb, "--image-size", request->image_size, "resize folder images to squares of this side; 0: leave them")
+      ->default_str("0");
+  verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  verb->add_flag("--json", request->as_json, "print as JSON");
+  verb->footer("Example:\n  ulmus inspect --data folder:photos");
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    OpenOptions open{.data_root = request->data_root, .skip_bad = request->skip_bad};
+    if (request->image_size != 0) open.image_size = request->image_size;
+    const OpenedData data = open_data(request->data, open);
+    const ClassCounts counts(imbalance_counts(ImbalanceProfile::parse(request->imbalance), data.train.counts()));
+    std::int64_t groups[3] = {};
+    for (const std::int64_t n : counts.values()) ++groups[static_cast<int>(shot_group(n))];
+    if (request->as_json) {
+      print_line(json{{"data", data.train.name},
+                      {"sha256", data.train.sha256},
+                      {"class_names", data.train.class_names},
+                      {"train_counts", counts.values()},
+                      {"test_counts", data.test ? json(data.test->counts()) : json()},
+                      {"imbalance_ratio", counts.imbalance_ratio()},
+                      {"many_shot_classes", groups[0]},
+                      {"medium_shot_classes", groups[1]},
+                      {"few_shot_classes", groups[2]},
+                      {"shape", {data.train.shape.channels, data.train.shape.height, data.train.shape.width}},
+                      {"skipped", data.skipped}}
+                     .dump(2));
+      return;
+    }
+    print_line(fmt::format("{}: {} images of {}x{}x{} in {} classes to train, {} to test", data.train.name,
+                           counts.total(), data.train.shape.channels, data.train.shape.height, data.train.shape.width,
+                           counts.classes(),
+                           data.test ? fmt::format("{}", data.test->size()) : std::string("a part of these")));
+    if (data.skipped > 0) print_line(skipped_text(data.skipped));
+    print_line(
+        fmt::format("imbalance ratio {:.4g}; {} many-shot (over 100), {} medium-shot, {} few-shot (under 20) classes",
+                    counts.imbalance_ratio(), groups[0], groups[1], groups[2]));
+    if (const auto empty = std::ranges::count(counts.values(), 0); empty > 0)
+      print_line(fmt::format("{} {} left without an image: no run can be made of it, lower the ratio", empty,
+                             empty == 1 ? "class is" : "classes are"));
+    std::size_t width = 0;
+    for (const std::string& name : data.train.class_names) width = std::max(width, name.size());
+    const std::int64_t largest = *std::max_element(counts.values().begin(), counts.values().end());
+    for (std::int64_t j = 0; j < counts.classes(); ++j) {
+      const auto bar = static_cast<std::size_t>((40 * counts[j] + largest - 1) / largest);
+      print_line(fmt::format("  {:<{}}  {:>7}  {}", data.train.class_names[static_cast<std::size_t>(j)], width,
+                             counts[j], std::string(bar, '#')));
+    }
+  });
+}
+
+json keys_json(std::span<const Key> keys) {
+  json list = json::array();
+  for (const Key& key : keys)
+    list.push_back({{"name", key.name},
+                    {"default", key.default_value},
+                    {"range", key.range.text()},
+                    {"meaning", key.meaning},
+                    {"source", key.source}});
+  return list;
+}
+
+std::string keys_text(std::span<const Key> keys) {
+  std::string text;
+  for (const Key& key : keys)
+    text += fmt::format("  {} = {}   {} ({}; {})\n", key.name, format_number(key.default_value), key.meaning,
+                        key.range.text(), key.source);
+  return text.empty() ? "  none\n" : text;
+}
+
+void list_losses(bool as_json) {
+  if (as_json) {
+    json members = json::array(), rules = json::array();
+    for (const Member& member : family())
+      members.push_back({{"name", member.name},
+                         {"title", member.title},
+                         {"equation", member.equation},
+                         {"paper", member.paper},
+                         {"advice", member.advice},
+                         {"pitfalls", member.pitfalls},
+                         {"head", name_of(member.head)},
+                         {"keys", keys_json(member.keys)}});
+    for (const WeightRule& rule : weight_rules())
+      rules.push_back({{"name", rule.name},
+                       {"title", rule.title},
+                       {"equation", rule.equation},
+                       {"paper", rule.paper},
+                       {"keys", keys_json(rule.keys)}});
+    print_line(json{{"losses", members}, {"weight_rules", rules}}.dump(2));
+    return;
+  }
+  print_line("losses");
+  for (const Member& member : family())
+    print_line(fmt::format("  {:<8} {} ({} head)", member.name, member.title, name_of(member.head)));
+  print_line("weight rules, written behind a loss");
+  for (const WeightRule& rule : weight_rules()) print_line(fmt::format("  +{:<7} {}", rule.name, rule.title));
+  print_line("\nwrite for example  ce   ldam+drw   elm:lambda=0.5+drw:from=0.8\n'ulmus losses NAME' explains one");
+}
+
+void explain_loss(const std::string& name) {
+  std::vector<std::string> names;
+  for (const Member& member : family()) {
+    names.emplace_back(member.name);
+    if (name != member.name) continue;
+    print_line(fmt::format("{}: {}\n\n  {}\n", member.name, member.title, member.equation));
+    print(fmt::format("keys\n{}\nhead      {}\nuse       {}\npitfalls  {}\n", keys_text(member.keys),
+                      name_of(member.head), member.advice, member.pitfalls));
+    if (!member.paper.empty()) print_line(fmt::format("paper     {}", member.paper));
+    return;
+  }
+  const std::string rule_name = name.starts_with('+') ? name.substr(1) : name;
+  for (const WeightRule& rule : weight_rules()) {
+    names.emplace_back(rule.name);
+    if (rule_name != rule.name) continue;
+    print(fmt::format("+{}: {}\n\n  {}\n\nkeys\n{}", rule.name, rule.title, rule.equation, keys_text(rule.keys)));
+    if (!rule.paper.empty()) print_line(fmt::format("\npaper     {}", rule.paper));
+    return;
+  }
+  throw Error(ErrorKind::usage, fmt::format("unknown loss or weight rule '{}'; {}", name, suggest(name, names)));
+}
+
+void add_losses_verb(CLI::App& program) {
+  CLI::App* verb = program.add_subcommand("losses", "list the losses, or explain one");
+  const auto name = std::make_shared<std::string>();
+  const auto as_json = std::make_shared<bool>(false);
+  verb->add_option("name", *name, "a loss or a weight rule to explain");
+  verb->add_flag("--json", *as_json, "print the whole table as JSON");
+  verb->footer("Example:\n  ulmus losses elm");
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    if (name->empty() || *as_json)
+      list_losses(*as_json);
+    else
+      explain_loss(*name);
+  });
+}
+
+void add_report_verb(CLI::App& program) {
+  CLI::App* verb = program.add_subcommand("report", "write the report of a run anew and print its table");
+  const auto folder = std::make_shared<std::string>();
+  const auto as_json = std::make_shared<bool>(false);
+  verb->add_option("run", *folder, "run folder")->required();
+  verb->add_flag("--json", *as_json, "print the summary as JSON");
+  verb->footer("Example:\n  ulmus report runs/first");
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    print_result(*folder, write_report(*folder), *as_json);
+  });
+}
+
+}  // namespace
+
+void add_verbs(CLI::App& program) {
+  RunOptions compare;
+  compare.losses = "ce,ldam+drw,elm:lambda=0.5+drw";
+  compare.seeds = 3;
+  add_run_verb(program, "compare", "train several losses on the same data with several seeds, and report",
+               "Example:\n  ulmus compare --data fashion-mnist --imbalance exp:100 --losses "
+               "ce,ldam+drw,elm:lambda=0.5+drw --out runs/first",
+               compare);
+  RunOptions train;
+  train.losses = "elm:lambda=0.5+drw";
+  add_run_verb(program, "train", "train one loss, and report",
+               "Example:\n  ulmus train --data folder:photos --loss ldam+drw --epochs 60 --out runs/birds\n  ulmus "
+               "train --resume runs/birds",
+               train);
+  add_eval_verb(program);
+  add_inspect_verb(program);
+  add_losses_verb(program);
+  add_report_verb(program);
+}
+
+void request_stop() noexcept { g_stop = 1; }
+
+}  // namespace ulmus::cli

@@ -1,0 +1,184 @@
+#include "ulmus/data/split.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/data/imbalance.hpp"
+
+namespace ulmus {
+namespace {
+
+constexpr int k_schema_version = 1;
+
+using Counts = std::vector<std::int64_t>;
+
+std::int64_t test_count(std::int64_t images, double fraction) {
+  const std::int64_t rounded = std::llround(fraction * static_cast<double>(images));
+  return images < 2 ? 0 : std::clamp<std::int64_t>(rounded, 1, images - 1);
+}
+
+/// The largest whole ratio with which every class keeps at least `least` samples; 0 when not even 1 does. The smallest
+/// count never grows with the ratio, so bisection finds it.
+std::int64_t largest_ratio(ImbalanceProfile profile, const Counts& available, std::int64_t least) {
+  const auto works = [&](std::int64_t ratio) {
+    profile.factor = 1 / static_cast<double>(ratio);
+    return std::ranges::min(imbalance_counts(profile, available)) >= least;
+  };
+  if (!works(1)) return 0;
+  std::int64_t good = 1;
+  std::int64_t bad = 2;
+  while (works(bad)) {
+    good = bad;
+    bad *= 2;
+  }
+  while (bad - good > 1) {
+    const std::int64_t middle = good + (bad - good) / 2;
+    (works(middle) ? good : bad) = middle;
+  }
+  return good;
+}
+
+/// Every class must keep a training sample beside its validation samples.
+void check_counts(const Counts& kept, const Counts& available, const std::vector<std::string>& class_names,
+                  const SplitOptions& options, const ImbalanceProfile& profile) {
+  const auto smallest = std::ranges::min_element(kept);
+  const auto c = static_cast<std::size_t>(std::distance(kept.begin(), smallest));
+  if (*smallest < 1) {
+    const std::string kind(options.imbalance.substr(0, options.imbalance.find(':')));
+    const std::int64_t ratio = profile.kind == ImbalanceProfile::Kind::none ? 0 : largest_ratio(profile, available, 1);
+    throw Error(ErrorKind::usage,
+                fmt::format("class '{}' is left with no training image: imbalance '{}' keeps {} of {}; {}",
+                            class_names[c], options.imbalance, *smallest, available[c],
+                            ratio > 0 ? fmt::format("the largest ratio that works is {}:{}", kind, ratio)
+                                      : "add images to the class or remove it"));
+  }
+  if (*smallest <= options.validation_per_class)
+    throw Error(ErrorKind::usage,
+                fmt::format("class '{}' has {} training images after imbalance '{}', too few to hold out {} for "
+                            "validation; hold out {} at most",
+                            class_names[c], *smallest, options.imbalance, options.validation_per_class, *smallest - 1));
+}
+
+/// The manifest without its SHA-256; keys in alphabetical order.
+nlohmann::json manifest(const Split& split) {
+  return {{"schema_version", k_schema_version},
+          {"data", split.data},
+          {"data_sha256", split.data_sha256},
+          {"imbalance", split.options.imbalance},
+          {"seed", split.options.seed},
+          {"validation_per_class", split.options.validation_per_class},
+          {"test_fraction", split.options.test_fraction},
+          {"class_names", split.class_names},
+          {"train", split.train},
+          {"validation", split.validation},
+          {"test", split.test},
+          {"train_counts", split.train_counts}};
+}
+
+std::string manifest_sha256(nlohmann::json json) {
+  json.erase("data");
+  json.erase("sha256");
+  return sha256(json.dump());
+}
+
+[[noreturn]] void damaged(const std::filesystem::path& path, const std::string& what) {
+  throw Error(ErrorKind::data, fmt::format("split manifest '{}' is damaged: {}; restore it or make the split again",
+                                           path.string(), what));
+}
+
+}  // namespace
+
+Split make_split(const OpenedData& data, const SplitOptions& options) {
+  const ImbalanceProfile profile = ImbalanceProfile::parse(options.imbalance);
+  if (options.validation_per_class < 0)
+    throw Error(ErrorKind::usage,
+                fmt::format("validation_per_class is {}, expected 0 or more", options.validation_per_class));
+  if (!data.test && !(options.test_fraction > 0 && options.test_fraction < 1))
+    throw Error(ErrorKind::usage,
+                fmt::format("test_fraction is {}, expected a number between 0 and 1: the data have no test part",
+                            format_number(options.test_fraction)));
+
+  const Dataset& images = data.train;
+  std::vector<std::vector<std::int64_t>> by_class(images.class_names.size());
+  for (std::size_t i = 0; i < images.labels.size(); ++i)
+    by_class[static_cast<std::size_t>(images.labels[i])].push_back(static_cast<std::int64_t>(i));
+
+  Counts held_out(by_class.size(), 0);
+  Counts available = images.counts();
+  for (std::size_t c = 0; c < by_class.size(); ++c) {
+    if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
+    available[c] -= held_out[c];
+  }
+  const Counts kept = imbalance_counts(profile, available);
+  check_counts(kept, available, images.class_names, options, profile);
+
+  Split split;
+  split.data = images.name;
+  split.data_sha256 = images.sha256;
+  split.options = options;
+  split.class_names = images.class_names;
+  for (std::size_t c = 0; c < by_class.size(); ++c) {
+    std::vector<std::int64_t>& indices = by_class[c];
+    Stream(options.seed, "split", c).shuffle(std::span(indices));
+    const auto train = indices.begin() + held_out[c];
+    const auto validation = train + kept[c] - options.validation_per_class;
+    split.test.insert(split.test.end(), indices.begin(), train);
+    split.train.insert(split.train.end(), train, validation);
+    split.validation.insert(split.validation.end(), validation, train + kept[c]);
+    split.train_counts.push_back(kept[c] - options.validation_per_class);
+  }
+  for (auto* part : {&split.train, &split.validation, &split.test}) std::ranges::sort(*part);
+  split.sha256 = manifest_sha256(manifest(split));
+  return split;
+}
+
+std::string to_json(const Split& split) {
+  nlohmann::json json = manifest(split);
+  json["sha256"] = split.sha256;
+  std::string text = "{\n";
+  for (const char* key : {"schema_version", "data", "data_sha256", "imbalance", "seed", "validation_per_class",
+                          "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"})
+    // An address may hold a path that is not UTF-8; no decision depends on it.
+    text +=
+        fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
+                    std::string_view(key) == "sha256" ? "" : ",");
+  return text + "}\n";
+}
+
+Split read_split(const std::filesystem::path& path) {
+  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, false);
+  if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
+  if (json["schema_version"] != k_schema_version)
+    throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "
+                                             "the program that wrote it",
+                                             path.string(), json["schema_version"].dump(), k_schema_version));
+  try {
+    Split split;
+    split.data = json.at("data");
+    split.data_sha256 = json.at("data_sha256");
+    split.options.imbalance = json.at("imbalance");
+    split.options.seed = json.at("seed");
+    split.options.validation_per_class = json.at("validation_per_class");
+    split.options.test_fraction = json.at("test_fraction");
+    split.class_names = json.at("class_names").get<std::vector<std::string>>();
+    split.train = json.at("train").get<Counts>();
+    split.validation = json.at("validation").get<Counts>();
+    split.test = json.at("test").get<Counts>();
+    split.train_counts = json.at("train_counts").get<Counts>();
+    split.sha256 = json.at("sha256");
+    if (const std::string came = manifest_sha256(json); came != split.sha256)
+      damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
+    return split;
+  } catch (const nlohmann::json::exception& error) {
+    damaged(path, error.what());
+  }
+}
+
+}  // namespace ulmus

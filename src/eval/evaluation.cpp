@@ -1,0 +1,316 @@
+#include "ulmus/eval/evaluation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "ulmus/base/error.hpp"
+
+namespace ulmus {
+namespace {
+
+constexpr std::int64_t k_calibration_bins = 15;
+constexpr std::array k_quantiles = {0.05, 0.25, 0.50, 0.75, 0.95};
+
+void check(const MatrixView<const float>& logits, std::span<const std::int64_t> labels, const ClassCounts& counts,
+           const EvaluationOptions& options) {
+  const std::int64_t samples = static_cast<std::int64_t>(labels.size());
+  if (logits.rows != samples)
+    throw Error(
+        ErrorKind::data,
+        fmt::format("cannot evaluate {} rows of logits against {} labels; give one label a row", logits.rows, samples));
+  if (samples == 0) throw Error(ErrorKind::data, "cannot evaluate an empty set; give at least one sample");
+  if (logits.columns != counts.classes())
+    throw Error(ErrorKind::data,
+                fmt::format("logits have {} columns but there are {} class counts; give one count a class",
+                            logits.columns, counts.classes()));
+  if (logits.columns < 2)
+    throw Error(ErrorKind::data,
+                "cannot evaluate one class, a margin needs a rival; give logits of at least 2 classes");
+  if (logits.row_stride < logits.columns || logits.empty())
+    throw Error(ErrorKind::data,
+                fmt::format("logits have a row stride of {} for {} columns; give a stride of at least the columns",
+                            logits.row_stride, logits.columns));
+  if (!(options.scale > 0) || !std::isfinite(options.scale))
+    throw Error(ErrorKind::usage, fmt::format("evaluation scale is {}, expected a positive number", options.scale));
+  if (options.margin_bins < 2 || options.margin_bins % 2 != 0)
+    throw Error(ErrorKind::usage,
+                fmt::format("margin_bins is {}, expected an even number of at least 2", options.margin_bins));
+  for (std::int64_t i = 0; i < samples; ++i)
+    if (labels[i] < 0 || labels[i] >= logits.columns)
+      throw Error(ErrorKind::data, fmt::format("label {} at position {} is out of range; expected 0 to {}", labels[i],
+                                               i, logits.columns - 1));
+}
+
+struct RowVerdict {
+  std::int64_t predicted = 0;
+  std::int64_t rank = 0;  ///< classes that beat the true one
+  double margin = 0;
+  double confidence = 0;  ///< probability of the predicted class
+  double nll = 0;
+};
+
+/// Two sweeps: the comparisons, then the exponentials. `row` is for the error message.
+RowVerdict judge(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row) {
+  const float truth = z[label];
+  std::int64_t predicted = 0;
+  std::int64_t rank = 0;
+  float rival = label == 0 ? z[1] : z[0];
+  for (std::int64_t j = 0; j < classes; ++j) {
+    if (!std::isfinite(z[j]))
+      throw Error(ErrorKind::numerical,
+                  fmt::format("logit of row {}, class {} is {}; expected finite logits, lower the "
+                              "learning rate or look for bad inputs",
+                              row, j, z[j]));
+    if (z[j] > z[predicted]) predicted = j;
+    if (j == label) continue;
+    rival = std::max(rival, z[j]);
+    rank += z[j] > truth || (z[j] == truth && j < label);
+  }
+  double sum = 0;
+  const double top = static_cast<double>(z[predicted]);
+  for (std::int64_t j = 0; j < classes; ++j) sum += std::exp(scale * (static_cast<double>(z[j]) - top));
+  return {.predicted = predicted,
+          .rank = rank,
+          .margin = static_cast<double>(truth) - static_cast<double>(rival),
+          .confidence = 1 / sum,
+          .nll = std::log(sum) + scale * (top - static_cast<double>(truth))};
+}
+
+/// Gap between confidence and accuracy, weighted by the samples of each bin.
+class Calibration {
+ public:
+  void add(double confidence, bool correct) {
+    const auto bin = static_cast<std::int64_t>(std::ceil(confidence * k_calibration_bins)) - 1;
+    const auto index = static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_calibration_bins - 1));
+    gap_[index] += confidence - (correct ? 1 : 0);
+  }
+  double error(std::int64_t samples) const {
+    double sum = 0;
+    for (const double gap : gap_) sum += std::abs(gap);
+    return sum / static_cast<double>(samples);
+  }
+
+ private:
+  std::array<double, k_calibration_bins> gap_{};
+};
+
+/// A mean of what there is; absent when there is nothing.
+class Mean {
+ public:
+  void add(double value) {
+    sum_ += value;
+    ++count_;
+  }
+  std::optional<double> value() const {
+    if (count_ == 0) return std::nullopt;
+    return sum_ / static_cast<double>(count_);
+  }
+
+ private:
+  double sum_ = 0;
+  std::int64_t count_ = 0;
+};
+
+std::vector<double> margin_edges(const std::vector<std::vector<double>>& margins, std::int64_t bins) {
+  double largest = 0;
+  for (const auto& of_class : margins)
+    for (const double margin : of_class) largest = std::max(largest, std::abs(margin));
+  int exponent = 0;
+  const double mantissa = std::frexp(largest, &exponent);
+  const double limit = largest == 0 ? 1 : std::ldexp(1, mantissa == 0.5 ? exponent - 1 : exponent);
+  std::vector<double> edges;
+  for (std::int64_t i = 0; i <= bins; ++i)
+    edges.push_back(limit * static_cast<double>(2 * i - bins) / static_cast<double>(bins));
+  return edges;
+}
+
+MarginDistribution distribution(std::vector<double> margins, const std::vector<double>& edges) {
+  MarginDistribution result;
+  result.histogram.assign(edges.size() - 1, 0);
+  if (margins.empty()) return result;
+  const double width = edges[1] - edges[0];
+  double sum = 0;
+  for (const double margin : margins) {
+    sum += margin;
+    const auto bin = static_cast<std::int64_t>(std::floor((margin - edges.front()) / width));
+    const auto last = static_cast<std::int64_t>(result.histogram.size()) - 1;
+    ++result.histogram[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, last))];
+  }
+  result.mean = sum / static_cast<double>(margins.size());
+  std::sort(margins.begin(), margins.end());
+  for (const double quantile : k_quantiles) {
+    const double position = quantile * static_cast<double>(margins.size() - 1);
+    const auto lower = static_cast<std::size_t>(position);
+    const std::size_t upper = std::min(lower + 1, margins.size() - 1);
+    result.quantiles.push_back(std::lerp(margins[lower], margins[upper], position - static_cast<double>(lower)));
+  }
+  return result;
+}
+
+/// What the confusion matrix says of each class; margins are filled in by the caller.
+std::vector<ClassResult> class_results(const std::vector<std::vector<std::int64_t>>& confusion,
+                                       const ClassCounts& counts) {
+  const std::size_t classes = confusion.size();
+  std::vector<std::int64_t> predicted(classes, 0);
+  std::vector<ClassResult> results(classes);
+  for (std::size_t y = 0; y < classes; ++y) {
+    results[y].train_count = counts[static_cast<std::int64_t>(y)];
+    for (std::size_t j = 0; j < classes; ++j) {
+      results[y].support += confusion[y][j];
+      predicted[j] += confusion[y][j];
+    }
+  }
+  for (std::size_t y = 0; y < classes; ++y) {
+    const double hits = static_cast<double>(confusion[y][y]);
+    if (predicted[y] > 0) results[y].precision = hits / static_cast<double>(predicted[y]);
+    if (results[y].support == 0) continue;
+    results[y].recall = hits / static_cast<double>(results[y].support);
+    results[y].f1 = 2 * hits / static_cast<double>(results[y].support + predicted[y]);
+  }
+  return results;
+}
+
+/// The averages over classes, from their results.
+void average(Evaluation& evaluation, ShotThresholds thresholds) {
+  Mean recall, f1, log_recall, many, medium, few;
+  evaluation.worst_class = std::numeric_limits<double>::infinity();
+  for (std::size_t y = 0; y < evaluation.classes.size(); ++y) {
+    const ClassResult& result = evaluation.classes[y];
+    if (result.support == 0) continue;
+    recall.add(*result.recall);
+    f1.add(*result.f1);
+    log_recall.add(std::log(*result.recall));
+    if (*result.recall < evaluation.worst_class) {
+      evaluation.worst_class = *result.recall;
+      evaluation.worst_class_index = static_cast<std::int64_t>(y);
+    }
+    const ShotGroup group = shot_group(result.train_count, thresholds);
+    (group == ShotGroup::many ? many : group == ShotGroup::medium ? medium : few).add(*result.recall);
+  }
+  evaluation.balanced_accuracy = recall.value().value();
+  evaluation.macro_f1 = f1.value().value();
+  evaluation.geometric_mean = std::exp(log_recall.value().value());
+  evaluation.many_shot = many.value();
+  evaluation.medium_shot = medium.value();
+  evaluation.few_shot = few.value();
+  evaluation.thresholds = thresholds;
+}
+
+nlohmann::json json_or_null(const std::optional<double>& value) {
+  return value ? nlohmann::json(*value) : nlohmann::json();
+}
+
+std::optional<double> optional_number(const nlohmann::json& json) {
+  if (json.is_null()) return std::nullopt;
+  return json.get<double>();
+}
+
+}  // namespace
+
+Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
+                    const ClassCounts& train_counts, const EvaluationOptions& options) {
+  check(logits, labels, train_counts, options);
+  const auto classes = static_cast<std::size_t>(logits.columns);
+
+  Evaluation evaluation;
+  evaluation.samples = logits.rows;
+  evaluation.confusion.assign(classes, std::vector<std::int64_t>(classes, 0));
+  std::vector<std::vector<double>> margins(classes);
+  Calibration calibration;
+  std::int64_t first = 0, in_five = 0;
+  double nll = 0;
+  for (std::int64_t i = 0; i < logits.rows; ++i) {
+    const auto label = static_cast<std::size_t>(labels[i]);
+    const RowVerdict verdict = judge(logits.row(i), logits.columns, labels[i], options.scale, i);
+    ++evaluation.confusion[label][static_cast<std::size_t>(verdict.predicted)];
+    margins[label].push_back(verdict.margin);
+    calibration.add(verdict.confidence, verdict.rank == 0);
+    first += verdict.rank < 1;
+    in_five += verdict.rank < 5;
+    nll += verdict.nll;
+  }
+
+  const double samples = static_cast<double>(logits.rows);
+  evaluation.top1 = static_cast<double>(first) / samples;
+  evaluation.top5 = static_cast<double>(in_five) / samples;
+  evaluation.ece = calibration.error(logits.rows);
+  evaluation.nll = nll / samples;
+  evaluation.classes = class_results(evaluation.confusion, train_counts);
+  evaluation.margin_edges = margin_edges(margins, options.margin_bins);
+  for (std::size_t y = 0; y < classes; ++y)
+    evaluation.classes[y].margin = distribution(std::move(margins[y]), evaluation.margin_edges);
+  average(evaluation, options.thresholds);
+  return evaluation;
+}
+
+void to_json(nlohmann::json& json, const Evaluation& evaluation) {
+  json = {{"samples", evaluation.samples},
+          {"top1", evaluation.top1},
+          {"top5", evaluation.top5},
+          {"balanced_accuracy", evaluation.balanced_accuracy},
+          {"macro_f1", evaluation.macro_f1},
+          {"geometric_mean", evaluation.geometric_mean},
+          {"worst_class", evaluation.worst_class},
+          {"worst_class_index", evaluation.worst_class_index},
+          {"many_shot", json_or_null(evaluation.many_shot)},
+          {"medium_shot", json_or_null(evaluation.medium_shot)},
+          {"few_shot", json_or_null(evaluation.few_shot)},
+          {"thresholds",
+           {{"many_above", evaluation.thresholds.many_above}, {"few_below", evaluation.thresholds.few_below}}},
+          {"ece", evaluation.ece},
+          {"nll", evaluation.nll},
+          {"confusion", evaluation.confusion},
+          {"margin_edges", evaluation.margin_edges}};
+  nlohmann::json classes = nlohmann::json::array();
+  for (const ClassResult& result : evaluation.classes)
+    classes.push_back({{"train_count", result.train_count},
+                       {"support", result.support},
+                       {"precision", json_or_null(result.precision)},
+                       {"recall", json_or_null(result.recall)},
+                       {"f1", json_or_null(result.f1)},
+                       {"margin",
+                        {{"mean", result.margin.mean},
+                         {"quantiles", result.margin.quantiles},
+                         {"histogram", result.margin.histogram}}}});
+  json["classes"] = std::move(classes);
+}
+
+void from_json(const nlohmann::json& json, Evaluation& evaluation) {
+  json.at("samples").get_to(evaluation.samples);
+  json.at("top1").get_to(evaluation.top1);
+  json.at("top5").get_to(evaluation.top5);
+  json.at("balanced_accuracy").get_to(evaluation.balanced_accuracy);
+  json.at("macro_f1").get_to(evaluation.macro_f1);
+  json.at("geometric_mean").get_to(evaluation.geometric_mean);
+  json.at("worst_class").get_to(evaluation.worst_class);
+  json.at("worst_class_index").get_to(evaluation.worst_class_index);
+  evaluation.many_shot = optional_number(json.at("many_shot"));
+  evaluation.medium_shot = optional_number(json.at("medium_shot"));
+  evaluation.few_shot = optional_number(json.at("few_shot"));
+  json.at("thresholds").at("many_above").get_to(evaluation.thresholds.many_above);
+  json.at("thresholds").at("few_below").get_to(evaluation.thresholds.few_below);
+  json.at("ece").get_to(evaluation.ece);
+  json.at("nll").get_to(evaluation.nll);
+  json.at("confusion").get_to(evaluation.confusion);
+  json.at("margin_edges").get_to(evaluation.margin_edges);
+  evaluation.classes.clear();
+  for (const nlohmann::json& entry : json.at("classes")) {
+    ClassResult& result = evaluation.classes.emplace_back();
+    entry.at("train_count").get_to(result.train_count);
+    entry.at("support").get_to(result.support);
+    result.precision = optional_number(entry.at("precision"));
+    result.recall = optional_number(entry.at("recall"));
+    result.f1 = optional_number(entry.at("f1"));
+    const nlohmann::json& margin = entry.at("margin");
+    margin.at("mean").get_to(result.margin.mean);
+    margin.at("quantiles").get_to(result.margin.quantiles);
+    margin.at("histogram").get_to(result.margin.histogram);
+  }
+}
+
+}  // namespace ulmus

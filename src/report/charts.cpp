@@ -1,0 +1,305 @@
+#include "charts.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "wording.hpp"
+
+namespace ulmus {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t k_most_margin_bins = 48;
+constexpr double k_negligible_share = 0.002;
+
+/// Mean and range over seeds of a number; null where no seed has it.
+class Band {
+ public:
+  void add(std::optional<double> value) {
+    if (!value) return;
+    sum_ += *value;
+    low_ = std::min(low_, *value);
+    high_ = std::max(high_, *value);
+    ++count_;
+  }
+  void append_to(Json& json) const {
+    const auto or_null = [&](double value) { return count_ == 0 ? Json() : Json(std::round(value * 1e5) / 1e5); };
+    json["mean"].push_back(or_null(sum_ / std::max(count_, 1)));
+    json["low"].push_back(or_null(low_));
+    json["high"].push_back(or_null(high_));
+  }
+
+ private:
+  double sum_ = 0;
+  double low_ = std::numeric_limits<double>::infinity();
+  double high_ = -std::numeric_limits<double>::infinity();
+  int count_ = 0;
+};
+
+Json empty_band() { return {{"mean", Json::array()}, {"low", Json::array()}, {"high", Json::array()}}; }
+
+/// Neighbouring classes in order of frequency that share a point of the class axis.
+std::vector<std::span<const std::size_t>> class_bins(const ClassOrder& order) {
+  const std::span<const std::size_t> classes = order.by_count;
+  const std::size_t size = block_size(classes.size(), k_most_class_bins);
+  std::vector<std::span<const std::size_t>> bins;
+  for (std::size_t begin = 0; begin < classes.size(); begin += size)
+    bins.push_back(classes.subspan(begin, std::min(size, classes.size() - begin)));
+  return bins;
+}
+
+/// `label` is short enough for an axis, `title` names what the bin holds.
+Json bins_json(const RunFolder& run, const std::vector<std::span<const std::size_t>>& bins, ShotThresholds thresholds) {
+  Json json = {{"label", Json::array()}, {"title", Json::array()}, {"count", Json::array()}, {"shot", Json::array()}};
+  for (const auto& bin : bins) {
+    double count = 0;
+    for (const std::size_t y : bin) count += static_cast<double>(run.train_counts[y]) / static_cast<double>(bin.size());
+    const std::string& first = run.class_names[bin.front()];
+    json["label"].push_back(first);
+    json["title"].push_back(bin.size() == 1 ? first
+                                            : fmt::format("{} classes, {} to {}", bin.size(), shortened(first, 24),
+                                                          shortened(run.class_names[bin.back()], 24)));
+    json["count"].push_back(std::round(count * 10) / 10);
+    json["shot"].push_back(static_cast<int>(shot_group(std::llround(count), thresholds)));
+  }
+  return json;
+}
+
+Json recall_json(std::span<const MemberResult> members, const std::vector<std::span<const std::size_t>>& bins) {
+  Json json = empty_band();
+  for (const auto& bin : bins) {
+    Band band;
+    for (const MemberResult& member : members) band.add(group_recall(member.test, bin));
+    band.append_to(json);
+  }
+  return json;
+}
+
+/// The learning curve of a loss: null without records. `from` is the epoch (from 1) where re-weighting sets in late.
+Json curve_json(const RunFolder& run, const std::string& loss, bool on_test) {
+  struct Point {
+    Band score, train_loss;
+    bool reweighted = false;
+  };
+  std::map<std::int64_t, Point> points;
+  for (const EpochRecord& record : run.epochs) {
+    if (record.loss != loss) continue;
+    Point& point = points[record.epoch];
+    const std::optional<EpochScore>& score = on_test ? record.test : record.validation;
+    if (score) point.score.add(score->balanced_accuracy);
+    point.train_loss.add(record.train_loss);
+    point.reweighted = point.reweighted || record.reweighted;
+  }
+  if (points.empty()) return nullptr;
+  Json json = {{"epoch", Json::array()}, {"score", empty_band()}, {"train_loss", empty_band()}, {"from", nullptr}};
+  for (const auto& [epoch, point] : points) {
+    json["epoch"].push_back(epoch + 1);
+    point.score.append_to(json["score"]);
+    point.train_loss.append_to(json["train_loss"]);
+    if (point.reweighted && json["from"].is_null() && !points.begin()->second.reweighted) json["from"] = epoch + 1;
+  }
+  return json;
+}
+
+/// Row-normalised confusion in blocks of neighbouring classes, in percent. [true][predicted]
+Json matrix_json(std::span<const MemberResult> members, const ClassOrder& order) {
+  const auto confusion = pooled_confusion(members, order.by_count);
+  const std::size_t block = block_size(confusion.size(), k_most_matrix_cells);
+  const std::size_t side = block_size(confusion.size(), block);
+  std::vector<double> cells(side * side, 0);
+  std::vector<double> rows(side, 0);
+  for (std::size_t y = 0; y < confusion.size(); ++y) {
+    const auto support = std::accumulate(confusion[y].begin(), confusion[y].end(), std::int64_t{0});
+    if (support == 0) continue;
+    rows[y / block] += 1;
+    for (std::size_t j = 0; j < confusion.size(); ++j)
+      cells[y / block * side + j / block] += static_cast<double>(confusion[y][j]) / static_cast<double>(support);
+  }
+  Json json = {{"side", side}, {"cells", Json::array()}};
+  for (std::size_t i = 0; i < cells.size(); ++i)
+    json["cells"].push_back(std::lround(100 * cells[i] / std::max(rows[i / side], 1.0)));
+  return json;
+}
+
+/// Adds a histogram to one over coarser or equal edges, bin by bin by its centre; exact because edges are nested.
+void add_histogram(std::vector<double>& sum, const std::vector<double>& sum_edges, const Evaluation& evaluation,
+                   std::span<const std::size_t> classes) {
+  const auto& edges = evaluation.margin_edges;
+  for (std::size_t bin = 0; bin + 1 < edges.size(); ++bin) {
+    const double centre = (edges[bin] + edges[bin + 1]) / 2;
+    const auto above = std::upper_bound(sum_edges.begin() + 1, sum_edges.end() - 1, centre);
+    const auto target = static_cast<std::size_t>(above - sum_edges.begin() - 1);
+    for (const std::size_t y : classes) sum[target] += static_cast<double>(evaluation.classes[y].margin.histogram[bin]);
+  }
+}
+
+/// Drops the bins at both ends that hold next to nothing in every curve and joins the rest until they are few.
+void trim_and_join(std::vector<double>& edges, const std::vector<MarginCurve*>& curves) {
+  std::size_t begin = edges.size(), end = 0;
+  for (const MarginCurve* curve : curves) {
+    const double total = std::accumulate(curve->density.begin(), curve->density.end(), 0.0);
+    for (std::size_t bin = 0; bin < curve->density.size(); ++bin)
+      if (curve->density[bin] > k_negligible_share * total) {
+        begin = std::min(begin, bin);
+        end = std::max(end, bin + 1);
+      }
+  }
+  std::size_t join = 1;
+  while ((end - begin) / join > k_most_margin_bins) join *= 2;
+  begin = begin / join * join;
+  end = std::min((end + join - 1) / join * join, edges.size() - 1);
+  std::vector<double> joined;
+  for (std::size_t bin = begin; bin < end; bin += join) joined.push_back(edges[bin]);
+  joined.push_back(edges[end]);
+  for (MarginCurve* curve : curves) {
+    std::vector<double> counts(joined.size() - 1, 0);
+    for (std::size_t bin = begin; bin < end; ++bin) counts[(bin - begin) / join] += curve->density[bin];
+    curve->density = std::move(counts);
+  }
+  edges = std::move(joined);
+}
+
+void normalise(MarginCurve& curve, double total, const std::vector<double>& edges) {
+  for (std::size_t bin = 0; bin < curve.density.size(); ++bin)
+    curve.density[bin] /= std::max(total, 1.0) * (edges[bin + 1] - edges[bin]);
+}
+
+/// Charts of the losses that share a head, and so the unit of their margins.
+void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>& charts,
+                        const ClassOrder& order) {
+  std::vector<double> edges = {0};
+  for (const auto& [chart, members] : charts)
+    for (const MemberResult& member : members)
+      for (const Evaluation* evaluation : {&member.train, &member.test})
+        if (evaluation->margin_edges.back() > edges.back()) edges = evaluation->margin_edges;
+
+  std::vector<MarginCurve*> curves;
+  std::vector<double> totals;
+  for (const auto& [chart, members] : charts) {
+    const auto pool = [&](MarginCurve& curve, Evaluation MemberResult::*set, std::span<const std::size_t> classes) {
+      curve.density.assign(edges.size() - 1, 0);
+      for (const MemberResult& member : members) add_histogram(curve.density, edges, member.*set, classes);
+      const double total = std::accumulate(curve.density.begin(), curve.density.end(), 0.0);
+      for (std::size_t bin = 0; bin + 1 < edges.size(); ++bin)
+        if (edges[bin] + edges[bin + 1] < 0) curve.negative += curve.density[bin] / std::max(total, 1.0);
+      curves.push_back(&curve);
+      totals.push_back(total);
+    };
+    pool(chart->test_head, &MemberResult::test, order.head());
+    pool(chart->test_tail, &MemberResult::test, order.tail());
+    pool(chart->train_head, &MemberResult::train, order.head());
+    pool(chart->train_tail, &MemberResult::train, order.tail());
+  }
+  trim_and_join(edges, curves);
+  for (std::size_t i = 0; i < curves.size(); ++i) normalise(*curves[i], totals[i], edges);
+  for (const auto& [chart, members] : charts)
+    for (std::size_t bin = 0; bin + 1 < edges.size(); ++bin)
+      chart->centres.push_back((edges[bin] + edges[bin + 1]) / 2);
+}
+
+Json rounded(const std::vector<double>& values) {
+  Json json = Json::array();
+  for (const double value : values) json.push_back(std::stod(fmt::format("{:.4g}", value)));
+  return json;
+}
+
+}  // namespace
+
+ClassOrder class_order(std::span<const std::int64_t> train_counts) {
+  ClassOrder order;
+  order.by_count.resize(train_counts.size());
+  std::iota(order.by_count.begin(), order.by_count.end(), std::size_t{0});
+  std::stable_sort(order.by_count.begin(), order.by_count.end(),
+                   [&](std::size_t a, std::size_t b) { return train_counts[a] > train_counts[b]; });
+  order.third = std::max<std::size_t>(1, train_counts.size() / 3);
+  return order;
+}
+
+std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run) {
+  std::vector<std::span<const MemberResult>> groups;
+  const std::span<const MemberResult> results = run.results;
+  for (std::size_t begin = 0, end = 0; begin < results.size(); begin = end) {
+    while (end < results.size() && results[end].loss == results[begin].loss) ++end;
+    groups.push_back(results.subspan(begin, end - begin));
+  }
+  return groups;
+}
+
+std::optional<double> group_recall(const Evaluation& evaluation, std::span<const std::size_t> classes) {
+  double sum = 0;
+  int count = 0;
+  for (const std::size_t y : classes)
+    if (evaluation.classes[y].recall) {
+      sum += *evaluation.classes[y].recall;
+      ++count;
+    }
+  if (count == 0) return std::nullopt;
+  return sum / count;
+}
+
+std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes) {
+  double sum = 0;
+  int count = 0;
+  for (const MemberResult& member : members)
+    if (const auto recall = group_recall(member.test, classes)) {
+      sum += *recall;
+      ++count;
+    }
+  if (count == 0) return std::nullopt;
+  return sum / count;
+}
+
+std::vector<std::vector<std::int64_t>> pooled_confusion(std::span<const MemberResult> members,
+                                                        std::span<const std::size_t> order) {
+  std::vector<std::vector<std::int64_t>> pooled(order.size(), std::vector<std::int64_t>(order.size(), 0));
+  for (const MemberResult& member : members)
+    for (std::size_t y = 0; y < order.size(); ++y)
+      for (std::size_t j = 0; j < order.size(); ++j) pooled[y][j] += member.test.confusion[order[y]][order[j]];
+  return pooled;
+}
+
+std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& order) {
+  const auto losses = members_by_loss(run);
+  std::vector<MarginChart> charts(losses.size());
+  std::map<std::string, std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>> by_head;
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    const std::string& head = losses[i].front().head;
+    charts[i].unit = head == "cosine" ? "cosine" : "logit";
+    by_head[head].emplace_back(&charts[i], losses[i]);
+  }
+  for (const auto& [head, group] : by_head) fill_margin_charts(group, order);
+  return charts;
+}
+
+nlohmann::json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins) {
+  const ClassOrder order = class_order(run.train_counts);
+  const auto losses = members_by_loss(run);
+  const auto bins = class_bins(order);
+  const bool on_test = std::any_of(run.epochs.begin(), run.epochs.end(),
+                                   [](const EpochRecord& record) { return record.test.has_value(); });
+  Json data = {{"losses", Json::array()},  {"bins", bins_json(run, bins, run.results.front().test.thresholds)},
+               {"recall", Json::array()},  {"curves", Json::array()},
+               {"margins", Json::array()}, {"matrices", Json::array()}};
+  for (std::size_t i = 0; i < losses.size(); ++i) {
+    data["losses"].push_back(summary.losses[i].loss);
+    data["recall"].push_back(recall_json(losses[i], bins));
+    data["curves"].push_back(curve_json(run, summary.losses[i].loss, on_test));
+    data["margins"].push_back({{"unit", margins[i].unit},
+                               {"centres", rounded(margins[i].centres)},
+                               {"test_head", rounded(margins[i].test_head.density)},
+                               {"test_tail", rounded(margins[i].test_tail.density)},
+                               {"train_head", rounded(margins[i].train_head.density)},
+                               {"train_tail", rounded(margins[i].train_tail.density)}});
+    if (run.class_names.size() > k_most_classes_written) data["matrices"].push_back(matrix_json(losses[i], order));
+  }
+  return data;
+}
+
+}  // namespace ulmus

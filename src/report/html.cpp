@@ -1,0 +1,540 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "charts.hpp"
+#include "page.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/report/report.hpp"
+#include "wording.hpp"
+
+namespace ulmus {
+namespace {
+
+constexpr std::array k_chartjs_paths = {"/usr/share/javascript/chart.js/chart.min.js",
+                                        "/usr/share/nodejs/chart.js/dist/chart.min.js",
+                                        "/usr/local/share/javascript/chart.js/chart.min.js"};
+constexpr const char* k_chartjs_variable = "ULMUS_CHARTJS";
+
+/// Rows of the per-class table at most; results/*.json has every class.
+constexpr std::size_t k_most_class_rows = 200;
+
+/// Cells of a confusion table above this share are so dark that their number is written in the colour of the page.
+constexpr double k_deep_share = 0.72;
+
+/// Confusion tables of more classes get the whole width of the page.
+constexpr std::size_t k_most_classes_side_by_side = 14;
+
+constexpr std::string_view k_table_end = "</tbody></table></div>";
+
+/// Losses whose colours differ; later ones repeat them with a dashed line.
+constexpr std::size_t k_colours = 8;
+
+std::string escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+/// JSON that may stand inside a script element: no `<`, so no tag can end or open there.
+std::string script_json(const nlohmann::json& json) {
+  std::string result;
+  for (const char c : json.dump()) {
+    if (c == '<')
+      result += "\\u003c";
+    else
+      result += c;
+  }
+  return result;
+}
+
+/// A library's text with `</script` written so that it does not end the element; in a string or expression of
+/// JavaScript, the only places for it, `<\/` means the same.
+std::string script_text(std::string text) {
+  constexpr std::string_view tag = "/script";
+  for (std::size_t at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
+    const bool found = text.size() - at > tag.size() &&
+                       std::equal(tag.begin(), tag.end(), text.begin() + static_cast<std::ptrdiff_t>(at) + 1,
+                                  [](char a, char b) { return a == (b >= 'A' && b <= 'Z' ? b - 'A' + 'a' : b); });
+    if (found) text.insert(at + 1, 1, '\\');
+  }
+  return text;
+}
+
+std::string read_chartjs() {
+  if (const char* chosen = std::getenv(k_chartjs_variable)) {
+    if (std::filesystem::is_regular_file(chosen)) return read_file(chosen);
+    throw Error(ErrorKind::environment,
+                fmt::format("{} is '{}', which is not a file; give the path of chart.min.js, or "
+                            "unset it and apt-get install libjs-chart.js",
+                            k_chartjs_variable, chosen));
+  }
+  for (const char* path : k_chartjs_paths)
+    if (std::filesystem::is_regular_file(path)) return read_file(path);
+  throw Error(
+      ErrorKind::environment,
+      fmt::format("the report needs Chart.js, which is not at '{}'; apt-get install libjs-chart.js, or set {} to "
+                  "its chart.min.js",
+                  k_chartjs_paths.front(), k_chartjs_variable));
+}
+
+/// "3.9.1" from the banner of the library.
+std::string chartjs_version(const std::string& library) {
+  const std::size_t begin = library.find("Chart.js v");
+  if (begin == std::string::npos) return "unknown";
+  const std::size_t digits = begin + std::string_view("Chart.js v").size();
+  return library.substr(digits, library.find_first_not_of("0123456789.", digits) - digits);
+}
+
+std::string ratio_text(double ratio) {
+  return ratio < 10 ? fmt::format("{:.1f}", ratio) : fmt::format("{:.0f}", ratio);
+}
+
+std::string duration(double seconds) {
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.1f} h", seconds / 3600);
+}
+
+/// "1,234,567".
+std::string grouped(std::int64_t number) {
+  std::string text = std::to_string(number);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
+    text.insert(static_cast<std::size_t>(at), 1, ',');
+  return text;
+}
+
+std::string swatch(std::size_t loss) {
+  return fmt::format(R"(<i class="swatch c{}{}" aria-hidden="true"></i>)", loss % k_colours,
+                     loss >= k_colours ? " dashed" : "");
+}
+
+/// "Top-1" with a hyphen that keeps the word on one line.
+std::string unbroken(std::string_view label) {
+  std::string result;
+  for (const char c : label) {
+    if (c == '-')
+      result += "&#8209;";
+    else
+      result += c;
+  }
+  return result;
+}
+
+/// The text of a loss that may break before a parameter or a rule, but not inside one.
+std::string breakable(std::string_view loss) {
+  std::string result;
+  for (const char c : escaped(loss)) {
+    if (c == '+') result += "<wbr>";
+    result += c;
+    if (c == ':' || c == ',') result += "<wbr>";
+  }
+  return result;
+}
+
+/// A loss with its colour.
+std::string named(const Summary& summary, std::size_t loss) {
+  return fmt::format(R"(<span class="name">{}<span>{}</span></span>)", swatch(loss),
+                     breakable(summary.losses[loss].loss));
+}
+
+/// Opens a table in a box that scrolls by itself, so that the page never does. Titles are HTML.
+std::string table_start(std::string_view kind, std::string_view caption, const std::vector<std::string>& titles) {
+  std::string text = fmt::format(
+      R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}"><caption>{0}</caption>)"
+      "<thead><tr>",
+      caption, kind);
+  for (const std::string& title : titles) text += fmt::format(R"(<th scope="col">{}</th>)", title);
+  return text + "</tr></thead><tbody>";
+}
+
+std::string canvas(std::string_view id, std::string_view label) {
+  return fmt::format(R"(<div class="chart"><canvas id="{}" role="img" aria-label="{}"></canvas></div>)", id,
+                     escaped(label));
+}
+
+std::string metric_value(const Metric& metric, const MetricSummary& value) {
+  if (!value.mean) return "–";
+  if (metric.fraction)
+    return percent(value.mean) +
+           (value.interval ? fmt::format(R"( <span class="pm">±{}</span>)", half_width(*value.interval)) : "");
+  return fmt::format("{:.3f}", *value.mean) +
+         (value.interval
+              ? fmt::format(R"( <span class="pm">±{:.3f}</span>)", (value.interval->high - value.interval->low) / 2)
+              : "");
+}
+
+/// Rows: losses. Columns: every metric. Only the test set marks its best, because only there losses are compared.
+template <class SetOf>
+std::string metrics_table(const Summary& summary, std::string_view caption, bool mark_best, SetOf set_of) {
+  std::vector<std::string> titles = {"Loss"};
+  for (const Metric& metric : metrics()) titles.push_back(unbroken(metric.label));
+  std::string text = table_start("numbers", caption, titles);
+  for (std::size_t i = 0; i < summary.losses.size(); ++i) {
+    const LossSummary& loss = summary.losses[i];
+    text += fmt::format(R"(<tr><th scope="row">{}</th>)", named(summary, i));
+    const SetSummary& set = set_of(loss);
+    for (std::size_t m = 0; m < metrics().size(); ++m) {
+      const bool best = mark_best && is_best(summary, m, i);
+      text += best ? R"(<td class="best">)" : "<td>";
+      text += metric_value(metrics()[m], set.metrics[m]);
+      if (best) text += R"(<span class="unseen"> best</span>)";
+      if (metrics()[m].name == "worst_class")
+        text += fmt::format(R"(<span class="note">{}</span>)", escaped(shortened(usual_worst_class(set), 24)));
+      text += "</td>";
+    }
+    text += "</tr>";
+  }
+  text += k_table_end;
+  return text;
+}
+
+std::string folded(std::string_view title, std::string_view content) {
+  return fmt::format("<details><summary>{}</summary>{}</details>", title, content);
+}
+
+std::string results(const Summary& summary) {
+  const bool validated = std::all_of(summary.losses.begin(), summary.losses.end(),
+                                     [](const LossSummary& loss) { return loss.validation.has_value(); });
+  std::string text = metrics_table(summary, "Test set, percent (NLL in nats)", true,
+                                   [](const LossSummary& loss) -> const SetSummary& { return loss.test; });
+  if (validated)
+    text += folded("On the validation part",
+                   metrics_table(summary, "Validation part, percent (NLL in nats)", false,
+                                 [](const LossSummary& loss) -> const SetSummary& { return *loss.validation; }));
+  text += folded("On the training set",
+                 metrics_table(summary, "Training set, percent (NLL in nats)", false,
+                               [](const LossSummary& loss) -> const SetSummary& { return loss.train; }));
+  return text;
+}
+
+std::string card(std::string_view title, std::string_view value, std::string_view note) {
+  return fmt::format(R"(<div class="card"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>)", escaped(title), value,
+                     escaped(note));
+}
+
+/// The best loss by balanced accuracy, in four numbers.
+std::string cards(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
+  const std::size_t best = best_loss(summary), baseline = baseline_loss(summary);
+  const SetSummary& test = summary.losses[best].test;
+  const auto members = members_by_loss(run)[best];
+  const auto value = [&](std::string_view name) { return metric_value(metrics()[metric_index(name)], test.at(name)); };
+  const double gain = *test.at("balanced_accuracy").mean - *summary.losses[baseline].test.at("balanced_accuracy").mean;
+  const std::string above = best == baseline
+                                ? std::string("mean recall of the classes")
+                                : fmt::format("{:+.1f} points over {}", 100 * gain, summary.losses[baseline].loss);
+  std::string text;
+  if (summary.losses.size() > 1)
+    text += fmt::format(R"(<p class="soft">The best loss by balanced accuracy: {}</p>)", named(summary, best));
+  text += R"(<dl class="cards">)";
+  text += card("Balanced accuracy, %", value("balanced_accuracy"), above);
+  text += card(order.third == 1 ? "Rarest class, recall %" : "Rarest third, recall %",
+               percent(group_recall(members, order.tail())),
+               fmt::format("most frequent {}: {}", order.third == 1 ? "class" : "third",
+                           percent(group_recall(members, order.head()))));
+  text += card("Worst class, recall %", value("worst_class"), shortened(usual_worst_class(test), 32));
+  text += card("Calibration error, %", value("ece"), "lower is better");
+  return text + "</dl>";
+}
+
+std::string legend(const Summary& summary) {
+  std::string text = R"(<div class="legend" role="group" aria-label="Show or hide losses in the charts">)";
+  for (std::size_t i = 0; i < summary.losses.size(); ++i)
+    text +=
+        fmt::format(R"(<button type="button" data-loss="{}" aria-pressed="true">{}</button>)", i, named(summary, i));
+  return text + "</div>";
+}
+
+std::string distribution(const RunFolder& run, const ClassOrder& order) {
+  constexpr std::array names = {"many-shot", "medium-shot", "few-shot"};
+  const ShotThresholds thresholds = run.results.front().test.thresholds;
+  std::array<std::int64_t, 3> classes{};
+  for (const std::int64_t count : run.train_counts) ++classes[static_cast<std::size_t>(shot_group(count, thresholds))];
+  const std::array rules = {fmt::format("more than {}", thresholds.many_above),
+                            fmt::format("{} to {}", thresholds.few_below, thresholds.many_above),
+                            fmt::format("fewer than {}", thresholds.few_below)};
+  std::string text = R"(<p class="legend">)";
+  for (std::size_t i = 0; i < names.size(); ++i)
+    text += fmt::format(R"(<span><i class="swatch s{}" aria-hidden="true"></i>{} ({} images): {} {}</span>)", i,
+                        names[i], rules[i], classes[i], classes[i] == 1 ? "class" : "classes");
+  text += R"(<label><input type="checkbox" id="log-scale"> logarithmic scale</label></p>)";
+  const auto most = order.by_count.front(), least = order.by_count.back();
+  return text + canvas("distribution", fmt::format("Bar chart of training images by class, from {} ({}) to {} ({}).",
+                                                   run.train_counts[most], run.class_names[most],
+                                                   run.train_counts[least], run.class_names[least]));
+}
+
+/// "ce 70.1, elm+drw 83.4".
+template <class Number>
+std::string each_loss(const Summary& summary, Number number) {
+  std::vector<std::string> pieces;
+  for (std::size_t i = 0; i < summary.losses.size(); ++i)
+    pieces.push_back(fmt::format("{} {}", summary.losses[i].loss, number(i)));
+  return join(pieces, ", ");
+}
+
+std::string curves(const RunFolder& run, const Summary& summary) {
+  const bool any = std::any_of(run.epochs.begin(), run.epochs.end(), [&](const EpochRecord& record) {
+    return std::any_of(summary.losses.begin(), summary.losses.end(),
+                       [&](const LossSummary& loss) { return loss.loss == record.loss; });
+  });
+  if (!any) return "<p>This run folder has no metrics.jsonl, so there are no learning curves.</p>";
+  const auto on = [&](auto member) {
+    return std::any_of(run.epochs.begin(), run.epochs.end(),
+                       [&](const EpochRecord& record) { return (record.*member).has_value(); });
+  };
+  const bool scored = on(&EpochRecord::test) || on(&EpochRecord::validation);
+  const std::string set = on(&EpochRecord::test) ? "test set" : "validation part";
+  std::string text = legend(summary) + R"(<div class="pair">)";
+  if (scored)
+    text += fmt::format(
+        "<figure><figcaption>Balanced accuracy on the {}, %</figcaption>{}</figure>", set,
+        canvas("curve-score", fmt::format("Line chart of balanced accuracy on the {} by epoch. After training, percent "
+                                          "of the test set: {}.",
+                                          set, each_loss(summary, [&](std::size_t i) {
+                                            return percent(summary.losses[i].test.at("balanced_accuracy").mean);
+                                          }))));
+  std::map<std::string, std::pair<std::int64_t, std::optional<double>>> last;
+  for (const EpochRecord& record : run.epochs)
+    if (record.epoch >= last[record.loss].first) last[record.loss] = {record.epoch, record.train_loss};
+  const auto final_loss = [&](std::size_t i) {
+    const std::optional<double> value = last[summary.losses[i].loss].second;
+    return value ? fmt::format("{:.3g}", *value) : std::string("none");
+  };
+  return text + fmt::format("<figure><figcaption>Training loss</figcaption>{}</figure></div>",
+                            canvas("curve-loss", fmt::format("Line chart of training loss by epoch. Last epoch: {}.",
+                                                             each_loss(summary, final_loss))));
+}
+
+std::string recall_table(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
+  const auto members = members_by_loss(run);
+  std::vector<std::string> titles = {"Class", "Training images"};
+  for (const LossSummary& loss : summary.losses) titles.push_back(breakable(loss.loss));
+  std::string text = table_start("numbers", "Test recall by class, percent, mean of the seeds", titles);
+  for (std::size_t rank = 0; rank < std::min(order.by_count.size(), k_most_class_rows); ++rank) {
+    const std::span<const std::size_t> one(&order.by_count[rank], 1);
+    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", escaped(shortened(run.class_names[one[0]], 40)),
+                        grouped(run.train_counts[one[0]]));
+    for (const auto& of_loss : members) text += fmt::format("<td>{}</td>", percent(group_recall(of_loss, one)));
+    text += "</tr>";
+  }
+  text += k_table_end;
+  if (order.by_count.size() > k_most_class_rows)
+    text += fmt::format("<p>The {} most frequent classes; every class is in results/*.json.</p>", k_most_class_rows);
+  return folded("As a table", text);
+}
+
+std::string recall(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
+  const auto members = members_by_loss(run);
+  const std::size_t block = block_size(order.by_count.size(), k_most_class_bins);
+  std::string text = legend(summary);
+  if (block > 1) text += fmt::format("<p>Each point is the mean of up to {} classes of similar frequency.</p>", block);
+  text +=
+      canvas("recall", fmt::format("Recall by class, frequent to rare. Most frequent and rarest third, percent: {}.",
+                                   each_loss(summary, [&](std::size_t i) {
+                                     return percent(group_recall(members[i], order.head())) + " and " +
+                                            percent(group_recall(members[i], order.tail()));
+                                   })));
+  return text + recall_table(run, summary, order);
+}
+
+std::string margins(const Summary& summary, const std::vector<MarginChart>& charts) {
+  std::string text = R"(<div class="multiples">)";
+  for (std::size_t i = 0; i < charts.size(); ++i) {
+    const std::string negative =
+        fmt::format("Test images below zero: frequent {}%, rare {}%", percent(charts[i].test_head.negative),
+                    percent(charts[i].test_tail.negative));
+    text += fmt::format(
+        "<figure><figcaption>{}<b>{}</b></figcaption>{}<p class=\"note\">{}.</p></figure>", swatch(i),
+        escaped(summary.losses[i].loss),
+        canvas(fmt::format("margin-{}", i),
+               fmt::format("Density of the {} margin of {}. {}.", charts[i].unit, summary.losses[i].loss, negative)),
+        negative);
+  }
+  return text + "</div>";
+}
+
+std::string confusion_table(std::span<const MemberResult> members, const RunFolder& run, const ClassOrder& order,
+                            const std::string& caption) {
+  const auto confusion = pooled_confusion(members, order.by_count);
+  const auto name = [&](std::size_t rank) { return escaped(shortened(run.class_names[order.by_count[rank]], 20)); };
+  std::string text =
+      fmt::format(R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="confusion">)"
+                  R"(<caption class="unseen">{0}</caption><thead><tr><td></td>)",
+                  caption);
+  for (std::size_t j = 0; j < confusion.size(); ++j)
+    text += fmt::format(R"(<th scope="col"><span>{}</span></th>)", name(j));
+  text += "</tr></thead><tbody>";
+  for (std::size_t y = 0; y < confusion.size(); ++y) {
+    const auto support = std::accumulate(confusion[y].begin(), confusion[y].end(), std::int64_t{0});
+    text += fmt::format(R"(<tr><th scope="row">{}</th>)", name(y));
+    for (const std::int64_t count : confusion[y]) {
+      const double share = support == 0 ? 0 : static_cast<double>(count) / static_cast<double>(support);
+      const long rounded = std::lround(100 * share);
+      text += fmt::format(R"(<td style="--v:{:.2f}"{}>{}</td>)", share, share > k_deep_share ? R"( class="deep")" : "",
+                          rounded == 0 ? std::string() : std::to_string(rounded));
+    }
+    text += "</tr>";
+  }
+  text += k_table_end;
+  return text;
+}
+
+std::string confusions(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
+  const auto members = members_by_loss(run);
+  const std::size_t classes = order.by_count.size();
+  const bool written = classes <= k_most_classes_written;
+  std::string text;
+  if (!written) {
+    const std::size_t block = block_size(classes, k_most_matrix_cells);
+    text += fmt::format("<p>With {} classes the matrices are drawn without numbers.", classes);
+    if (block > 1) text += fmt::format(" A cell joins {} neighbouring classes in each direction.", block);
+    text += "</p>";
+  }
+  text += !written                                ? R"(<div class="multiples">)"
+          : classes > k_most_classes_side_by_side ? R"(<div class="matrices wide">)"
+                                                  : R"(<div class="matrices">)";
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", named(summary, i));
+    const std::string loss = escaped(summary.losses[i].loss);
+    if (written)
+      text += confusion_table(members[i], run, order, fmt::format("Confusion of {}, percent of the true class", loss));
+    else
+      text += fmt::format(
+          R"(<canvas class="matrix" id="matrix-{}" role="img" aria-label="Confusion matrix of {}, frequent classes )"
+          R"(first. The mean of its diagonal is {} percent."></canvas>)",
+          i, loss, percent(summary.losses[i].test.at("balanced_accuracy").mean));
+    text += "</figure>";
+  }
+  return text + "</div>";
+}
+
+std::string fact(std::string_view name, std::string_view value) {
+  return fmt::format("<dt>{}</dt><dd>{}</dd>", name, value);
+}
+
+std::string making(const RunFolder& run, const Summary& summary, const std::string& chartjs) {
+  std::vector<std::string> seeds;
+  for (const std::int64_t seed : summary.seeds) seeds.push_back(std::to_string(seed));
+  const std::int64_t images = std::accumulate(run.train_counts.begin(), run.train_counts.end(), std::int64_t{0});
+  const auto code = [](const std::string& text) { return fmt::format("<code>{}</code>", escaped(text)); };
+  std::string text = "<dl class=\"facts\">";
+  if (!summary.command.empty()) text += fact("Command", code(summary.command));
+  text += fact("Seeds", join(seeds, ", ")) + fact("What was chosen on what", escaped(selection_phrase(summary)) + ".") +
+          fact("Training images", fmt::format("{} in {} classes, profile {}", grouped(images), run.class_names.size(),
+                                              code(summary.imbalance))) +
+          fact("Test images", grouped(summary.losses.front().test.samples)) +
+          fact("Data, SHA-256", code(summary.data_sha256)) + fact("Split, SHA-256", code(summary.split_sha256)) +
+          fact("Versions", fmt::format("Ulmus {}, Chart.js {}", escaped(summary.version), escaped(chartjs)));
+  if (!summary.unfinished.empty()) text += fact("Not finished, left out", escaped(join(summary.unfinished, "; ")));
+  text += "</dl>";
+  text += table_start(
+      "numbers words", "Losses in full",
+      {"Loss", "With every parameter", "Model", "Head", "Scale", "Parameters", "Epochs", "Seeds", "Time per seed"});
+  for (std::size_t i = 0; i < summary.losses.size(); ++i) {
+    const LossSummary& loss = summary.losses[i];
+    text += fmt::format(R"(<tr><th scope="row">{}</th>)", named(summary, i));
+    for (const std::string& cell : {code(loss.loss_full), escaped(loss.model), escaped(loss.head),
+                                    format_number(loss.scale), grouped(loss.parameters), std::to_string(loss.epochs),
+                                    std::to_string(loss.seeds.size()), duration(loss.seconds)})
+      text += fmt::format("<td>{}</td>", cell);
+    text += "</tr>";
+  }
+  text += k_table_end;
+  return text;
+}
+
+std::string definitions(ShotThresholds thresholds) {
+  std::string text = "<dl class=\"facts\">";
+  for (const Metric& metric : metrics()) {
+    std::string meaning(metric.meaning);
+    if (metric.name == "many_shot") meaning += fmt::format(" Many: more than {}.", thresholds.many_above);
+    if (metric.name == "few_shot") meaning += fmt::format(" Few: fewer than {}.", thresholds.few_below);
+    text += fact(metric.label, escaped(meaning));
+  }
+  return text + "</dl>";
+}
+
+/// Puts the pieces into the template in one pass, so what a piece holds is never read as a slot.
+std::string filled(std::string_view page, const std::map<std::string, std::string, std::less<>>& pieces) {
+  std::string result;
+  for (;;) {
+    const std::size_t open = page.find("{{");
+    result += page.substr(0, open);
+    if (open == std::string_view::npos) return result;
+    const std::size_t close = page.find("}}", open);
+    result += pieces.at(std::string(page.substr(open + 2, close - open - 2)));
+    page.remove_prefix(close + 2);
+  }
+}
+
+}  // namespace
+
+std::string html(const RunFolder& run, const Summary& summary) {
+  const std::string library = read_chartjs();
+  const ClassOrder order = class_order(run.train_counts);
+  const std::vector<MarginChart> margin = margin_charts(run, order);
+  const std::string conclusion = finding(run, summary);
+  const std::size_t first_end = conclusion.find('\n');
+  return filled(
+      k_page,
+      {{"title", escaped(fmt::format("{}, imbalance ratio {}", summary.data, ratio_text(summary.imbalance_ratio)))},
+       {"data", escaped(summary.data)},
+       {"ratio", ratio_text(summary.imbalance_ratio)},
+       {"classes", grouped(static_cast<std::int64_t>(run.class_names.size()))},
+       {"caption", escaped(fmt::format("Test set of {} images, {}. {}.", grouped(summary.losses.front().test.samples),
+                                       seeds_phrase(summary), selection_phrase(summary)))},
+       {"finding", escaped(conclusion.substr(0, first_end))},
+       {"more", first_end == std::string::npos ? std::string()
+                                               : fmt::format("<p>{}</p>", escaped(conclusion.substr(first_end + 1)))},
+       {"cards", cards(run, summary, order)},
+       {"results", results(summary)},
+       {"distribution", distribution(run, order)},
+       {"curves", curves(run, summary)},
+       {"recall", recall(run, summary, order)},
+       {"margins", margins(summary, margin)},
+       {"confusions", confusions(run, summary, order)},
+       {"making", making(run, summary, chartjs_version(library))},
+       {"definitions", definitions(run.results.front().test.thresholds)},
+       {"chart_data", script_json(chart_data(run, summary, margin))},
+       {"chartjs", script_text(library)}});
+}
+
+Summary write_report(const std::filesystem::path& folder) {
+  const RunFolder run = read_run(folder);
+  Summary summary = summarize(run);
+  const std::string page = html(run, summary);
+  write_file(folder / "summary.json", to_json(summary));
+  write_file(folder / "report.html", page);
+  return summary;
+}
+
+}  // namespace ulmus

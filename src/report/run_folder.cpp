@@ -1,0 +1,182 @@
+#include "ulmus/report/run_folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <tuple>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus {
+namespace {
+
+using Json = nlohmann::json;
+using Path = std::filesystem::path;
+
+constexpr int k_schema_version = 1;
+
+[[noreturn]] void damaged(const Path& path, std::string_view reason) {
+  throw Error(ErrorKind::data,
+              fmt::format("'{}' is damaged: {}; restore the file or run again", path.string(), reason));
+}
+
+/// Reads a JSON file of a known schema version and hands it to `use`; what is missing or mistyped names the file.
+template <class Use>
+auto with_json(const Path& path, Use use) {
+  try {
+    const Json json = Json::parse(read_file(path));
+    const Json version = json.at("schema_version");
+    if (version != k_schema_version)
+      throw Error(
+          ErrorKind::data,
+          fmt::format("'{}' has schema version {}, this program reads {}; use the release of Ulmus that wrote it",
+                      path.string(), version.dump(), k_schema_version));
+    return use(json);
+  } catch (const Json::exception& error) {
+    damaged(path, error.what());
+  }
+}
+
+std::string first_comment(const Path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  const std::string text = read_file(path);
+  const std::string line = text.substr(0, text.find('\n'));
+  return line.starts_with("# ") ? line.substr(2) : std::string();
+}
+
+std::optional<EpochScore> score(const Json& json) {
+  if (json.is_null()) return std::nullopt;
+  return EpochScore{json.at("balanced_accuracy").get<double>(), json.at("top1").get<double>()};
+}
+
+EpochRecord epoch_record(const Json& json) {
+  EpochRecord record;
+  json.at("loss").get_to(record.loss);
+  json.at("seed").get_to(record.seed);
+  json.at("epoch").get_to(record.epoch);
+  json.at("epochs").get_to(record.epochs);
+  json.at("learning_rate").get_to(record.learning_rate);
+  json.at("reweighted").get_to(record.reweighted);
+  if (!json.at("train_loss").is_null()) record.train_loss = json.at("train_loss").get<double>();
+  json.at("train_top1").get_to(record.train_top1);
+  record.test = score(json.at("test"));
+  record.validation = score(json.at("validation"));
+  json.at("seconds").get_to(record.seconds);
+  return record;
+}
+
+/// The JSON object that ends a line. A crash may leave the beginning of a line in front of the next one.
+std::optional<Json> last_object(const std::string& line) {
+  for (std::size_t start = line.find('{'); start != std::string::npos; start = line.find('{', start + 1)) {
+    Json json = Json::parse(line.substr(start), nullptr, false);
+    if (json.is_object() && json.contains("loss")) return json;
+  }
+  return std::nullopt;
+}
+
+std::vector<EpochRecord> read_metrics(const Path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  std::vector<std::string> losses;
+  std::map<std::tuple<std::size_t, std::int64_t, std::int64_t>, EpochRecord> records;
+  const std::vector<std::string> lines = split(read_file(path), '\n');
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    if (lines[i].empty()) continue;
+    const std::optional<Json> json = last_object(lines[i]);
+    if (!json && i + 1 == lines.size()) continue;
+    try {
+      if (!json) damaged(path, fmt::format("line {} is not a JSON object", i + 1));
+      EpochRecord record = epoch_record(*json);
+      const auto known = std::find(losses.begin(), losses.end(), record.loss);
+      const auto order = static_cast<std::size_t>(known - losses.begin());
+      if (known == losses.end()) losses.push_back(record.loss);
+      records.insert_or_assign({order, record.seed, record.epoch}, std::move(record));
+    } catch (const Json::exception& error) {
+      damaged(path, fmt::format("line {}, {}", i + 1, error.what()));
+    }
+  }
+  std::vector<EpochRecord> result;
+  for (auto& [key, record] : records) result.push_back(std::move(record));
+  return result;
+}
+
+void read_split_facts(const Path& path, RunFolder& run) {
+  with_json(path, [&](const Json& json) {
+    json.at("data").get_to(run.data);
+    json.at("data_sha256").get_to(run.data_sha256);
+    json.at("sha256").get_to(run.split_sha256);
+    json.at("class_names").get_to(run.class_names);
+    json.at("train_counts").get_to(run.train_counts);
+    json.at("imbalance").get_to(run.imbalance);
+    json.at("validation_per_class").get_to(run.validation_per_class);
+  });
+  if (run.class_names.size() != run.train_counts.size())
+    damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
+}
+
+/// The report indexes by class and adds histograms, so shapes are checked once, here.
+void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path& path) {
+  const std::size_t bins = evaluation.margin_edges.size() - 1;
+  bool fits = evaluation.confusion.size() == classes && evaluation.classes.size() == classes &&
+              evaluation.margin_edges.size() >= 2 && evaluation.worst_class_index >= 0 &&
+              evaluation.worst_class_index < static_cast<std::int64_t>(classes);
+  for (const auto& row : evaluation.confusion) fits = fits && row.size() == classes;
+  for (const ClassResult& result : evaluation.classes) fits = fits && result.margin.histogram.size() == bins;
+  if (!fits) damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));
+}
+
+MemberResult read_result(const Path& path, std::size_t classes) {
+  return with_json(path, [&](const Json& json) {
+    MemberResult result;
+    json.at("order").get_to(result.order);
+    json.at("loss").get_to(result.loss);
+    json.at("loss_full").get_to(result.loss_full);
+    json.at("seed").get_to(result.seed);
+    json.at("epochs").get_to(result.epochs);
+    json.at("model").get_to(result.model);
+    json.at("head").get_to(result.head);
+    json.at("scale").get_to(result.scale);
+    json.at("parameters").get_to(result.parameters);
+    json.at("seconds").get_to(result.seconds);
+    json.at("train").get_to(result.train);
+    json.at("test").get_to(result.test);
+    if (!json.at("validation").is_null()) result.validation = json.at("validation").get<Evaluation>();
+    check_shapes(result.train, classes, path);
+    check_shapes(result.test, classes, path);
+    if (result.validation) check_shapes(*result.validation, classes, path);
+    return result;
+  });
+}
+
+}  // namespace
+
+RunFolder read_run(const std::filesystem::path& folder) {
+  if (!std::filesystem::is_directory(folder))
+    throw Error(ErrorKind::data,
+                fmt::format("run folder '{}' does not exist; give the --out folder of a run", folder.string()));
+  if (!std::filesystem::exists(folder / "split.json"))
+    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder, it has no split.json; give the --out folder of "
+                                             "a run",
+                                             folder.string()));
+  RunFolder run;
+  run.path = folder;
+  run.command = first_comment(folder / "config.toml");
+  read_split_facts(folder / "split.json", run);
+  run.epochs = read_metrics(folder / "metrics.jsonl");
+  if (std::filesystem::is_directory(folder / "results"))
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "results"))
+      if (entry.path().extension() == ".json") run.results.push_back(read_result(entry.path(), run.class_names.size()));
+  if (run.results.empty())
+    throw Error(ErrorKind::data, fmt::format("run folder '{}' has no results yet; wait for its first member to finish, "
+                                             "or resume the run",
+                                             folder.string()));
+  std::sort(run.results.begin(), run.results.end(), [](const MemberResult& a, const MemberResult& b) {
+    return std::tie(a.order, a.loss, a.seed) < std::tie(b.order, b.loss, b.seed);
+  });
+  return run;
+}
+
+}  // namespace ulmus

@@ -1,0 +1,143 @@
+#include "train/checkpoint.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <type_traits>
+
+#include "train/safetensors.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+using nlohmann::json;
+
+constexpr const char* k_momentum = "optimizer.momentum.";
+constexpr const char* k_info = "ulmus";
+
+/// The optimizer's state of a parameter: LibTorch keys it by text up to 1.13 and by address since.
+template <class Map>
+auto state_key(const Map&, const torch::Tensor& parameter) {
+  if constexpr (std::is_same_v<typename Map::key_type, std::string>) {
+    std::ostringstream text;
+    text << parameter.unsafeGetTensorImpl();
+    return text.str();
+  } else {
+    return static_cast<void*>(parameter.unsafeGetTensorImpl());
+  }
+}
+
+/// Calls visit(name, tensor) for every parameter and buffer.
+template <class Visit>
+void visit_tensors(const torch::nn::Module& model, Visit&& visit) {
+  for (const auto& item : model.named_parameters()) visit(item.key(), item.value());
+  for (const auto& item : model.named_buffers()) visit(item.key(), item.value());
+}
+
+[[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
+  throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}; train again", path.string(), why));
+}
+
+void require_like(const std::filesystem::path& path, const std::string& name, const torch::Tensor& came,
+                  const torch::Tensor& expected) {
+  if (came.sizes() != expected.sizes() || came.scalar_type() != expected.scalar_type())
+    refuse(path, fmt::format("tensor '{}' is {} [{}], expected {} [{}]", name, c10::toString(came.scalar_type()),
+                             fmt::join(came.sizes(), ", "), c10::toString(expected.scalar_type()),
+                             fmt::join(expected.sizes(), ", ")));
+}
+
+}  // namespace
+
+void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, const Classifier& model,
+                     torch::optim::SGD* optimizer) {
+  const torch::NoGradGuard no_gradient;
+  TensorFile file;
+  visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
+    file.tensors[name] = tensor.detach().contiguous();
+  });
+  if (optimizer) {
+    const auto& states = optimizer->state();
+    for (const auto& item : model->named_parameters()) {
+      const auto state = states.find(state_key(states, item.value()));
+      if (state == states.end()) continue;
+      const auto& momentum = static_cast<const torch::optim::SGDParamState&>(*state->second).momentum_buffer();
+      if (momentum.defined()) file.tensors[k_momentum + item.key()] = momentum.contiguous();
+    }
+  }
+  const json text = {{"loss", info.loss},
+                     {"seed", info.seed},
+                     {"epochs_done", info.epochs_done},
+                     {"epochs", info.epochs},
+                     {"seconds", info.seconds},
+                     {"model", info.model.name},
+                     {"head", std::string(name_of(info.model.head))},
+                     {"channels", info.model.channels},
+                     {"height", info.model.height},
+                     {"width", info.model.width},
+                     {"classes", info.model.classes},
+                     {"mean", info.normalisation.mean},
+                     {"stddev", info.normalisation.stddev},
+                     {"class_names", info.class_names}};
+  file.metadata[k_info] = text.dump();
+  write_file(path, encode_safetensors(file));
+}
+
+CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
+  const TensorFile file = read_safetensors(path);
+  const auto text = file.metadata.find(k_info);
+  if (text == file.metadata.end()) refuse(path, "it was not written by ulmus");
+  try {
+    const json info = json::parse(text->second);
+    CheckpointInfo read{.loss = info.at("loss"),
+                        .seed = info.at("seed"),
+                        .epochs_done = info.at("epochs_done"),
+                        .epochs = info.at("epochs"),
+                        .seconds = info.at("seconds"),
+                        .model = {.name = info.at("model"),
+                                  .channels = info.at("channels"),
+                                  .height = info.at("height"),
+                                  .width = info.at("width"),
+                                  .classes = info.at("classes"),
+                                  .head = info.at("head") == "cosine" ? Head::cosine : Head::linear},
+                        .normalisation = {.mean = info.at("mean"), .stddev = info.at("stddev")},
+                        .class_names = info.at("class_names")};
+    const auto channels = static_cast<std::size_t>(read.model.channels);
+    if (std::ranges::find(model_names(), read.model.name) == model_names().end())
+      refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
+    if (read.normalisation.mean.size() != channels || read.normalisation.stddev.size() != channels ||
+        read.class_names.size() != static_cast<std::size_t>(read.model.classes))
+      refuse(path, "its lists do not have the lengths of its channels and classes");
+    if (read.epochs_done < 1 || read.epochs_done > read.epochs)
+      refuse(path, fmt::format("{} of its {} epochs are done", read.epochs_done, read.epochs));
+    return read;
+  } catch (const json::exception& error) {
+    refuse(path, error.what());
+  }
+}
+
+void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::SGD* optimizer) {
+  const torch::NoGradGuard no_gradient;
+  const TensorFile file = read_safetensors(path);
+  visit_tensors(*model, [&](const std::string& name, torch::Tensor tensor) {
+    const auto found = file.tensors.find(name);
+    if (found == file.tensors.end()) refuse(path, fmt::format("tensor '{}' is missing", name));
+    require_like(path, name, found->second, tensor);
+    tensor.copy_(found->second);
+  });
+  if (!optimizer) return;
+  auto& states = optimizer->state();
+  for (const auto& item : model->named_parameters()) {
+    const auto found = file.tensors.find(k_momentum + item.key());
+    if (found == file.tensors.end()) continue;
+    require_like(path, found->first, found->second, item.value());
+    auto state = std::make_unique<torch::optim::SGDParamState>();
+    state->momentum_buffer(found->second);
+    states[state_key(states, item.value())] = std::move(state);
+  }
+}
+
+}  // namespace ulmus::detail

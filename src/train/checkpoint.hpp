@@ -1,0 +1,37 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <string>
+
+#include "ulmus/data/loader.hpp"
+#include "ulmus/nn/model.hpp"
+
+namespace ulmus::detail {
+
+/// What a checkpoint says beside its tensors; kept as JSON in the safetensors metadata.
+struct CheckpointInfo {
+  std::string loss;  ///< full text
+  std::uint64_t seed = 0;
+  std::int64_t epochs_done = 0;
+  std::int64_t epochs = 0;
+  double seconds = 0;  ///< of training so far
+  ModelOptions model;
+  Normalisation normalisation;
+  std::vector<std::string> class_names;
+};
+
+/// Writes parameters and buffers under their names and, with an optimizer, its momentum under
+/// `optimizer.momentum.<parameter>`.
+void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, const Classifier& model,
+                     torch::optim::SGD* optimizer);
+
+/// Throws Error{data} when the file is no checkpoint or contradicts itself.
+CheckpointInfo read_checkpoint_info(const std::filesystem::path& path);
+
+/// Loads into a model built from the checkpoint's own ModelOptions. Throws Error{data} when a tensor is missing or has
+/// another shape.
+void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::SGD* optimizer);
+
+}  // namespace ulmus::detail

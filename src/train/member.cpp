@@ -1,0 +1,248 @@
+#include "train/member.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "train/checkpoint.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/torch/margin_loss.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t k_evaluation_batch = 500;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// The batch as tensors over the same memory.
+torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
+  return torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
+}
+torch::Tensor labels_of(Batch& batch) { return torch::from_blob(batch.labels.data(), {batch.size}, torch::kInt64); }
+
+json brief(const Evaluation& evaluation) {
+  return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
+}
+
+/// One member while it trains.
+class Training {
+ public:
+  Training(const Plan& plan, const RunMember& member)
+      : plan_(plan),
+        member_(member),
+        loss_(Loss(member.loss, plan.counts), parse_reduction(plan.options.reduction)),
+        model_(make_model(model_options(plan.options.model, plan.data.train, member.head))),
+        loader_(plan.data.train, plan.split.train,
+                {.batch_size = plan.options.batch_size,
+                 .shuffle = true,
+                 .augmentation = plan.augmentation,
+                 .normalisation = plan.normalisation,
+                 .seed = member.seed,
+                 .threads = static_cast<int>(plan.options.loader_threads)}) {
+    initialise(model_, member.seed);
+    optimizer_ =
+        std::make_unique<torch::optim::SGD>(model_->parameters(), torch::optim::SGDOptions(plan.options.lr)
+                                                                      .momentum(plan.options.momentum)
+                                                                      .weight_decay(plan.options.weight_decay));
+  }
+
+  /// Goes back to where a checkpoint was written.
+  void restore(const std::filesystem::path& checkpoint) {
+    const CheckpointInfo info = read_checkpoint_info(checkpoint);
+    if (info.loss != member_.loss.full_text() || info.seed != member_.seed || info.epochs != plan_.options.epochs)
+      throw Error(
+          ErrorKind::data,
+          fmt::format("checkpoint '{}' belongs to {} seed {} over {} epochs, expected {} seed {} over {}; remove it "
+                      "to train this member again",
+                      checkpoint.string(), info.loss, info.seed, info.epochs, member_.loss.full_text(), member_.seed,
+                      plan_.options.epochs));
+    load_checkpoint(checkpoint, model_, optimizer_.get());
+    epoch_ = info.epochs_done;
+    seconds_before_ = info.seconds;
+  }
+
+  void save(const std::filesystem::path& checkpoint) {
+    const bool finished = epoch_ == plan_.options.epochs;
+    save_checkpoint(checkpoint,
+                    {.loss = member_.loss.full_text(),
+                     .seed = member_.seed,
+                     .epochs_done = epoch_,
+                     .epochs = plan_.options.epochs,
+                     .seconds = seconds(),
+                     .model = model_options(plan_.options.model, plan_.data.train, member_.head),
+                     .normalisation = plan_.normalisation,
+                     .class_names = plan_.data.train.class_names},
+                    model_, finished ? nullptr : optimizer_.get());
+  }
+
+  bool finished() const { return epoch_ == plan_.options.epochs; }
+
+  /// Trains one epoch and says how it went, as a line of metrics.jsonl.
+  json run_epoch(const MemberProgress& progress, const std::function<bool()>& stop) {
+    const std::int64_t epochs = plan_.options.epochs;
+    const auto start = Clock::now();
+    model_->train();
+    loss_->set_epoch(epoch_, epochs);
+    loader_.start(epoch_);
+    const std::int64_t steps = loader_.batches();
+    double loss_sum = 0, first_rate = 0;
+    std::int64_t step = 0, samples = 0, correct = 0;
+    for (Batch batch; loader_.next(batch); ++step) {
+      if (stop && stop())
+        throw Error(ErrorKind::interrupted, fmt::format("interrupted in epoch {} of {} seed {}", epoch_ + 1,
+                                                        member_.loss.text(), member_.seed));
+      const double rate = learning_rate(plan_.schedule, epoch_, epochs, step, steps);
+      if (step == 0) first_rate = rate;
+      for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
+
+      const auto labels = labels_of(batch);
+      const auto logits = model_->forward(images_of(batch, plan_.data.train.shape));
+      const auto loss = loss_(logits, labels);
+      const auto value = loss.item<double>();
+      if (!std::isfinite(value))
+        throw Error(
+            ErrorKind::numerical,
+            fmt::format("the loss is {} at step {} of {} in epoch {} of {} seed {} (step {} in all); lower --lr "
+                        "(now {}) or the loss's scale",
+                        std::isnan(value) ? "not a number" : "infinite", step + 1, steps, epoch_ + 1,
+                        member_.loss.text(), member_.seed, epoch_ * steps + step + 1, plan_.options.lr));
+      optimizer_->zero_grad();
+      loss.backward();
+      optimizer_->step();
+
+      loss_sum += value * static_cast<double>(batch.size);
+      samples += batch.size;
+      correct += (logits.argmax(1) == labels).sum().item<std::int64_t>();
+      report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
+    }
+    const Evaluation test = judge_test();
+    const auto validation = judge_validation();
+    const json line = {{"loss", member_.loss.text()},
+                       {"seed", member_.seed},
+                       {"epoch", epoch_},
+                       {"epochs", epochs},
+                       {"learning_rate", first_rate},
+                       {"reweighted", !loss_->loss().class_weights().empty()},
+                       {"train_loss", loss_sum / static_cast<double>(samples)},
+                       {"train_top1", static_cast<double>(correct) / static_cast<double>(samples)},
+                       {"test", brief(test)},
+                       {"validation", validation ? brief(*validation) : json()},
+                       {"seconds", seconds_since(start)}};
+    report(progress, steps, steps, loss_sum / static_cast<double>(samples), &test);
+    ++epoch_;
+    return line;
+  }
+
+  /// The finished member, as its file in results/.
+  json result() {
+    const auto validation = judge_validation();
+    return {{"schema_version", 1},
+            {"loss", member_.loss.text()},
+            {"loss_full", member_.loss.full_text()},
+            {"order", member_.order},
+            {"seed", member_.seed},
+            {"epochs", plan_.options.epochs},
+            {"model", plan_.options.model},
+            {"head", std::string(name_of(member_.head))},
+            {"scale", member_.loss.scale()},
+            {"parameters", member_.parameters},
+            {"seconds", seconds()},
+            {"train", judge(plan_.data.train, plan_.split.train)},
+            {"test", judge_test()},
+            {"validation", validation ? json(*validation) : json()}};
+  }
+
+ private:
+  double seconds() const { return seconds_before_ + seconds_since(start_); }
+
+  Evaluation judge(const Dataset& data, const std::vector<std::int64_t>& indices) {
+    return evaluate_model(model_, data, indices, plan_.counts, plan_.normalisation, member_.loss.scale(),
+                          static_cast<int>(plan_.options.loader_threads));
+  }
+
+  Evaluation judge_test() {
+    if (!plan_.data.test) return judge(plan_.data.train, plan_.split.test);
+    std::vector<std::int64_t> all(static_cast<std::size_t>(plan_.data.test->size()));
+    std::iota(all.begin(), all.end(), std::int64_t{0});
+    return judge(*plan_.data.test, all);
+  }
+
+  std::optional<Evaluation> judge_validation() {
+    if (plan_.split.validation.empty()) return std::nullopt;
+    return judge(plan_.data.train, plan_.split.validation);
+  }
+
+  void report(const MemberProgress& progress, std::int64_t step, std::int64_t steps, double train_loss,
+              const Evaluation* test) const {
+    if (!progress) return;
+    Progress news{
+        .epoch = epoch_, .epochs = plan_.options.epochs, .step = step, .steps = steps, .train_loss = train_loss};
+    if (test) {
+      news.epoch_done = true;
+      news.balanced_accuracy = test->balanced_accuracy;
+    }
+    progress(news);
+  }
+
+  const Plan& plan_;
+  const RunMember& member_;
+  LossModule loss_;
+  Classifier model_;
+  Loader loader_;
+  std::unique_ptr<torch::optim::SGD> optimizer_;
+  std::int64_t epoch_ = 0;  ///< finished epochs
+  double seconds_before_ = 0;
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace
+
+ModelOptions model_options(const std::string& name, const Dataset& data, Head head) {
+  return {.name = name,
+          .channels = data.shape.channels,
+          .height = data.shape.height,
+          .width = data.shape.width,
+          .classes = data.classes(),
+          .head = head};
+}
+
+Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
+                          int loader_threads) {
+  const torch::NoGradGuard no_gradient;
+  model->eval();
+  Loader loader(data, indices,
+                {.batch_size = k_evaluation_batch, .normalisation = normalisation, .threads = loader_threads});
+  const auto rows = static_cast<std::int64_t>(indices.size());
+  auto logits = torch::empty({rows, train_counts.classes()}, torch::kFloat);
+  std::vector<std::int64_t> labels;
+  loader.start(0);
+  std::int64_t done = 0;
+  for (Batch batch; loader.next(batch); done += batch.size) {
+    logits.narrow(0, done, batch.size).copy_(model->forward(images_of(batch, data.shape)));
+    labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + batch.size);
+  }
+  return evaluate({logits.data_ptr<float>(), rows, train_counts.classes()}, labels, train_counts, {.scale = scale});
+}
+
+void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,
+                  const std::function<bool()>& stop) {
+  Training training(plan, member);
+  if (std::filesystem::exists(paths.checkpoint)) training.restore(paths.checkpoint);
+  while (!training.finished()) {
+    const json line = training.run_epoch(progress, stop);
+    append_line(paths.metrics, line.dump());
+    training.save(paths.checkpoint);
+  }
+  write_file(paths.result, training.result().dump() + "\n");
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,419 @@
+#include "ulmus/train/run.hpp"
+
+#include <ATen/Parallel.h>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <ctime>
+#include <exception>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
+#include <thread>
+
+#include "train/checkpoint.hpp"
+#include "train/member.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/data/imbalance.hpp"
+
+namespace ulmus {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+template <class Number>
+void need(bool holds, const char* option, Number value, const char* expected) {
+  if (!holds) refuse(fmt::format("--{} is {}, expected {}", option, value, expected));
+}
+
+void check_ranges(const RunOptions& o) {
+  need(o.seeds >= 1 && o.seeds <= 1000, "seeds", o.seeds, "1 to 1000");
+  need(o.validation >= 0, "validation", o.validation, "at least 0");
+  need(o.test_fraction > 0 && o.test_fraction < 1, "test-fraction", o.test_fraction, "above 0 and below 1");
+  need(o.epochs >= 0 && o.epochs <= 1'000'000, "epochs", o.epochs, "1 to 1000000, or 0 for the default");
+  need(o.batch_size >= 2 && o.batch_size <= 1'000'000, "batch-size", o.batch_size,
+       "2 (batch norm needs two images) to 1000000");
+  need(o.lr > 0, "lr", o.lr, "above 0");
+  need(o.momentum >= 0 && o.momentum < 1, "momentum", o.momentum, "in [0, 1)");
+  need(o.weight_decay >= 0, "weight-decay", o.weight_decay, "at least 0");
+  need(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
+  need(o.jobs >= 0 && o.jobs <= 256, "jobs", o.jobs, "1 to 256, or 0 for as many as there are cores");
+  need(o.threads >= 0 && o.threads <= 256, "threads", o.threads, "1 to 256, or 0 for the cores that are left");
+  need(o.loader_threads >= 0 && o.loader_threads <= 256, "loader-threads", o.loader_threads, "from 0 to 256");
+  need(o.image_size >= 0, "image-size", o.image_size, "at least 1, or 0 to leave the images");
+}
+
+/// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
+/// epochs).
+std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
+
+Augmentation make_augmentation(std::string& name, const std::string& model, const Dataset& data) {
+  if (name == "auto" && model == "conv3")
+    name = "none";  // the small network underfits in its few epochs
+  else if (name == "auto")
+    name = data.name == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
+  static const std::vector<std::string> names = {"auto", "none", "crop", "crop-flip"};
+  if (name == "none") return {};
+  if (name != "crop" && name != "crop-flip")
+    refuse(fmt::format("unknown --augment '{}'; {}", name, suggest(name, names)));
+  return {.pad = std::max<std::int64_t>(1, data.shape.height / 8), .flip = name == "crop-flip"};
+}
+
+detail::MemberPaths paths_of(const fs::path& folder, const RunMember& member) {
+  return {.metrics = folder / "metrics.jsonl",
+          .checkpoint = folder / "checkpoints" / (member.slug() + ".safetensors"),
+          .result = folder / "results" / (member.slug() + ".json")};
+}
+
+/// What a killed process left of a file it was writing.
+void remove_temporaries(const fs::path& folder) {
+  std::error_code ignored;
+  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored))
+    if (std::error_code code; it->path().extension().string().starts_with(".tmp")) fs::remove(it->path(), code);
+}
+
+/// Makes the folder of a run, and takes it back if the run ends before it has anything to resume from.
+class RunFolder {
+ public:
+  RunFolder(const fs::path& path, bool resume) : path_(path), made_(!resume) {
+    std::error_code ignored;
+    if (!resume) require_free(path_);
+    existed_ = fs::exists(path_, ignored);
+    first_new_ = path_;
+    while (first_new_.has_parent_path() && !fs::exists(first_new_.parent_path(), ignored) &&
+           first_new_.parent_path() != first_new_)
+      first_new_ = first_new_.parent_path();
+    if (resume)
+      for (const fs::path& part : {path_, path_ / "checkpoints", path_ / "results"}) remove_temporaries(part);
+    try {
+      make_folder(path_ / "checkpoints");
+      make_folder(path_ / "results");
+    } catch (...) {
+      take_back();
+      throw;
+    }
+  }
+  ~RunFolder() {
+    std::error_code ignored;
+    if (made_ && fs::is_empty(path_ / "checkpoints", ignored)) take_back();
+  }
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+ private:
+  /// Only what is ours: a folder that was there before stays, and so does a parent in which others have put something.
+  void take_back() {
+    if (!made_) return;
+    std::error_code ignored;
+    std::vector<fs::path> ours{path_};
+    if (existed_) ours.assign(fs::directory_iterator(path_, ignored), {});
+    for (const fs::path& entry : ours) fs::remove_all(entry, ignored);
+    for (fs::path parent = path_; parent != first_new_;) {
+      parent = parent.parent_path();
+      fs::remove(parent, ignored);
+    }
+  }
+
+  fs::path path_, first_new_;
+  bool made_;
+  bool existed_ = false;
+};
+
+std::vector<std::int64_t> all_of(const Dataset& data) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(data.size()));
+  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+  return indices;
+}
+
+OpenOptions open_options(const RunOptions& options) {
+  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
+  if (options.image_size > 0) open.image_size = options.image_size;
+  return open;
+}
+
+LossSpec loss_of(const detail::CheckpointInfo& info, const fs::path& path) {
+  try {
+    return LossSpec::parse(info.loss);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", path.string(), error.what()));
+  }
+}
+
+/// Trains the members that have no result yet, several at a time.
+class Crew {
+ public:
+  Crew(const Plan& plan, const fs::path& folder, const RunHooks& hooks)
+      : plan_(plan), folder_(folder), hooks_(hooks), epochs_done_(plan.members.size(), 0.0) {
+    for (std::size_t i = 0; i < plan.members.size(); ++i)
+      if (fs::exists(paths_of(folder, plan.members[i]).result))
+        epochs_done_[i] = static_cast<double>(plan.options.epochs);
+      else
+        waiting_.push_back(i);
+    members_done_ = plan.members.size() - waiting_.size();
+  }
+
+  void work() {
+    log(fmt::format("{} of {} members to train", waiting_.size(), plan_.members.size()));
+    const std::size_t jobs = std::min(waiting_.size(), static_cast<std::size_t>(plan_.options.jobs));
+    std::vector<std::thread> threads;
+    for (std::size_t i = 0; i < jobs; ++i) threads.emplace_back([this] { train_waiting(); });
+    for (std::thread& thread : threads) thread.join();
+    if (error_) {
+      try {
+        std::rethrow_exception(error_);
+      } catch (const std::exception& error) {
+        try {
+          log(fmt::format("stopped: {}", error.what()));
+        } catch (const Error&) {  // a full disk; what ended the run is the error to tell
+        }
+        throw;
+      }
+    }
+    log("finished");
+  }
+
+ private:
+  void train_waiting() {
+    at::set_num_threads(static_cast<int>(plan_.options.threads));  // LibTorch keeps the number for each thread
+    for (;;) {
+      std::size_t i;
+      {
+        const std::lock_guard lock(mutex_);
+        if (next_ == waiting_.size() || error_) return;
+        i = waiting_[next_++];
+      }
+      try {
+        detail::train_member(
+            plan_, plan_.members[i], paths_of(folder_, plan_.members[i]), [&](Progress& news) { tell(i, news); },
+            [this] { return failed_ || (hooks_.stop && hooks_.stop()); });
+        const std::lock_guard lock(mutex_);
+        ++members_done_;
+        log(fmt::format("{} finished", plan_.members[i].slug()));
+      } catch (...) {
+        const std::lock_guard lock(mutex_);
+        if (!error_) error_ = std::current_exception();
+        failed_ = true;
+      }
+    }
+  }
+
+  void tell(std::size_t i, Progress& news) {
+    const std::lock_guard lock(mutex_);
+    epochs_done_[i] =
+        static_cast<double>(news.epoch) + static_cast<double>(news.step) / static_cast<double>(news.steps);
+    if (!hooks_.progress) return;
+    const double total = static_cast<double>(plan_.members.size()) * static_cast<double>(plan_.options.epochs);
+    news.member = &plan_.members[i];
+    news.members_done = members_done_;
+    news.members = plan_.members.size();
+    news.fraction = std::accumulate(epochs_done_.begin(), epochs_done_.end(), 0.0) / total;
+    news.elapsed_seconds = std::chrono::duration<double>(Clock::now() - start_).count();
+    if (!fraction_at_start_) fraction_at_start_ = news.fraction - 1 / (total * static_cast<double>(news.steps));
+    news.remaining_seconds = news.elapsed_seconds * (1 - news.fraction) / (news.fraction - *fraction_at_start_);
+    hooks_.progress(news);
+  }
+
+  void log(const std::string& text) const {
+    append_line(folder_ / "log.txt", fmt::format("{:%Y-%m-%dT%H:%M:%SZ} {}", fmt::gmtime(std::time(nullptr)), text));
+  }
+
+  using Clock = std::chrono::steady_clock;
+
+  const Plan& plan_;
+  const fs::path& folder_;
+  const RunHooks& hooks_;
+  Clock::time_point start_ = Clock::now();
+  std::vector<std::size_t> waiting_;
+  std::atomic<bool> failed_ = false;
+
+  std::mutex mutex_;  // guards what follows
+  std::size_t next_ = 0;
+  std::size_t members_done_ = 0;
+  std::vector<double> epochs_done_;
+  std::optional<double> fraction_at_start_;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+std::string RunMember::slug() const {
+  std::string slug = loss.text();
+  for (char& c : slug)
+    if (c == ':' || c == ',' || c == '=' || c == '+') c = '-';
+  return fmt::format("{}.seed{}", slug, seed);
+}
+
+std::string shell_quoted(const std::string& text) {
+  if (!text.empty() &&
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
+          std::string::npos)
+    return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+void require_free(const fs::path& folder) {
+  std::error_code unknown;  // making the folder says what is wrong
+  if (fs::exists(folder / "config.toml", unknown))
+    refuse(
+        fmt::format("'{}' already holds a run; go on with it by 'ulmus compare --resume {}', or choose another --out",
+                    folder.string(), shell_quoted(folder.string())));
+  if (fs::exists(folder, unknown) && !(fs::is_directory(folder, unknown) && fs::is_empty(folder, unknown)))
+    refuse(fmt::format("'{}' exists and is not an empty folder; choose another --out", folder.string()));
+}
+
+Plan plan_run(const RunOptions& given) {
+  RunOptions options = given;
+  check_ranges(options);
+  if (options.data.empty())
+    refuse("no data set was named; write for example --data fashion-mnist or --data folder:DIR");
+  const std::vector<LossSpec> losses = parse_losses(options.losses);
+  const std::string requested_head = options.head == "auto" ? "" : options.head;
+  for (const LossSpec& loss : losses) loss.choose_head(requested_head);
+  if (parse_reduction(options.reduction) == Reduction::none)
+    refuse("--reduction none gives a batch no single loss to train on; use weighted-mean or mean");
+  const LearningRateSchedule schedule{
+      .kind = LearningRateSchedule::parse_kind(options.schedule), .base = options.lr, .warmup = options.warmup};
+  ImbalanceProfile::parse(options.imbalance);
+
+  OpenedData data = open_data(options.data, open_options(options));
+  if (data.test && options.test_fraction != RunOptions{}.test_fraction)
+    refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
+                       format_number(options.test_fraction)));
+  const SplitOptions split_options{.imbalance = options.imbalance,
+                                   .seed = options.split_seed,
+                                   .validation_per_class = options.validation,
+                                   .test_fraction = options.test_fraction};
+  Split split = make_split(data, split_options);
+  if (options.model == "auto")
+    options.model = default_model(data.train.shape.channels, data.train.shape.height, data.train.shape.width);
+  if (options.epochs == 0) options.epochs = default_epochs(options.model);
+  const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
+
+  std::vector<RunMember> members;
+  for (std::int64_t s = 0; s < options.seeds; ++s)
+    for (std::size_t i = 0; i < losses.size(); ++i) {
+      const Head head = losses[i].choose_head(requested_head);
+      const auto model = make_model(detail::model_options(options.model, data.train, head));
+      members.push_back({losses[i], static_cast<std::int64_t>(i), head, options.seed + static_cast<std::uint64_t>(s),
+                         parameter_count(*model)});
+    }
+  const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  options.jobs = std::min(options.jobs == 0 ? cores : options.jobs, static_cast<std::int64_t>(members.size()));
+  if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
+  ClassCounts counts(split.train_counts);
+  Normalisation normalisation = channel_statistics(data.train, split.train);
+  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
+          std::move(normalisation), augmentation,    schedule,         std::move(members)};
+}
+
+std::string command_text(const std::string& verb, const RunOptions& options) {
+  const RunOptions defaults;
+  std::vector<std::string> pieces = {"ulmus", verb};
+  std::vector<std::string> default_texts;
+  const auto text_of = [](const auto& value) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, double>)
+      return format_number(value);
+    else
+      return fmt::format("{}", value);
+  };
+  visit_options(defaults,
+                [&](const char*, const auto& value, const char*) { default_texts.push_back(text_of(value)); });
+  std::size_t i = 0;
+  visit_options(options, [&](const char* name, const auto& value, const char*) {
+    const std::string text = text_of(value);
+    if (text == default_texts[i++]) return;
+    pieces.push_back(fmt::format("--{}", name));
+    if constexpr (!std::is_same_v<std::decay_t<decltype(value)>, bool>) pieces.push_back(shell_quoted(text));
+  });
+  return join(pieces, " ");
+}
+
+void execute(const Plan& plan, const fs::path& folder, const std::string& verb, const RunHooks& hooks, bool resume) {
+  const RunFolder guard(folder, resume);
+  if (resume) {
+    const Split before = read_split(folder / "split.json");
+    if (before.sha256 != plan.split.sha256)
+      throw Error(
+          ErrorKind::data,
+          fmt::format("the data of '{}' have changed: split {} was made, {} is recorded; restore the data or start a "
+                      "new run",
+                      folder.string(), plan.split.sha256.substr(0, 12), before.sha256.substr(0, 12)));
+  } else {
+    write_file(folder / "config.toml",
+               fmt::format("# {}\n{}", command_text(verb, plan.options), to_toml(plan.options)));
+    write_file(folder / "split.json", to_json(plan.split));
+  }
+
+  Crew(plan, folder, hooks).work();
+}
+
+std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOptions& run_options,
+                                           const std::string& address, const std::string& loss, std::int64_t seed) {
+  const Split split = read_split(folder / "split.json");
+  RunOptions options = run_options;
+  if (!address.empty()) options.data = address;
+  const OpenedData data = open_data(options.data, open_options(options));
+  const bool own_test = address.empty() && !data.test;
+  if (address.empty() && data.train.sha256 != split.data_sha256)
+    throw Error(ErrorKind::data,
+                fmt::format("the data of '{}' have changed since it was trained; name other data with --data",
+                            folder.string()));
+  const Dataset& judged = data.test ? *data.test : data.train;
+  if (judged.class_names != split.class_names)
+    throw Error(ErrorKind::data,
+                fmt::format("'{}' has the classes {}, the run has {}; they must be the same", options.data,
+                            join(judged.class_names, ", "), join(split.class_names, ", ")));
+  const std::vector<std::int64_t> indices = own_test ? split.test : all_of(judged);
+  const std::string wanted = loss.empty() ? "" : LossSpec::parse(loss).full_text();
+  const ClassCounts counts(split.train_counts);
+
+  at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, options.threads)));
+  const auto same_images = [&](const ModelOptions& model) {
+    const ImageShape& shape = judged.shape;
+    return model.channels == shape.channels && model.height == shape.height && model.width == shape.width &&
+           model.classes == judged.classes();
+  };
+  std::vector<MemberEvaluation> evaluations;
+  std::vector<std::string> known;
+  std::vector<fs::path> checkpoints;
+  if (fs::is_directory(folder / "checkpoints"))
+    for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
+      if (entry.path().extension() == ".safetensors") checkpoints.push_back(entry.path());
+  std::sort(checkpoints.begin(), checkpoints.end());
+  for (const fs::path& path : checkpoints) {
+    const detail::CheckpointInfo info = detail::read_checkpoint_info(path);
+    const LossSpec spec = loss_of(info, path);
+    known.push_back(fmt::format("{} seed {}", spec.text(), info.seed));
+    if ((!wanted.empty() && wanted != info.loss) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed))
+      continue;
+    if (!same_images(info.model))
+      throw Error(
+          ErrorKind::data,
+          fmt::format("'{}' has {} classes of images of {}x{}x{}, '{}' was trained on {} of {}x{}x{} (channels x "
+                      "height x width); convert the images, or restore the checkpoint",
+                      options.data, judged.classes(), judged.shape.channels, judged.shape.height, judged.shape.width,
+                      path.string(), info.model.classes, info.model.channels, info.model.height, info.model.width));
+    Classifier model = make_model(info.model);
+    detail::load_checkpoint(path, model, nullptr);
+    evaluations.push_back({spec.text(), info.seed,
+                           detail::evaluate_model(model, judged, indices, counts, info.normalisation, spec.scale(),
+                                                  static_cast<int>(options.loader_threads))});
+  }
+  if (evaluations.empty())
+    refuse(known.empty()
+               ? fmt::format("'{}' holds no checkpoint; train it first", folder.string())
+               : fmt::format("'{}' has no such member; choose one of {}", folder.string(), join(known, "; ")));
+  return evaluations;
+}
+
+}  // namespace ulmus

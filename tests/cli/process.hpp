@@ -1,0 +1,62 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <ostream>
+#include <string>
+#include <vector>
+
+namespace ulmus::cli_test {
+
+using Arguments = std::vector<std::string>;
+
+/// How a run of the program ended.
+struct Outcome {
+  int code = -1;  ///< exit code; minus the signal that ended it
+  std::string out;
+  std::string err;
+
+  std::vector<std::string> error_lines() const;
+};
+
+/// So that a failed expectation shows what the program said.
+std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
+
+struct Place {
+  std::filesystem::path folder = ".";     ///< working folder
+  std::filesystem::path standard_output;  ///< empty: captured
+  bool terminal = false;                  ///< run on a pseudo-terminal; `err` then holds everything written to it
+};
+
+/// The program `ulmus` while it runs, started without a shell.
+class Process {
+ public:
+  Process(const Arguments& arguments, const Place& place = {});
+  ~Process();
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+
+  void signal(int number) const;
+
+  /// Everything up to its end; a program that does not end within a minute is killed.
+  Outcome wait();
+
+ private:
+  pid_t pid_ = -1;
+  int out_ = -1;
+  int err_ = -1;
+};
+
+Outcome ulmus(const Arguments& arguments, const Place& place = {});
+
+/// The outcome of each, two programs at a time.
+std::vector<Outcome> ulmus_each(const std::vector<Arguments>& commands, const Place& place = {});
+
+/// Waits until `path` exists; false after half a minute.
+bool appears(const std::filesystem::path& path);
+
+/// `first` followed by `rest`.
+Arguments operator+(Arguments first, const Arguments& rest);
+
+}  // namespace ulmus::cli_test

@@ -1,0 +1,105 @@
+// The program as a whole and the verbs that only tell something.
+
+#include <algorithm>
+
+#include "cli/tiny_data.hpp"
+
+namespace ulmus::cli_test {
+namespace {
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+TEST(Program, WithoutArgumentsExplainsItself) {
+  const Outcome outcome = ulmus({});
+  EXPECT_EQ(outcome.code, 0) << outcome;
+  EXPECT_TRUE(outcome.err.empty()) << outcome;
+  for (const char* verb : {"compare", "train", "eval", "inspect", "losses", "report", "Exit codes"})
+    EXPECT_TRUE(has(outcome.out, verb)) << verb << "\n" << outcome;
+}
+
+TEST(Program, TellsItsVersion) {
+  const Outcome outcome = ulmus({"--version"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(outcome.out.starts_with("ulmus ")) << outcome;
+  EXPECT_EQ(std::ranges::count(outcome.out, '\n'), 1) << outcome;
+}
+
+TEST(Program, HelpOfEveryVerbNamesItsOptionsAndGivesAnExample) {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> verbs = {
+      {"compare", {"--data",    "--imbalance", "--losses",     "--seeds", "--validation", "--model",     "--head",
+                   "--augment", "--epochs",    "--batch-size", "--lr",    "--schedule",   "--reduction", "--jobs",
+                   "--out",     "--resume",    "--config",     "--json",  "--dry-run",    "--quiet"}},
+      {"train", {"--data", "--loss", "--epochs", "--out", "--resume", "--dry-run"}},
+      {"eval", {"--run", "--data", "--loss", "--seed", "--skip-bad", "--json"}},
+      {"inspect", {"--data", "--imbalance", "--image-size", "--json"}},
+      {"losses", {"name", "--json"}},
+      {"report", {"run", "--json"}}};
+  for (const auto& [verb, options] : verbs) {
+    const Outcome outcome = ulmus({verb, "--help"});
+    EXPECT_EQ(outcome.code, 0) << outcome;
+    for (const std::string& option : options) EXPECT_TRUE(has(outcome.out, option)) << option << "\n" << outcome;
+    EXPECT_TRUE(has(outcome.out, "Example:\n  ulmus " + verb)) << outcome;
+  }
+}
+
+TEST(Program, SaysWhenItsResultCannotBeWritten) {
+  const Outcome outcome = ulmus({"losses"}, {.standard_output = "/dev/full"});
+  EXPECT_EQ(outcome.code, 5) << outcome;
+  EXPECT_EQ(outcome.error_lines().size(), 1u) << outcome;
+}
+
+TEST(Losses, AreListedAndExplained) {
+  const Outcome list = ulmus({"losses"});
+  EXPECT_EQ(list.code, 0);
+  for (const char* name : {"ce", "ldam", "elm", "+cb", "+inverse", "+drw"}) EXPECT_TRUE(has(list.out, name)) << list;
+  const Outcome elm = ulmus({"losses", "elm"});
+  EXPECT_EQ(elm.code, 0);
+  for (const char* word : {"Enlarged Large Margin", "lambda = ", "max_margin = ", "cosine", "pitfalls"})
+    EXPECT_TRUE(has(elm.out, word)) << elm;
+  const Outcome drw = ulmus({"losses", "+drw"});
+  EXPECT_EQ(drw.code, 0);
+  for (const char* word : {"+drw", "from = 0.8", "beta = "}) EXPECT_TRUE(has(drw.out, word)) << drw;
+}
+
+TEST(Losses, AreOneJsonDocument) {
+  const Outcome outcome = ulmus({"losses", "--json"});
+  ASSERT_EQ(outcome.code, 0);
+  const auto json = nlohmann::json::parse(outcome.out);
+  bool found = false;
+  for (const auto& loss : json.at("losses")) {
+    EXPECT_FALSE(loss.at("equation").get<std::string>().empty());
+    found = found || loss.at("name") == "elm";
+  }
+  EXPECT_TRUE(found);
+  EXPECT_EQ(json.at("weight_rules").size(), 3u);
+}
+
+class Inspect : public CliTest {};
+
+TEST_F(Inspect, ShowsTheClassesOfADataSet) {
+  const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--imbalance", "exp:10"});
+  EXPECT_EQ(outcome.code, 0) << outcome;
+  EXPECT_TRUE(outcome.err.empty()) << outcome;
+  for (const char* text : {"10 classes", "1x28x28", "60 to test", "imbalance ratio 10"})
+    EXPECT_TRUE(has(outcome.out, text)) << text << outcome;
+}
+
+TEST_F(Inspect, TellsTheSameAsJson) {
+  const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--imbalance", "exp:10", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  const auto json = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(json.at("train_counts").front(), 30);
+  EXPECT_EQ(json.at("train_counts").back(), 3);
+  EXPECT_EQ(json.at("test_counts"), std::vector<int>(10, 6));
+  EXPECT_EQ(json.at("sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(json.at("shape"), (std::vector<int>{1, 28, 28}));
+}
+
+TEST_F(Inspect, CountsWhatARatioLeavesEmpty) {
+  const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--imbalance", "step:100"});
+  EXPECT_EQ(outcome.code, 0);
+  EXPECT_TRUE(has(outcome.out, "5 classes are left without an image")) << outcome;
+}
+
+}  // namespace
+}  // namespace ulmus::cli_test

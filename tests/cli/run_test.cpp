@@ -1,0 +1,216 @@
+// A comparison end to end, and what is made of its folder afterwards.
+
+#include <algorithm>
+#include <regex>
+
+#include "cli/tiny_data.hpp"
+
+namespace ulmus::cli_test {
+namespace {
+
+const std::vector<std::string> k_metrics = {"balanced_accuracy", "top1",        "macro_f1",
+                                            "geometric_mean",    "many_shot",   "medium_shot",
+                                            "few_shot",          "worst_class", "ece"};
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+class Run : public CliTest {
+ protected:
+  Outcome make_run(const Arguments& more = {}) const {
+    Outcome outcome = run(compare(Arguments{"--out", "o"} + more));
+    EXPECT_EQ(outcome.code, 0) << outcome;
+    return outcome;
+  }
+};
+
+TEST_F(Run, LeavesAWholeFolderAndATable) {
+  const Outcome outcome = make_run({"--seeds", "2", "--seed", "4", "--validation", "1"});
+  for (const char* file : {"config.toml", "split.json", "metrics.jsonl", "summary.json", "report.html", "log.txt",
+                           "checkpoints/ce.seed4.safetensors", "checkpoints/elm-lambda-0.5-drw.seed5.safetensors",
+                           "results/ce.seed5.json", "results/elm-lambda-0.5-drw.seed4.json"})
+    EXPECT_GT(fs::file_size(path("o") / file), 0u) << file;
+  for (const std::string& name : contents()) EXPECT_FALSE(has(name, ".tmp")) << name;
+  EXPECT_EQ(std::ranges::count(read_bytes(path("o/metrics.jsonl")), '\n'), 2 * 2 * 3);
+
+  const auto summary = read_json(path("o/summary.json"));
+  EXPECT_EQ(summary.at("schema_version"), 1);
+  EXPECT_EQ(summary.at("seeds"), (std::vector<int>{4, 5}));
+  ASSERT_EQ(summary.at("results").size(), 2u);
+  EXPECT_EQ(summary.at("results")[0].at("loss"), "ce");
+  EXPECT_EQ(summary.at("results")[1].at("loss"), "elm:lambda=0.5+drw");
+  EXPECT_EQ(summary.at("results")[1].at("loss_full"),
+            "elm:lambda=0.5,max_margin=0.5,scale=30+drw:from=0.8,beta=0.9999");
+  for (const auto& result : summary.at("results"))
+    for (const char* part : {"train", "test", "validation"})
+      for (const std::string& metric : k_metrics) {
+        const auto& entry = result.at(part).at(metric);
+        EXPECT_TRUE(entry.contains("mean") && entry.contains("interval")) << metric;
+        EXPECT_EQ(entry.at("values").size(), 2u) << metric;
+      }
+
+  EXPECT_TRUE(has(outcome.out, "balanced")) << outcome;
+  EXPECT_TRUE(has(outcome.out, "elm:lambda=0.5+drw")) << outcome;
+  EXPECT_TRUE(has(outcome.out, "report: ")) << outcome;
+}
+
+TEST_F(Run, Learns) {
+  make_run({"--epochs", "6"});
+  for (const auto& result : read_json(path("o/summary.json")).at("results"))
+    EXPECT_GT(result.at("test").at("top1").at("mean"), 0.5) << result.at("loss");
+}
+
+TEST_F(Run, WritesPlainLinesWhereThereIsNoTerminal) {
+  const Outcome outcome = make_run();
+  for (const std::string* text : {&outcome.out, &outcome.err}) {
+    EXPECT_FALSE(has(*text, "\r"));
+    EXPECT_FALSE(has(*text, "\x1b"));
+  }
+  EXPECT_TRUE(std::regex_search(
+      outcome.err, std::regex("100 %  .* epoch 3/3, train loss [0-9.]+, test balanced accuracy [0-9.]+ %, 0 s left\n")))
+      << outcome;
+}
+
+TEST_F(Run, ShowsABarWithTheRemainingTimeOnATerminal) {
+  const Outcome outcome = ulmus(compare({"--out", "o"}), {.folder = place_.folder, .terminal = true});
+  EXPECT_EQ(outcome.code, 0) << outcome;
+  EXPECT_TRUE(std::regex_search(outcome.err, std::regex("\r\x1b\\[K\\[#*\\.*\\] +[0-9]+ %  [0-9]+ s left"))) << outcome;
+}
+
+TEST_F(Run, PrintsExactlyOneJsonDocument) {
+  const Outcome outcome = make_run({"--json"});
+  EXPECT_EQ(nlohmann::json::parse(outcome.out), read_json(path("o/summary.json")));
+}
+
+TEST_F(Run, QuietIsQuiet) { EXPECT_TRUE(make_run({"--quiet"}).err.empty()); }
+
+TEST_F(Run, DryRunShowsThePlanAndWritesNothing) {
+  const auto before = contents();
+  const Outcome text = run(compare({"--out", "o", "--dry-run"}));
+  EXPECT_EQ(text.code, 0) << text;
+  for (const char* part : {"10 classes", "conv3, 3 epochs", "elm:lambda=0.5+drw: cosine head", "2 losses x 1 seed",
+                           "class weights from epoch 3 of 3", "would write o"})
+    EXPECT_TRUE(has(text.out, part)) << part << "\n" << text;
+  const Outcome json = run(compare({"--out", "o", "--dry-run", "--json"}));
+  ASSERT_EQ(json.code, 0) << json;
+  const auto plan = nlohmann::json::parse(json.out);
+  EXPECT_EQ(plan.at("out"), "o");
+  EXPECT_EQ(plan.at("members").size(), 2u);
+  EXPECT_EQ(plan.at("options").at("epochs"), 3);
+  EXPECT_EQ(contents(), before);
+}
+
+TEST_F(Run, TheSameCommandGivesTheSameBits) {
+  make_run({"--augment", "crop", "--jobs", "1"});
+  const auto expected = without_times(read_json(path("o/summary.json")).at("results"));
+  for (const auto& [loader_threads, jobs] : {std::pair("0", "2"), std::pair("3", "1")}) {
+    fs::remove_all(path("again"));
+    const Outcome outcome = run(compare(
+        {"--augment", "crop", "--out", "again", "--jobs", jobs, "--loader-threads", loader_threads, "--quiet"}));
+    ASSERT_EQ(outcome.code, 0) << outcome;
+    EXPECT_TRUE(same_run(path("o"), path("again")));
+    EXPECT_EQ(without_times(read_json(path("again/summary.json")).at("results")), expected);
+  }
+}
+
+TEST_F(Run, ItsConfigMakesItAgainAndAnOptionBesideItWins) {
+  make_run({"--seed", "7"});
+  ASSERT_EQ(run({"compare", "--config", "o/config.toml", "--out", "again", "--quiet"}).code, 0);
+  EXPECT_TRUE(same_run(path("o"), path("again")));
+  for (const Arguments& order : {Arguments{"--config", "o/config.toml", "--epochs", "2"},
+                                 Arguments{"--epochs", "2", "--config=o/config.toml"}}) {
+    const Outcome plan = run(Arguments{"compare"} + order + Arguments{"--dry-run", "--json"});
+    ASSERT_EQ(plan.code, 0) << plan;
+    EXPECT_EQ(nlohmann::json::parse(plan.out).at("options").at("epochs"), 2);
+    EXPECT_EQ(nlohmann::json::parse(plan.out).at("options").at("seed"), 7);
+  }
+}
+
+TEST_F(Run, ALossThatIsNotFiniteStopsItByName) {
+  const auto before = contents();
+  const Outcome outcome = run(compare({"--losses", "ce", "--lr", "1e30", "--seed", "3", "--out", "new/o"}));
+  EXPECT_EQ(outcome.code, 4) << outcome;
+  const std::string line = outcome.error_lines().back();
+  for (const char* part : {"ulmus: the loss is", "step 2", "epoch 1", "ce", "seed 3", "--lr"})
+    EXPECT_TRUE(has(line, part)) << part << "\n" << outcome;
+  EXPECT_EQ(contents(), before);
+}
+
+TEST_F(Run, TrainTakesOneLossAndANumberedFolderByItself) {
+  const Arguments train = {"train",    "--data", "mnist",        "--data-root", "root",      "--loss", "ldam",
+                           "--epochs", "1",      "--batch-size", "60",          "--threads", "1",      "--quiet"};
+  EXPECT_EQ(run(train).code, 0);
+  EXPECT_EQ(run(train).code, 0);
+  for (const char* folder : {"runs/train-1", "runs/train-2"}) {
+    const auto results = read_json(path(folder) / "summary.json").at("results");
+    ASSERT_EQ(results.size(), 1u);
+    EXPECT_EQ(results[0].at("loss"), "ldam");
+  }
+}
+
+TEST_F(Run, EvalFindsTheRecordedNumbersAgain) {
+  make_run();
+  const Outcome outcome = run({"eval", "--run", "o", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  const auto results = nlohmann::json::parse(outcome.out).at("results");
+  ASSERT_EQ(results.size(), 2u);
+  for (const auto& result : results) {
+    const std::string stem = result.at("loss") == "ce" ? "ce" : "elm-lambda-0.5-drw";
+    EXPECT_EQ(result.at("evaluation"), read_json(path("o/results/" + stem + ".seed0.json")).at("test"));
+  }
+  const Outcome one = run({"eval", "--run", "o", "--loss", "elm:lambda=0.5+drw", "--seed", "0", "--json"});
+  ASSERT_EQ(one.code, 0) << one;
+  EXPECT_EQ(nlohmann::json::parse(one.out).at("results").size(), 1u);
+  EXPECT_TRUE(complains(run({"eval", "--run", "o", "--loss", "ldam"}), 2, {"ce seed 0", "elm:lambda=0.5+drw seed 0"}));
+  EXPECT_TRUE(complains(run({"eval", "--run", "o", "--seed", "9"}), 2, {"ce seed 0"}));
+  EXPECT_TRUE(complains(run({"eval", "--run", "o", "--seed", "-3"}), 2, {"-3"}));
+}
+
+TEST_F(Run, EvalJudgesOtherImagesOfTheSameClassesOnly) {
+  write_image_folder(path("photos"), {"cat", "dog", "elk"}, 8);
+  ASSERT_EQ(run({"train", "--data", "folder:photos", "--loss", "ce", "--model", "conv3", "--epochs", "1",
+                 "--batch-size", "8", "--threads", "1", "--out", "o", "--quiet"})
+                .code,
+            0);
+  const Outcome own = run({"eval", "--run", "o", "--json"});
+  ASSERT_EQ(own.code, 0) << own;
+  EXPECT_EQ(nlohmann::json::parse(own.out).at("results")[0].at("evaluation"),
+            read_json(path("o/results/ce.seed0.json")).at("test"));
+
+  write_image_folder(path("more"), {"cat", "dog", "elk"}, 4);
+  const Outcome more = run({"eval", "--run", "o", "--data", "folder:more"});
+  EXPECT_EQ(more.code, 0) << more;
+  EXPECT_TRUE(has(more.out, " 12 ")) << more;
+
+  write_image_folder(path("other"), {"cat", "dog", "yak"}, 4);
+  EXPECT_TRUE(complains(run({"eval", "--run", "o", "--data", "folder:other"}), 3, {"yak", "elk"}));
+  write_image_folder(path("large"), {"cat", "dog", "elk"}, 4, 20);
+  EXPECT_TRUE(complains(run({"eval", "--run", "o", "--data", "folder:large"}), 3, {"3x20x20", "3x12x12"}));
+  write_image(path("photos/cat/new.png"), 0, 50);
+  EXPECT_TRUE(complains(run({"eval", "--run", "o"}), 3, {"have changed"}));
+}
+
+TEST_F(Run, WhatIsNoRunIsRefused) {
+  fs::create_directory(path("empty"));
+  for (const char* folder : {"empty", "nowhere", "root"}) {
+    EXPECT_TRUE(complains(run({"eval", "--run", folder}), 3, {folder}));
+    EXPECT_TRUE(complains(run({"report", folder}), 3, {folder}));
+    EXPECT_TRUE(complains(run({"compare", "--resume", folder}), 3, {folder}));
+  }
+}
+
+TEST_F(Run, ReportIsWrittenAnew) {
+  const Outcome first = make_run();
+  const std::string page = read_bytes(path("o/report.html"));
+  fs::remove(path("o/report.html"));
+  fs::remove(path("o/summary.json"));
+  const Outcome again = run({"report", "o"});
+  EXPECT_EQ(again.code, 0) << again;
+  EXPECT_EQ(again.out, first.out);
+  EXPECT_TRUE(again.err.empty()) << again;
+  EXPECT_EQ(read_bytes(path("o/report.html")), page);
+  const Outcome json = run({"report", "o", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out), read_json(path("o/summary.json")));
+}
+
+}  // namespace
+}  // namespace ulmus::cli_test

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/process.hpp"
+#include "temporary_folder.hpp"
+
+namespace ulmus::cli_test {
+
+namespace fs = std::filesystem;
+
+/// The four IDX files of `mnist` in root/mnist: 28 x 28, each of 10 classes a bright square at its own place in noise.
+void write_mnist(const fs::path& root, int train_per_class = 30, int test_per_class = 6);
+
+/// An image of the class in the same manner, `channels` 1 or 3, as the file type of its name says.
+void write_image(const fs::path& path, int label, int number, int side = 12, int channels = 3);
+
+/// folder/NAME/0.png and so on for each class.
+void write_image_folder(const fs::path& folder, const std::vector<std::string>& names, int per_class, int side = 12);
+
+std::string read_bytes(const fs::path& path);
+void write_bytes(const fs::path& path, const std::string& bytes);
+nlohmann::json read_json(const fs::path& path);
+
+/// Without the keys that say how long something took, at any depth.
+nlohmann::json without_times(nlohmann::json json);
+
+/// The tensors of a safetensors file: their table and their bytes, without the metadata.
+std::string tensors_of(const fs::path& path);
+
+/// A fresh folder with `mnist` in it, in which the program is run.
+class CliTest : public ::testing::Test {
+ protected:
+  CliTest() { write_mnist(place_.folder / "root"); }
+
+  fs::path path(const std::string& name) const { return place_.folder / name; }
+
+  Outcome run(const Arguments& arguments) const { return ulmus(arguments, place_); }
+
+  /// `compare` of a second, on one thread so that a busy machine does not slow it down; later arguments win.
+  Arguments compare(const Arguments& more = {}) const {
+    return Arguments{"compare",
+                     "--data",
+                     "mnist",
+                     "--data-root",
+                     "root",
+                     "--losses",
+                     "ce,elm:lambda=0.5+drw",
+                     "--seeds",
+                     "1",
+                     "--epochs",
+                     "3",
+                     "--batch-size",
+                     "30",
+                     "--lr",
+                     "0.05",
+                     "--imbalance",
+                     "exp:3",
+                     "--augment",
+                     "none",
+                     "--threads",
+                     "1"} +
+           more;
+  }
+
+  /// The one line that says what is wrong, and nothing else anywhere.
+  static ::testing::AssertionResult complains(const Outcome& outcome, int code, const std::vector<std::string>& with);
+
+  /// Everything in the working folder, relative, sorted.
+  std::vector<std::string> contents() const;
+
+  const TemporaryFolder scratch_;
+  const Place place_{.folder = scratch_.path()};
+};
+
+/// The test part of a run that both must have in common: results without times and the tensors of the checkpoints.
+::testing::AssertionResult same_run(const fs::path& first, const fs::path& second);
+
+}  // namespace ulmus::cli_test

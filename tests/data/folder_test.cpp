@@ -1,0 +1,343 @@
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <chrono>
+#include <fstream>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+#include <thread>
+
+#include "data/support.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/file.hpp"
+
+namespace ulmus {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+using test::pixels_of;
+using Pixels = std::vector<std::uint8_t>;
+
+std::string encode(const std::string& extension, const cv::Mat& image) {
+  std::vector<std::uint8_t> bytes;
+  cv::imencode(extension, image, bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+cv::Mat colour(int height, int width, int red, int green, int blue) {
+  return {height, width, CV_8UC3, cv::Scalar(blue, green, red)};
+}
+
+cv::Mat grey(int height, int width, int value) { return {height, width, CV_8UC1, cv::Scalar(value)}; }
+
+cv::Mat noise(int height, int width) {
+  cv::Mat image(height, width, CV_8UC3);
+  cv::RNG generator(7);
+  generator.fill(image, cv::RNG::UNIFORM, 0, 256);
+  return image;
+}
+
+class Folder : public ::testing::Test {
+ protected:
+  fs::path path(const std::string& name) const { return folder_.path() / name; }
+  void put(const std::string& name, const std::string& bytes) const {
+    fs::create_directories(path(name).parent_path());
+    write_file(path(name), bytes);
+  }
+  void put(const std::string& name, const cv::Mat& image) const {
+    put(name, encode(fs::path(name).extension().string(), image));
+  }
+  std::string address() const { return "folder:" + folder_.path().string(); }
+  OpenedData open(const OpenOptions& options = {}) const { return open_data(address(), options); }
+  void expect_data_error(std::initializer_list<std::string_view> parts, const OpenOptions& options = {}) const {
+    expect_error(ErrorKind::data, parts, [&] { open(options); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Folder, ClassesAndImagesAreInByteOrderOfTheirNames) {
+  put("b/10.png", grey(1, 1, 10));
+  put("b/2.png", grey(1, 1, 2));
+  put("a/x.png", grey(1, 1, 30));
+  put("C/x.png", grey(1, 1, 40));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.name, address());
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"C", "a", "b"}));
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 1, 2, 2}));
+  std::vector<int> values;
+  for (std::int64_t i = 0; i < data.train.size(); ++i) values.push_back(pixels_of(data.train, i)[0]);
+  EXPECT_EQ(values, (std::vector<int>{40, 30, 10, 2}));
+  EXPECT_FALSE(data.test);
+}
+
+TEST_F(Folder, OtherAndHiddenFilesArePassedOver) {
+  put("a/x.PNG", encode(".png", grey(1, 1, 1)));
+  put("a/.hidden.png", "not an image");
+  put("a/readme.txt", "text");
+  put("a/png", "no extension");
+  put("b/y.pgm", grey(1, 1, 2));
+  put(".cache/z.png", "not an image");
+  put("notes.txt", "text");
+  EXPECT_EQ(open().train.labels, (std::vector<std::int64_t>{0, 1}));
+}
+
+TEST_F(Folder, PixelsAreRgbChannelsFirst) {
+  cv::Mat image = colour(1, 2, 10, 20, 30);
+  image.at<cv::Vec3b>(0, 1) = {60, 50, 40};
+  put("a/x.png", image);
+  put("b/x.bmp", colour(1, 2, 1, 2, 3));
+  const Dataset data = open().train;
+  EXPECT_EQ(data.shape, (ImageShape{3, 1, 2}));
+  EXPECT_EQ(pixels_of(data, 0), (Pixels{10, 40, 20, 50, 30, 60}));
+  EXPECT_EQ(pixels_of(data, 1), (Pixels{1, 1, 2, 2, 3, 3}));
+}
+
+TEST_F(Folder, GreyImagesHaveOneChannelUnlessOneIsColoured) {
+  put("a/x.png", grey(1, 2, 9));
+  put("b/x.jpg", grey(1, 2, 200));
+  EXPECT_EQ(open().train.shape.channels, 1);
+  put("b/y.png", colour(1, 2, 1, 2, 3));
+  for (const std::int64_t memory_limit : {1 << 20, 0}) {
+    const Dataset data = open({.memory_limit = memory_limit}).train;
+    EXPECT_EQ(data.shape.channels, 3);
+    EXPECT_EQ(pixels_of(data, 0), Pixels(6, 9));
+    EXPECT_EQ(pixels_of(data, 2), (Pixels{1, 1, 2, 2, 3, 3}));
+  }
+}
+
+TEST_F(Folder, DecodesEveryFormat) {
+  for (const char* extension : {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+    put(std::string("a/x") + extension, colour(8, 8, 120, 120, 120));
+  put("b/x.pgm", grey(8, 8, 5));
+  const Dataset data = open().train;
+  ASSERT_EQ(data.size(), 9);
+  for (std::int64_t i = 0; i < 8; ++i) EXPECT_NEAR(pixels_of(data, i)[0], 120, 2);
+  EXPECT_EQ(pixels_of(data, 8)[0], 5);
+}
+
+TEST_F(Folder, ExifOrientationIsApplied) {
+  const std::string jpeg = encode(".jpg", grey(8, 16, 100));
+  // A TIFF directory of one entry: tag 0x0112, one short, the value 6 (turn right by 90 degrees).
+  const std::string exif(
+      "\xff\xe1\0\x22"
+      "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
+      36);
+  put("a/x.jpg", jpeg.substr(0, 2) + exif + jpeg.substr(2));
+  put("b/x.png", grey(16, 8, 1));
+  EXPECT_EQ(open().train.shape, (ImageShape{1, 16, 8}));
+}
+
+TEST_F(Folder, TrainAndTestAreTwoParts) {
+  put("train/a/1.png", grey(1, 1, 1));
+  put("train/b/1.png", grey(1, 1, 2));
+  put("train/c/1.png", grey(1, 1, 3));
+  put("val/a/1.png", "not used");
+  put("test/c/1.png", grey(1, 1, 4));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 1, 2}));
+  ASSERT_TRUE(data.test);
+  EXPECT_EQ(data.test->name, address());
+  EXPECT_EQ(data.test->labels, (std::vector<std::int64_t>{2}));
+  EXPECT_EQ(data.test->class_names, data.train.class_names);
+  EXPECT_EQ(pixels_of(*data.test, 0), Pixels{4});
+  EXPECT_NE(data.test->sha256, data.train.sha256);
+}
+
+TEST_F(Folder, ATestClassThatTrainLacksIsAnError) {
+  put("train/a/1.png", grey(1, 1, 1));
+  put("train/b/1.png", grey(1, 1, 2));
+  put("test/d/1.png", grey(1, 1, 4));
+  expect_data_error({path("test").string(), "class 'd'", "training part lacks"});
+}
+
+TEST_F(Folder, TestNeedsTrainBesideIt) {
+  put("test/a/1.png", grey(1, 1, 4));
+  expect_data_error({folder_.path().string(), "no train folder"});
+}
+
+TEST_F(Folder, ATestPartWithoutClassesIsAnError) {
+  put("train/a/1.png", grey(1, 1, 1));
+  put("train/b/1.png", grey(1, 1, 2));
+  fs::create_directory(path("test"));
+  expect_data_error({path("test").string(), "no class folder"});
+}
+
+TEST_F(Folder, AClassMayBeCalledTrain) {
+  put("bus/1.png", grey(1, 1, 1));
+  put("train/1.png", grey(1, 1, 2));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"bus", "train"}));
+  EXPECT_FALSE(data.test);
+}
+
+TEST_F(Folder, RefusesWhatIsNoSetOfClasses) {
+  expect_error(ErrorKind::data, {"/nonexistent", "not a folder"}, [] { open_data("folder:/nonexistent"); });
+  expect_data_error({folder_.path().string(), "no subfolder", "two classes"});
+  put("only/1.png", grey(1, 1, 1));
+  expect_data_error({folder_.path().string(), "one class, 'only'"});
+  fs::create_directory(path("empty"));
+  expect_data_error({path("empty").string(), "no image"});
+}
+
+TEST_F(Folder, RefusesAClassNameThatIsNotUtf8) {
+  put("a/1.png", grey(1, 1, 1));
+  put("caf\xe9/1.png", grey(1, 1, 1));
+  expect_data_error({"UTF-8", "rename"});
+}
+
+TEST_F(Folder, ImagesOfDifferentSizesNeedAnImageSize) {
+  put("a/1.png", grey(2, 3, 1));
+  put("b/1.png", grey(2, 3, 1));
+  put("b/2.png", grey(4, 3, 1));
+  expect_data_error({path("a/1.png").string(), "3 x 2", path("b/2.png").string(), "3 x 4", "--image-size"});
+  EXPECT_EQ(open({.image_size = 2}).train.shape, (ImageShape{1, 2, 2}));
+}
+
+TEST_F(Folder, ResizingScalesTheShorterSideAndKeepsTheCentre) {
+  cv::Mat wide(4, 12, CV_8UC1);
+  for (int x = 0; x < 12; ++x) wide.col(x).setTo(x / 4 * 100);
+  put("a/wide.png", wide);
+  put("b/tall.png", cv::Mat(wide.t()));
+  for (const std::int64_t side : {4, 2}) {
+    const Dataset data = open({.image_size = side}).train;
+    EXPECT_EQ(pixels_of(data, 0), Pixels(static_cast<std::size_t>(side * side), 100));
+    EXPECT_EQ(pixels_of(data, 1), Pixels(static_cast<std::size_t>(side * side), 100));
+  }
+}
+
+TEST_F(Folder, ShrinkingAveragesOverTheAreaAndEnlargingIsLinear) {
+  cv::Mat stripes(8, 8, CV_8UC1);
+  for (int x = 0; x < 8; ++x) stripes.col(x).setTo(x % 4 == 3 ? 200 : 0);
+  put("a/1.png", stripes);
+  put("b/1.png", grey(2, 2, 80));
+  EXPECT_EQ(pixels_of(open({.image_size = 2}).train, 0), Pixels(4, 50));
+  put("a/1.png", (cv::Mat_<std::uint8_t>(1, 2) << 0, 200));
+  put("b/1.png", grey(1, 2, 0));
+  const Pixels enlarged = pixels_of(open({.image_size = 2}).train, 0);
+  EXPECT_EQ(enlarged, (Pixels{50, 150, 50, 150}));
+}
+
+TEST_F(Folder, AnUndecodableImageIsNamedWithTheWayOut) {
+  put("a/1.png", grey(1, 1, 1));
+  put("b/1.png", grey(1, 1, 1));
+  for (const std::string& bytes : {std::string("hello"), std::string(), encode(".png", noise(40, 40)).substr(0, 900)}) {
+    put("b/broken.png", bytes);
+    expect_data_error({path("b/broken.png").string(), "--skip-bad"});
+  }
+}
+
+TEST_F(Folder, ATruncatedJpegIsUndecodable) {
+  const std::string jpeg = encode(".jpg", noise(40, 40));
+  put("a/1.jpg", jpeg);
+  put("b/1.jpg", jpeg + "trailing bytes are harmless");
+  EXPECT_EQ(open().train.size(), 2);
+  for (const std::size_t part : {3, 5, 9}) {
+    put("b/2.jpg", jpeg.substr(0, jpeg.size() * part / 10));
+    expect_data_error({path("b/2.jpg").string(), "truncated", "--skip-bad"});
+  }
+}
+
+TEST_F(Folder, TheFirstBadImageIsReportedWhateverTheThreads) {
+  for (int i = 10; i < 60; ++i)
+    put("a/" + std::to_string(i) + ".png", i % 7 == 6 ? "bad" : encode(".png", grey(1, 1, i)));
+  put("b/1.png", "bad");
+  for (const int threads : {1, 2, 5, 0}) expect_data_error({path("a/13.png").string()}, {.threads = threads});
+}
+
+TEST_F(Folder, ALaterBadImageFoundLaterDoesNotHideTheFirst) {
+  fs::create_directory(path("a"));
+  put("b/1.png", grey(1, 1, 1));
+  const fs::path first = path("a/1.png");
+  const fs::path second = path("a/2.png");
+  ASSERT_EQ(::mkfifo(first.c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(second.c_str(), 0600), 0);
+  // Opening a pipe for writing waits for its reader: both images are being read before the first turns out bad.
+  const std::jthread writer([&] {
+    std::ofstream late(second);
+    std::ofstream(first) << "bad";
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    late << "bad";
+  });
+  expect_data_error({first.string()}, {.threads = 2});
+}
+
+TEST_F(Folder, SkipBadPassesOverAndCounts) {
+  put("a/1.png", grey(1, 1, 1));
+  put("a/2.png", "bad");
+  put("a/3.png", grey(1, 1, 3));
+  put("b/1.png", grey(1, 1, 4));
+  put("b/2.png", "");
+  const OpenedData data = open({.skip_bad = true});
+  EXPECT_EQ(data.skipped, 2);
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 0, 1}));
+  EXPECT_EQ(pixels_of(data.train, 1), Pixels{3});
+
+  fs::remove(path("a/2.png"));
+  fs::remove(path("b/2.png"));
+  EXPECT_EQ(open().train.sha256, data.train.sha256) << "passed-over images do not count";
+}
+
+TEST_F(Folder, AClassLeftEmptyBySkipBadIsAnError) {
+  put("a/1.png", grey(1, 1, 1));
+  put("b/1.png", "bad");
+  put("b/2.png", "bad");
+  expect_data_error({path("b").string(), "no image left", "2"}, {.skip_bad = true});
+}
+
+TEST_F(Folder, BeyondTheMemoryLimitImagesAreDecodedAgain) {
+  for (int i = 0; i < 6; ++i) put((i < 3 ? "a/" : "b/") + std::to_string(i) + ".png", colour(4, 4, i, 2 * i, 3 * i));
+  const Dataset kept = open({.memory_limit = 6 * 48}).train;
+  const Dataset again = open({.memory_limit = 6 * 48 - 1}).train;
+  EXPECT_EQ(kept.sha256, again.sha256);
+  for (std::int64_t i = 0; i < 6; ++i) EXPECT_EQ(pixels_of(kept, i), pixels_of(again, i));
+
+  put("a/0.png", colour(5, 4, 0, 0, 0));
+  put("a/1.png", std::string("bad"));
+  fs::remove(path("a/2.png"));
+  EXPECT_EQ(pixels_of(kept, 0).size(), 48u);
+  expect_error(ErrorKind::data, {path("a/0.png").string(), "changed"}, [&] { pixels_of(again, 0); });
+  expect_error(ErrorKind::data, {path("a/1.png").string(), "changed"}, [&] { pixels_of(again, 1); });
+  expect_error(ErrorKind::data, {path("a/2.png").string()}, [&] { pixels_of(again, 2); });
+}
+
+TEST_F(Folder, AGreyFileThatTurnedColouredHasChanged) {
+  put("a/0.png", grey(4, 4, 1));
+  put("b/0.png", grey(4, 4, 1));
+  const Dataset data = open({.memory_limit = 0}).train;
+  put("a/0.png", colour(4, 4, 1, 2, 3));
+  expect_error(ErrorKind::data, {path("a/0.png").string(), "changed"}, [&] { pixels_of(data, 0); });
+}
+
+TEST_F(Folder, TheSameForAnyNumberOfThreads) {
+  for (int i = 0; i < 40; ++i) put((i % 2 ? "a/" : "b/") + std::to_string(i) + ".png", grey(2, 2, i));
+  const Dataset one = open({.threads = 1}).train;
+  for (const int threads : {2, 5}) {
+    const Dataset many = open({.threads = threads}).train;
+    EXPECT_EQ(many.sha256, one.sha256);
+    for (std::int64_t i = 0; i < 40; ++i) EXPECT_EQ(pixels_of(many, i), pixels_of(one, i));
+  }
+}
+
+TEST_F(Folder, Sha256IsOfTheContentAndNotOfThePlace) {
+  put("one/a/1.png", grey(1, 1, 1));
+  put("one/b/1.png", grey(1, 1, 2));
+  fs::copy(path("one"), path("two"), fs::copy_options::recursive);
+  const auto sha = [&](const char* name) { return open_data("folder:" + path(name).string()).train.sha256; };
+  const std::string first = sha("one");
+  EXPECT_EQ(sha("two"), first);
+
+  put("two/b/1.png", grey(1, 1, 3));
+  EXPECT_NE(sha("two"), first) << "another pixel";
+  fs::copy_file(path("one/b/1.png"), path("two/b/1.png"), fs::copy_options::overwrite_existing);
+  EXPECT_EQ(sha("two"), first);
+  fs::rename(path("two/b/1.png"), path("two/b/2.png"));
+  EXPECT_NE(sha("two"), first) << "another name";
+  fs::rename(path("two/b/2.png"), path("two/b/1.png"));
+  fs::rename(path("two/b"), path("two/c"));
+  EXPECT_NE(sha("two"), first) << "another class";
+}
+
+}  // namespace
+}  // namespace ulmus

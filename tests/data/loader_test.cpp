@@ -1,0 +1,300 @@
+#include "ulmus/data/loader.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <set>
+#include <stdexcept>
+#include <thread>
+
+#include "data/support.hpp"
+#include "ulmus/base/random.hpp"
+
+namespace ulmus {
+namespace {
+
+using test::expect_error;
+using test::pixels_of;
+using test::synthetic;
+using Indices = std::vector<std::int64_t>;
+
+Indices first(std::int64_t count) {
+  Indices indices(static_cast<std::size_t>(count));
+  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+  return indices;
+}
+
+/// All pixels and labels of an epoch, one after another.
+struct Epoch {
+  std::vector<float> pixels;
+  Indices labels;
+  Indices sizes;
+  friend bool operator==(const Epoch&, const Epoch&) = default;
+};
+
+Epoch read_epoch(Loader& loader, std::int64_t epoch) {
+  Epoch result;
+  Batch batch;
+  loader.start(epoch);
+  while (loader.next(batch)) {
+    result.pixels.insert(result.pixels.end(), batch.pixels.begin(), batch.pixels.end());
+    result.labels.insert(result.labels.end(), batch.labels.begin(), batch.labels.end());
+    result.sizes.push_back(batch.size);
+  }
+  return result;
+}
+
+Epoch read_epoch(const Dataset& data, const Indices& indices, const LoaderOptions& options, std::int64_t epoch = 0) {
+  Loader loader(data, indices, options);
+  return read_epoch(loader, epoch);
+}
+
+TEST(Loader, WithoutShuffleKeepsTheOrderOfTheIndices) {
+  const Dataset data = synthetic({10, 10, 10});
+  const Indices indices{5, 2, 29, 0, 17};
+  const Epoch epoch = read_epoch(data, indices, {.batch_size = 2});
+  EXPECT_EQ(epoch.sizes, (Indices{2, 2, 1}));
+  for (std::size_t i = 0; i < indices.size(); ++i) {
+    EXPECT_EQ(epoch.labels[i], data.labels[static_cast<std::size_t>(indices[i])]);
+    const auto pixels = pixels_of(data, indices[i]);
+    for (std::size_t p = 0; p < pixels.size(); ++p)
+      EXPECT_EQ(epoch.pixels[i * pixels.size() + p], static_cast<float>(pixels[p]) / 255.0f);
+  }
+}
+
+TEST(Loader, SameBitsForAnyNumberOfThreads) {
+  const Dataset data = synthetic({40, 30, 27}, {3, 6, 5});
+  LoaderOptions options{.batch_size = 8,
+                        .shuffle = true,
+                        .augmentation = {.pad = 2, .flip = true},
+                        .normalisation = {.mean = {0.5f, 0.4f, 0.3f}, .stddev = {0.2f, 0.3f, 0.4f}},
+                        .seed = 9,
+                        .threads = 0};
+  for (const std::int64_t epoch : {0, 1, 7}) {
+    options.threads = 0;
+    const Epoch expected = read_epoch(data, first(97), options, epoch);
+    EXPECT_EQ(expected.labels.size(), 97u);
+    for (const int threads : {1, 2, 5})
+      for (const int prefetch : {1, 4}) {
+        options.threads = threads;
+        options.prefetch = prefetch;
+        EXPECT_EQ(read_epoch(data, first(97), options, epoch), expected) << threads << ' ' << prefetch;
+      }
+  }
+}
+
+TEST(Loader, ShufflesAnewEachEpochAndTheSameForTheSameEpoch) {
+  Dataset data = synthetic({200});
+  std::iota(data.labels.begin(), data.labels.end(), std::int64_t{0});
+  Loader loader(data, first(200), {.batch_size = 32, .shuffle = true, .seed = 1, .threads = 2});
+  const Epoch zero = read_epoch(loader, 0);
+  const Epoch one = read_epoch(loader, 1);
+  EXPECT_EQ(read_epoch(loader, 0), zero);
+  EXPECT_NE(zero.labels, one.labels);
+  EXPECT_NE(zero.labels, first(200));
+  Indices sorted = zero.labels;
+  std::ranges::sort(sorted);
+  EXPECT_EQ(sorted, first(200));
+
+  Indices order = first(200);
+  Stream(1, "order", 1).shuffle(std::span(order));
+  EXPECT_EQ(one.labels, order);
+}
+
+TEST(Loader, DropLastLeavesOutTheIncompleteBatch) {
+  const Dataset data = synthetic({10});
+  Loader all(data, first(10), {.batch_size = 4});
+  EXPECT_EQ(all.batches(), 3);
+  EXPECT_EQ(all.samples(), 10);
+  EXPECT_EQ(read_epoch(all, 0).sizes, (Indices{4, 4, 2}));
+  Loader whole(data, first(10), {.batch_size = 4, .drop_last = true});
+  EXPECT_EQ(whole.batches(), 2);
+  EXPECT_EQ(whole.samples(), 8);
+  EXPECT_EQ(read_epoch(whole, 0).sizes, (Indices{4, 4}));
+}
+
+TEST(Loader, NothingBeforeTheFirstStartAndAfterTheEnd) {
+  Loader loader(synthetic({3}), first(3), {.batch_size = 2});
+  Batch batch;
+  EXPECT_FALSE(loader.next(batch));
+  EXPECT_EQ(read_epoch(loader, 0).labels.size(), 3u);
+  EXPECT_FALSE(loader.next(batch));
+  Loader empty(synthetic({3}), {}, {});
+  EXPECT_EQ(empty.batches(), 0);
+  EXPECT_TRUE(read_epoch(empty, 0).labels.empty());
+}
+
+TEST(Loader, AugmentationIsACropOfThePaddedImageAndThenAFlip) {
+  const ImageShape shape{2, 5, 4};
+  const Dataset data = synthetic({60}, shape);
+  const std::int64_t pad = 3;
+  const Epoch epoch =
+      read_epoch(data, first(60), {.batch_size = 7, .augmentation = {.pad = pad, .flip = true}, .seed = 5}, 2);
+  int flipped = 0;
+  for (std::int64_t index = 0; index < 60; ++index) {
+    Stream stream(5, "augment", 2, static_cast<std::uint64_t>(index));
+    const auto top = static_cast<std::int64_t>(stream.below(7));
+    const auto left = static_cast<std::int64_t>(stream.below(7));
+    const bool flip = stream.below(2) == 1;
+    flipped += flip;
+    const auto image = pixels_of(data, index);
+    for (std::int64_t c = 0; c < shape.channels; ++c)
+      for (std::int64_t y = 0; y < shape.height; ++y)
+        for (std::int64_t x = 0; x < shape.width; ++x) {
+          const std::int64_t row = y + top - pad;
+          const std::int64_t column = (flip ? shape.width - 1 - x : x) + left - pad;
+          const bool inside = row >= 0 && row < shape.height && column >= 0 && column < shape.width;
+          const std::int64_t source = (c * shape.height + row) * shape.width + column;
+          const float expected = inside ? static_cast<float>(image[static_cast<std::size_t>(source)]) / 255.0f : 0.0f;
+          const std::int64_t place = index * shape.pixels() + (c * shape.height + y) * shape.width + x;
+          ASSERT_EQ(epoch.pixels[static_cast<std::size_t>(place)], expected)
+              << index << ' ' << c << ' ' << y << ' ' << x;
+        }
+  }
+  EXPECT_GT(flipped, 15);
+  EXPECT_LT(flipped, 45);
+}
+
+TEST(Loader, PaddingIsBlackBeforeNormalisation) {
+  Dataset white = synthetic({50}, {2, 4, 4});
+  white.read = [](std::int64_t, std::span<std::uint8_t> pixels) { std::ranges::fill(pixels, std::uint8_t{255}); };
+  const Normalisation normalisation{.mean = {0.25f, 0.5f}, .stddev = {0.5f, 0.125f}};
+  const Epoch epoch = read_epoch(white, first(50), {.augmentation = {.pad = 1}, .normalisation = normalisation});
+  std::array<std::set<float>, 2> values;
+  for (std::size_t i = 0; i < epoch.pixels.size(); ++i) values[i / 16 % 2].insert(epoch.pixels[i]);
+  EXPECT_EQ(values[0], (std::set<float>{-0.5f, 1.5f}));
+  EXPECT_EQ(values[1], (std::set<float>{-4.0f, 4.0f}));
+}
+
+TEST(Loader, AnErrorIsThrownByTheNextThatWouldHaveReturnedItsBatch) {
+  Dataset data = synthetic({40});
+  data.read = [sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+    if (index == 13) throw Error(ErrorKind::data, "image 13 is damaged");
+    sound(index, pixels);
+  };
+  for (const int threads : {0, 1, 3}) {
+    Loader loader(data, first(40), {.batch_size = 4, .threads = threads});
+    for (const std::int64_t epoch : {0, 1}) {
+      loader.start(epoch);
+      Batch batch;
+      for (int i = 0; i < 3; ++i) ASSERT_TRUE(loader.next(batch));
+      expect_error(ErrorKind::data, {"image 13 is damaged"}, [&] { loader.next(batch); });
+      for (int i = 4; i < 10; ++i) ASSERT_TRUE(loader.next(batch));
+      EXPECT_FALSE(loader.next(batch));
+    }
+  }
+}
+
+TEST(Loader, StopsInTheMiddleOfAnEpoch) {
+  const Dataset data = synthetic({500});
+  const LoaderOptions options{.batch_size = 3, .shuffle = true, .threads = 3, .prefetch = 2};
+  const Epoch expected = read_epoch(data, first(500), options, 4);
+  for (const int taken : {0, 1, 5, 166}) {
+    Loader loader(data, first(500), options);
+    Batch batch;
+    loader.start(0);
+    for (int i = 0; i < taken; ++i) ASSERT_TRUE(loader.next(batch));
+    EXPECT_EQ(read_epoch(loader, 4), expected);
+    loader.start(5);
+  }
+}
+
+TEST(Loader, AnErrorThatNobodyFetchedEndsWithItsEpoch) {
+  Dataset data = synthetic({20});
+  auto broken = std::make_shared<std::atomic<bool>>(true);
+  data.read = [broken, sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+    if (*broken) throw std::runtime_error("damaged");
+    sound(index, pixels);
+  };
+  Loader loader(data, first(20), {.batch_size = 2, .threads = 2});
+  loader.start(0);
+  Batch batch;
+  EXPECT_THROW(loader.next(batch), std::runtime_error);
+  *broken = false;
+  EXPECT_EQ(read_epoch(loader, 1).labels.size(), 20u);
+}
+
+TEST(Loader, PreparesNoMoreThanPrefetchAheadAndReusesTheBuffers) {
+  Dataset data = synthetic({100});
+  auto reads = std::make_shared<std::atomic<int>>(0);
+  data.read = [reads, sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+    ++*reads;
+    sound(index, pixels);
+  };
+  Loader loader(data, first(100), {.batch_size = 5, .threads = 4, .prefetch = 3});
+  Batch batch;
+  loader.start(0);
+  std::set<const float*> buffers;
+  for (int taken = 0; taken < 10; ++taken) {
+    const int expected = 5 * (taken + 3);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (*reads < expected && std::chrono::steady_clock::now() < deadline) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    EXPECT_EQ(*reads, expected);
+    ASSERT_TRUE(loader.next(batch));
+    buffers.insert(batch.pixels.data());
+  }
+  EXPECT_LE(buffers.size(), 4u) << "three slots and the caller's batch";
+}
+
+TEST(Loader, RefusesOptionsOutOfRange) {
+  const Dataset data = synthetic({10}, {2, 4, 3});
+  const auto refuse = [&](ErrorKind kind, const LoaderOptions& options, std::initializer_list<std::string_view> parts,
+                          const Indices& indices) {
+    expect_error(kind, parts, [&] { Loader(data, indices, options); });
+  };
+  const Indices ten = first(10);
+  refuse(ErrorKind::usage, {.batch_size = 0}, {"batch_size is 0"}, ten);
+  refuse(ErrorKind::usage, {.threads = -1}, {"threads are -1"}, ten);
+  refuse(ErrorKind::usage, {.prefetch = 0}, {"prefetch is 0"}, ten);
+  refuse(ErrorKind::usage, {.augmentation = {.pad = -1}}, {"padding is -1"}, ten);
+  refuse(ErrorKind::usage, {.augmentation = {.pad = 3}}, {"padding is 3", "0 to 2", "3 x 4"}, ten);
+  refuse(ErrorKind::usage, {.batch_size = 11, .drop_last = true}, {"11", "drop_last", "10"}, ten);
+  refuse(ErrorKind::usage, {.normalisation = {.mean = {0.5f}, .stddev = {0.5f}}}, {"1 means", "expected 2"}, ten);
+  refuse(ErrorKind::usage, {.normalisation = {.mean = {0.5f, 0.5f}, .stddev = {0.5f, 0.0f}}}, {"channel 1"}, ten);
+  refuse(ErrorKind::usage,
+         {.normalisation = {.mean = {std::numeric_limits<float>::quiet_NaN(), 0.5f}, .stddev = {0.5f, 0.5f}}},
+         {"channel 0"}, ten);
+  refuse(ErrorKind::data, {}, {"image 10", "synthetic", "10 images"}, {0, 10});
+  refuse(ErrorKind::data, {}, {"image -1"}, {-1});
+}
+
+TEST(ChannelStatistics, AreMeanAndStandardDeviationOfTheChosenImages) {
+  const Dataset data = synthetic({30}, {2, 3, 3});
+  const Indices indices{3, 14, 15, 9, 26};
+  const Normalisation statistics = channel_statistics(data, indices);
+  for (std::size_t c = 0; c < 2; ++c) {
+    std::vector<double> values;
+    for (const auto index : indices) {
+      const auto pixels = pixels_of(data, index);
+      for (std::size_t p = 0; p < 9; ++p) values.push_back(pixels[9 * c + p] / 255.0);
+    }
+    const auto n = static_cast<double>(values.size());
+    const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+    double squares = 0;
+    for (const double value : values) squares += (value - mean) * (value - mean);
+    EXPECT_NEAR(statistics.mean[c], mean, 1e-7);
+    EXPECT_NEAR(statistics.stddev[c], std::sqrt(squares / n), 1e-7);
+  }
+  const Normalisation reversed = channel_statistics(data, Indices(indices.rbegin(), indices.rend()));
+  EXPECT_EQ(reversed.mean, statistics.mean);
+  EXPECT_EQ(reversed.stddev, statistics.stddev);
+}
+
+TEST(ChannelStatistics, AConstantChannelHasDeviationOne) {
+  Dataset data = synthetic({4});
+  data.read = [](std::int64_t, std::span<std::uint8_t> pixels) { std::ranges::fill(pixels, std::uint8_t{51}); };
+  const Normalisation statistics = channel_statistics(data, first(4));
+  EXPECT_EQ(statistics.mean, std::vector<float>{0.2f});
+  EXPECT_EQ(statistics.stddev, std::vector<float>{1.0f});
+  expect_error(ErrorKind::usage, {"at least one image"}, [&] { channel_statistics(data, {}); });
+}
+
+}  // namespace
+}  // namespace ulmus

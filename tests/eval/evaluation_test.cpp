@@ -1,0 +1,247 @@
+#include "ulmus/eval/evaluation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/random.hpp"
+
+namespace ulmus {
+namespace {
+
+struct Sample {
+  std::vector<float> logits;
+  std::int64_t label;
+};
+
+Evaluation judged(const std::vector<Sample>& samples, std::vector<std::int64_t> counts,
+                  const EvaluationOptions& options = {}) {
+  std::vector<float> logits;
+  std::vector<std::int64_t> labels;
+  for (const Sample& sample : samples) {
+    logits.insert(logits.end(), sample.logits.begin(), sample.logits.end());
+    labels.push_back(sample.label);
+  }
+  const auto rows = static_cast<std::int64_t>(samples.size());
+  const auto columns = static_cast<std::int64_t>(counts.size());
+  return evaluate({logits.data(), rows, columns}, labels, ClassCounts(std::move(counts)), options);
+}
+
+/// Four samples of class 0 (three right), two of class 1 (one right), one of class 2 (wrong).
+const std::vector<Sample> k_small = {{{2, 1, 0}, 0}, {{3, 1, 0}, 0}, {{2, 0, 1}, 0}, {{0, 1, 0}, 0},
+                                     {{0, 2, 1}, 1}, {{1, 0, 0}, 1}, {{5, 4, 1}, 2}};
+const std::vector<std::int64_t> k_small_counts = {500, 50, 5};
+
+ErrorKind kind_of(const std::function<void()>& action, std::string* message = nullptr) {
+  try {
+    action();
+  } catch (const Error& error) {
+    if (message) *message = error.what();
+    return error.kind();
+  }
+  ADD_FAILURE() << "no error was thrown";
+  return ErrorKind::interrupted;
+}
+
+TEST(Evaluation, SmallCaseByHand) {
+  const Evaluation result = judged(k_small, k_small_counts);
+  EXPECT_EQ(result.samples, 7);
+  EXPECT_DOUBLE_EQ(result.top1, 4.0 / 7);
+  EXPECT_DOUBLE_EQ(result.top5, 1);
+  EXPECT_DOUBLE_EQ(result.balanced_accuracy, (0.75 + 0.5 + 0) / 3);
+  EXPECT_DOUBLE_EQ(*result.many_shot, 0.75);
+  EXPECT_DOUBLE_EQ(*result.medium_shot, 0.5);
+  EXPECT_DOUBLE_EQ(*result.few_shot, 0);
+  EXPECT_DOUBLE_EQ(result.worst_class, 0);
+  EXPECT_EQ(result.worst_class_index, 2);
+  EXPECT_EQ(result.geometric_mean, 0);
+  EXPECT_EQ(result.confusion, (std::vector<std::vector<std::int64_t>>{{3, 1, 0}, {1, 1, 0}, {1, 0, 0}}));
+  EXPECT_DOUBLE_EQ(*result.classes[0].precision, 3.0 / 5);
+  EXPECT_DOUBLE_EQ(*result.classes[0].f1, 6.0 / 9);
+  EXPECT_DOUBLE_EQ(*result.classes[1].precision, 0.5);
+  EXPECT_FALSE(result.classes[2].precision.has_value());
+  EXPECT_EQ(result.classes[2].f1, 0.0);
+  EXPECT_DOUBLE_EQ(result.macro_f1, (6.0 / 9 + 0.5 + 0) / 3);
+}
+
+TEST(Evaluation, GeometricMeanOfRecalls) {
+  const Evaluation result = judged({{{1, 0}, 0}, {{0, 1}, 1}, {{1, 0}, 1}, {{0, 1}, 1}, {{1, 0}, 1}}, {9, 9});
+  EXPECT_DOUBLE_EQ(result.geometric_mean, std::sqrt(0.5));
+}
+
+TEST(Evaluation, TiesGoToTheLowestIndex) {
+  const Evaluation result = judged({{{1, 1, 0}, 0}, {{1, 1, 0}, 1}}, {9, 9, 9});
+  EXPECT_EQ(result.confusion[0][0], 1);
+  EXPECT_EQ(result.confusion[1][0], 1);
+  EXPECT_DOUBLE_EQ(result.top1, 0.5);
+}
+
+TEST(Evaluation, TopFiveCountsTiesByIndex) {
+  const std::vector<float> level(6, 1.0F);
+  const std::vector<std::int64_t> counts(6, 10);
+  EXPECT_DOUBLE_EQ(judged({{level, 4}}, counts).top5, 1);
+  EXPECT_DOUBLE_EQ(judged({{level, 5}}, counts).top5, 0);
+}
+
+TEST(Evaluation, ClassesWithoutSupportAreLeftOutOfAverages) {
+  const Evaluation result = judged({{{2, 1, 0}, 0}, {{2, 1, 0}, 1}}, {500, 50, 5});
+  EXPECT_DOUBLE_EQ(result.balanced_accuracy, 0.5);
+  EXPECT_FALSE(result.few_shot.has_value());
+  EXPECT_EQ(result.worst_class_index, 1);
+  EXPECT_FALSE(result.classes[2].recall.has_value());
+  EXPECT_FALSE(result.classes[2].f1.has_value());
+  EXPECT_TRUE(result.classes[2].margin.quantiles.empty());
+  EXPECT_EQ(result.classes[2].support, 0);
+}
+
+TEST(Evaluation, ShotThresholdsAreApplied) {
+  const Evaluation result = judged(k_small, k_small_counts, {.thresholds = {.many_above = 1000, .few_below = 5}});
+  EXPECT_FALSE(result.many_shot.has_value());
+  EXPECT_FALSE(result.few_shot.has_value());
+  EXPECT_DOUBLE_EQ(*result.medium_shot, result.balanced_accuracy);
+  EXPECT_EQ(result.thresholds.many_above, 1000);
+}
+
+TEST(Evaluation, UniformProbabilitiesHaveKnownCalibrationAndNll) {
+  // Confidence 1/4 everywhere, every prediction is class 0: right once in four.
+  const std::vector<float> level(4, 0.5F);
+  const Evaluation result = judged({{level, 0}, {level, 1}, {level, 2}, {level, 3}}, {1, 1, 1, 1});
+  EXPECT_NEAR(result.ece, 0, 1e-15);
+  EXPECT_NEAR(result.nll, std::log(4), 1e-15);
+}
+
+TEST(Evaluation, CalibrationErrorOfTwoBinsByHand) {
+  // softmax(log 3, 0) = (3/4, 1/4); softmax(log 9, 0) = (9/10, 1/10): gaps 3/4 - 1/2 and 9/10 - 0, weights 2/3 and 1/3.
+  const auto three = static_cast<float>(std::log(3.0));
+  const auto nine = static_cast<float>(std::log(9.0));
+  const Evaluation result = judged({{{three, 0}, 0}, {{three, 0}, 1}, {{nine, 0}, 1}}, {9, 9});
+  EXPECT_NEAR(result.ece, 2.0 / 3 * 0.25 + 1.0 / 3 * 0.9, 1e-7);
+  EXPECT_NEAR(result.nll, (-std::log(0.75) - std::log(0.25) - std::log(0.1)) / 3, 1e-7);
+}
+
+TEST(Evaluation, ScaleSharpensProbabilitiesOnly) {
+  const Evaluation plain = judged(k_small, k_small_counts);
+  const Evaluation sharp = judged(k_small, k_small_counts, {.scale = 30});
+  EXPECT_EQ(plain.confusion, sharp.confusion);
+  EXPECT_EQ(plain.classes[0].margin.quantiles, sharp.classes[0].margin.quantiles);
+  EXPECT_GT(sharp.nll, 5 * plain.nll);
+}
+
+TEST(Evaluation, HugeLogitsStayFinite) {
+  const Evaluation result = judged({{{1e30F, -1e30F}, 0}, {{-1e30F, 1e30F}, 0}}, {9, 9});
+  EXPECT_NEAR(result.nll, 1e30, 1e24);
+  EXPECT_DOUBLE_EQ(result.ece, 0.5);
+}
+
+TEST(Margins, QuantilesAndMeanByHand) {
+  const Evaluation result = judged(k_small, k_small_counts);
+  const MarginDistribution& margin = result.classes[0].margin;  // 1, 2, 1, -1
+  EXPECT_DOUBLE_EQ(margin.mean, 0.75);
+  EXPECT_DOUBLE_EQ(margin.quantiles[2], 1);
+  EXPECT_DOUBLE_EQ(margin.quantiles[1], 0.5);
+  EXPECT_DOUBLE_EQ(margin.quantiles[4], 1.85);
+  EXPECT_DOUBLE_EQ(result.classes[2].margin.mean, -4);
+}
+
+TEST(Margins, HistogramCountsEverySampleWithinPowerOfTwoEdges) {
+  const Evaluation result = judged(k_small, k_small_counts, {.margin_bins = 8});
+  EXPECT_EQ(result.margin_edges, (std::vector<double>{-4, -3, -2, -1, 0, 1, 2, 3, 4}));
+  EXPECT_EQ(result.classes[0].margin.histogram, (std::vector<std::int64_t>{0, 0, 0, 1, 0, 2, 1, 0}));
+  EXPECT_EQ(result.classes[2].margin.histogram, (std::vector<std::int64_t>{1, 0, 0, 0, 0, 0, 0, 0}));
+}
+
+TEST(Margins, LargestMarginLiesInTheLastBin) {
+  const Evaluation result = judged({{{4, 0}, 0}, {{0, 0}, 1}}, {9, 9}, {.margin_bins = 4});
+  EXPECT_EQ(result.margin_edges.back(), 4);
+  EXPECT_EQ(result.classes[0].margin.histogram.back(), 1);
+}
+
+TEST(Margins, AllZeroMarginsHaveEdges) {
+  const Evaluation result = judged({{{0, 0}, 0}}, {9, 9}, {.margin_bins = 2});
+  EXPECT_EQ(result.margin_edges, (std::vector<double>{-1, 0, 1}));
+}
+
+TEST(Evaluation, ReadsRowsByTheirStride) {
+  const std::vector<float> logits = {2, 1, 99, 0, 1, 99};
+  const std::vector<std::int64_t> labels = {0, 1};
+  EXPECT_DOUBLE_EQ(evaluate({logits.data(), 2, 2, 3}, labels, ClassCounts({1, 1})).top1, 1);
+}
+
+TEST(Evaluation, LogitNotFiniteNamesItsRow) {
+  std::string message;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const float infinity = std::numeric_limits<float>::infinity();
+  EXPECT_EQ(kind_of(
+                [&] {
+                  judged({{{0, 1}, 0}, {{0, nan}, 0}, {{nan, 0}, 0}}, {1, 1});
+                },
+                &message),
+            ErrorKind::numerical);
+  EXPECT_NE(message.find("row 1, class 1"), std::string::npos) << message;
+  EXPECT_EQ(kind_of([&] { judged({{{infinity, 1}, 0}}, {1, 1}); }), ErrorKind::numerical);
+}
+
+TEST(Evaluation, LabelOutOfRangeNamesItsPosition) {
+  std::string message;
+  EXPECT_EQ(kind_of([] { judged({{{0, 1}, 0}, {{0, 1}, 2}}, {1, 1}); }, &message), ErrorKind::data);
+  EXPECT_NE(message.find("label 2 at position 1"), std::string::npos) << message;
+  EXPECT_EQ(kind_of([] { judged({{{0, 1}, -1}}, {1, 1}); }), ErrorKind::data);
+}
+
+TEST(Evaluation, ShapesThatDoNotMatchAreRefused) {
+  const std::vector<float> logits(6, 0.0F);
+  const std::vector<std::int64_t> labels = {0, 1};
+  EXPECT_EQ(kind_of([&] { evaluate({logits.data(), 3, 2}, labels, ClassCounts({1, 1})); }), ErrorKind::data);
+  EXPECT_EQ(kind_of([&] { evaluate({logits.data(), 2, 3}, labels, ClassCounts({1, 1})); }), ErrorKind::data);
+  EXPECT_EQ(kind_of([&] { evaluate({logits.data(), 2, 3, 2}, labels, ClassCounts({1, 1, 1})); }), ErrorKind::data);
+  EXPECT_EQ(kind_of([&] { evaluate({logits.data(), 0, 2}, {}, ClassCounts({1, 1})); }), ErrorKind::data);
+  EXPECT_EQ(kind_of([&] {
+              evaluate({logits.data(), 2, 1}, std::vector<std::int64_t>{0, 0}, ClassCounts({1}));
+            }),
+            ErrorKind::data);
+}
+
+TEST(Evaluation, OptionsOutOfRangeAreRefused) {
+  EXPECT_EQ(kind_of([] { judged(k_small, k_small_counts, {.scale = 0}); }), ErrorKind::usage);
+  EXPECT_EQ(kind_of([] { judged(k_small, k_small_counts, {.margin_bins = 7}); }), ErrorKind::usage);
+}
+
+TEST(Evaluation, JsonRoundTripKeepsEverything) {
+  const Evaluation original = judged({{{2, 1, 0}, 0}, {{2, 1, 0.25F}, 1}}, {500, 50, 5});
+  const nlohmann::json json = original;
+  EXPECT_TRUE(json.at("few_shot").is_null());
+  const Evaluation copy = nlohmann::json::parse(json.dump()).get<Evaluation>();
+  EXPECT_EQ(nlohmann::json(copy), json);
+  EXPECT_EQ(copy.margin_edges, original.margin_edges);
+  EXPECT_EQ(copy.nll, original.nll);
+}
+
+TEST(Evaluation, JsonWithoutAKeyIsRefused) {
+  nlohmann::json json = judged(k_small, k_small_counts);
+  json.erase("ece");
+  EXPECT_THROW(json.get<Evaluation>(), nlohmann::json::exception);
+}
+
+TEST(Evaluation, TenThousandByThousandIsFast) {
+  const std::int64_t rows = 10000, columns = 1000;
+  Stream random(1, "logits");
+  std::vector<float> logits(static_cast<std::size_t>(rows * columns));
+  for (float& logit : logits) logit = static_cast<float>(random.uniform());
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+  for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random.below(columns));
+  const ClassCounts counts(std::vector<std::int64_t>(static_cast<std::size_t>(columns), 10));
+  const auto start = std::chrono::steady_clock::now();
+  const Evaluation result = evaluate({logits.data(), rows, columns}, labels, counts);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+  RecordProperty("milliseconds", static_cast<int>(elapsed.count() * 1000));
+  EXPECT_NEAR(result.top1, 0.001, 0.002);
+  EXPECT_LT(elapsed.count(), 5.0) << "seconds; expected a fraction of one on an idle core";
+}
+
+}  // namespace
+}  // namespace ulmus

@@ -1,0 +1,124 @@
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <optional>
+
+#include "report/synthetic_run.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/report/report.hpp"
+
+namespace ulmus {
+namespace {
+
+/// Sets ULMUS_CHARTJS for one test and restores it.
+class ChosenLibrary {
+ public:
+  explicit ChosenLibrary(const std::string& path) {
+    if (const char* before = std::getenv(k_name)) before_ = before;
+    ::setenv(k_name, path.c_str(), 1);
+  }
+  ~ChosenLibrary() {
+    if (before_)
+      ::setenv(k_name, before_->c_str(), 1);
+    else
+      ::unsetenv(k_name);
+  }
+
+ private:
+  static constexpr const char* k_name = "ULMUS_CHARTJS";
+  std::optional<std::string> before_;
+};
+
+/// The page of a run, with a stand-in for Chart.js, so that these tests need no package.
+std::string page_of(const test::SyntheticRun& run, const std::string& library = "/* Chart.js v9.8.7 */") {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "chart.js", library);
+  const ChosenLibrary chosen((folder.path() / "chart.js").string());
+  test::write_synthetic_run(folder.path(), run);
+  write_report(folder.path());
+  EXPECT_TRUE(std::filesystem::exists(folder.path() / "summary.json"));
+  return read_file(folder.path() / "report.html");
+}
+
+test::SyntheticRun small_run() {
+  test::SyntheticRun run;
+  run.test_per_class = 10;
+  run.epochs = 2;
+  run.seeds = 2;
+  return run;
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+TEST(Html, EverySlotIsFilled) {
+  const std::string page = page_of(small_run());
+  EXPECT_FALSE(has(page, "{{"));
+  EXPECT_TRUE(has(page, "<title>fashion-mnist, imbalance ratio 100</title>"));
+  EXPECT_TRUE(has(page, "Chart.js 9.8.7"));
+  EXPECT_TRUE(has(page, "ulmus compare --data fashion-mnist"));
+}
+
+TEST(Html, NamesFromDataAreEscaped) {
+  test::SyntheticRun run = small_run();
+  run.class_names = {"<b>\"x\"</b>", "</script><script>alert(1)</script>", "a & 'b' {{finding}}"};
+  const std::string page = page_of(run);
+  EXPECT_FALSE(has(page, "<b>\"x\""));
+  EXPECT_FALSE(has(page, "<script>alert"));
+  EXPECT_TRUE(has(page, "&lt;b&gt;&quot;x&quot;&lt;/b&gt;"));
+  EXPECT_TRUE(has(page, "a &amp; &#39;b&#39; {{finding}}"));
+  EXPECT_TRUE(has(page, "\\u003c/script>\\u003cscript>alert(1)"));
+}
+
+TEST(Html, LibraryCannotEndItsScript) {
+  const std::string page = page_of(small_run(), "const a = '</script>', b = '</SCRIPT >';");
+  EXPECT_TRUE(has(page, "const a = '<\\/script>', b = '<\\/SCRIPT >';"));
+}
+
+TEST(Html, MissingLibraryNamesThePackage) {
+  const TemporaryFolder folder;
+  test::write_synthetic_run(folder.path(), small_run());
+  const ChosenLibrary chosen("/nowhere/chart.js");
+  try {
+    write_report(folder.path());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::environment);
+    EXPECT_TRUE(has(error.what(), "apt-get install libjs-chart.js")) << error.what();
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "report.html"));
+  EXPECT_FALSE(std::filesystem::exists(folder.path() / "summary.json"));
+}
+
+TEST(Html, ManyClassesAreJoined) {
+  test::SyntheticRun run = small_run();
+  run.class_names = test::numbered_names(300);
+  run.test_per_class = 1;
+  run.seeds = 1;
+  run.losses = {"ce"};
+  const std::string page = page_of(run);
+  EXPECT_TRUE(has(page, "With 300 classes the matrices are drawn without numbers"));
+  EXPECT_TRUE(has(page, "Each point is the mean of up to 3 classes"));
+  EXPECT_TRUE(has(page, "\"side\":100"));
+}
+
+TEST(Html, ValidationTableAppearsWithValidation) {
+  test::SyntheticRun run = small_run();
+  EXPECT_FALSE(has(page_of(run), "On the validation part"));
+  run.validation_per_class = 5;
+  EXPECT_TRUE(has(page_of(run), "On the validation part"));
+}
+
+TEST(Html, RunWithoutMetricsSaysSo) {
+  const TemporaryFolder folder;
+  test::write_synthetic_run(folder.path(), small_run());
+  std::filesystem::remove(folder.path() / "metrics.jsonl");
+  write_file(folder.path() / "chart.js", "");
+  const ChosenLibrary chosen((folder.path() / "chart.js").string());
+  const RunFolder run = read_run(folder.path());
+  EXPECT_TRUE(has(html(run, summarize(run)), "no learning curves"));
+}
+
+}  // namespace
+}  // namespace ulmus

@@ -1,0 +1,165 @@
+#include "train/checkpoint.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "temporary_folder.hpp"
+#include "train/safetensors.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+const ModelOptions k_model{
+    .name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 4, .head = Head::cosine};
+
+/// A model after a few steps, with the momentum they left.
+struct Trained {
+  Classifier model = make_model(k_model);
+  torch::optim::SGD optimizer{model->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9)};
+
+  explicit Trained(int steps) {
+    initialise(model, 1);
+    for (int i = 0; i < steps; ++i) step(i);
+  }
+  void step(int i) {
+    torch::manual_seed(static_cast<std::uint64_t>(i));
+    optimizer.zero_grad();
+    model->train();
+    model->forward(torch::randn({8, 1, 12, 12})).square().sum().backward();
+    optimizer.step();
+  }
+  std::vector<torch::Tensor> tensors() const {
+    std::vector<torch::Tensor> all;
+    for (const auto& t : model->parameters()) all.push_back(t.detach().clone());
+    for (const auto& t : model->buffers()) all.push_back(t.clone());
+    return all;
+  }
+};
+
+bool equal(const std::vector<torch::Tensor>& a, const std::vector<torch::Tensor>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](const auto& x, const auto& y) { return torch::equal(x, y); });
+}
+
+const CheckpointInfo k_info{.loss = "elm",
+                            .seed = 7,
+                            .epochs_done = 3,
+                            .epochs = 9,
+                            .seconds = 1.5,
+                            .model = k_model,
+                            .normalisation = {.mean = {0.25f}, .stddev = {0.5f}},
+                            .class_names = {"a", "b", "c", "\u00e9\"d"}};
+
+TEST(Checkpoint, GoesOnBitForBit) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  Trained straight(5);
+  Trained first(3);
+  save_checkpoint(path, k_info, first.model, &first.optimizer);
+  Trained resumed(0);
+  load_checkpoint(path, resumed.model, &resumed.optimizer);
+  EXPECT_TRUE(equal(resumed.tensors(), first.tensors()));
+  for (const int i : {3, 4}) resumed.step(i);
+  EXPECT_TRUE(equal(resumed.tensors(), straight.tensors()));
+}
+
+TEST(Checkpoint, MomentumMatters) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  Trained straight(5), first(3), forgetful(0);
+  save_checkpoint(path, k_info, first.model, nullptr);
+  load_checkpoint(path, forgetful.model, &forgetful.optimizer);
+  for (const int i : {3, 4}) forgetful.step(i);
+  EXPECT_FALSE(equal(forgetful.tensors(), straight.tensors()));
+}
+
+TEST(Checkpoint, RemembersWhatItIs) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  Trained trained(1);
+  save_checkpoint(path, k_info, trained.model, nullptr);
+  const CheckpointInfo info = read_checkpoint_info(path);
+  EXPECT_EQ(info.loss, "elm");
+  EXPECT_EQ(info.seed, 7u);
+  EXPECT_EQ(info.epochs_done, 3);
+  EXPECT_EQ(info.epochs, 9);
+  EXPECT_EQ(info.model.head, Head::cosine);
+  EXPECT_EQ(info.model.height, 12);
+  EXPECT_EQ(info.normalisation.stddev, k_info.normalisation.stddev);
+  EXPECT_EQ(info.class_names, k_info.class_names);
+}
+
+TEST(Checkpoint, RefusesAnotherModel) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  Trained trained(0);
+  save_checkpoint(path, k_info, trained.model, nullptr);
+  Classifier wider =
+      make_model({.name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 5, .head = Head::cosine});
+  EXPECT_THROW(load_checkpoint(path, wider, nullptr), Error);
+  Classifier other = make_model({.name = "resnet20", .channels = 1, .height = 12, .width = 12, .classes = 4});
+  EXPECT_THROW(load_checkpoint(path, other, nullptr), Error);
+}
+
+/// A safetensors file with this header and `size` bytes of data.
+std::string file_with(const std::string& header, std::size_t size) {
+  std::string bytes(8, '\0');
+  const std::uint64_t length = header.size();
+  std::memcpy(bytes.data(), &length, 8);
+  return bytes + header + std::string(size, '\0');
+}
+
+TEST(Safetensors, HoldsTensorsOfEveryKindAndShape) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "t.safetensors";
+  TensorFile file;
+  file.tensors["scalar"] = torch::tensor(std::int64_t{5});
+  file.tensors["empty"] = torch::empty({0, 3});
+  file.tensors["matrix"] = torch::randn({3, 4}, torch::kDouble);
+  file.metadata["note"] = "\u00e4\n\"";
+  write_file(path, encode_safetensors(file));
+  const TensorFile back = read_safetensors(path);
+  EXPECT_EQ(back.metadata, file.metadata);
+  ASSERT_EQ(back.tensors.size(), 3u);
+  for (const auto& [name, tensor] : file.tensors) EXPECT_TRUE(torch::equal(back.tensors.at(name), tensor)) << name;
+}
+
+TEST(Safetensors, RefusesEveryAttack) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "bad.safetensors";
+  TensorFile good;
+  good.tensors["a"] = torch::ones({2});
+  const std::string whole = encode_safetensors(good);
+  std::string huge(8, '\xff');
+  const std::string files[] = {
+      "",
+      "1234567",
+      huge + "{}",
+      whole.substr(0, whole.size() - 1),
+      whole + "x",
+      file_with("[]", 0),
+      file_with("{", 0),
+      file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,9]}})", 8),
+      file_with(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[8,0]}})", 8),
+      file_with(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8),
+      file_with(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", 8),
+      file_with(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8),
+      file_with(R"({"a":{"dtype":"PICKLE","shape":[2],"data_offsets":[0,8]}})", 8),
+      file_with(R"({"a":{"shape":[2],"data_offsets":[0,8]}})", 8),
+      file_with(
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})",
+          8),
+      file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8)};
+  for (const std::string& bytes : files) {
+    write_file(path, bytes);
+    EXPECT_THROW(read_safetensors(path), Error) << bytes.substr(0, 120);
+  }
+  write_file(path, whole);
+  EXPECT_NO_THROW(read_safetensors(path));
+}
+
+}  // namespace
+}  // namespace ulmus::detail
