@@ -1,7 +1,6 @@
 #include "cli/verbs.hpp"
 
 #include <fmt/format.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,6 +14,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/bench/bench.hpp"
 #include "ulmus/data/imbalance.hpp"
 #include "ulmus/report/report.hpp"
 #include "ulmus/train/run.hpp"
@@ -387,6 +387,55 @@ void add_report_verb(CLI::App& program) {
   });
 }
 
+/// The pieces of a comma-separated list, each made by `parse`.
+template <class Parse>
+auto parse_list(const std::string& text, Parse parse) {
+  std::vector<decltype(parse(text))> values;
+  for (const std::string& piece : split(text, ',')) values.push_back(parse(piece));
+  return values;
+}
+
+void add_bench_verb(CLI::App& program) {
+  CLI::App* verb = program.add_subcommand("bench", "measure the losses against this machine's memory and LibTorch");
+  struct Request {
+    std::string losses, sizes, dtypes, threads;
+    bench::Options options;
+    bool as_json = false;
+  };
+  const auto request = std::make_shared<Request>();
+  verb->add_option("--losses", request->losses, "losses to measure; default: ce,elm");
+  verb->add_option("--sizes", request->sizes, "rows x classes; default: 128x10,128x100,256x1000,4096x8142,512x100000");
+  verb->add_option("--dtypes", request->dtypes, "f32, f64, bf16, f16; default: f32,bf16");
+  verb->add_option("--threads", request->threads, "numbers of threads; default: 1,2");
+  add_number(*verb, "--seconds", request->options.seconds, "at least so long each contender runs in a round")
+      ->capture_default_str();
+  verb->add_flag("--json", request->as_json, "print the records as JSON instead of a Markdown table");
+  verb->footer("Example:\n  ulmus bench --losses elm --sizes 4096x8142");
+  verb->allow_extras();
+  verb->callback([=] {
+    refuse_extras(*verb);
+    bench::Options options = request->options;
+    if (!request->losses.empty()) {
+      options.losses.clear();
+      for (const LossSpec& loss : parse_losses(request->losses)) options.losses.push_back(loss.text());
+    }
+    if (!request->sizes.empty()) options.sizes = parse_list(request->sizes, bench::parse_size);
+    if (!request->dtypes.empty()) options.dtypes = parse_list(request->dtypes, bench::parse_dtype);
+    if (!request->threads.empty())
+      options.threads = parse_list(request->threads, [](const std::string& text) {
+        const auto threads = parse_integer(text, "--threads");
+        if (threads < 1 || threads > 1024)
+          throw Error(ErrorKind::usage, fmt::format("--threads is {}, expected numbers from 1 to 1024", text));
+        return static_cast<int>(threads);
+      });
+    const auto records = bench::run(options, [](const bench::Record& record) {
+      fmt::print(stderr, "{}/{}/N:{}/C:{}/threads:{} {:.3f} ns an element\n", record.loss, name_of(record.dtype),
+                 record.n, record.c, record.threads, record.ns_per_element);
+    });
+    print(request->as_json ? bench::to_json(records) : bench::to_markdown(records));
+  });
+}
+
 }  // namespace
 
 void add_verbs(CLI::App& program) {
@@ -407,6 +456,7 @@ void add_verbs(CLI::App& program) {
   add_inspect_verb(program);
   add_losses_verb(program);
   add_report_verb(program);
+  add_bench_verb(program);
 }
 
 void request_stop() noexcept { g_stop = 1; }

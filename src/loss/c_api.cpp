@@ -89,10 +89,10 @@ double run_any(const ulmus::Loss& loss, const ulmus_batch& batch) {
   if (batch.n < 0) throw Error(ErrorKind::data, fmt::format("the batch has {} rows, expected 0 or more", batch.n));
   if (batch.n > 0) expect(batch.labels, "labels");
   ulmus::LossBatch options{.labels = optional_span(batch.labels, batch.n),
-                       .sample_weights = optional_span(batch.sample_weights, batch.n),
-                       .reduction = reduction_of(batch.reduction),
-                       .losses = optional_span(batch.losses, batch.n),
-                       .threads = batch.threads};
+                           .sample_weights = optional_span(batch.sample_weights, batch.n),
+                           .reduction = reduction_of(batch.reduction),
+                           .losses = optional_span(batch.losses, batch.n),
+                           .threads = batch.threads};
   if (batch.ignores != 0) options.ignore_index = batch.ignore_index;
   switch (batch.dtype) {
     case ULMUS_F32:

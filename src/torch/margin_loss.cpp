@@ -54,7 +54,8 @@ double evaluate(const Tensor& logits, const LossBatch& batch, const Loss& loss, 
 
 /// Calls evaluate with the element type of the logits; nothing when the kernel has none for it.
 template <class... T>
-std::optional<double> evaluate_any(const Tensor& logits, const LossBatch& batch, const Loss& loss, const Tensor& gradient) {
+std::optional<double> evaluate_any(const Tensor& logits, const LossBatch& batch, const Loss& loss,
+                                   const Tensor& gradient) {
   std::optional<double> value;
   ((logits.scalar_type() == k_scalar_type<T> && (value = evaluate<T>(logits, batch, loss, gradient), true)) || ...);
   return value;
@@ -76,8 +77,9 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
     const Tensor contiguous_labels = labels.contiguous();
     Tensor gradient;
     if (logits.requires_grad()) gradient = torch::empty(logits.sizes(), logits.options());
-    const LossBatch batch{.labels = {contiguous_labels.data_ptr<std::int64_t>(), static_cast<std::size_t>(rows.size(0))},
-                      .reduction = reduction};
+    const LossBatch batch{
+        .labels = {contiguous_labels.data_ptr<std::int64_t>(), static_cast<std::size_t>(rows.size(0))},
+        .reduction = reduction};
     const double value = evaluate_any<float, double, BFloat16, Half>(rows, batch, *loss, gradient).value();
     if (gradient.defined()) context->save_for_backward({gradient});
     return torch::scalar_tensor(value, logits.options().requires_grad(false));

@@ -1,6 +1,7 @@
 // The program as a whole and the verbs that only tell something.
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "cli/tiny_data.hpp"
 
@@ -13,7 +14,7 @@ TEST(Program, WithoutArgumentsExplainsItself) {
   const Outcome outcome = ulmus({});
   EXPECT_EQ(outcome.code, 0) << outcome;
   EXPECT_TRUE(outcome.err.empty()) << outcome;
-  for (const char* verb : {"compare", "train", "eval", "inspect", "losses", "report", "Exit codes"})
+  for (const char* verb : {"compare", "train", "eval", "inspect", "losses", "report", "bench", "Exit codes"})
     EXPECT_TRUE(has(outcome.out, verb)) << verb << "\n" << outcome;
 }
 
@@ -33,7 +34,8 @@ TEST(Program, HelpOfEveryVerbNamesItsOptionsAndGivesAnExample) {
       {"eval", {"--run", "--data", "--loss", "--seed", "--skip-bad", "--json"}},
       {"inspect", {"--data", "--imbalance", "--image-size", "--json"}},
       {"losses", {"name", "--json"}},
-      {"report", {"run", "--json"}}};
+      {"report", {"run", "--json"}},
+      {"bench", {"--losses", "--sizes", "--dtypes", "--threads", "--json"}}};
   for (const auto& [verb, options] : verbs) {
     const Outcome outcome = ulmus({verb, "--help"});
     EXPECT_EQ(outcome.code, 0) << outcome;
@@ -46,6 +48,26 @@ TEST(Program, SaysWhenItsResultCannotBeWritten) {
   const Outcome outcome = ulmus({"losses"}, {.standard_output = "/dev/full"});
   EXPECT_EQ(outcome.code, 5) << outcome;
   EXPECT_EQ(outcome.error_lines().size(), 1u) << outcome;
+}
+
+TEST(Bench, PrintsOneRecordForEachCombination) {
+  const Outcome outcome = ulmus({"bench", "--losses", "ce,elm:lambda=0.5", "--sizes", "16x10,8x100", "--dtypes", "f32",
+                                 "--threads", "1", "--seconds", "0.001", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  const auto records = nlohmann::json::parse(outcome.out);
+  ASSERT_EQ(records.size(), 4u) << outcome;
+  for (const auto& record : records) {
+    EXPECT_GT(record.at("ns_per_element").get<double>(), 0);
+    for (const char* field :
+         {"loss", "n", "c", "dtype", "threads", "ceiling_fraction", "ratio_ce", "ratio_eager_ce", "ratio_composed"})
+      EXPECT_TRUE(record.contains(field)) << field;
+  }
+  for (const std::vector<std::string>& arguments : std::vector<std::vector<std::string>>{
+           {"--sizes", "128"}, {"--dtypes", "f23"}, {"--threads", "0"}, {"--losses", "elmm"}, {"--seconds", "0"}}) {
+    const Outcome refused = ulmus({"bench", arguments[0], arguments[1]});
+    EXPECT_EQ(refused.code, 2) << refused;
+    EXPECT_EQ(refused.error_lines().size(), 1u) << refused;
+  }
 }
 
 TEST(Losses, AreListedAndExplained) {
