@@ -414,7 +414,11 @@ void add_bench_verb(CLI::App& program) {
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
+    std::signal(SIGINT, SIG_DFL);  // nothing to finish or keep: the first interrupt ends it
     bench::Options options = request->options;
+    if (!(options.seconds > 0 && options.seconds <= 60))
+      throw Error(ErrorKind::usage,
+                  fmt::format("--seconds is {}, expected above 0, at most 60", format_number(options.seconds)));
     if (!request->losses.empty()) {
       options.losses.clear();
       for (const LossSpec& loss : parse_losses(request->losses)) options.losses.push_back(loss.text());
