@@ -33,10 +33,17 @@ TEST(StepSchedule, IsThePublishedOneOver200Epochs) {
 }
 
 TEST(DeferredReweighting, IsThePublishedOneOver200Epochs) {
-  const auto published = golden::read("schedules.json");
-  if (!published) GTEST_SKIP() << "the published schedules are not here; Drw.WeightsBeginAtTheirEpoch covers the rule";
+  const double w0 = 1 / (1 - std::pow(0.9999, 5000)), w1 = 1 / (1 - std::pow(0.9999, 50));
+  json cases = {{{"id", "own"},
+                 {"schedule", "drw"},
+                 {"counts", {5000, 50}},
+                 {"points",
+                  {{{"epoch", 0}, {"weights", {1, 1}}},
+                   {{"epoch", 159}, {"weights", {1, 1}}},
+                   {{"epoch", 160}, {"weights", {2 * w0 / (w0 + w1), 2 * w1 / (w0 + w1)}}}}}}};
+  if (const auto published = golden::read("schedules.json")) cases = (*published)["cases"];
   int compared = 0;
-  for (const json& entry : (*published)["cases"]) {
+  for (const json& entry : cases) {
     if (entry["schedule"] != "drw") continue;
     Loss loss(LossSpec::parse("ce+drw"), ClassCounts(entry["counts"].get<std::vector<std::int64_t>>()));
     for (const json& point : entry["points"]) {
