@@ -71,6 +71,7 @@ nlohmann::json manifest(const Split& split) {
   return {{"schema_version", k_schema_version},
           {"data", split.data},
           {"data_sha256", split.data_sha256},
+          {"test_sha256", split.test_sha256},
           {"imbalance", split.options.imbalance},
           {"seed", split.options.seed},
           {"validation_per_class", split.options.validation_per_class},
@@ -122,6 +123,7 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
   Split split;
   split.data = images.name;
   split.data_sha256 = images.sha256;
+  if (data.test) split.test_sha256 = data.test->sha256;
   split.options = options;
   split.class_names = images.class_names;
   for (std::size_t c = 0; c < by_class.size(); ++c) {
@@ -143,8 +145,9 @@ std::string to_json(const Split& split) {
   nlohmann::json json = manifest(split);
   json["sha256"] = split.sha256;
   std::string text = "{\n";
-  for (const char* key : {"schema_version", "data", "data_sha256", "imbalance", "seed", "validation_per_class",
-                          "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"})
+  for (const char* key :
+       {"schema_version", "data", "data_sha256", "test_sha256", "imbalance", "seed", "validation_per_class",
+        "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"})
     // An address may hold a path that is not UTF-8; no decision depends on it.
     text +=
         fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
@@ -163,6 +166,7 @@ Split read_split(const std::filesystem::path& path) {
     Split split;
     split.data = json.at("data");
     split.data_sha256 = json.at("data_sha256");
+    split.test_sha256 = json.at("test_sha256");
     split.options.imbalance = json.at("imbalance");
     split.options.seed = json.at("seed");
     split.options.validation_per_class = json.at("validation_per_class");

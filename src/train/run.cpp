@@ -364,7 +364,8 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   if (!address.empty()) options.data = address;
   const OpenedData data = open_data(options.data, open_options(options));
   const bool own_test = address.empty() && !data.test;
-  if (address.empty() && data.train.sha256 != split.data_sha256)
+  const std::string test_sha256 = data.test ? data.test->sha256 : "";
+  if (address.empty() && (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256))
     throw Error(ErrorKind::data,
                 fmt::format("the data of '{}' have changed since it was trained; name other data with --data",
                             folder.string()));

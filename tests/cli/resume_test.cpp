@@ -78,6 +78,12 @@ TEST_F(Resume, RefusesOtherOptionsAndOtherData) {
   ASSERT_EQ(run(compare({"--epochs", "1", "--out", "o", "--quiet"})).code, 0);
   EXPECT_TRUE(complains(run({"compare", "--resume", "o", "--epochs", "3"}), 2, {"--epochs", "--config o/config.toml"}));
   EXPECT_TRUE(complains(run({"compare", "--resume", "o", "--out", "p"}), 2, {"--out"}));
+  const std::string test_images = read_bytes(path("root/mnist/t10k-images-idx3-ubyte"));
+  std::string other_images = test_images;
+  other_images.back() ^= 1;
+  write_bytes(path("root/mnist/t10k-images-idx3-ubyte"), other_images);
+  for (const auto& verb : {std::vector<std::string>{"compare", "--resume", "o", "--quiet"}, {"eval", "--run", "o"}})
+    EXPECT_TRUE(complains(run(verb), 3, {"the data of 'o' have changed"}));
   write_mnist(path("root"), 31);
   EXPECT_TRUE(complains(run({"compare", "--resume", "o", "--quiet"}), 3, {"the data of 'o' have changed"}));
 }

@@ -46,6 +46,7 @@ TEST(Split, KeepsTheCountsOfTheProfile) {
   EXPECT_TRUE(split.test.empty());
   EXPECT_EQ(split.data, "synthetic");
   EXPECT_EQ(split.data_sha256, "0123");
+  EXPECT_EQ(split.test_sha256, "0123");
   EXPECT_EQ(split.class_names, data.train.class_names);
 }
 
@@ -100,7 +101,7 @@ TEST(Split, IsFrozen) {
   EXPECT_EQ(split.train, (std::vector<std::int64_t>{2, 3, 6, 7, 10, 12, 16, 17, 18, 23}));
   EXPECT_EQ(split.validation, (std::vector<std::int64_t>{0, 4, 20}));
   EXPECT_EQ(split.test, (std::vector<std::int64_t>{1, 9, 14, 19, 21}));
-  EXPECT_EQ(split.sha256, "e6bf5dec8e25124698c8cb1c47d1ed3cffb5018414bc455e4e9b7d4bebfbb0bb");
+  EXPECT_EQ(split.sha256, "67c3964d218cd53ebc8ab42c85214f447d766939d4c719eff25cfce2f18666d2");
 }
 
 TEST(Split, NamesTheClassWithoutTrainingImageAndTheLargestRatio) {
@@ -184,7 +185,7 @@ TEST_F(Manifest, ReadsBackWhatWasWritten) {
 
 TEST_F(Manifest, HasALineAKey) {
   const std::string text = to_json(split_);
-  EXPECT_EQ(std::ranges::count(text, '\n'), 15);
+  EXPECT_EQ(std::ranges::count(text, '\n'), 16);
   EXPECT_TRUE(text.starts_with("{\n  \"schema_version\": 1,\n  \"data\": \"synthetic\",\n"));
   EXPECT_TRUE(text.ends_with("\"\n}\n"));
 }
@@ -199,6 +200,7 @@ TEST_F(Manifest, NoticesEveryChange) {
   for (const auto& [key, value] : {std::pair<const char*, nlohmann::json>{"seed", 1},
                                    {"imbalance", "exp:8"},
                                    {"data_sha256", "4567"},
+                                   {"test_sha256", "4567"},
                                    {"test_fraction", 0.31},
                                    {"class_names", {"a", "b", "c"}},
                                    {"validation_per_class", 3},

@@ -23,6 +23,7 @@ struct SplitOptions {
 struct Split {
   std::string data;         ///< address
   std::string data_sha256;  ///< of the training part
+  std::string test_sha256;  ///< of the data's own test part; empty when they have none
   SplitOptions options;
   std::vector<std::string> class_names;    ///< [C]
   std::vector<std::int64_t> train;         ///< indices into the training part, ascending
