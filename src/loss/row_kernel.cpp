@@ -2,6 +2,8 @@
 
 // Instruction sets that would add code but no speed.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
+// Also those below what the compiler takes for granted: on AArch64, or with -march, there would be no scalar code.
+#define HWY_COMPILE_ALL_ATTAINABLE
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
 #include "hwy/foreach_target.h"

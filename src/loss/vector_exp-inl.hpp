@@ -71,7 +71,7 @@ class ScaledExp {
  private:
   /// The larger of both, NaN where x is: what the x86 instruction does with its second operand.
   static HWY_INLINE V NotBelow(V x, V lowest) {
-    if constexpr (HWY_ARCH_X86 != 0 && HWY_TARGET != HWY_SCALAR)
+    if constexpr (HWY_ARCH_X86 != 0 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
       return hn::Max(lowest, x);
     else
       return hn::IfThenElse(hn::Lt(x, lowest), lowest, x);
