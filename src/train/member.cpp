@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <optional>
 
 #include "train/checkpoint.hpp"
 #include "ulmus/base/error.hpp"
@@ -31,6 +32,12 @@ torch::Tensor labels_of(Batch& batch) { return torch::from_blob(batch.labels.dat
 json brief(const Evaluation& evaluation) {
   return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
 }
+
+/// How the weights do on what they are not trained on.
+struct Judgement {
+  Evaluation test;
+  std::optional<Evaluation> validation;
+};
 
 /// One member while it trains.
 class Training {
@@ -89,6 +96,7 @@ class Training {
   json run_epoch(const MemberProgress& progress, const std::function<bool()>& stop) {
     const std::int64_t epochs = plan_.options.epochs;
     const auto start = Clock::now();
+    judgement_.reset();
     model_->train();
     loss_->set_epoch(epoch_, epochs);
     loader_.start(epoch_);
@@ -123,8 +131,7 @@ class Training {
       correct += (logits.argmax(1) == labels).sum().item<std::int64_t>();
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
-    const Evaluation test = judge_test();
-    const auto validation = judge_validation();
+    const auto& [test, validation] = judgement();
     const json line = {{"loss", member_.loss.text()},
                        {"seed", member_.seed},
                        {"epoch", epoch_},
@@ -143,7 +150,7 @@ class Training {
 
   /// The finished member, as its file in results/.
   json result() {
-    const auto validation = judge_validation();
+    const auto& [test, validation] = judgement();
     return {{"schema_version", 1},
             {"loss", member_.loss.text()},
             {"loss_full", member_.loss.full_text()},
@@ -156,7 +163,7 @@ class Training {
             {"parameters", member_.parameters},
             {"seconds", seconds()},
             {"train", judge(plan_.data.train, plan_.split.train)},
-            {"test", judge_test()},
+            {"test", test},
             {"validation", validation ? json(*validation) : json()}};
   }
 
@@ -168,16 +175,15 @@ class Training {
                           static_cast<int>(plan_.options.loader_threads));
   }
 
-  Evaluation judge_test() {
-    if (!plan_.data.test) return judge(plan_.data.train, plan_.split.test);
-    std::vector<std::int64_t> all(static_cast<std::size_t>(plan_.data.test->size()));
-    std::iota(all.begin(), all.end(), std::int64_t{0});
-    return judge(*plan_.data.test, all);
-  }
-
-  std::optional<Evaluation> judge_validation() {
-    if (plan_.split.validation.empty()) return std::nullopt;
-    return judge(plan_.data.train, plan_.split.validation);
+  /// Of the weights as they are, made once: the last epoch's is also the result's.
+  const Judgement& judgement() {
+    if (!judgement_) {
+      const OpenedData& data = plan_.data;
+      judgement_.emplace();
+      judgement_->test = data.test ? judge(*data.test, all_of(*data.test)) : judge(data.train, plan_.split.test);
+      if (!plan_.split.validation.empty()) judgement_->validation = judge(data.train, plan_.split.validation);
+    }
+    return *judgement_;
   }
 
   void report(const MemberProgress& progress, std::int64_t step, std::int64_t steps, double train_loss,
@@ -198,12 +204,19 @@ class Training {
   Classifier model_;
   Loader loader_;
   std::unique_ptr<torch::optim::SGD> optimizer_;
+  std::optional<Judgement> judgement_;
   std::int64_t epoch_ = 0;  ///< finished epochs
   double seconds_before_ = 0;
   Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace
+
+std::vector<std::int64_t> all_of(const Dataset& data) {
+  std::vector<std::int64_t> indices(static_cast<std::size_t>(data.size()));
+  std::iota(indices.begin(), indices.end(), std::int64_t{0});
+  return indices;
+}
 
 ModelOptions model_options(const std::string& name, const Dataset& data, Head head) {
   return {.name = name,

@@ -23,6 +23,9 @@ using MemberProgress = std::function<void(Progress&)>;
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,
                   const std::function<bool()>& stop);
 
+/// The indices of every image.
+std::vector<std::int64_t> all_of(const Dataset& data);
+
 /// Judges a model on a part of a data set.
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,

@@ -127,12 +127,6 @@ class RunFolder {
   bool existed_ = false;
 };
 
-std::vector<std::int64_t> all_of(const Dataset& data) {
-  std::vector<std::int64_t> indices(static_cast<std::size_t>(data.size()));
-  std::iota(indices.begin(), indices.end(), std::int64_t{0});
-  return indices;
-}
-
 OpenOptions open_options(const RunOptions& options) {
   OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
   if (options.image_size > 0) open.image_size = options.image_size;
@@ -374,7 +368,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
     throw Error(ErrorKind::data,
                 fmt::format("'{}' has the classes {}, the run has {}; they must be the same", options.data,
                             join(judged.class_names, ", "), join(split.class_names, ", ")));
-  const std::vector<std::int64_t> indices = own_test ? split.test : all_of(judged);
+  const std::vector<std::int64_t> indices = own_test ? split.test : detail::all_of(judged);
   const std::string wanted = loss.empty() ? "" : LossSpec::parse(loss).full_text();
   const ClassCounts counts(split.train_counts);
 
