@@ -138,15 +138,15 @@ void rows(Problem& p, bool in_place, bool prefetched) {
                                           .exponentials_stride = p.classes,
                                           .maxima = maxima.data(),
                                           .sums = sums.data()};
-    std::array<double, ulmus::detail::k_most_tile_rows> sum{}, gap{}, value, slope;
+    std::array<double, ulmus::detail::k_most_tile_rows> parameter{}, sum{}, gap{}, value, slope;
     RowStatistics of_row;
     kernels.f32.wide_uniform.sweep(tile, {.scale = terms.scale}, &of_row);
     sum[0] = of_row.sum;
     gap[0] = terms.scale * (of_row.gap + terms.true_margin[static_cast<std::size_t>(tile.labels[0])] +
                             terms.rival_margin[static_cast<std::size_t>(of_row.rival)]);
-    kernels.plain(0, 1, sum.data(), gap.data(), value.data(), slope.data());
+    kernels.plain(parameter.data(), 1, sum.data(), gap.data(), value.data(), slope.data());
     const double pull = slope[0] * terms.scale / static_cast<double>(p.rows);
-    kernels.f32.wide_uniform.spread(tile, {.scale = terms.scale}, &of_row, &pull);
+    kernels.f32.wide_uniform.spread(tile, {.scale = terms.scale}, &of_row, &pull, &pull);
   }
 }
 

@@ -6,8 +6,13 @@ ulmus_room(base SOURCES file.cpp log.cpp random.cpp text.cpp
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-ulmus_room(loss SOURCES class_counts.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
-           PUBLIC ulmus::base PRIVATE fmt::fmt OpenMP::OpenMP_CXX hwy::hwy)
+find_package(nlohmann_json REQUIRED)
+ulmus_room(loss SOURCES class_counts.cpp describe.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
+                        members/cb.cpp members/class_means.cpp members/dro_lt.cpp members/eql.cpp members/fce.cpp
+                        members/gcl.cpp members/ib.cpp members/kernel_members.cpp members/kps.cpp members/lade.cpp
+                        members/las.cpp members/lm_softmax.cpp members/lmd.cpp members/loce.cpp
+                        members/logitnorm.cpp members/row_math.cpp members/seesaw.cpp members/tam.cpp
+           PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 
 # The C interface, libulmus.so: the loss room inside, nothing but ulmus/c.h on its face.
 add_library(ulmus_c SHARED src/loss/c_api.cpp)
@@ -27,7 +32,6 @@ install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 # floor 2: images and metrics need no LibTorch
 find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
 find_package(ZLIB REQUIRED)
-find_package(nlohmann_json REQUIRED)
 ulmus_room(data SOURCES dataset.cpp folder.cpp idx.cpp imbalance.cpp loader.cpp split.cpp
            PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB Threads::Threads opencv_core
                   opencv_imgcodecs opencv_imgproc)
@@ -72,7 +76,7 @@ if(ULMUS_TORCH)
   endfunction()
 
   # floor 1 to 3
-  ulmus_torch_room(torch SOURCES margin_loss.cpp
+  ulmus_torch_room(torch SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
   ulmus_torch_room(nn SOURCES conv3.cpp cosine_linear.cpp model.cpp resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)

@@ -63,7 +63,28 @@ typedef struct ulmus_batch {
   int64_t ignore_index;
   int32_t reduction; /* an ulmus_reduction */
   int32_t threads;   /* at most so many; 0: as many as OpenMP gives */
+
+  /* What some losses look at beside logits and labels, see ulmus_loss_needs; NULL where there is nothing. Matrices are
+   * contiguous; a gradient is written where there is a place for it. */
+  const double* features; /* [n, feature_width], what goes into the head */
+  int64_t feature_width;
+  double* feature_gradient;     /* [n, feature_width] */
+  const double* head_weight;    /* [classes, feature_width] of a linear head */
+  double* head_weight_gradient; /* [classes, feature_width] */
+  const double* head_bias;      /* [classes] */
+  double* head_bias_gradient;   /* [classes] */
+  const double* offsets;        /* [n, classes], margins of graph nodes, for `tam` in place of its own */
+  const double* noise;          /* [n, classes], in place of the random draws of `gcl` and `eql` */
+  int64_t first_position;       /* of row 0 in the batch, where several processes share one */
 } ulmus_batch;
+
+/* What a loss looks at beside logits and labels; bits of ulmus_loss_needs. */
+typedef enum ulmus_needs {
+  ULMUS_NEEDS_FEATURES = 1,
+  ULMUS_NEEDS_HEAD = 2,   /* weight and bias of a linear head */
+  ULMUS_NEEDS_STATE = 4,  /* carries a state, to be moved before each training batch */
+  ULMUS_NEEDS_OFFSETS = 8 /* takes offsets, and makes its own from the features where there are none */
+} ulmus_needs;
 
 /* The version of this library, "0.1.0". */
 ULMUS_EXPORT const char* ulmus_version(void);
@@ -94,7 +115,32 @@ ULMUS_EXPORT ulmus_status ulmus_loss_head(const ulmus_loss* loss, const char** h
 /* The class weights in force, copied to [classes]; ones where there are none. */
 ULMUS_EXPORT ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights);
 
-/* Tells a deferred rule (`+drw`) where training is, 0 <= epoch < epochs. Changes the loss. */
+/* The reduction of the loss's definition, an ulmus_reduction. */
+ULMUS_EXPORT ulmus_status ulmus_loss_reduction(const ulmus_loss* loss, int32_t* reduction);
+
+/* Bits of ulmus_needs. */
+ULMUS_EXPORT ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* needs);
+
+/* Where the biases of a linear head begin with this loss; 0 for most. */
+ULMUS_EXPORT ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias);
+
+/* The state that a loss carries from batch to batch (counts, running means, the step of its random draws), to be saved
+ * with a checkpoint. The size may change when the first features are seen. */
+ULMUS_EXPORT ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size);
+ULMUS_EXPORT ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values);
+/* Goes back to a saved state. Changes the loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* values, int64_t size);
+/* Of the loss's random draws. Changes the loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed);
+
+/* Before each training batch of a loss with a state: what the batch adds to it (`change`, of the size that
+ * ulmus_loss_change_size tells), summed over the processes that share the batch, then taken in. */
+ULMUS_EXPORT ulmus_status ulmus_loss_change_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size);
+ULMUS_EXPORT ulmus_status ulmus_loss_measure(const ulmus_loss* loss, const ulmus_batch* batch, double* change);
+ULMUS_EXPORT ulmus_status ulmus_loss_advance(ulmus_loss* loss, const double* change, int64_t size);
+
+/* Tells a deferred rule (`+drw`), and a loss that is plain at first (key `from`), where training is,
+ * 0 <= epoch < epochs. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epochs);
 
 /* Replaces the class weights by these, [classes], each at least 0 and finite. Changes the loss. */
@@ -103,6 +149,9 @@ ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const d
 /* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure.
  * Same accuracy, determinism and treatment of NaN and infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
 ULMUS_EXPORT ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, double* value);
+
+/* The whole family as JSON, {"losses": [...], "rules": [...]}: names, keys, defaults, words. A constant. */
+ULMUS_EXPORT ulmus_status ulmus_family_json(const char** text);
 
 /* The instruction set in use, "avx512", "avx2", "sse4", "neon" or "scalar". A constant. */
 ULMUS_EXPORT ulmus_status ulmus_target(const char** target);

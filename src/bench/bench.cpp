@@ -22,6 +22,8 @@ namespace {
 
 constexpr Dtype k_dtypes[] = {Dtype::f32, Dtype::f64, Dtype::bf16, Dtype::f16};
 
+constexpr std::int64_t k_feature_width = 64;
+
 double seconds_of(const std::function<void()>& work, std::int64_t times) {
   const auto start = std::chrono::steady_clock::now();
   for (std::int64_t i = 0; i < times; ++i) work();
@@ -124,11 +126,31 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
   std::vector<T> memory(static_cast<std::size_t>(elements));
   for (T& value : memory) value = T(static_cast<float>(stream.uniform()));
 
+  // For the losses that look at them.
+  const auto normals = [&](std::int64_t n) {
+    std::vector<double> values(static_cast<std::size_t>(n));
+    for (double& value : values) value = stream.normal();
+    return values;
+  };
+  const std::vector<double> features = normals(size.n * k_feature_width), weight = normals(size.c * k_feature_width),
+                            bias = normals(size.c);
+  std::vector<double> feature_gradient(features.size()), weight_gradient(weight.size()), bias_gradient(bias.size());
+  const FeatureBatch head{.features = {features.data(), size.n, k_feature_width},
+                          .gradient = {feature_gradient.data(), size.n, k_feature_width},
+                          .head_weight = {weight.data(), size.c, k_feature_width},
+                          .head_weight_gradient = {weight_gradient.data(), size.c, k_feature_width},
+                          .head_bias = bias,
+                          .head_bias_gradient = bias_gradient};
+
   Race race;
   const auto enter = [&](const std::string& text) {
-    return race.enter([&, loss = Loss(LossSpec::parse(text), class_counts)] {
-      loss.evaluate<T>({memory.data(), size.n, size.c}, {.labels = labels, .threads = threads},
-                       {memory.data(), size.n, size.c});
+    Loss made(LossSpec::parse(text), class_counts);
+    made.set_epoch(1, 2);  // a loss that is plain at first is itself in the second half
+    LossBatch batch{.labels = labels, .threads = threads};
+    if (made.spec().member().needs.features) batch.features = head;
+    return race.enter([&, batch, loss = std::move(made)]() mutable {
+      if (loss.carries_state()) loss.advance(loss.measure<T>({memory.data(), size.n, size.c}, batch));
+      loss.evaluate<T>({memory.data(), size.n, size.c}, batch, {memory.data(), size.n, size.c});
     });
   };
   const std::size_t ceiling = race.enter([&] { multiply_in_place(memory.data(), elements, threads); });

@@ -16,6 +16,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/data/imbalance.hpp"
+#include "ulmus/loss/describe.hpp"
 #include "ulmus/report/report.hpp"
 #include "ulmus/train/run.hpp"
 
@@ -71,8 +72,10 @@ std::string describe(const Plan& plan) {
   for (const RunMember& member : plan.members) {
     if (member.seed != options.seed) break;
     text += fmt::format("loss    {}: {} head", member.loss.text(), name_of(member.head));
-    if (member.loss.rule() && member.loss.deferred())
-      text += fmt::format(", class weights from epoch {} of {}", member.loss.reweight_epoch(options.epochs) + 1,
+    if (const auto start = member.loss.start_epoch(options.epochs); start > 0)
+      text += fmt::format(", plain cross entropy before epoch {} of {}", start + 1, options.epochs);
+    if (member.loss.deferred())
+      text += fmt::format(", class weights from epoch {} of {}", member.loss.rule_epoch(options.epochs) + 1,
                           options.epochs);
     text += fmt::format(", {} parameters\n", member.parameters);
   }
@@ -286,90 +289,24 @@ void add_inspect_verb(CLI::App& program) {
   });
 }
 
-json keys_json(std::span<const Key> keys) {
-  json list = json::array();
-  for (const Key& key : keys)
-    list.push_back({{"name", key.name},
-                    {"default", key.default_value},
-                    {"range", key.range.text()},
-                    {"meaning", key.meaning},
-                    {"source", key.source}});
-  return list;
-}
-
-std::string keys_text(std::span<const Key> keys) {
-  std::string text;
-  for (const Key& key : keys)
-    text += fmt::format("  {} = {}   {} ({}; {})\n", key.name, format_number(key.default_value), key.meaning,
-                        key.range.text(), key.source);
-  return text.empty() ? "  none\n" : text;
-}
-
-void list_losses(bool as_json) {
-  if (as_json) {
-    json members = json::array(), rules = json::array();
-    for (const Member& member : family())
-      members.push_back({{"name", member.name},
-                         {"title", member.title},
-                         {"equation", member.equation},
-                         {"paper", member.paper},
-                         {"advice", member.advice},
-                         {"pitfalls", member.pitfalls},
-                         {"head", name_of(member.head)},
-                         {"keys", keys_json(member.keys)}});
-    for (const WeightRule& rule : weight_rules())
-      rules.push_back({{"name", rule.name},
-                       {"title", rule.title},
-                       {"equation", rule.equation},
-                       {"paper", rule.paper},
-                       {"keys", keys_json(rule.keys)}});
-    print_line(json{{"losses", members}, {"weight_rules", rules}}.dump(2));
-    return;
-  }
-  print_line("losses");
-  for (const Member& member : family())
-    print_line(fmt::format("  {:<8} {} ({} head)", member.name, member.title, name_of(member.head)));
-  print_line("weight rules, written behind a loss");
-  for (const WeightRule& rule : weight_rules()) print_line(fmt::format("  +{:<7} {}", rule.name, rule.title));
-  print_line("\nwrite for example  ce   ldam+drw   elm:lambda=0.5+drw:from=0.8\n'ulmus losses NAME' explains one");
-}
-
-void explain_loss(const std::string& name) {
-  std::vector<std::string> names;
-  for (const Member& member : family()) {
-    names.emplace_back(member.name);
-    if (name != member.name) continue;
-    print_line(fmt::format("{}: {}\n\n  {}\n", member.name, member.title, member.equation));
-    print(fmt::format("keys\n{}\nhead      {}\nuse       {}\npitfalls  {}\n", keys_text(member.keys),
-                      name_of(member.head), member.advice, member.pitfalls));
-    if (!member.paper.empty()) print_line(fmt::format("paper     {}", member.paper));
-    return;
-  }
-  const std::string rule_name = name.starts_with('+') ? name.substr(1) : name;
-  for (const WeightRule& rule : weight_rules()) {
-    names.emplace_back(rule.name);
-    if (rule_name != rule.name) continue;
-    print(fmt::format("+{}: {}\n\n  {}\n\nkeys\n{}", rule.name, rule.title, rule.equation, keys_text(rule.keys)));
-    if (!rule.paper.empty()) print_line(fmt::format("\npaper     {}", rule.paper));
-    return;
-  }
-  throw Error(ErrorKind::usage, fmt::format("unknown loss or weight rule '{}'; {}", name, suggest(name, names)));
-}
-
 void add_losses_verb(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("losses", "list the losses, or explain one");
   const auto name = std::make_shared<std::string>();
-  const auto as_json = std::make_shared<bool>(false);
-  verb->add_option("name", *name, "a loss or a weight rule to explain");
+  const auto as_json = std::make_shared<bool>(false), as_markdown = std::make_shared<bool>(false);
+  verb->add_option("name", *name, "a loss or a rule to explain");
   verb->add_flag("--json", *as_json, "print the whole table as JSON");
+  verb->add_flag("--markdown", *as_markdown, "print the whole table as the page docs/losses.md");
   verb->footer("Example:\n  ulmus losses elm");
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
-    if (name->empty() || *as_json)
-      list_losses(*as_json);
-    else
-      explain_loss(*name);
+    if (!name->empty() && (*as_json || *as_markdown))
+      throw Error(ErrorKind::usage, fmt::format("'{}' and {} came, but the whole table is printed; leave out one",
+                                                *name, *as_json ? "--json" : "--markdown"));
+    print(*as_json        ? family_json()
+          : *as_markdown  ? family_markdown()
+          : name->empty() ? list_losses()
+                          : explain_loss(*name));
   });
 }
 

@@ -6,9 +6,11 @@
 #include <new>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/c.h"
+#include "ulmus/loss/describe.hpp"
 #include "ulmus/loss/loss.hpp"
 #include "ulmus/loss/target.hpp"
 
@@ -75,34 +77,64 @@ ulmus::Reduction reduction_of(std::int32_t reduction) {
 }
 
 template <class T>
-double run(const ulmus::Loss& loss, const ulmus_batch& batch, const ulmus::LossBatch& options) {
-  const std::int64_t classes = loss.counts().classes();
-  const auto stride = [classes](std::int64_t given) { return given == 0 ? classes : given; };
-  ulmus::MatrixView<T> gradient;
-  if (batch.gradient != nullptr)
-    gradient = {static_cast<T*>(batch.gradient), batch.n, classes, stride(batch.gradient_stride)};
-  return loss.evaluate<T>({static_cast<const T*>(batch.logits), batch.n, classes, stride(batch.logits_stride)}, options,
-                          gradient);
+ulmus::MatrixView<T> optional_matrix(T* data, std::int64_t rows, std::int64_t columns) {
+  return data == nullptr ? ulmus::MatrixView<T>() : ulmus::MatrixView<T>(data, rows, columns);
 }
 
-double run_any(const ulmus::Loss& loss, const ulmus_batch& batch) {
+/// The options of a batch, checked as far as pointers go.
+ulmus::LossBatch options_of(const ulmus::Loss& loss, const ulmus_batch& batch) {
+  const std::int64_t classes = loss.counts().classes(), width = batch.feature_width;
   if (batch.n < 0) throw Error(ErrorKind::data, fmt::format("the batch has {} rows, expected 0 or more", batch.n));
   if (batch.n > 0) expect(batch.labels, "labels");
-  ulmus::LossBatch options{.labels = optional_span(batch.labels, batch.n),
-                           .sample_weights = optional_span(batch.sample_weights, batch.n),
-                           .reduction = reduction_of(batch.reduction),
-                           .losses = optional_span(batch.losses, batch.n),
-                           .threads = batch.threads};
+  if (width < 0) throw Error(ErrorKind::data, fmt::format("feature_width is {}, expected 0 or more", width));
+  ulmus::LossBatch options{
+      .labels = optional_span(batch.labels, batch.n),
+      .sample_weights = optional_span(batch.sample_weights, batch.n),
+      .reduction = reduction_of(batch.reduction),
+      .losses = optional_span(batch.losses, batch.n),
+      .threads = batch.threads,
+      .features = {.features = optional_matrix(batch.features, batch.n, width),
+                   .gradient = optional_matrix(batch.feature_gradient, batch.n, width),
+                   .head_weight = optional_matrix(batch.head_weight, classes, width),
+                   .head_weight_gradient = optional_matrix(batch.head_weight_gradient, classes, width),
+                   .head_bias = optional_span(batch.head_bias, classes),
+                   .head_bias_gradient = optional_span(batch.head_bias_gradient, classes)},
+      .offsets = optional_matrix(batch.offsets, batch.n, classes),
+      .noise = optional_matrix(batch.noise, batch.n, classes),
+      .first_position = batch.first_position};
   if (batch.ignores != 0) options.ignore_index = batch.ignore_index;
+  return options;
+}
+
+template <class T>
+ulmus::MatrixView<const T> logits_of(const ulmus::Loss& loss, const ulmus_batch& batch) {
+  const std::int64_t classes = loss.counts().classes();
+  return {static_cast<const T*>(batch.logits), batch.n, classes,
+          batch.logits_stride == 0 ? classes : batch.logits_stride};
+}
+
+template <class T>
+double run(const ulmus::Loss& loss, const ulmus_batch& batch) {
+  const std::int64_t classes = loss.counts().classes();
+  ulmus::MatrixView<T> gradient;
+  if (batch.gradient != nullptr)
+    gradient = {static_cast<T*>(batch.gradient), batch.n, classes,
+                batch.gradient_stride == 0 ? classes : batch.gradient_stride};
+  return loss.evaluate<T>(logits_of<T>(loss, batch), options_of(loss, batch), gradient);
+}
+
+/// Calls of_type.operator()<T>() with the element type of the batch.
+template <class OfType>
+auto with_dtype(const ulmus_batch& batch, OfType of_type) {
   switch (batch.dtype) {
     case ULMUS_F32:
-      return run<float>(loss, batch, options);
+      return of_type.template operator()<float>();
     case ULMUS_F64:
-      return run<double>(loss, batch, options);
+      return of_type.template operator()<double>();
     case ULMUS_BF16:
-      return run<ulmus::BFloat16>(loss, batch, options);
+      return of_type.template operator()<ulmus::BFloat16>();
     case ULMUS_F16:
-      return run<ulmus::Half>(loss, batch, options);
+      return of_type.template operator()<ulmus::Half>();
     default:
       throw Error(ErrorKind::usage, fmt::format("dtype is {}, expected an ulmus_dtype, 0 to 3", batch.dtype));
   }
@@ -174,6 +206,97 @@ ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights) {
   });
 }
 
+ulmus_status ulmus_loss_reduction(const ulmus_loss* loss, int32_t* reduction) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(reduction, "reduction");
+    *reduction = loss->loss.terms().reduction == ulmus::Reduction::mean ? ULMUS_MEAN : ULMUS_WEIGHTED_MEAN;
+  });
+}
+
+ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* needs) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(needs, "needs");
+    const ulmus::Needs& of = loss->loss.spec().member().needs;
+    *needs = 0;
+    if (of.features) *needs |= ULMUS_NEEDS_FEATURES;
+    if (of.head) *needs |= ULMUS_NEEDS_HEAD;
+    if (loss->loss.carries_state()) *needs |= ULMUS_NEEDS_STATE;
+    if (loss->loss.terms().parts.batch_offset) *needs |= ULMUS_NEEDS_OFFSETS;
+  });
+}
+
+ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(bias, "bias");
+    *bias = loss->loss.terms().parts.initial_bias;
+  });
+}
+
+ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(size, "size");
+    *size = static_cast<int64_t>(loss->loss.state().values.size());
+  });
+}
+
+ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values) {
+  return guarded([&] {
+    expect(loss, "loss");
+    const auto& state = loss->loss.state().values;
+    if (!state.empty()) expect(values, "values");
+    std::copy(state.begin(), state.end(), values);
+  });
+}
+
+ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* values, int64_t size) {
+  return guarded([&] {
+    expect(loss, "loss");
+    if (size < 0) throw Error(ErrorKind::data, fmt::format("the size of a state is {}, expected 0 or more", size));
+    if (size > 0) expect(values, "values");
+    loss->loss.set_state({.values = {values, values + size}, .seed = loss->loss.state().seed});
+  });
+}
+
+ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed) {
+  return guarded([&] {
+    expect(loss, "loss");
+    loss->loss.set_state({.values = loss->loss.state().values, .seed = seed});
+  });
+}
+
+ulmus_status ulmus_loss_change_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(size, "size");
+    *size = loss->loss.change_size(feature_width);
+  });
+}
+
+ulmus_status ulmus_loss_measure(const ulmus_loss* loss, const ulmus_batch* batch, double* change) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(batch, "batch");
+    const std::vector<double> measured = with_dtype(*batch, [&]<class T>() {
+      return loss->loss.measure<T>(logits_of<T>(loss->loss, *batch), options_of(loss->loss, *batch));
+    });
+    if (!measured.empty()) expect(change, "change");
+    std::copy(measured.begin(), measured.end(), change);
+  });
+}
+
+ulmus_status ulmus_loss_advance(ulmus_loss* loss, const double* change, int64_t size) {
+  return guarded([&] {
+    expect(loss, "loss");
+    if (size < 0) throw Error(ErrorKind::data, fmt::format("the size of a change is {}, expected 0 or more", size));
+    if (size > 0) expect(change, "change");
+    loss->loss.advance({change, static_cast<std::size_t>(size)});
+  });
+}
+
 ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epochs) {
   return guarded([&] {
     expect(loss, "loss");
@@ -194,7 +317,15 @@ ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, do
     expect(loss, "loss");
     expect(batch, "batch");
     expect(value, "value");
-    *value = run_any(loss->loss, *batch);
+    *value = with_dtype(*batch, [&]<class T>() { return run<T>(loss->loss, *batch); });
+  });
+}
+
+ulmus_status ulmus_family_json(const char** text) {
+  return guarded([&] {
+    expect(text, "text");
+    static const std::string json = ulmus::family_json();
+    *text = json.c_str();
   });
 }
 

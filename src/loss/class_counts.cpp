@@ -69,6 +69,13 @@ std::vector<double> ClassCounts::inverse_frequency_weights() const {
   return weights;
 }
 
+std::vector<double> ClassCounts::power_weights(double rho) const {
+  std::vector<double> weights = prior();
+  for (double& w : weights) w = w == 0 ? 0 : std::pow(w, -rho);
+  normalise(weights);
+  return weights;
+}
+
 std::vector<double> ClassCounts::ldam_margins(double max_margin) const {
   const auto smallest = static_cast<double>(smallest_present(counts_));
   std::vector<double> margins;

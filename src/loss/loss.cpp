@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <stdexcept>
 #include <thread>
@@ -13,6 +14,7 @@
 
 #include "loss/row_kernel.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -21,9 +23,20 @@ namespace {
 /// A batch with fewer logits than this runs on the calling thread: starting threads would cost more than they save.
 constexpr std::int64_t k_parallel_logits = 1 << 15;
 
-const double* data_or_null(const std::vector<double>& values) { return values.empty() ? nullptr : values.data(); }
+/// The members outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
+constexpr std::int64_t k_chunk_logits = 1 << 13;
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::data, message); }
+
+template <class T>
+double wide(T value) {
+  return static_cast<double>(static_cast<detail::Compute<T>>(value));
+}
+
+template <class T>
+T narrow(double value) {
+  return static_cast<T>(static_cast<detail::Compute<T>>(value));
+}
 
 template <class T>
 void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient, std::int64_t classes) {
@@ -57,15 +70,33 @@ void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<
                          batch.sample_weights[i]));
 }
 
-/// The true logit is lowered by true_margin[y] + rival_margin[m]; null pointers stand for zeros.
-struct Margin {
-  const double* true_margin;
-  const double* rival_margin;
+void check_features(const FeatureBatch& of, std::int64_t rows, std::int64_t classes) {
+  const auto check = [](const auto& matrix, std::string_view what, std::int64_t n, std::int64_t width) {
+    if (!matrix.empty() && (matrix.rows != n || matrix.columns != width || matrix.row_stride < width))
+      refuse(fmt::format("{} is [{}, {}] with row stride {}, expected [{}, {}]", what, matrix.rows, matrix.columns,
+                         matrix.row_stride, n, width));
+  };
+  const std::int64_t width = of.features.columns;
+  check(of.features, "the matrix of features", rows, width);
+  check(of.gradient, "the gradient of the features", rows, width);
+  check(of.head_weight, "the weight of the head", classes, width);
+  check(of.head_weight_gradient, "the gradient of the head's weight", classes, width);
+  for (const std::size_t length : {of.head_bias.size(), of.head_bias_gradient.size()})
+    if (length != 0 && static_cast<std::int64_t>(length) != classes)
+      refuse(fmt::format("the bias of the head or its gradient has {} values, expected one for each of {} classes",
+                         length, classes));
+}
 
-  double operator()(std::int64_t label, std::int64_t rival) const {
-    return (true_margin != nullptr ? true_margin[label] : 0) + (rival_margin != nullptr ? rival_margin[rival] : 0);
-  }
-};
+void check_needs(const Member& member, const LossBatch& batch) {
+  const auto missing = [&](std::string_view what, std::string_view field) {
+    throw Error(ErrorKind::usage,
+                fmt::format("loss '{}' needs {} beside the logits; hand them in as {}", member.name, what, field));
+  };
+  if (member.needs.features && batch.features.features.empty())
+    missing("the features that go into the head", "LossBatch::features.features");
+  if (member.needs.head && (batch.features.head_weight.empty() || batch.features.head_bias.empty()))
+    missing("the weights and biases of a linear head", "LossBatch::features.head_weight and .head_bias");
+}
 
 /// One batch on its way through the row kernel.
 template <class T>
@@ -79,10 +110,17 @@ struct BatchLoop {
   std::span<double> losses;
   detail::RowKernel<T> kernel;
   detail::ClassTerms<A> terms;
-  Margin margin;
+  A (*find_largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
+  const RowTerms& numbers;
   detail::RowEpilogue epilogue;
-  double parameter;
+  double parameter;                    ///< of the epilogue's shape
+  std::span<const double> parameters;  ///< [N], where it differs from row to row
   double gradient_scale;
+
+  // For a shape that looks at more than the cross entropy.
+  std::span<const double> class_weights;  ///< [N]
+  std::span<const double> feature_norms;  ///< [N]
+  std::span<double> norm_gradient;        ///< [N]
 
   bool narrow() const { return logits.columns <= detail::k_narrow_classes; }
   std::int64_t tile_rows() const {
@@ -124,7 +162,7 @@ struct BatchLoop {
                          .labels = tile_labels.data(),
                          .rows = static_cast<std::int64_t>(rows),
                          .classes = logits.columns,
-                         .wants_rival = margin.rival_margin != nullptr,
+                         .wants_rival = !numbers.rival_margin.empty(),
                          .next = logits.row(has_next ? begin + tile_rows() : begin),
                          .exponentials = workspace.exponentials.empty() ? nullptr : workspace.exponentials.data(),
                          .exponentials_stride = logits.columns,
@@ -136,22 +174,67 @@ struct BatchLoop {
         tile.exponentials_stride = tile.gradient_stride;
       }
 
+    // The true logit's rule reads the logits, over which the sweep may write its exponentials.
+    std::array<double, most> true_logit{}, largest_wrong{};
+    for (std::size_t i = 0; numbers.true_logit && i < rows; ++i) {
+      const T* z = logits.row(begin + static_cast<std::int64_t>(i));
+      true_logit[i] = wide(z[tile_labels[i]]);
+      if (terms.slope != nullptr) largest_wrong[i] = largest(z, tile_labels[i]);
+    }
+
     std::array<detail::RowStatistics, most> statistics;
     kernel.sweep(tile, terms, statistics.data());
-    std::array<double, most> sum{}, gap{}, value, slope, pull;
+    std::array<double, most> shape_parameter, sum{}, gap{}, value, slope, pull, true_pull;
+    shape_parameter.fill(parameter);
+    true_pull.fill(1);
     for (std::size_t i = 0; i < rows; ++i) {
+      if (!parameters.empty()) shape_parameter[i] = parameters[static_cast<std::size_t>(begin) + i];
       sum[i] = statistics[i].sum;
-      gap[i] = terms.scale * (statistics[i].gap + margin(tile_labels[i], statistics[i].rival));
+      double lowered;
+      if (numbers.true_logit) {
+        const double rival = terms.slope == nullptr ? true_logit[i] + statistics[i].gap : largest_wrong[i];
+        const TrueLogit moved = numbers.true_logit(true_logit[i], rival, tile_labels[i]);
+        lowered = true_logit[i] - moved.value;
+        true_pull[i] = moved.slope;
+      } else {
+        lowered = margin(tile_labels[i], statistics[i].rival);
+      }
+      gap[i] = terms.scale * (statistics[i].gap + lowered);
     }
-    epilogue(parameter, tile.rows, sum.data(), gap.data(), value.data(), slope.data());
+    epilogue(shape_parameter.data(), tile.rows, sum.data(), gap.data(), value.data(), slope.data());
     for (std::size_t i = 0; i < rows; ++i) {
+      if (numbers.parts.shape && !feature_norms.empty())
+        shape(begin + static_cast<std::int64_t>(i), value[i], slope[i]);
       losses.data()[begin + i] = weight[i] > 0 ? weight[i] * value[i] : 0;
       pull[i] = weight[i] * slope[i] * terms.scale * gradient_scale;
+      true_pull[i] *= pull[i];
     }
     if (gradient.empty()) return;
-    kernel.spread(tile, terms, statistics.data(), pull.data());
+    kernel.spread(tile, terms, statistics.data(), pull.data(), true_pull.data());
     for (std::size_t i = 0; i < rows; ++i)
       if (!(weight[i] > 0)) std::fill_n(gradient.row(begin + i), logits.columns, T(0));
+  }
+
+  double margin(std::int64_t label, std::int64_t rival) const {
+    return (numbers.true_margin.empty() ? 0 : numbers.true_margin[static_cast<std::size_t>(label)]) +
+           (numbers.rival_margin.empty() ? 0 : numbers.rival_margin[static_cast<std::size_t>(rival)]);
+  }
+
+  double largest(const T* z, std::int64_t label) const {
+    if (!narrow()) return static_cast<double>(find_largest_wrong(z, logits.columns, label));
+    double most = -std::numeric_limits<double>::infinity();
+    for (std::int64_t j = 0; j < logits.columns; ++j)
+      if (j != label) most = std::max(most, wide(z[j]));
+    return most;
+  }
+
+  /// Cross entropy c and q = 1 - exp(-c) become the loss and its derivative by the distance.
+  void shape(std::int64_t row, double& value, double& slope) const {
+    const auto i = static_cast<std::size_t>(row);
+    const ShapedLoss shaped = numbers.parts.shape({value, slope, std::exp(-value)}, feature_norms[i], class_weights[i]);
+    value = shaped.value;
+    slope = shaped.by_distance;
+    norm_gradient[i] = weights[i] > 0 ? weights[i] * gradient_scale * shaped.by_norm : 0;
   }
 };
 
@@ -178,12 +261,15 @@ void on_threads(int threads, const Work& work) {
 #endif
 }
 
+int team_size(std::int64_t logits, std::int64_t pieces, int most_threads) {
+  const std::int64_t useful = logits >= k_parallel_logits ? pieces : 1;
+  return static_cast<int>(std::min<std::int64_t>(useful, most_threads == 0 ? omp_get_max_threads() : most_threads));
+}
+
 template <class T>
 void run_loop(const BatchLoop<T>& loop, int most_threads) {
   const std::int64_t tiles = loop.tiles();
-  const bool pays = loop.logits.rows * loop.logits.columns >= k_parallel_logits;
-  const auto threads = static_cast<int>(
-      std::min<std::int64_t>(pays ? tiles : 1, most_threads == 0 ? omp_get_max_threads() : most_threads));
+  const int threads = team_size(loop.logits.rows * loop.logits.columns, tiles, most_threads);
   std::vector<typename BatchLoop<T>::Workspace> workspaces(static_cast<std::size_t>(threads));
   for (auto& workspace : workspaces) workspace = loop.make_workspace();
   if (threads == 1) return loop.run(0, tiles, workspaces[0]);
@@ -192,28 +278,178 @@ void run_loop(const BatchLoop<T>& loop, int most_threads) {
   });
 }
 
+/// How samples weigh in a batch.
+struct Weighting {
+  std::vector<double> weights;        ///< [N], 0 where a row is ignored
+  std::vector<double> class_weights;  ///< [N]
+  double gradient_scale = 0;          ///< 1 / divisor of the reduction
+  double sample_divisor = 1;          ///< that of a term without class weights
+
+  /// Sample::unweighted of row i.
+  double unweighted(std::size_t i) const {
+    return gradient_scale > 0 && class_weights[i] > 0 ? 1 / (gradient_scale * sample_divisor * class_weights[i]) : 0;
+  }
+};
+
+Weighting weigh(const LossBatch& batch, std::span<const double> of_class) {
+  Weighting result;
+  result.weights.resize(batch.labels.size());
+  result.class_weights.assign(batch.labels.size(), 1);
+  double sum = 0, sum_of_samples = 0;
+  std::int64_t counted = 0;
+  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+    const std::int64_t label = batch.labels[i];
+    if (label == batch.ignore_index) continue;
+    if (!of_class.empty()) result.class_weights[i] = of_class[static_cast<std::size_t>(label)];
+    const double of_sample = batch.sample_weights.empty() ? 1 : batch.sample_weights[i];
+    result.weights[i] = of_sample * result.class_weights[i];
+    sum += result.weights[i];
+    sum_of_samples += of_sample;
+    ++counted;
+  }
+  const bool weighted = batch.reduction == Reduction::weighted_mean;
+  if (batch.reduction == Reduction::none) counted = 1;
+  const double divisor = weighted ? sum : static_cast<double>(counted);
+  result.gradient_scale = divisor > 0 ? 1 / divisor : 0;
+  result.sample_divisor = weighted ? sum_of_samples : static_cast<double>(counted);
+  return result;
+}
+
+/// The members that look at a row in double: calls of_row(i, sample, logits, workspace) for every row that counts, on a
+/// team; a chunk of rows is one thread's.
+template <class T>
+struct RowsInDouble {
+  MatrixView<const T> logits;
+  const LossBatch& batch;
+  const Weighting& weighting;
+
+  std::int64_t chunk_rows() const { return std::max<std::int64_t>(1, k_chunk_logits / logits.columns); }
+
+  template <class OfChunk>
+  void each_chunk(OfChunk of_chunk) const {
+    const std::int64_t chunks = (logits.rows + chunk_rows() - 1) / chunk_rows();
+    on_threads(team_size(logits.rows * logits.columns, chunks, batch.threads), [&](std::int64_t me, std::int64_t of) {
+      for (std::int64_t c = chunks * me / of; c < chunks * (me + 1) / of; ++c)
+        of_chunk(c * chunk_rows(), std::min(logits.rows, (c + 1) * chunk_rows()));
+    });
+  }
+
+  Sample read(std::int64_t i, std::span<double> row) const {
+    const T* z = logits.row(i);
+    for (std::size_t j = 0; j < row.size(); ++j) row[j] = wide(z[j]);
+    Sample sample{.logits = row,
+                  .label = batch.labels[static_cast<std::size_t>(i)],
+                  .position = batch.first_position + i,
+                  .unweighted = weighting.unweighted(static_cast<std::size_t>(i))};
+    if (!batch.noise.empty()) sample.noise = {batch.noise.row(i), row.size()};
+    return sample;
+  }
+};
+
+/// A member with a loss of its own for each row.
+template <class T>
+void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gradient, std::span<double> losses) {
+  const auto classes = static_cast<std::size_t>(rows.logits.columns);
+  rows.each_chunk([&](std::int64_t begin, std::int64_t end) {
+    std::vector<double> row(classes), pull(classes);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double weight = rows.weighting.weights[static_cast<std::size_t>(i)];
+      double& loss = losses[static_cast<std::size_t>(i)];
+      loss = 0;
+      if (weight > 0) {
+        loss = weight * parts.row_loss(rows.read(i, row), pull);
+        for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
+      } else {
+        std::fill(pull.begin(), pull.end(), 0);
+      }
+      if (!gradient.empty()) std::transform(pull.begin(), pull.end(), gradient.row(i), narrow<T>);
+    }
+  });
+}
+
+/// A member with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
+template <class T, class MakeLoop>
+void run_offset(const RowsInDouble<T>& rows, const Parts& parts, const LossState& state,
+                MatrixView<const double> offsets, double scale, MatrixView<T> gradient, std::span<double> losses,
+                MakeLoop make_loop) {
+  using A = detail::Compute<T>;
+  const std::int64_t classes = rows.logits.columns;
+  rows.each_chunk([&](std::int64_t begin, std::int64_t end) {
+    const auto size = static_cast<std::size_t>(classes);
+    std::vector<double> row(size), offset(size);
+    std::vector<A> moved(size * static_cast<std::size_t>(end - begin));
+    for (std::int64_t i = begin; i < end; ++i) {
+      const MatrixView<A> copy(moved.data(), end - begin, classes);
+      if (!(rows.weighting.weights[static_cast<std::size_t>(i)] > 0)) continue;  // zeros will do
+      const Sample sample = rows.read(i, row);
+      std::fill(offset.begin(), offset.end(), 0);
+      if (!offsets.empty()) std::copy_n(offsets.row(i), classes, offset.begin());
+      if (parts.row_offset) parts.row_offset(sample, state, offset);
+      for (std::size_t j = 0; j < size; ++j) copy.row(i - begin)[j] = static_cast<A>(row[j] + offset[j] / scale);
+    }
+    const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(end - begin);
+    MatrixView<A> target;
+    if (!gradient.empty()) {
+      if constexpr (std::is_same_v<T, A>)
+        target = {gradient.row(begin), end - begin, classes, gradient.row_stride};
+      else
+        target = {moved.data(), end - begin, classes};
+    }
+    BatchLoop<A> loop = make_loop(MatrixView<const A>(moved.data(), end - begin, classes), target);
+    loop.labels = rows.batch.labels.subspan(first, count);
+    loop.weights = std::span(rows.weighting.weights).subspan(first, count);
+    loop.losses = losses.subspan(first, count);
+    auto workspace = loop.make_workspace();
+    loop.run(0, loop.tiles(), workspace);
+    if constexpr (!std::is_same_v<T, A>)
+      if (!gradient.empty())
+        for (std::int64_t i = begin; i < end; ++i)
+          std::transform(target.row(i - begin), target.row(i - begin) + classes, gradient.row(i),
+                         [](A g) { return static_cast<T>(g); });
+  });
+}
+
+void clear(const FeatureBatch& of) {
+  for (const MatrixView<double>& matrix : {of.gradient, of.head_weight_gradient})
+    for (std::int64_t i = 0; i < matrix.rows && !matrix.empty(); ++i) std::fill_n(matrix.row(i), matrix.columns, 0.0);
+  std::fill(of.head_bias_gradient.begin(), of.head_bias_gradient.end(), 0.0);
+}
+
+std::vector<double> l1_norms(MatrixView<const double> features) {
+  std::vector<double> norms;
+  for (std::int64_t i = 0; i < features.rows; ++i)
+    norms.push_back(std::accumulate(features.row(i), features.row(i) + features.columns, 0.0,
+                                    [](double sum, double h) { return sum + std::fabs(h); }));
+  return norms;
+}
+
 }  // namespace
 
-std::string_view name_of(Reduction reduction) {
-  switch (reduction) {
-    case Reduction::mean:
-      return "mean";
-    case Reduction::weighted_mean:
-      return "weighted-mean";
-    case Reduction::none:
-      return "none";
+namespace {
+
+/// The weights of +weights=FILE.
+std::vector<double> read_weights(const std::string& path, std::int64_t classes) {
+  std::vector<double> weights;
+  std::int64_t number = 0;
+  for (const std::string& raw : split(read_file(path), '\n')) {
+    ++number;
+    const std::string line = raw.substr(0, raw.find('#'));
+    const auto first = line.find_first_not_of(" \t\r");
+    if (first == std::string::npos) continue;
+    const std::string text = line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
+    const double weight = parse_number(text, fmt::format("line {} of the class weights '{}'", number, path));
+    if (weight < 0)
+      throw Error(ErrorKind::data,
+                  fmt::format("line {} of the class weights '{}' is {}, expected at least 0", number, path, text));
+    weights.push_back(weight);
   }
-  throw std::logic_error("a reduction without a name");
+  if (static_cast<std::int64_t>(weights.size()) != classes)
+    throw Error(ErrorKind::data, fmt::format("'{}' has {} class weights, expected one line for each of {} classes",
+                                             path, weights.size(), classes));
+  return weights;
 }
 
-Reduction parse_reduction(std::string_view name) {
-  std::vector<std::string> names;
-  for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none}) {
-    if (name == name_of(reduction)) return reduction;
-    names.emplace_back(name_of(reduction));
-  }
-  throw Error(ErrorKind::usage, fmt::format("unknown reduction '{}'; {}", name, suggest(name, names)));
-}
+}  // namespace
 
 Loss::Loss(LossSpec spec, ClassCounts counts)
     : spec_(std::move(spec)), counts_(std::move(counts)), terms_(spec_.member().fill(spec_.keys(), counts_)) {
@@ -223,8 +459,15 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
   if (terms_.offset.empty() && !terms_.slope.empty()) terms_.offset.assign(classes, 0);
   slope_.assign(terms_.slope.begin(), terms_.slope.end());
   offset_.assign(terms_.offset.begin(), terms_.offset.end());
-  if (spec_.rule()) weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
-  weights_in_force_ = spec_.rule() && !spec_.deferred();
+  if (!terms_.class_weight.empty())
+    weights_ = terms_.class_weight;
+  else if (spec_.rule() && spec_.rule()->takes_file)
+    weights_ = read_weights(spec_.rule_file(), counts_.classes());
+  else if (spec_.rule() && !spec_.resamples())
+    weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
+  state_.values = terms_.parts.initial_state;
+  constexpr std::int64_t k_many_epochs = 1'000'000;  // epoch 0 of a long training: nothing late has begun
+  set_epoch(0, k_many_epochs);
 }
 
 std::span<const double> Loss::class_weights() const {
@@ -234,7 +477,11 @@ std::span<const double> Loss::class_weights() const {
 void Loss::set_epoch(std::int64_t epoch, std::int64_t epochs) {
   if (epoch < 0 || epoch >= epochs)
     throw Error(ErrorKind::usage, fmt::format("epoch is {} of {}, expected 0 to {}", epoch, epochs, epochs - 1));
-  if (spec_.deferred()) weights_in_force_ = epoch >= spec_.reweight_epoch(epochs);
+  started_ = epoch >= spec_.start_epoch(epochs);
+  if (!terms_.class_weight.empty())
+    weights_in_force_ = started_;
+  else if (spec_.rule() && !spec_.resamples())
+    weights_in_force_ = epoch >= spec_.rule_epoch(epochs);
 }
 
 void Loss::set_class_weights(std::vector<double> weights) {
@@ -249,66 +496,229 @@ void Loss::set_class_weights(std::vector<double> weights) {
   weights_in_force_ = true;
 }
 
+void Loss::set_state(LossState state) {
+  const std::size_t expected = terms_.parts.initial_state.size();
+  const bool grows = carries_state() && expected == 0;  // by the width of the features
+  if (!grows && state.values.size() != expected)
+    throw Error(ErrorKind::data, fmt::format("the state of loss '{}' has {} values, expected {}", spec_.text(),
+                                             state.values.size(), expected));
+  if (grows && state.values.size() % static_cast<std::size_t>(counts_.classes()) != 0)
+    throw Error(ErrorKind::data, fmt::format("the state of loss '{}' has {} values, expected a multiple of {} classes",
+                                             spec_.text(), state.values.size(), counts_.classes()));
+  state_ = std::move(state);
+}
+
+template <class T>
+WholeBatch Loss::whole(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
+  WholeBatch result{.rows = logits.rows,
+                    .classes = counts_.classes(),
+                    .labels = batch.labels,
+                    .features = batch.features,
+                    .class_weights = class_weights(),
+                    .first_position = batch.first_position};
+  result.read_logits = [logits](std::int64_t i, std::span<double> row) {
+    std::transform(logits.row(i), logits.row(i) + logits.columns, row.begin(), wide<T>);
+  };
+  if (!gradient.empty())
+    result.add_gradient = [gradient](std::int64_t i, std::span<const double> row) {
+      T* target = gradient.row(i);
+      for (std::size_t j = 0; j < row.size(); ++j) target[j] = narrow<T>(wide(target[j]) + row[j]);
+    };
+  return result;
+}
+
+namespace {
+
+/// Labels with -1 for the rows that do not count.
+std::vector<std::int64_t> counted_labels(const LossBatch& batch, std::span<const double> weights) {
+  std::vector<std::int64_t> labels(batch.labels.begin(), batch.labels.end());
+  for (std::size_t i = 0; i < labels.size(); ++i)
+    if (weights.empty() ? labels[i] == batch.ignore_index : !(weights[i] > 0)) labels[i] = -1;
+  return labels;
+}
+
+}  // namespace
+
+template <class T>
+std::vector<double> Loss::measure(MatrixView<const T> logits, const LossBatch& batch) const {
+  if (!carries_state()) return {};
+  check_batch<T>(logits, batch, {}, counts_.classes());
+  check_features(batch.features, logits.rows, counts_.classes());
+  check_needs(spec_.member(), batch);
+  const std::vector<std::int64_t> labels = counted_labels(batch, {});
+  WholeBatch all = whole<T>(logits, batch, {});
+  all.labels = labels;
+  return terms_.parts.measure(all, state_);
+}
+
+std::int64_t Loss::change_size(std::int64_t feature_width) const {
+  if (!carries_state()) return 0;
+  const WholeBatch nothing{
+      .rows = 0, .classes = counts_.classes(), .features = {.features = {nullptr, 0, feature_width}}};
+  return static_cast<std::int64_t>(terms_.parts.measure(nothing, state_).size());
+}
+
+void Loss::advance(std::span<const double> change) {
+  if (!carries_state()) return;
+  const std::size_t expected =
+      terms_.parts.initial_state.empty() ? state_.values.size() : static_cast<std::size_t>(change_size(0));
+  if (change.size() != expected && expected != 0)
+    throw Error(ErrorKind::data, fmt::format("a change of the state of loss '{}' has {} values, expected {}",
+                                             spec_.text(), change.size(), expected));
+  terms_.parts.advance(state_, change);
+}
+
+std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBatch& batch) const {
+  const Parts& parts = terms_.parts;
+  const bool of_batch = parts.batch_offset && started_;
+  if (!parts.row_offset && !of_batch) return {};
+  check_batch<double>(logits, batch, {}, counts_.classes());
+  check_features(batch.features, logits.rows, counts_.classes());
+  std::vector<double> offsets;
+  if (of_batch && batch.offsets.empty()) {
+    check_needs(spec_.member(), batch);
+    const std::vector<std::int64_t> labels = counted_labels(batch, {});
+    WholeBatch all = whole<double>(logits, batch, {});
+    all.labels = labels;
+    offsets = parts.batch_offset(all);
+  }
+  offsets.resize(static_cast<std::size_t>(logits.rows * logits.columns));
+  if (of_batch && !batch.offsets.empty())
+    for (std::int64_t i = 0; i < logits.rows; ++i)
+      std::copy_n(batch.offsets.row(i), logits.columns, offsets.begin() + i * logits.columns);
+  const Weighting weighting = weigh(batch, class_weights());
+  const RowsInDouble<double> rows{logits, batch, weighting};
+  std::vector<double> row(static_cast<std::size_t>(logits.columns));
+  for (std::int64_t i = 0; parts.row_offset && i < logits.rows; ++i)
+    if (weighting.weights[static_cast<std::size_t>(i)] > 0)
+      parts.row_offset(rows.read(i, row), state_,
+                       std::span(offsets).subspan(static_cast<std::size_t>(i * logits.columns), row.size()));
+  return offsets;
+}
+
 template <class T>
 double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
-  using A = detail::Compute<T>;
   const std::int64_t rows = logits.rows;
+  const Parts& parts = terms_.parts;
   check_batch(logits, batch, gradient, counts_.classes());
+  check_features(batch.features, rows, counts_.classes());
+  const bool whole_batch = started_ && (parts.batch_term || parts.batch_offset);
+  if (started_ && (parts.shape || (whole_batch && batch.offsets.empty()))) check_needs(spec_.member(), batch);
+  if (batch.reduction == Reduction::none && started_ && parts.batch_term)
+    throw Error(ErrorKind::usage,
+                fmt::format("loss '{}' has no loss of a single sample, so reduction none cannot apply; "
+                            "use weighted-mean or mean",
+                            spec_.text()));
+  clear(batch.features);
   if (rows == 0) return 0;
   if (counts_.classes() == 1) return one_class(batch, gradient);
 
-  std::vector<double> weights(static_cast<std::size_t>(rows));
-  double sum_of_weights = 0;
-  std::int64_t counted = 0;
-  for (std::size_t i = 0; i < weights.size(); ++i) {
-    const std::int64_t label = batch.labels[i];
-    if (label == batch.ignore_index) continue;
-    weights[i] = (batch.sample_weights.empty() ? 1 : batch.sample_weights[i]) *
-                 (weights_in_force_ ? weights_[static_cast<std::size_t>(label)] : 1);
-    sum_of_weights += weights[i];
-    ++counted;
-  }
-  if (batch.reduction == Reduction::none) counted = 1;
-  const double divisor = batch.reduction == Reduction::weighted_mean ? sum_of_weights : static_cast<double>(counted);
-  const double gradient_scale = divisor > 0 ? 1 / divisor : 0;
-
-  std::vector<double> own_losses(batch.losses.empty() ? weights.size() : 0);
+  const Weighting weighting = weigh(batch, class_weights());
+  std::vector<double> own_losses(batch.losses.empty() ? weighting.weights.size() : 0);
   const std::span<double> losses = batch.losses.empty() ? own_losses : batch.losses;
-
-  detail::ClassTerms<A> terms{.scale = terms_.scale};
-  const bool affine = !terms_.slope.empty();
-  if (affine) {
-    if constexpr (std::is_same_v<A, double>) {
-      terms.slope = terms_.slope.data();
-      terms.offset = terms_.offset.data();
-    } else {
-      terms.slope = slope_.data();
-      terms.offset = offset_.data();
-    }
-    terms.slopes_are_one = std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; });
+  std::vector<double> parameters;
+  if (terms_.shape == Shape::poly)
+    for (std::size_t i = 0; i < weighting.weights.size(); ++i)
+      parameters.push_back(terms_.shape_parameter * weighting.unweighted(i));
+  std::vector<double> norms, norm_gradient;
+  if (parts.shape && started_) {
+    norms = l1_norms(batch.features.features);
+    norm_gradient.resize(norms.size());
   }
+
   const detail::RowKernels& kernels = detail::row_kernels();
-  const auto& of_type = kernels.of<T>();
-  const bool narrow = logits.columns <= detail::k_narrow_classes, plain = terms_.focal_gamma == 0;
-  run_loop<T>({.logits = logits,
-               .gradient = gradient,
-               .labels = batch.labels,
-               .weights = weights,
-               .losses = losses,
-               .kernel = narrow ? (affine ? of_type.narrow_affine : of_type.narrow_uniform)
-                                : (affine ? of_type.wide_affine : of_type.wide_uniform),
-               .terms = terms,
-               .margin = {data_or_null(terms_.true_margin), data_or_null(terms_.rival_margin)},
-               .epilogue = plain ? kernels.plain : kernels.focal,
-               .parameter = terms_.focal_gamma,
-               .gradient_scale = gradient_scale},
-              batch.threads);
-  return std::accumulate(losses.begin(), losses.end(), 0.0) * gradient_scale;
+  const auto make_loop = [&]<class U>(MatrixView<const U> z, MatrixView<U> target) {
+    using A = detail::Compute<U>;
+    detail::ClassTerms<A> terms{.scale = terms_.scale};
+    const bool affine = !terms_.slope.empty(), few = z.columns <= detail::k_narrow_classes;
+    if (affine) {
+      if constexpr (std::is_same_v<A, double>) {
+        terms.slope = terms_.slope.data();
+        terms.offset = terms_.offset.data();
+      } else {
+        terms.slope = slope_.data();
+        terms.offset = offset_.data();
+      }
+      terms.slopes_are_one = std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; });
+    }
+    const auto& of_type = kernels.of<U>();
+    return BatchLoop<U>{.logits = z,
+                        .gradient = target,
+                        .labels = batch.labels,
+                        .weights = weighting.weights,
+                        .losses = losses,
+                        .kernel = few ? (affine ? of_type.narrow_affine : of_type.narrow_uniform)
+                                      : (affine ? of_type.wide_affine : of_type.wide_uniform),
+                        .terms = terms,
+                        .find_largest_wrong = of_type.largest_wrong,
+                        .numbers = terms_,
+                        .epilogue = terms_.shape == Shape::focal  ? kernels.focal
+                                    : terms_.shape == Shape::poly ? kernels.poly
+                                                                  : kernels.plain,
+                        .parameter = terms_.shape_parameter,
+                        .parameters = parameters,
+                        .gradient_scale = weighting.gradient_scale,
+                        .class_weights = weighting.class_weights,
+                        .feature_norms = norms,
+                        .norm_gradient = norm_gradient};
+  };
+
+  const std::vector<std::int64_t> labels =
+      whole_batch ? counted_labels(batch, weighting.weights) : std::vector<std::int64_t>();
+  std::vector<double> made_offsets;
+  MatrixView<const double> offsets = parts.batch_offset && started_ ? batch.offsets : MatrixView<const double>();
+  if (parts.batch_offset && started_ && offsets.empty()) {
+    WholeBatch all = whole<T>(logits, batch, {});
+    all.labels = labels;
+    made_offsets = parts.batch_offset(all);
+    offsets = {made_offsets.data(), rows, counts_.classes()};
+  }
+  // In place, the term of the whole batch must see the logits before the gradient takes their place.
+  std::vector<T> kept;
+  MatrixView<const T> before = logits;
+  if (whole_batch && parts.batch_term && gradient.data == logits.data) {
+    for (std::int64_t i = 0; i < rows; ++i) kept.insert(kept.end(), logits.row(i), logits.row(i) + logits.columns);
+    before = {kept.data(), rows, logits.columns};
+  }
+
+  const RowsInDouble<T> in_double{logits, batch, weighting};
+  if (parts.row_loss)
+    run_rows(in_double, parts, gradient, losses);
+  else if (parts.row_offset || !offsets.empty())
+    run_offset(in_double, parts, state_, offsets, terms_.scale, gradient, losses, make_loop);
+  else
+    run_loop(make_loop(logits, gradient), batch.threads);
+  double value = std::accumulate(losses.begin(), losses.end(), 0.0) * weighting.gradient_scale;
+
+  if (!norms.empty() && !batch.features.gradient.empty())
+    for (std::int64_t i = 0; i < rows; ++i)
+      for (std::int64_t k = 0; k < batch.features.features.columns; ++k) {
+        const double h = batch.features.features.row(i)[k];
+        batch.features.gradient.row(i)[k] = h == 0 ? 0 : norm_gradient[static_cast<std::size_t>(i)] * (h < 0 ? -1 : 1);
+      }
+  const bool something = std::any_of(labels.begin(), labels.end(), [](std::int64_t label) { return label >= 0; });
+  if (whole_batch && parts.batch_term && something) {
+    WholeBatch all = whole<T>(before, batch, gradient);
+    all.labels = labels;
+    if (carries_state() && state_.values.empty()) {  // a first batch that nobody measured
+      LossState state = state_;
+      parts.advance(state, parts.measure(all, state));
+      value += parts.batch_term(all, state);
+    } else {
+      value += parts.batch_term(all, state_);
+    }
+  }
+  return value;
 }
 
 template double Loss::evaluate(MatrixView<const float>, const LossBatch&, MatrixView<float>) const;
 template double Loss::evaluate(MatrixView<const double>, const LossBatch&, MatrixView<double>) const;
 template double Loss::evaluate(MatrixView<const BFloat16>, const LossBatch&, MatrixView<BFloat16>) const;
 template double Loss::evaluate(MatrixView<const Half>, const LossBatch&, MatrixView<Half>) const;
+
+template std::vector<double> Loss::measure(MatrixView<const float>, const LossBatch&) const;
+template std::vector<double> Loss::measure(MatrixView<const double>, const LossBatch&) const;
+template std::vector<double> Loss::measure(MatrixView<const BFloat16>, const LossBatch&) const;
+template std::vector<double> Loss::measure(MatrixView<const Half>, const LossBatch&) const;
 
 }  // namespace ulmus

@@ -74,8 +74,8 @@ void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics*
 }
 
 template <class T, template <class> class P, class A = Compute<T>>
-void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics,
-                  const double* pull) {
+void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics, const double* pull,
+                  const double* true_pull) {
   const hn::ScalableTag<A> d;
   const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
   const std::size_t lanes = hn::Lanes(d);
@@ -87,7 +87,7 @@ void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStat
     for (std::size_t j = 0; j < classes; ++j)
       gradient[j] = static_cast<T>(
           static_cast<A>(prologue.Chain(static_cast<double>(tile.exponentials[j * lanes + i] * share), j)));
-    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-pull[i], label)));
+    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-true_pull[i], label)));
   }
 }
 

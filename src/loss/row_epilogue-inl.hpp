@@ -40,9 +40,8 @@ HWY_INLINE CrossEntropy<V> SoftPlus(D d, V sum, V gap) {
 // The shapes: loss of a sample and its derivative by d.
 
 struct PlainShape {
-  explicit PlainShape(double) {}
   template <class D, class V>
-  HWY_INLINE void operator()(D, const CrossEntropy<V>& of, V& value, V& slope) const {
+  HWY_INLINE void operator()(D, const CrossEntropy<V>& of, V, V& value, V& slope) const {
     value = of.c;
     slope = of.q;
   }
@@ -50,28 +49,35 @@ struct PlainShape {
 
 /// (1 - p)^gamma * c: neither 1 - p nor its power loses digits, and no 0 * infinity for gamma < 1.
 struct FocalShape {
-  double gamma;
-
-  explicit FocalShape(double gamma_) : gamma(gamma_) {}
   template <class D, class V>
-  HWY_INLINE void operator()(D d, const CrossEntropy<V>& of, V& value, V& slope) const {
-    const V zero = hn::Zero(d), exponent = hn::Set(d, gamma);
+  HWY_INLINE void operator()(D d, const CrossEntropy<V>& of, V gamma, V& value, V& slope) const {
+    const V zero = hn::Zero(d);
     const auto nothing = hn::Eq(of.q, zero);
-    const V power = hn::IfThenZeroElse(nothing, hn::Exp(d, hn::Mul(exponent, hn::Log(d, of.q))));
+    const V power = hn::IfThenZeroElse(nothing, hn::Exp(d, hn::Mul(gamma, hn::Log(d, of.q))));
     const V pc = hn::IfThenZeroElse(hn::Eq(of.p, zero), hn::Mul(of.p, of.c));
     const auto nan = hn::IsNaN(of.c);
     value = hn::IfThenElse(nan, of.c, hn::IfThenZeroElse(nothing, hn::Mul(power, of.c)));
-    slope = hn::IfThenElse(nan, of.c, hn::Mul(power, hn::MulAdd(exponent, pc, of.q)));
+    slope = hn::IfThenElse(nan, of.c, hn::Mul(power, hn::MulAdd(gamma, pc, of.q)));
+  }
+};
+
+/// c + epsilon * (1 - p).
+struct PolyShape {
+  template <class D, class V>
+  HWY_INLINE void operator()(D, const CrossEntropy<V>& of, V epsilon, V& value, V& slope) const {
+    value = hn::MulAdd(epsilon, of.q, of.c);
+    slope = hn::Mul(of.q, hn::MulAdd(epsilon, of.p, hn::Set(hn::DFromV<V>(), 1.0)));
   }
 };
 
 template <class Shape>
-void Epilogue(double parameter, std::int64_t rows, const double* sum, const double* gap, double* value, double* slope) {
+void Epilogue(const double* parameter, std::int64_t rows, const double* sum, const double* gap, double* value,
+              double* slope) {
   const hn::ScalableTag<double> d;
-  const Shape shape(parameter);
+  const Shape shape;
   for (std::size_t i = 0; i < static_cast<std::size_t>(rows); i += hn::Lanes(d)) {
     auto values = hn::Zero(d), slopes = hn::Zero(d);
-    shape(d, SoftPlus(d, hn::LoadU(d, sum + i), hn::LoadU(d, gap + i)), values, slopes);
+    shape(d, SoftPlus(d, hn::LoadU(d, sum + i), hn::LoadU(d, gap + i)), hn::LoadU(d, parameter + i), values, slopes);
     hn::StoreU(values, d, value + i);
     hn::StoreU(slopes, d, slope + i);
   }

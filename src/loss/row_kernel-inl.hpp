@@ -229,7 +229,8 @@ void SweepWide(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* s
 }
 
 template <class T, template <class> class P, class A = Compute<T>>
-void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics, const double* pull) {
+void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics, const double* pull,
+                const double* true_pull) {
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const std::int64_t blocks = block_count(tile.classes);
@@ -248,8 +249,14 @@ void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatis
       Sweep(d, exponentials + begin, n, k_no_hole, multiply, multiply);
     }
     const auto label = static_cast<std::size_t>(tile.labels[i]);
-    row[label] = static_cast<T>(static_cast<A>(P<A>(terms).Chain(-pull[i], label)));
+    row[label] = static_cast<T>(static_cast<A>(P<A>(terms).Chain(-true_pull[i], label)));
   }
+}
+
+template <class T, class A = Compute<T>>
+A LargestWrong(const T* row, std::int64_t classes, std::int64_t label) {
+  return BlockMaximum(row, static_cast<std::size_t>(classes), static_cast<std::size_t>(label),
+                      Uniform<A>(ClassTerms<A>{}), A{0});
 }
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
 
-// Every instantiation of the kernel: four logit types by two prologues, and two shapes.
+// Every instantiation of the kernel: four logit types by two prologues, and three shapes.
 
 template <class T>
 RowKernels::Of<T> KernelsOf() {
@@ -22,14 +22,20 @@ RowKernels::Of<T> KernelsOf() {
   return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
           .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
           .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
-          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>}};
+          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>},
+          .largest_wrong = LargestWrong<T>};
 }
 
 template <class A>
 void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
-  const hn::CappedTag<A, 1> d;
+  const hn::ScalableTag<A> d;
+  const hn::CappedTag<A, 1> one;
   const ScaledExp exp(d, scale);
-  for (std::int64_t i = 0; i < n; ++i) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
+  const ScaledExp exp_of_one(one, scale);
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
+  for (; i < n; ++i) hn::StoreU(exp_of_one(hn::LoadU(one, x + i)), one, result + i);
 }
 
 /// All of this instruction set.
@@ -40,6 +46,7 @@ inline RowKernels Kernels() {
           .f16 = KernelsOf<Half>(),
           .plain = Epilogue<PlainShape>,
           .focal = Epilogue<FocalShape>,
+          .poly = Epilogue<PolyShape>,
           .exp_f32 = ExpOfMany<float>,
           .exp_f64 = ExpOfMany<double>};
 }

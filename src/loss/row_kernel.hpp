@@ -69,21 +69,23 @@ struct RowKernel {
   std::int64_t rows;  ///< in a tile of narrow rows
   /// Forward: statistics of each row; leaves exponentials and maxima.
   void (*sweep)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, RowStatistics* statistics);
-  /// Backward: gradient[y] = -pull * slope[y], gradient[j] = pull * slope[j] * exp(u[j] - u[m]) / sum.
+  /// Backward: gradient[y] = -true_pull * slope[y], gradient[j] = pull * slope[j] * exp(u[j] - u[m]) / sum.
   void (*spread)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, const RowStatistics* statistics,
-                 const double* pull);
+                 const double* pull, const double* true_pull);
 };
 
 /// The row epilogue, for `rows` rows: with the distance d = log(sum) + gap, the loss of the sample and its derivative
-/// by d. The arrays have k_most_tile_rows places.
-using RowEpilogue = void (*)(double parameter, std::int64_t rows, const double* sum, const double* gap, double* value,
-                             double* slope);
+/// by d; a shape's parameter is one for each row. The arrays have k_most_tile_rows places.
+using RowEpilogue = void (*)(const double* parameter, std::int64_t rows, const double* sum, const double* gap,
+                             double* value, double* slope);
 
 /// All row kernels of one instruction set. `wide`: rows of more than k_narrow_classes classes.
 struct RowKernels {
   template <class T>
   struct Of {
     RowKernel<T> narrow_uniform, narrow_affine, wide_uniform, wide_affine;
+    /// max over j != y of z[j] of a wide row.
+    Compute<T> (*largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
   };
   Of<float> f32;
   Of<double> f64;
@@ -91,7 +93,8 @@ struct RowKernels {
   Of<Half> f16;
   RowEpilogue plain;  ///< softplus(d)
   RowEpilogue focal;  ///< sigmoid(d)^parameter * softplus(d)
-  /// exp(scale * x[i]) for x <= 0 as the kernels compute it, for the tests.
+  RowEpilogue poly;   ///< softplus(d) + parameter * sigmoid(d)
+  /// exp(scale * x[i]) for x <= 0 as the kernels compute it; `result` may be `x`.
   void (*exp_f32)(double scale, const float* x, float* result, std::int64_t n);
   void (*exp_f64)(double scale, const double* x, double* result, std::int64_t n);
 

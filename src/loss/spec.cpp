@@ -29,17 +29,38 @@ const Entry& find(std::span<const Entry> table, std::string_view name, std::stri
   refuse(fmt::format("unknown {} '{}'{}; {}", what, name, place, suggest(name, names(table))));
 }
 
-/// `name` or `name:key=value,...` taken apart.
+/// `name`, `name:key=value,...` or `name=file` taken apart.
 struct Part {
   std::string name;
   std::vector<std::string> settings;
+  std::string file;
 
   explicit Part(std::string_view text) {
-    const std::size_t colon = text.find(':');
-    name = text.substr(0, colon);
-    if (colon != std::string_view::npos) settings = split(text.substr(colon + 1), ',');
+    const std::size_t mark = text.find_first_of(":=");
+    name = text.substr(0, mark);
+    if (mark == std::string_view::npos) return;
+    if (text[mark] == ':')
+      settings = split(text.substr(mark + 1), ',');
+    else
+      file = text.substr(mark + 1);
   }
 };
+
+/// The value of a key from its text: a number, or the position of a word.
+double read_value(const Key& key, const std::string& value, std::string_view text) {
+  const std::string what = fmt::format("{} in loss '{}'", key.name, text);
+  if (!key.choices.empty()) {
+    const auto word = std::find(key.choices.begin(), key.choices.end(), value);
+    if (word == key.choices.end())
+      refuse(fmt::format("{} is '{}'; {}", what, value,
+                         suggest(value, std::vector<std::string>(key.choices.begin(), key.choices.end()))));
+    return static_cast<double>(word - key.choices.begin());
+  }
+  const double number = parse_number(value, what);
+  if (!key.range.contains(number))
+    refuse(fmt::format("{} is {}, expected {}: {}", what, format_number(number), key.range.text(), key.meaning));
+  return number;
+}
 
 void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, std::string_view text) {
   std::vector<std::string> seen;
@@ -49,7 +70,7 @@ void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, 
       refuse(fmt::format(
           "'{}' in loss '{}' is not key=value; write for example {}", setting, text,
           table.empty() ? part.name
-                        : fmt::format("{}:{}={}", part.name, table[0].name, format_number(table[0].default_value))));
+                        : fmt::format("{}:{}={}", part.name, table[0].name, table[0].text(table[0].default_value))));
     const std::string name = setting.substr(0, equals);
     if (table.empty())
       refuse(fmt::format("'{}' in loss '{}' has no keys, but '{}' came; leave it out", part.name, text, name));
@@ -57,17 +78,17 @@ void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, 
     if (std::find(seen.begin(), seen.end(), name) != seen.end())
       refuse(fmt::format("key '{}' comes twice in loss '{}'; keep one", name, text));
     seen.push_back(name);
-    const double value = parse_number(setting.substr(equals + 1), fmt::format("{} in loss '{}'", name, text));
-    if (!key.range.contains(value))
-      refuse(fmt::format("{} in loss '{}' is {}, expected {}: {}", name, text, format_number(value), key.range.text(),
-                         key.meaning));
-    values.set(name, value);
+    values.set(name, read_value(key, setting.substr(equals + 1), text));
   }
+  for (const Key& key : table)
+    if (std::find(seen.begin(), seen.end(), key.name) != seen.end() && !values.applies(key))
+      refuse(fmt::format("key '{}' in loss '{}' applies only with {}; leave it out, or add that", key.name, text,
+                         key.only_with));
 }
 
 }  // namespace
 
-LossSpec::LossSpec(const Member& member, const WeightRule* rule)
+LossSpec::LossSpec(const Member& member, const Rule* rule)
     : member_(&member),
       keys_(member.keys),
       rule_(rule),
@@ -87,18 +108,35 @@ LossSpec LossSpec::parse(std::string_view text) {
   const Part loss(parts[0]);
   if (loss.name.empty()) refuse(fmt::format("loss '{}' has no name; {}", text, suggest("", names(family()))));
   const Member& member = find(family(), loss.name, "loss", text);
+  if (!loss.file.empty())
+    refuse(fmt::format("loss '{}' has '=' behind its name; keys follow a colon, for example {}:{}", text, loss.name,
+                       member.keys.empty() ? "key=value"
+                                           : fmt::format("{}={}", member.keys[0].name,
+                                                         member.keys[0].text(member.keys[0].default_value))));
   if (parts.size() > 2)
-    refuse(fmt::format("loss '{}' has {} weight rules, expected at most one: they would multiply; keep one of {}", text,
-                       parts.size() - 1, join(names(weight_rules()), ", ")));
+    refuse(fmt::format("loss '{}' has {} rules, expected at most one: they would multiply; keep one of {}", text,
+                       parts.size() - 1, join(names(rules()), ", ")));
   std::optional<Part> rule_part;
-  const WeightRule* rule = nullptr;
+  const Rule* rule = nullptr;
   if (parts.size() == 2) {
     rule_part.emplace(parts[1]);
-    rule = &find(weight_rules(), rule_part->name, "weight rule", text);
+    rule = &find(rules(), rule_part->name, "rule", text);
+    if (rule->takes_file != !rule_part->file.empty())
+      refuse(rule->takes_file
+                 ? fmt::format("rule '{}' in loss '{}' needs a file: write {}+{}=FILE", rule->name, text, parts[0],
+                               rule->name)
+                 : fmt::format("rule '{}' in loss '{}' takes no file; keys follow a colon", rule->name, text));
   }
   LossSpec spec(member, rule);
   read_keys(loss, member.keys, spec.keys_, text);
-  if (rule) read_keys(*rule_part, rule->keys, spec.rule_keys_, text);
+  if (rule) {
+    read_keys(*rule_part, rule->keys, spec.rule_keys_, text);
+    spec.rule_file_ = rule_part->file;
+    if (rule->acts == Rule::Acts::weights && spec.has_own_weights())
+      refuse(fmt::format("loss '{}' has class weights of its own, which +{} would multiply; {}", text, rule->name,
+                         spec.keys_.has("weights") ? fmt::format("write {}:weights=none+{}", member.name, rule->name)
+                                                   : fmt::format("leave out +{}", rule->name)));
+  }
   return spec;
 }
 
@@ -107,29 +145,49 @@ std::string LossSpec::compose(bool all) const {
   if (const std::string keys = keys_.text(all); !keys.empty()) text += ":" + keys;
   if (rule_) {
     text += fmt::format("+{}", rule_->name);
+    if (rule_->takes_file) text += "=" + rule_file_;
     if (const std::string keys = rule_keys_.text(all); !keys.empty()) text += ":" + keys;
   }
   return text;
 }
 
-bool LossSpec::deferred() const { return rule_ && rule_->name == "drw"; }
+namespace {
 
-long long LossSpec::reweight_epoch(long long epochs) const {
-  if (!deferred()) return 0;
-  return std::min(std::llround(rule_keys_["from"] * static_cast<double>(epochs)), epochs - 1);
+/// For what a member fills in whatever the counts are.
+ClassCounts any_counts() { return ClassCounts({1, 1}); }
+
+long long epoch_at(double fraction, long long epochs) {
+  return std::min(std::llround(fraction * static_cast<double>(epochs)), epochs - 1);
 }
 
-double LossSpec::scale() const { return keys_["scale"]; }
+}  // namespace
+
+bool LossSpec::deferred() const { return rule_ && rule_->deferred; }
+
+bool LossSpec::resamples() const { return rule_ && rule_->acts == Rule::Acts::sampling; }
+
+bool LossSpec::has_own_weights() const { return !member_->fill(keys_, any_counts()).class_weight.empty(); }
+
+long long LossSpec::rule_epoch(long long epochs) const { return deferred() ? epoch_at(rule_keys_["from"], epochs) : 0; }
+
+long long LossSpec::start_epoch(long long epochs) const {
+  return keys_.has("from") ? epoch_at(keys_["from"], epochs) : 0;
+}
+
+double LossSpec::scale() const { return member_->fill(keys_, any_counts()).scale; }
 
 Head LossSpec::choose_head(std::string_view requested) const {
   static const std::vector<std::string> heads = {"linear", "cosine"};
-  const bool scaled = scale() > 1;
+  const bool has_scale = keys_.has("scale"), scaled = has_scale && keys_["scale"] > 1;
   if (!requested.empty() && std::find(heads.begin(), heads.end(), requested) == heads.end())
     refuse(fmt::format("unknown head '{}'; {}", requested, suggest(requested, heads)));
   Head head = scaled ? Head::cosine : member_->head;
   if (!requested.empty()) head = requested == "linear" ? Head::linear : Head::cosine;
   if (head == Head::linear && member_->head == Head::cosine)
     refuse(fmt::format("loss '{}' cannot work on a linear head: its margins are in cosine units; use the cosine head",
+                       text()));
+  if (head == Head::cosine && !has_scale)
+    refuse(fmt::format("loss '{}' cannot learn on a cosine head: it has no scale for cosines; use the linear head",
                        text()));
   if (head == Head::cosine && !scaled)
     refuse(fmt::format(
@@ -142,12 +200,16 @@ Head LossSpec::choose_head(std::string_view requested) const {
 std::vector<LossSpec> parse_losses(std::string_view list) {
   std::vector<std::string> texts;
   for (const std::string& piece : split(list, ',')) {
-    const std::size_t mark = piece.find_first_of(":=");
+    // `key=value` goes on with the loss before it; in `loss:key=value` and `loss+weights=FILE` something comes first.
+    const std::size_t mark = piece.find_first_of(":=+");
     const bool continues = mark != std::string::npos && piece[mark] == '=' && !texts.empty();
-    if (continues)
+    if (continues) {
       texts.back() += "," + piece;
-    else
+    } else if (piece == "all") {
+      for (const Member& member : family()) texts.emplace_back(member.name);
+    } else {
       texts.push_back(piece);
+    }
   }
   std::vector<LossSpec> losses;
   for (const std::string& text : texts) {

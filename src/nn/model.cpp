@@ -37,7 +37,13 @@ std::string default_model(std::int64_t channels, std::int64_t height, std::int64
   return channels == 1 && height <= 28 && width <= 28 ? "conv3" : "resnet32";
 }
 
-torch::Tensor ClassifierImpl::forward(const torch::Tensor& images) { return fc_.forward(features(images)); }
+torch::Tensor ClassifierImpl::classify(const torch::Tensor& features) { return fc_.forward(features); }
+
+HeadInputs ClassifierImpl::head_inputs(const torch::Tensor& features) const {
+  const auto parameters = named_parameters();
+  const torch::Tensor* bias = parameters.find("fc.bias");
+  return {.features = features, .weight = parameters["fc.weight"], .bias = bias ? *bias : torch::Tensor()};
+}
 
 void ClassifierImpl::add_head(std::int64_t width, const ModelOptions& options) {
   if (options.head == Head::cosine)

@@ -2,9 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <limits>
 #include <optional>
+#include <utility>
 
+#include "torch/check.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
 
@@ -20,7 +21,9 @@ std::string describe(const Tensor& tensor) {
                      tensor.device().str());
 }
 
-void check(const Tensor& logits, const Tensor& labels, const Loss& loss) {
+}  // namespace
+
+void detail::check_tensors(const Tensor& logits, const Tensor& labels, const Loss& loss, const HeadInputs& head) {
   const auto refuse = [](const std::string& message) { throw Error(ErrorKind::data, message); };
   if (logits.dim() != 2 || !logits.is_floating_point())
     refuse(
@@ -34,7 +37,11 @@ void check(const Tensor& logits, const Tensor& labels, const Loss& loss) {
   if (logits.size(1) != loss.counts().classes())
     refuse(fmt::format("the logits have {} columns, expected one for each of the {} class counts", logits.size(1),
                        loss.counts().classes()));
+  if (head.features.defined() && (head.features.dim() != 2 || head.features.size(0) != logits.size(0)))
+    refuse(fmt::format("the features are {}, expected [{}, D]", describe(head.features), logits.size(0)));
 }
+
+namespace {
 
 /// LibTorch's name of an element type of the kernel.
 template <class T>
@@ -67,21 +74,66 @@ bool has_kernel(const Tensor& logits) {
          (type == torch::kFloat || type == torch::kDouble || type == torch::kBFloat16 || type == torch::kHalf);
 }
 
+/// A matrix of the head in double, as the losses that read it take it, and a place for its gradient.
+struct InDouble {
+  Tensor values, gradient;
+
+  InDouble(const Tensor& tensor, bool used) {
+    if (!used || !tensor.defined() || tensor.numel() == 0) return;
+    values = tensor.detach().to(torch::kDouble).contiguous();
+    if (tensor.requires_grad()) gradient = torch::zeros_like(values);
+  }
+  template <class T = const double>
+  static MatrixView<T> matrix(const Tensor& of) {
+    return of.defined() ? MatrixView<T>(of.data_ptr<double>(), of.size(0), of.size(1)) : MatrixView<T>();
+  }
+  template <class T = const double>
+  static std::span<T> vector(const Tensor& of) {
+    return of.defined() ? std::span<T>(of.data_ptr<double>(), static_cast<std::size_t>(of.numel())) : std::span<T>();
+  }
+};
+
+/// Everything of a head in double.
+struct HeadInDouble {
+  InDouble features, weight, bias;
+
+  HeadInDouble(const Loss& loss, const HeadInputs& head)
+      : features(head.features, loss.spec().member().needs.features),
+        weight(head.weight, loss.spec().member().needs.head),
+        bias(head.bias, loss.spec().member().needs.head) {}
+
+  FeatureBatch view() const {
+    return {.features = InDouble::matrix(features.values),
+            .gradient = InDouble::matrix<double>(features.gradient),
+            .head_weight = InDouble::matrix(weight.values),
+            .head_weight_gradient = InDouble::matrix<double>(weight.gradient),
+            .head_bias = InDouble::vector(bias.values),
+            .head_bias_gradient = InDouble::vector<double>(bias.gradient)};
+  }
+};
+
+std::span<const std::int64_t> span_of(const Tensor& labels) {
+  return {labels.data_ptr<std::int64_t>(), static_cast<std::size_t>(labels.size(0))};
+}
+
 class FusedLoss : public torch::autograd::Function<FusedLoss> {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& labels, const Loss* loss,
-                        Reduction reduction) {
+  static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& labels, const Tensor& features,
+                        const Tensor& weight, const Tensor& bias, const Loss* loss, Reduction reduction) {
     const Tensor rows = logits.size(1) > 0 && logits.stride(1) == 1 && logits.stride(0) >= logits.size(1)
                             ? logits
                             : logits.contiguous();
     const Tensor contiguous_labels = labels.contiguous();
     Tensor gradient;
     if (logits.requires_grad()) gradient = torch::empty(logits.sizes(), logits.options());
-    const LossBatch batch{
-        .labels = {contiguous_labels.data_ptr<std::int64_t>(), static_cast<std::size_t>(rows.size(0))},
-        .reduction = reduction};
+    const HeadInDouble head(*loss, {features, weight, bias});
+    const LossBatch batch{.labels = span_of(contiguous_labels), .reduction = reduction, .features = head.view()};
     const double value = evaluate_any<float, double, BFloat16, Half>(rows, batch, *loss, gradient).value();
-    if (gradient.defined()) context->save_for_backward({gradient});
+    tensor_list saved;
+    for (const auto& [of, input] : {std::pair(gradient, logits), std::pair(head.features.gradient, features),
+                                    std::pair(head.weight.gradient, weight), std::pair(head.bias.gradient, bias)})
+      saved.push_back(of.defined() ? of.to(input.scalar_type()) : Tensor());
+    context->save_for_backward(saved);
     return torch::scalar_tensor(value, logits.options().requires_grad(false));
   }
 
@@ -89,66 +141,51 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
     if (torch::GradMode::is_enabled())
       throw Error(ErrorKind::usage,
                   "the fused loss has no second derivative; use composed_loss where create_graph is needed");
-    const Tensor gradient = context->get_saved_variables()[0];
     const bool unit = outer[0].item<double>() == 1;  // a plain backward(): spare a sweep over the gradient
-    return {unit ? gradient : gradient * outer[0], Tensor(), Tensor(), Tensor()};
+    tensor_list gradients = context->get_saved_variables();
+    for (Tensor& gradient : gradients)
+      if (gradient.defined() && !unit) gradient = gradient * outer[0];
+    return {gradients[0], Tensor(), gradients[1], gradients[2], gradients[3], Tensor(), Tensor()};
   }
 };
 
-Tensor class_vector(std::span<const double> values, const Tensor& like) {
-  const auto size = static_cast<std::int64_t>(values.size());
-  return torch::from_blob(const_cast<double*>(values.data()), {size}, torch::kDouble)
-      .to(like.options().requires_grad(false), false, true);
+/// What a batch adds to the state of a loss that carries one.
+std::vector<double> measure(const Loss& loss, const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
+  const Tensor rows = logits.detach().to(torch::kCPU, torch::kDouble).contiguous();
+  const Tensor targets = labels.to(torch::kCPU).contiguous();
+  const HeadInDouble inputs(loss, {head.features.defined() ? head.features.to(torch::kCPU) : Tensor(),
+                                   head.weight.defined() ? head.weight.to(torch::kCPU) : Tensor(),
+                                   head.bias.defined() ? head.bias.to(torch::kCPU) : Tensor()});
+  return loss.measure(InDouble::matrix(rows), {.labels = span_of(targets), .features = inputs.view()});
 }
 
 }  // namespace
 
-Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction) {
-  check(logits, labels, loss);
+Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
+                   const HeadInputs& head) {
+  detail::check_tensors(logits, labels, loss, head);
   if (!has_kernel(logits)) {
     announce_once(fmt::format("no kernel {} {}", logits.device().str(), c10::toString(logits.scalar_type())),
                   fmt::format("no fused kernel for {} logits on {}: composed_loss takes over, slower",
                               c10::toString(logits.scalar_type()), logits.device().str()));
-    return composed_loss(logits, labels, loss, reduction);
+    return composed_loss(logits, labels, loss, reduction, head);
   }
-  return FusedLoss::apply(logits, labels, &loss, reduction);
-}
-
-Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction) {
-  check(logits, labels, loss);
-  const RowTerms& terms = loss.terms();
-  const bool narrow = logits.scalar_type() == torch::kHalf || logits.scalar_type() == torch::kBFloat16;
-  const Tensor z = narrow ? logits.to(torch::kFloat) : logits;
-  const Tensor column = labels.unsqueeze(1);
-
-  Tensor v = z;
-  if (!terms.slope.empty()) v = v * class_vector(terms.slope, z);
-  if (!terms.offset.empty()) v = v + class_vector(terms.offset, z);
-  Tensor true_logit = v.gather(1, column).squeeze(1);
-  if (!terms.true_margin.empty()) true_logit = true_logit - class_vector(terms.true_margin, z).index_select(0, labels);
-  if (!terms.rival_margin.empty()) {
-    const Tensor rival = v.detach().scatter(1, column, -std::numeric_limits<double>::infinity()).argmax(1);
-    true_logit = true_logit - class_vector(terms.rival_margin, z).index_select(0, rival);
-  }
-  const Tensor u = terms.scale * v.scatter(1, column, true_logit.unsqueeze(1));
-  Tensor losses = u.logsumexp(1) - u.gather(1, column).squeeze(1);
-  if (terms.focal_gamma != 0) losses = (-torch::expm1(-losses)).pow(terms.focal_gamma) * losses;
-
-  const double count = reduction == Reduction::none ? 1 : static_cast<double>(logits.size(0));
-  Tensor divisor = torch::scalar_tensor(count, z.options().requires_grad(false));
-  if (const auto weights = loss.class_weights(); !weights.empty()) {
-    const Tensor w = class_vector(weights, z).index_select(0, labels);
-    losses = losses * w;
-    if (reduction == Reduction::weighted_mean) divisor = w.sum();
-  }
-  const Tensor mean = losses.sum() / divisor.clamp_min(std::numeric_limits<float>::min());
-  return narrow ? mean.to(logits.scalar_type()) : mean;
+  // An input of an autograd function must be a tensor: an empty one where there is nothing, or nothing that is read.
+  const Needs& needs = loss.spec().member().needs;
+  const auto input = [nothing = torch::empty({0}, logits.options().requires_grad(false))](
+                         const Tensor& tensor, bool used) { return used && tensor.defined() ? tensor : nothing; };
+  return FusedLoss::apply(logits, labels, input(head.features, needs.features), input(head.weight, needs.head),
+                          input(head.bias, needs.head), &loss, reduction);
 }
 
 LossModuleImpl::LossModuleImpl(Loss loss, Reduction reduction) : loss_(std::move(loss)), reduction_(reduction) {}
 
-Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels) {
-  return margin_loss(logits, labels, loss_, reduction_);
+Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
+  if (is_training() && loss_.carries_state()) {
+    detail::check_tensors(logits, labels, loss_, head);
+    loss_.advance(measure(loss_, logits, labels, head));
+  }
+  return margin_loss(logits, labels, loss_, reduction_, head);
 }
 
 void LossModuleImpl::pretty_print(std::ostream& stream) const {

@@ -18,6 +18,7 @@ using nlohmann::json;
 
 constexpr const char* k_momentum = "optimizer.momentum.";
 constexpr const char* k_info = "ulmus";
+constexpr const char* k_loss_state = "loss.state";
 
 /// The optimizer's state of a parameter: LibTorch keys it by text up to 1.13 and by address since.
 template <class Map>
@@ -68,6 +69,7 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
       if (momentum.defined()) file.tensors[k_momentum + item.key()] = momentum.contiguous();
     }
   }
+  if (!info.loss_state.empty()) file.tensors[k_loss_state] = torch::tensor(info.loss_state, torch::kDouble);
   const json text = {{"loss", info.loss},
                      {"seed", info.seed},
                      {"epochs_done", info.epochs_done},
@@ -105,6 +107,10 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
                                   .head = info.at("head") == "cosine" ? Head::cosine : Head::linear},
                         .normalisation = {.mean = info.at("mean"), .stddev = info.at("stddev")},
                         .class_names = info.at("class_names")};
+    if (const auto state = file.tensors.find(k_loss_state); state != file.tensors.end()) {
+      const torch::Tensor values = state->second.to(torch::kDouble).contiguous();
+      read.loss_state.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+    }
     const auto channels = static_cast<std::size_t>(read.model.channels);
     if (std::ranges::find(model_names(), read.model.name) == model_names().end())
       refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
@@ -116,6 +122,14 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
     return read;
   } catch (const json::exception& error) {
     refuse(path, error.what());
+  }
+}
+
+LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path) {
+  try {
+    return LossSpec::parse(info.loss);
+  } catch (const Error& error) {
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", path.string(), error.what()));
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ulmus/data/loader.hpp"
+#include "ulmus/loss/spec.hpp"
 #include "ulmus/nn/model.hpp"
 
 namespace ulmus::detail {
@@ -20,6 +21,7 @@ struct CheckpointInfo {
   ModelOptions model;
   Normalisation normalisation;
   std::vector<std::string> class_names;
+  std::vector<double> loss_state;  ///< LossState::values
 };
 
 /// Writes parameters and buffers under their names and, with an optimizer, its momentum under
@@ -29,6 +31,9 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
 
 /// Throws Error{data} when the file is no checkpoint or contradicts itself.
 CheckpointInfo read_checkpoint_info(const std::filesystem::path& path);
+
+/// The loss of a checkpoint. Throws Error{data} when there is no such loss.
+LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path);
 
 /// Loads into a model built from the checkpoint's own ModelOptions. Throws Error{data} when a tensor is missing or has
 /// another shape.

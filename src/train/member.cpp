@@ -33,6 +33,16 @@ json brief(const Evaluation& evaluation) {
   return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
 }
 
+LossModule make_loss(const Plan& plan, const RunMember& member) {
+  Loss loss(member.loss, plan.counts);
+  LossState state = loss.state();
+  state.seed = member.seed;
+  loss.set_state(std::move(state));
+  const Reduction reduction =
+      plan.options.reduction == "auto" ? loss.terms().reduction : parse_reduction(plan.options.reduction);
+  return LossModule(std::move(loss), reduction);
+}
+
 /// How the weights do on what they are not trained on.
 struct Judgement {
   Evaluation test;
@@ -45,7 +55,7 @@ class Training {
   Training(const Plan& plan, const RunMember& member)
       : plan_(plan),
         member_(member),
-        loss_(Loss(member.loss, plan.counts), parse_reduction(plan.options.reduction)),
+        loss_(make_loss(plan, member)),
         model_(make_model(model_options(plan.options.model, plan.data.train, member.head))),
         loader_(plan.data.train, plan.split.train,
                 {.batch_size = plan.options.batch_size,
@@ -55,16 +65,28 @@ class Training {
                  .seed = member.seed,
                  .threads = static_cast<int>(plan.options.loader_threads)}) {
     initialise(model_, member.seed);
-    optimizer_ =
-        std::make_unique<torch::optim::SGD>(model_->parameters(), torch::optim::SGDOptions(plan.options.lr)
-                                                                      .momentum(plan.options.momentum)
-                                                                      .weight_decay(plan.options.weight_decay));
+    const auto options = torch::optim::SGDOptions(plan.options.lr)
+                             .momentum(plan.options.momentum)
+                             .weight_decay(plan.options.weight_decay);
+    std::vector<torch::Tensor> decayed = model_->parameters(), biases;
+    if (const double bias = loss_->loss().terms().parts.initial_bias; bias != 0) {
+      // The sigmoid losses start from a prior probability, from which weight decay would drag them away.
+      const torch::NoGradGuard no_gradient;
+      biases.push_back(model_->head_inputs({}).bias.fill_(bias));
+      std::erase_if(decayed, [&](const torch::Tensor& p) { return p.is_same(biases[0]); });
+    }
+    optimizer_ = std::make_unique<torch::optim::SGD>(decayed, options);
+    if (!biases.empty()) {
+      auto undecayed = std::make_unique<torch::optim::SGDOptions>(options);
+      undecayed->weight_decay(0);
+      optimizer_->add_param_group({biases, std::move(undecayed)});
+    }
   }
 
   /// Goes back to where a checkpoint was written.
   void restore(const std::filesystem::path& checkpoint) {
     const CheckpointInfo info = read_checkpoint_info(checkpoint);
-    if (info.loss != member_.loss.full_text() || info.seed != member_.seed || info.epochs != plan_.options.epochs)
+    if (loss_of(info, checkpoint) != member_.loss || info.seed != member_.seed || info.epochs != plan_.options.epochs)
       throw Error(
           ErrorKind::data,
           fmt::format("checkpoint '{}' belongs to {} seed {} over {} epochs, expected {} seed {} over {}; remove it "
@@ -72,6 +94,7 @@ class Training {
                       checkpoint.string(), info.loss, info.seed, info.epochs, member_.loss.full_text(), member_.seed,
                       plan_.options.epochs));
     load_checkpoint(checkpoint, model_, optimizer_.get());
+    loss_->set_state({.values = info.loss_state, .seed = member_.seed});
     epoch_ = info.epochs_done;
     seconds_before_ = info.seconds;
   }
@@ -86,7 +109,8 @@ class Training {
                      .seconds = seconds(),
                      .model = model_options(plan_.options.model, plan_.data.train, member_.head),
                      .normalisation = plan_.normalisation,
-                     .class_names = plan_.data.train.class_names},
+                     .class_names = plan_.data.train.class_names,
+                     .loss_state = loss_->loss().state().values},
                     model_, finished ? nullptr : optimizer_.get());
   }
 
@@ -112,8 +136,9 @@ class Training {
       for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
 
       const auto labels = labels_of(batch);
-      const auto logits = model_->forward(images_of(batch, plan_.data.train.shape));
-      const auto loss = loss_(logits, labels);
+      const auto features = model_->features(images_of(batch, plan_.data.train.shape));
+      const auto logits = model_->classify(features);
+      const auto loss = loss_(logits, labels, model_->head_inputs(features));
       const auto value = loss.item<double>();
       if (!std::isfinite(value))
         throw Error(

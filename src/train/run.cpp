@@ -133,14 +133,6 @@ OpenOptions open_options(const RunOptions& options) {
   return open;
 }
 
-LossSpec loss_of(const detail::CheckpointInfo& info, const fs::path& path) {
-  try {
-    return LossSpec::parse(info.loss);
-  } catch (const Error& error) {
-    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", path.string(), error.what()));
-  }
-}
-
 /// Trains the members that have no result yet, several at a time.
 class Crew {
  public:
@@ -241,7 +233,7 @@ class Crew {
 std::string RunMember::slug() const {
   std::string slug = loss.text();
   for (char& c : slug)
-    if (c == ':' || c == ',' || c == '=' || c == '+') c = '-';
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '-';
   return fmt::format("{}.seed{}", slug, seed);
 }
 
@@ -273,7 +265,7 @@ Plan plan_run(const RunOptions& given) {
   const std::vector<LossSpec> losses = parse_losses(options.losses);
   const std::string requested_head = options.head == "auto" ? "" : options.head;
   for (const LossSpec& loss : losses) loss.choose_head(requested_head);
-  if (parse_reduction(options.reduction) == Reduction::none)
+  if (options.reduction != "auto" && parse_reduction(options.reduction) == Reduction::none)
     refuse("--reduction none gives a batch no single loss to train on; use weighted-mean or mean");
   const LearningRateSchedule schedule{
       .kind = LearningRateSchedule::parse_kind(options.schedule), .base = options.lr, .warmup = options.warmup};
@@ -305,6 +297,7 @@ Plan plan_run(const RunOptions& given) {
   options.jobs = std::min(options.jobs == 0 ? cores : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
   ClassCounts counts(split.train_counts);
+  for (const LossSpec& loss : losses) Loss(loss, counts);  // class weights of a file are read here
   Normalisation normalisation = channel_statistics(data.train, split.train);
   return {std::move(options),       std::move(data), std::move(split), std::move(counts),
           std::move(normalisation), augmentation,    schedule,         std::move(members)};
@@ -387,9 +380,9 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   std::sort(checkpoints.begin(), checkpoints.end());
   for (const fs::path& path : checkpoints) {
     const detail::CheckpointInfo info = detail::read_checkpoint_info(path);
-    const LossSpec spec = loss_of(info, path);
+    const LossSpec spec = detail::loss_of(info, path);
     known.push_back(fmt::format("{} seed {}", spec.text(), info.seed));
-    if ((!wanted.empty() && wanted != info.loss) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed))
+    if ((!wanted.empty() && wanted != spec.full_text()) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed))
       continue;
     if (!same_images(info.model))
       throw Error(

@@ -150,6 +150,65 @@ TEST(CApi, ABadBatchIsRefusedAndNothingIsWritten) {
   EXPECT_EQ(logits[5], 0);
 }
 
+TEST(CApi, ALossWithAStateMovesAndRemembers) {
+  const Handle handle("seesaw"), other("seesaw");
+  double logits[6] = {1, 2, 3, 4, 5, 6};
+  const std::int64_t labels[2] = {0, 2};
+  ulmus_batch batch = {};
+  batch.dtype = ULMUS_F64;
+  batch.n = 2;
+  batch.logits = logits;
+  batch.labels = labels;
+  std::uint32_t needs = 0;
+  EXPECT_EQ(ulmus_loss_needs(handle.loss, &needs), ULMUS_OK);
+  EXPECT_EQ(needs, ULMUS_NEEDS_STATE);
+  std::int64_t size = 0;
+  EXPECT_EQ(ulmus_loss_change_size(handle.loss, 0, &size), ULMUS_OK);
+  ASSERT_EQ(size, 3);
+  double change[3], state[3];
+  EXPECT_EQ(ulmus_loss_measure(handle.loss, &batch, change), ULMUS_OK) << ulmus_last_error();
+  EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 3), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 2), ULMUS_DATA);
+  EXPECT_EQ(ulmus_loss_state_size(handle.loss, &size), ULMUS_OK);
+  ASSERT_EQ(size, 3);
+  EXPECT_EQ(ulmus_loss_get_state(handle.loss, state), ULMUS_OK);
+  EXPECT_EQ(state[0], 1);
+  EXPECT_EQ(state[1], 0);
+  double here = 0, there = 0;
+  EXPECT_EQ(ulmus_loss_set_state(other.loss, state, 3), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &here), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_run(other.loss, &batch, &there), ULMUS_OK);
+  EXPECT_EQ(here, there);
+}
+
+TEST(CApi, ALossOfFeaturesAsksForThemAndGivesTheirGradient) {
+  const Handle handle("ib:from=0");
+  EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
+  double logits[6] = {1, 2, 3, 4, 5, 6}, features[4] = {1, -2, 3, -4}, gradient[4] = {};
+  const std::int64_t labels[2] = {0, 2};
+  ulmus_batch batch = {};
+  batch.dtype = ULMUS_F64;
+  batch.n = 2;
+  batch.logits = logits;
+  batch.labels = labels;
+  double value = 0;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_USAGE);
+  EXPECT_NE(std::string(ulmus_last_error()).find("needs the features"), std::string::npos);
+  batch.features = features;
+  batch.feature_width = 2;
+  batch.feature_gradient = gradient;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_OK) << ulmus_last_error();
+  EXPECT_LT(gradient[0], 0);
+  EXPECT_EQ(gradient[0], -gradient[1]);
+}
+
+TEST(CApi, TheFamilyIsOneJsonText) {
+  const char* text = nullptr;
+  EXPECT_EQ(ulmus_family_json(&text), ULMUS_OK);
+  EXPECT_NE(std::string(text).find("\"name\": \"elm\""), std::string::npos);
+  EXPECT_EQ(ulmus_family_json(nullptr), ULMUS_USAGE);
+}
+
 TEST(CApi, AnEmptyBatchCostsNothing) {
   const Handle handle("ce");
   const ulmus_batch batch = {};

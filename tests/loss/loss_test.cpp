@@ -8,7 +8,9 @@
 #include <numeric>
 
 #include "loss/reference.hpp"
+#include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
 #include "ulmus/base/random.hpp"
 
 namespace ulmus {
@@ -303,6 +305,104 @@ TEST(Border, RefusesWhatDoesNotFitAndWritesNothing) {
   for (const double g : gradient) EXPECT_EQ(g, 42);
   EXPECT_THROW(Loss(LossSpec::parse("ce"), ClassCounts({5, 2})).set_class_weights({1}), Error);
   EXPECT_THROW(Loss(LossSpec::parse("ce"), ClassCounts({5, 2})).set_class_weights({1, k_nan}), Error);
+}
+
+class WeightFile : public ::testing::Test {
+ protected:
+  Loss with(const std::string& text) const {
+    write_file(folder_.path() / "w", text);
+    return Loss(LossSpec::parse("ce+weights=" + (folder_.path() / "w").string()), ClassCounts({5, 4, 3}));
+  }
+  std::string message_of(const std::string& text) const {
+    try {
+      with(text);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+  const TemporaryFolder folder_;
+};
+
+TEST_F(WeightFile, HasALineForEachClass) {
+  const Loss loss = with("# of the three classes\n0.5\n 1 \r\n\n2 # rare\n");
+  EXPECT_EQ(std::vector(loss.class_weights().begin(), loss.class_weights().end()), (std::vector{0.5, 1.0, 2.0}));
+}
+
+TEST_F(WeightFile, RefusesWhatIsNoWeightAndNamesTheLine) {
+  EXPECT_NE(message_of("1\n2\n").find("has 2 class weights, expected one line for each of 3 classes"),
+            std::string::npos);
+  EXPECT_NE(message_of("1\nx\n3\n").find("line 2"), std::string::npos);
+  EXPECT_NE(message_of("1\n2\n-3\n").find("line 3"), std::string::npos);
+  EXPECT_THROW(Loss(LossSpec::parse("ce+weights=/nowhere"), ClassCounts({1, 2})), Error);
+}
+
+TEST(Loss, IsPlainBeforeTheFractionFromAndItselfAfter) {
+  Batch batch(16, 5);
+  const std::vector<double> features(16, 2.0);
+  Loss ib(LossSpec::parse("ib"), ClassCounts(batch.counts));
+  const Loss ce(LossSpec::parse("ce"), ClassCounts(batch.counts));
+  LossBatch inputs{.labels = batch.labels, .features = {.features = {features.data(), 16, 1}}};
+  const double plain = ce.evaluate(batch.view(), inputs);
+  EXPECT_EQ(ib.evaluate(batch.view(), inputs), plain);
+  ib.set_epoch(99, 200);
+  EXPECT_EQ(ib.evaluate(batch.view(), inputs), plain);
+  ib.set_epoch(100, 200);
+  EXPECT_NE(ib.evaluate(batch.view(), inputs), plain);
+  EXPECT_FALSE(ib.class_weights().empty());
+  EXPECT_THROW(ib.evaluate(batch.view(), {.labels = batch.labels}), Error);
+}
+
+TEST(Loss, StateGoesBackToWhatWasSaved) {
+  Batch batch(16, 5);
+  Loss seesaw(LossSpec::parse("seesaw"), ClassCounts(batch.counts));
+  const LossBatch inputs{.labels = batch.labels};
+  seesaw.advance(seesaw.measure(batch.view(), inputs));
+  EXPECT_EQ(std::accumulate(seesaw.state().values.begin(), seesaw.state().values.end(), 0.0), 16);
+  Loss other(LossSpec::parse("seesaw"), ClassCounts(batch.counts));
+  EXPECT_NE(other.evaluate(batch.view(), inputs), seesaw.evaluate(batch.view(), inputs));
+  other.set_state(seesaw.state());
+  EXPECT_EQ(other.evaluate(batch.view(), inputs), seesaw.evaluate(batch.view(), inputs));
+  EXPECT_THROW(other.set_state({.values = {1, 2}}), Error);
+  EXPECT_THROW(other.advance(std::vector<double>(3)), Error);
+  EXPECT_EQ(other.change_size(0), 5);
+  EXPECT_EQ(Loss(LossSpec::parse("lmd"), ClassCounts(batch.counts)).change_size(7), 5 * (1 + 7));
+}
+
+TEST(Loss, RandomDrawsAreAFunctionOfSeedStepAndPlace) {
+  Batch batch(16, 5);
+  Loss gcl(LossSpec::parse("gcl:scale=3"), ClassCounts(batch.counts));
+  const LossBatch inputs{.labels = batch.labels};
+  const double first = gcl.evaluate(batch.view(), inputs);
+  EXPECT_EQ(gcl.evaluate(batch.view(), inputs), first);
+  Loss seeded = gcl;
+  seeded.set_state({.values = gcl.state().values, .seed = 1});
+  EXPECT_NE(seeded.evaluate(batch.view(), inputs), first);
+  gcl.advance(gcl.measure(batch.view(), inputs));
+  EXPECT_NE(gcl.evaluate(batch.view(), inputs), first);
+}
+
+TEST(Loss, ALossOfTheWholeBatchHasNoLossOfASample) {
+  Batch batch(16, 5);
+  EXPECT_THROW(batch.run("lade", Reduction::none), Error);
+  EXPECT_NO_THROW(batch.run("lade", Reduction::mean));
+}
+
+TEST(Loss, InPlaceIsTheSameForEveryMember) {
+  for (const Member& member : family()) {
+    Batch batch(9, 40, 0.4);
+    Loss loss(LossSpec::parse(std::string(member.name)), ClassCounts(batch.counts));
+    loss.set_epoch(1, 2);
+    std::vector<double> features(9 * 4), weight(40 * 4), bias(40);
+    for (std::size_t k = 0; k < weight.size(); ++k) weight[k] = std::sin(static_cast<double>(k));
+    for (std::size_t k = 0; k < features.size(); ++k) features[k] = std::cos(static_cast<double>(k));
+    const LossBatch inputs{
+        .labels = batch.labels,
+        .features = {.features = {features.data(), 9, 4}, .head_weight = {weight.data(), 40, 4}, .head_bias = bias}};
+    const double value = loss.evaluate<double>(batch.view(), inputs, {batch.gradient.data(), 9, 40});
+    EXPECT_EQ(loss.evaluate<double>(batch.view(), inputs, {batch.logits.data(), 9, 40}), value) << member.name;
+    EXPECT_TRUE(same_bits(batch.logits, batch.gradient)) << member.name;
+  }
 }
 
 }  // namespace

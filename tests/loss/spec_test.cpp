@@ -27,12 +27,13 @@ TEST(LossSpec, CanonicalTextLeavesOutDefaults) {
 
 TEST(LossSpec, FullTextHasEveryKey) {
   EXPECT_EQ(LossSpec::parse("elm:lambda=0.5+drw").full_text(),
-            "elm:lambda=0.5,max_margin=0.5,scale=30+drw:from=0.8,beta=0.9999");
+            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30+drw:from=0.8,beta=0.9999");
 }
 
 TEST(LossSpec, EveryMemberAndRuleReadsBack) {
   for (const Member& member : family())
-    for (const WeightRule& rule : weight_rules()) {
+    for (const Rule& rule : rules()) {
+      if (rule.takes_file || !message_of(std::string(member.name) + "+" + std::string(rule.name)).empty()) continue;
       const auto spec = LossSpec::parse(std::string(member.name) + "+" + std::string(rule.name));
       EXPECT_EQ(LossSpec::parse(spec.text()), spec);
       EXPECT_EQ(LossSpec::parse(spec.full_text()), spec);
@@ -53,13 +54,47 @@ TEST(LossSpec, RefusesWhatCannotApply) {
     EXPECT_NE(message_of(text), "") << text;
 }
 
+TEST(LossSpec, AKeyOfWordsTakesItsWords) {
+  EXPECT_EQ(LossSpec::parse("elm:placement=rival").text(), "elm:placement=rival");
+  EXPECT_EQ(LossSpec::parse("elm:placement=true").text(), "elm");
+  EXPECT_NE(message_of("elm:placement=rivla").find("did you mean 'rival'?"), std::string::npos);
+  EXPECT_NE(message_of("elm:placement=1"), "");
+}
+
+TEST(LossSpec, AKeyThatCannotApplyIsRefusedAndNotWritten) {
+  EXPECT_NE(message_of("cb:gamma=2").find("applies only with kind=focal"), std::string::npos);
+  EXPECT_EQ(message_of("cb:gamma=2,kind=focal"), "");
+  EXPECT_EQ(LossSpec::parse("cb").full_text(), "cb:kind=softmax,beta=0.9999");
+  EXPECT_EQ(LossSpec::parse("cb:kind=focal").full_text(), "cb:kind=focal,beta=0.9999,gamma=1");
+}
+
+TEST(LossSpec, WeightsBesideALossThatHasItsOwnAreRefused) {
+  EXPECT_NE(message_of("gr+cb").find("class weights of its own"), std::string::npos);
+  EXPECT_NE(message_of("cb+drw"), "");
+  EXPECT_NE(message_of("ib+inverse").find("ib:weights=none+inverse"), std::string::npos);
+  EXPECT_EQ(message_of("ib:weights=none+inverse"), "");
+}
+
+TEST(LossSpec, WeightsComeFromAFile) {
+  EXPECT_EQ(LossSpec::parse("ce+weights=my/weights.txt").text(), "ce+weights=my/weights.txt");
+  EXPECT_EQ(LossSpec::parse("ce+weights=w").rule_file(), "w");
+  EXPECT_NE(message_of("ce+weights").find("ce+weights=FILE"), std::string::npos);
+  EXPECT_NE(message_of("ce+drw=w").find("takes no file"), std::string::npos);
+  EXPECT_NE(message_of("elm=0.5").find("keys follow a colon"), std::string::npos);
+  const auto losses = parse_losses("ce+weights=w,ldam:scale=20,max_margin=0.3+weights=v");
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_EQ(losses[1].rule_file(), "v");
+}
+
+TEST(ParseLosses, AllIsEveryMember) { EXPECT_EQ(parse_losses("all").size(), family().size()); }
+
 TEST(LossSpec, DeferredWeightsBeginAtTheReferenceEpoch) {
   const auto spec = LossSpec::parse("ldam+drw");
-  EXPECT_EQ(spec.reweight_epoch(200), 160);
-  EXPECT_EQ(spec.reweight_epoch(5), 4);
-  EXPECT_EQ(spec.reweight_epoch(1), 0);
-  EXPECT_EQ(LossSpec::parse("ldam+drw:from=0.99").reweight_epoch(5), 4);
-  EXPECT_EQ(LossSpec::parse("ldam+cb").reweight_epoch(200), 0);
+  EXPECT_EQ(spec.rule_epoch(200), 160);
+  EXPECT_EQ(spec.rule_epoch(5), 4);
+  EXPECT_EQ(spec.rule_epoch(1), 0);
+  EXPECT_EQ(LossSpec::parse("ldam+drw:from=0.99").rule_epoch(5), 4);
+  EXPECT_EQ(LossSpec::parse("ldam+cb").rule_epoch(200), 0);
 }
 
 TEST(LossSpec, ChoosesTheHeadThatTheLossNeeds) {

@@ -9,14 +9,55 @@
 namespace ulmus {
 namespace {
 
-constexpr const char* k_specs[] = {
-    "ce", "ce+cb",      "ce:scale=4+inverse", "ldam", "ldam+cb",      "elm:lambda=0.5", "elm:lambda=-1,scale=5+inverse",
-    "bs", "la:tau=1.5", "vs:gamma=0.3",       "cdt",  "focal:gamma=2"};
+/// Every member, some twice: those of the table, and these.
+const std::vector<std::string>& specs() {
+  static const std::vector<std::string> list = [] {
+    std::vector<std::string> all;
+    for (const Member& member : family()) all.emplace_back(member.name);
+    for (const char* more : {"ce+cb",
+                             "ce:scale=4+inverse",
+                             "ldam+cb",
+                             "elm:lambda=0.5",
+                             "elm:lambda=-1,scale=5+inverse",
+                             "elm:lambda=0.5,placement=rival",
+                             "la:tau=1.5",
+                             "focal:gamma=2",
+                             "mm:variant=ldam,scale=5",
+                             "dbm:base=bs,scale=4",
+                             "arcface:variant=opensphere,scale=5",
+                             "cb:kind=sigmoid",
+                             "cb:kind=focal,gamma=2",
+                             "kps:scaling=label",
+                             "eql:kind=sigmoid,lambda=0.2",
+                             "eql:lambda=0.2",
+                             "las:shape=linear",
+                             "las:shape=convex",
+                             "poly1+cb",
+                             "lm-softmax:lower=1+cb",
+                             "ib:from=0",
+                             "ib-focal:from=0,gamma=2",
+                             "ib:from=0,weights=none+cb",
+                             "dro-lt:from=0",
+                             "dro-lt:from=0+cb",
+                             "lmd:norm=l1,delta_d=6",
+                             "tam:from=0",
+                             "tam:from=0,base=bs",
+                             "ce:scale=2+drw"})
+      all.emplace_back(more);
+    return all;
+  }();
+  return list;
+}
 
-Loss make_loss(const char* spec, std::int64_t classes) {
+/// Logits of these are cosines.
+bool wants_cosines(const Loss& loss) { return loss.spec().member().head == Head::cosine; }
+
+Loss make_loss(const std::string& spec, std::int64_t classes) {
   std::vector<std::int64_t> counts;
   for (std::int64_t j = 0; j < classes; ++j) counts.push_back(1 + (j * 7919) % 1000);
-  return Loss(LossSpec::parse(spec), ClassCounts(counts));
+  Loss loss(LossSpec::parse(spec), ClassCounts(counts));
+  loss.set_epoch(0, 1);
+  return loss;
 }
 
 struct Data {
@@ -31,36 +72,81 @@ class MarginLoss : public ::testing::Test {
   void SetUp() override { torch::manual_seed(0); }
 };
 
+/// Features, a head on them and its logits, all differentiable.
+struct HeadData {
+  HeadInputs head;
+  torch::Tensor logits, labels;
+
+  HeadData(std::int64_t rows, std::int64_t classes, bool cosines) {
+    head = {torch::randn({rows, 6}, torch::kDouble).requires_grad_(),
+            torch::randn({classes, 6}, torch::kDouble).requires_grad_(),
+            torch::randn({classes}, torch::kDouble).requires_grad_()};
+    logits = cosines ? torch::rand({rows, classes}, torch::kDouble) * 1.9 - 0.95
+                     : torch::randn({rows, classes}, torch::kDouble);
+    logits.requires_grad_();
+    labels = torch::randint(classes, {rows}, torch::kInt64);
+  }
+  /// The same values, without gradients so far.
+  HeadData(const HeadData& other) : labels(other.labels) {
+    const auto copy = [](const torch::Tensor& t) { return t.detach().clone().requires_grad_(); };
+    head = {copy(other.head.features), copy(other.head.weight), copy(other.head.bias)};
+    logits = copy(other.logits);
+  }
+  std::vector<torch::Tensor> inputs() const { return {logits, head.features, head.weight, head.bias}; }
+};
+
 TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
-  for (const char* spec : k_specs)
-    for (const std::int64_t classes : {1, 2, 10, 333})
+  for (const std::string& spec : specs())
+    for (const std::int64_t classes : {2, 10, 100})
       for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none}) {
-        Data a(17, classes);
-        const torch::Tensor other = a.logits.detach().clone().requires_grad_();
-        const Loss loss = make_loss(spec, classes);
-        const auto fused = margin_loss(a.logits, a.labels, loss, reduction);
-        const auto composed = composed_loss(other, a.labels, loss, reduction);
-        EXPECT_NEAR(fused.item<double>(), composed.item<double>(), 1e-10 * (1 + composed.item<double>()))
-            << spec << ' ' << classes;
+        Loss loss = make_loss(spec, classes);
+        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        HeadData a(17, classes, wants_cosines(loss));
+        const HeadData b(a);
+        if (loss.carries_state()) {  // a second step, for means that are not the batch's own
+          for (int step = 0; step < 2; ++step) {
+            LossModule module(loss, reduction);
+            module->train();
+            HeadData earlier(17, classes, wants_cosines(loss));
+            module(earlier.logits, step == 0 ? earlier.labels : a.labels, step == 0 ? earlier.head : a.head);
+            loss = module->loss();
+          }
+        }
+        SCOPED_TRACE(spec + " of " + std::to_string(classes) + " classes, " + std::string(name_of(reduction)));
+        const auto fused = margin_loss(a.logits, a.labels, loss, reduction, a.head);
+        const auto composed = composed_loss(b.logits, b.labels, loss, reduction, b.head);
+        EXPECT_NEAR(fused.item<double>(), composed.item<double>(), 1e-9 * (1 + std::fabs(composed.item<double>())));
         fused.backward();
         composed.backward();
-        EXPECT_TRUE(torch::allclose(a.logits.grad(), other.grad(), 1e-9, 1e-12)) << spec << ' ' << classes;
+        for (std::size_t k = 0; k < a.inputs().size(); ++k) {
+          const auto ours = a.inputs()[k].grad(), theirs = b.inputs()[k].grad();
+          const auto zero = torch::zeros_like(a.inputs()[k]);
+          EXPECT_TRUE(torch::allclose(ours.defined() ? ours : zero, theirs.defined() ? theirs : zero, 1e-7, 1e-10))
+              << "input " << k << ": " << ours << theirs;
+        }
       }
 }
 
 TEST_F(MarginLoss, FloatAgreesWithDouble) {
-  for (const char* spec : k_specs) {
-    Data data(64, 50);
-    const torch::Tensor narrow = data.logits.detach().to(torch::kFloat).requires_grad_();
-    const Loss loss = make_loss(spec, 50);
-    const auto expected = margin_loss(data.logits, data.labels, loss);
-    const auto value = margin_loss(narrow, data.labels, loss);
+  for (const std::string& spec : specs()) {
+    Loss loss = make_loss(spec, 50);
+    const HeadData a(64, 50, wants_cosines(loss));
+    if (loss.carries_state()) {
+      LossModule module(loss);
+      module->train();
+      module(a.logits, a.labels, a.head);
+      loss = module->loss();
+    }
+    const torch::Tensor narrow = a.logits.detach().to(torch::kFloat).requires_grad_();
+    const auto expected = margin_loss(a.logits, a.labels, loss, Reduction::weighted_mean, a.head);
+    const auto value = margin_loss(narrow, a.labels, loss, Reduction::weighted_mean, a.head);
     EXPECT_EQ(value.scalar_type(), torch::kFloat);
     EXPECT_NEAR(value.item<double>(), expected.item<double>(),
-                1e-5 * loss.spec().scale() * std::max(1.0, expected.item<double>()));
+                1e-5 * std::max(1.0, loss.spec().scale()) * std::max(1.0, std::fabs(expected.item<double>())))
+        << spec;
     expected.backward();
     value.backward();
-    EXPECT_TRUE(torch::allclose(narrow.grad().to(torch::kDouble), data.logits.grad(), 1e-3, 1e-5)) << spec;
+    EXPECT_TRUE(torch::allclose(narrow.grad().to(torch::kDouble), a.logits.grad(), 1e-3, 1e-5)) << spec;
   }
 }
 

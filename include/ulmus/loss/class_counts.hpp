@@ -34,6 +34,10 @@ class ClassCounts {
   /// 1 / n[j], normalised to sum to the number of classes with samples. A class without samples has weight 0. [C]
   std::vector<double> inverse_frequency_weights() const;
 
+  /// Generalised re-weighting (Zhang et al., CVPR 2021): pi[j]^-rho, normalised to sum to the number of classes with
+  /// samples. A class without samples has weight 0. [C]
+  std::vector<double> power_weights(double rho) const;
+
   /// LDAM margins (Cao et al., NeurIPS 2019): D[j] = max_margin * (n_min / n[j])^(1/4); the rarest class with samples
   /// has max_margin, and so has a class without samples. [C]
   std::vector<double> ldam_margins(double max_margin) const;

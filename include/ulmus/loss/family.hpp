@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "ulmus/loss/class_counts.hpp"
+#include "ulmus/loss/parts.hpp"
 
 /// The family: every loss of this library is the same computation with other numbers in it. For one sample with logits
 /// z[0..C) and label y:
@@ -18,7 +20,8 @@
 ///
 /// softplus(d) is the cross entropy: the loss asks the true logit to exceed the soft maximum of the wrong ones by the
 /// margin. A member is an entry of the table in family.cpp: its names and words, and a function that fills in its
-/// RowTerms.
+/// RowTerms. Those that only fill the kernel's slots are in kernel_members.cpp; the few that compute something else
+/// beside it (parts.hpp) have a small file each in src/loss/members/.
 namespace ulmus {
 
 /// The last layer a loss works with.
@@ -29,14 +32,38 @@ enum class Head {
 
 std::string_view name_of(Head head);
 
-/// The numbers with which a member fills the kernel's slots.
+/// How the losses l[i] of the N samples, with weights w[i] = sample weight * class weight of y[i], become one number.
+enum class Reduction {
+  mean,           ///< sum of w[i] * l[i], over the number of samples (those of the ignored label do not count)
+  weighted_mean,  ///< sum of w[i] * l[i], over sum of w[i]: torch's cross entropy with `weight`, the reference protocol
+  none,           ///< sum of w[i] * l[i]: the gradient of each row is that of its own loss
+};
+
+std::string_view name_of(Reduction reduction);
+
+/// "mean", "weighted-mean" or "none"; throws Error{usage} with the nearest name.
+Reduction parse_reduction(std::string_view name);
+
+/// What a sample's cross entropy c = softplus(d) becomes.
+enum class Shape {
+  plain,  ///< c
+  focal,  ///< (1 - p)^shape_parameter c,  p = exp(-c)
+  poly,   ///< c + shape_parameter (1 - p), the second term without class weights
+};
+
+/// The numbers with which a member fills the kernel's slots, and the parts it has beside them.
 struct RowTerms {
   double scale = 1;                  ///< multiplies every adjusted logit, > 0
   std::vector<double> slope;         ///< [C], of the adjusted logits; empty: ones
   std::vector<double> offset;        ///< [C], of the adjusted logits, finite; empty: zeros
   std::vector<double> true_margin;   ///< [C], subtracted from the true logit: D[y]; empty: none
   std::vector<double> rival_margin;  ///< [C], added to the margin for the rival m: -lambda * D[m]; empty: none
-  double focal_gamma = 0;            ///< shape (1 - p)^gamma of the cross entropy, p = exp(-softplus(d)); 0: none
+  TrueLogitRule true_logit;          ///< in place of the margins: any function of z[y] and the largest wrong logit
+  Shape shape = Shape::plain;
+  double shape_parameter = 0;
+  std::vector<double> class_weight;                ///< [C], where the weights belong to the definition; empty: ones
+  Reduction reduction = Reduction::weighted_mean;  ///< that of the definition
+  Parts parts;
 };
 
 /// The values a key may have.
@@ -58,7 +85,14 @@ struct Key {
   double default_value;
   Range range;
   std::string_view meaning;
-  std::string_view source;  ///< where the default comes from
+  std::string_view source;                         ///< where the default comes from
+  std::span<const std::string_view> choices = {};  ///< of a key of words: its value is a position in this list
+  std::string_view only_with = {};                 ///< "kind=focal": has a meaning only beside this
+
+  /// A value as it is written in a spec: "0.5", "rival".
+  std::string text(double value) const;
+  /// "at least 0", "true or rival".
+  std::string range_text() const;
 };
 
 /// The values of a member's or a rule's keys, in the table's order.
@@ -67,9 +101,15 @@ class KeyValues {
   explicit KeyValues(std::span<const Key> keys);
 
   double operator[](std::string_view name) const { return values_[index(name)]; }
+  bool has(std::string_view name) const;
+  /// The word that a key of words has as its value.
+  std::string_view word(std::string_view name) const;
   void set(std::string_view name, double value) { values_[index(name)] = value; }
 
-  /// "lambda=0.5,scale=10": the keys that differ from their default, or all of them.
+  /// False for a key that has a meaning only beside another one's word.
+  bool applies(const Key& key) const;
+
+  /// "lambda=0.5,scale=10": the keys that differ from their default, or all that apply.
   std::string text(bool all) const;
 
   friend bool operator==(const KeyValues& a, const KeyValues& b) { return a.values_ == b.values_; }
@@ -78,6 +118,12 @@ class KeyValues {
   std::size_t index(std::string_view name) const;
   std::span<const Key> keys_;
   std::vector<double> values_;
+};
+
+/// What a member needs of a batch beside logits and labels.
+struct Needs {
+  bool features = false;  ///< what goes into the head
+  bool head = false;      ///< the weights and biases of a linear head
 };
 
 /// A loss of the family.
@@ -91,22 +137,31 @@ struct Member {
   Head head;                  ///< the head it is made for
   std::vector<Key> keys;
   RowTerms (*fill)(const KeyValues& keys, const ClassCounts& counts);
+  Needs needs = {};
+  std::string_view where = {};  ///< the file of what it computes beside the kernel; empty: nothing
 };
 
-/// How class weights are applied, the part of a spec behind '+'.
-struct WeightRule {
+/// How rare classes are favoured beside the loss, the part of a spec behind '+'.
+struct Rule {
+  /// What the rule changes.
+  enum class Acts { weights, sampling };
+
   std::string_view name;
   std::string_view title;
   std::string_view equation;
   std::string_view paper;
   std::vector<Key> keys;
-  std::vector<double> (*weights)(const KeyValues& keys, const ClassCounts& counts);  ///< [C]
+  Acts acts = Acts::weights;
+  bool deferred = false;    ///< begins at the fraction `from` of the epochs
+  bool takes_file = false;  ///< written +name=FILE
+  /// Class weights, or the sampling weight of each image of a class, [C]; null for a rule that takes a file.
+  std::vector<double> (*weights)(const KeyValues& keys, const ClassCounts& counts) = nullptr;
 };
 
 /// All members, in the order in which they are listed.
 std::span<const Member> family();
 
-/// All weight rules.
-std::span<const WeightRule> weight_rules();
+/// All rules.
+std::span<const Rule> rules();
 
 }  // namespace ulmus

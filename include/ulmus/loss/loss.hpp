@@ -8,22 +8,11 @@
 
 #include "ulmus/loss/class_counts.hpp"
 #include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/parts.hpp"
 #include "ulmus/loss/spec.hpp"
 #include "ulmus/loss/view.hpp"
 
 namespace ulmus {
-
-/// How the losses l[i] of the N samples, with weights w[i] = sample weight * class weight of y[i], become one number.
-enum class Reduction {
-  mean,           ///< sum of w[i] * l[i], over the number of samples (those of the ignored label do not count)
-  weighted_mean,  ///< sum of w[i] * l[i], over sum of w[i]: torch's cross entropy with `weight`, the reference protocol
-  none,           ///< sum of w[i] * l[i]: the gradient of each row is that of its own loss
-};
-
-std::string_view name_of(Reduction reduction);
-
-/// "mean", "weighted-mean" or "none"; throws Error{usage} with the nearest name.
-Reduction parse_reduction(std::string_view name);
 
 /// What comes with the logits of a batch, and what is wanted of it.
 struct LossBatch {
@@ -33,6 +22,15 @@ struct LossBatch {
   Reduction reduction = Reduction::weighted_mean;
   std::span<double> losses = {};  ///< [N], takes w[i] * l[i] of each sample; empty: not wanted
   int threads = 0;                ///< at most so many; 0: as many as OpenMP gives
+
+  // What some losses look at beside logits and labels; the others pass over it.
+  FeatureBatch features = {};
+  /// [N, C], added to the scaled logits, constant for the gradient: the margins of graph nodes for `tam`, in place of
+  /// those it would make itself.
+  MatrixView<const double> offsets = {};
+  /// [N, C], in place of the random draws of `gcl` (normal, clipped) and `eql` (1: spared).
+  MatrixView<const double> noise = {};
+  std::int64_t first_position = 0;  ///< of row 0 in the batch, where several processes share one
 };
 
 /// A loss of the family made ready for one training set: its numbers for the kernel and its class weights.
@@ -52,19 +50,49 @@ class Loss {
   /// Class weights in force, [C]; empty: all ones.
   std::span<const double> class_weights() const;
 
-  /// Tells a deferred rule where training is: its weights are in force from `spec().reweight_epoch(epochs)` on. Before
-  /// the first call it is epoch 0. Throws Error{usage} unless 0 <= epoch < epochs.
+  /// Tells a deferred rule, and a loss that is plain at first, where training is: they are in force from
+  /// `spec().rule_epoch(epochs)` and `spec().start_epoch(epochs)` on. Before the first call it is epoch 0. Throws
+  /// Error{usage} unless 0 <= epoch < epochs.
   void set_epoch(std::int64_t epoch, std::int64_t epochs);
 
   /// Replaces the rule's weights by these, [C], in force from now on. Throws Error{usage} for a wrong length or a
   /// weight that is negative or not finite.
   void set_class_weights(std::vector<double> weights);
 
+  /// What the loss carries from batch to batch; no values for most. A training step of those that do is
+  ///
+  ///     loss.advance(loss.measure(logits, batch));      several processes: sum what they measured, then advance
+  ///     loss.evaluate(logits, batch, gradient);
+  const LossState& state() const { return state_; }
+
+  /// Goes back to a saved state, or sets the seed of the random draws. Throws Error{data} for a state of another
+  /// length.
+  void set_state(LossState state);
+
+  bool carries_state() const { return static_cast<bool>(terms_.parts.measure); }
+
+  /// What a batch adds to the state; the changes of a batch's shares sum up to the batch's. Throws as evaluate() does.
+  template <class T>
+  std::vector<double> measure(MatrixView<const T> logits, const LossBatch& batch) const;
+
+  /// The length of a change, for features of this width.
+  std::int64_t change_size(std::int64_t feature_width) const;
+
+  /// Takes in what a batch added. Throws Error{data} for a change of another length.
+  void advance(std::span<const double> change);
+
+  /// Offsets that a batch's scaled logits get beside the prologue, constant for the gradient, [N, C] (those of seesaw,
+  /// eql, gcl, loce, tam and elm:placement=rival); empty: none. For those who write the loss with other operations.
+  std::vector<double> offsets(MatrixView<const double> logits, const LossBatch& batch) const;
+
+  /// True when a loss that is plain at first (key `from`) is itself by now.
+  bool started() const { return started_; }
+
   /// Reduced loss of a batch and, in the same sweep, its gradient.
   ///
   /// @param logits    [N, C], float, double, BFloat16 or Half, what the head gives (before `scale`); any row stride,
   ///                  any alignment of an element
-  /// @param batch     labels and options
+  /// @param batch     labels and options; gradients of features and head are written where it has places for them
   /// @param gradient  [N, C] d loss / d logits, may be `logits` itself; empty: not computed
   /// @return the reduced loss; 0 for no samples or for weights that sum to 0
   ///
@@ -75,18 +103,24 @@ class Loss {
   /// A row with a NaN gives NaN. Infinite logits have the value and gradient of the limit; infinite both at the label
   /// and elsewhere: NaN. A row that is ignored or has weight 0 costs nothing, whatever is in it. Deterministic: bits
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
-  /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position;
-  /// nothing is written then.
+  /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
+  /// Error{usage} when the loss needs features that did not come; nothing is written then. The members that do not run
+  /// in the kernel (`where` in the family table) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
  private:
+  template <class T>
+  WholeBatch whole(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const;
+
   LossSpec spec_;
   ClassCounts counts_;
   RowTerms terms_;
   std::vector<float> slope_, offset_;  // of the terms, as the kernels of narrow types read them
   std::vector<double> weights_;
   bool weights_in_force_ = false;
+  bool started_ = true;  ///< a loss that is plain at first is itself
+  LossState state_;
 };
 
 }  // namespace ulmus

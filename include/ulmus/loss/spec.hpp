@@ -10,30 +10,39 @@ namespace ulmus {
 
 /// A loss in text, the same everywhere: `name[:key=value,...][+rule[:key=value,...]]`.
 ///
-///     ce      ldam+drw      elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999
+///     ce      ldam+drw      elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999      ce+weights=FILE
 class LossSpec {
  public:
-  /// Throws Error{usage} for an unknown name, rule or key (with the nearest valid one), a value that is not a number or
-  /// out of range, a key given twice, or more than one rule.
+  /// Throws Error{usage} for an unknown name, rule, key or word (with the nearest valid one), a value that is not a
+  /// number or out of range, a key that comes twice or cannot apply, more than one rule, or class weights beside a loss
+  /// that has its own.
   static LossSpec parse(std::string_view text);
 
   const Member& member() const { return *member_; }
   const KeyValues& keys() const { return keys_; }
-  /// The weight rule, or nullptr.
-  const WeightRule* rule() const { return rule_; }
+  /// The rule, or nullptr.
+  const Rule* rule() const { return rule_; }
   const KeyValues& rule_keys() const { return rule_keys_; }
+  /// The FILE of +weights=FILE.
+  const std::string& rule_file() const { return rule_file_; }
 
   /// Canonical text: keys in the table's order, those at their default left out. Equal losses have equal text.
   std::string text() const { return compose(false); }
   /// The same with every key written out.
   std::string full_text() const { return compose(true); }
 
-  /// True when class weights start only at a later epoch (`drw`).
+  /// True when the rule begins only at a later epoch (`drw`, `drs`).
   bool deferred() const;
 
-  /// The 0-based epoch at which class weights begin: round(from * epochs), at most the last; 0 for a rule that is not
-  /// deferred. Throws nothing; `epochs` >= 1.
-  long long reweight_epoch(long long epochs) const;
+  /// True when the rule changes how often images are drawn (`rs`, `drs`), not the class weights.
+  bool resamples() const;
+
+  /// The 0-based epoch at which the rule begins: round(from * epochs), at most the last; 0 for a rule that is not
+  /// deferred. `epochs` >= 1.
+  long long rule_epoch(long long epochs) const;
+
+  /// The same for a loss that is plain at first (key `from` of `ib`, `dro-lt` ...).
+  long long start_epoch(long long epochs) const;
 
   /// What multiplies the head's output before a softmax, at training and at test time.
   double scale() const;
@@ -45,17 +54,19 @@ class LossSpec {
   friend bool operator==(const LossSpec& a, const LossSpec& b) { return a.full_text() == b.full_text(); }
 
  private:
-  LossSpec(const Member& member, const WeightRule* rule);
+  LossSpec(const Member& member, const Rule* rule);
   std::string compose(bool all) const;
+  bool has_own_weights() const;
 
   const Member* member_;
   KeyValues keys_;
-  const WeightRule* rule_;
+  const Rule* rule_;
   KeyValues rule_keys_;
+  std::string rule_file_;
 };
 
 /// A list of losses: "ce,ldam+drw,elm:lambda=0.5,scale=20+drw". A piece `key=value` belongs to the loss before it.
-/// Throws Error{usage}, also for an empty list or a loss given twice.
+/// `all` stands for every member as it is. Throws Error{usage}, also for an empty list or a loss given twice.
 std::vector<LossSpec> parse_losses(std::string_view list);
 
 }  // namespace ulmus

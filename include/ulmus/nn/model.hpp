@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ulmus/loss/family.hpp"
+#include "ulmus/torch/margin_loss.hpp"
 
 namespace ulmus {
 
@@ -32,8 +33,12 @@ class ClassifierImpl : public torch::nn::Module {
  public:
   /// Images, float [N, channels, height, width], to features, float [N, D].
   virtual torch::Tensor features(const torch::Tensor& images) = 0;
+  /// Features to the head's output [N, C].
+  torch::Tensor classify(const torch::Tensor& features);
   /// Images to the head's output [N, C].
-  torch::Tensor forward(const torch::Tensor& images);
+  torch::Tensor forward(const torch::Tensor& images) { return classify(features(images)); }
+  /// These features and the head, for the losses that look at them.
+  HeadInputs head_inputs(const torch::Tensor& features) const;
 
  protected:
   /// Registers `fc`, the head over `width` features.

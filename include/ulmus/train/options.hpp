@@ -28,7 +28,7 @@ struct RunOptions {
   double weight_decay = 2e-4;
   std::string schedule = "cosine";
   double warmup = 0.025;
-  std::string reduction = "weighted-mean";
+  std::string reduction = "auto";
   std::int64_t jobs = 0;
   std::int64_t threads = 0;
   std::int64_t loader_threads = 1;
@@ -60,7 +60,8 @@ void visit_options(Options& options, Visit&& visit) {
   visit("weight-decay", options.weight_decay, "weight decay, on every parameter");
   visit("schedule", options.schedule, "learning rate: cosine, step (the reference protocol) or constant");
   visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
-  visit("reduction", options.reduction, "weighted-mean (the reference protocol) or mean");
+  visit("reduction", options.reduction,
+        "weighted-mean (the reference protocol), mean, or auto: that of each loss's definition");
   visit("jobs", options.jobs,
         "losses and seeds trained at the same time; 0: as many as there are cores. Changes no result");
   visit("threads", options.threads, "threads for each of them; 0: the cores that are left. May change the last bits");

@@ -1,0 +1,50 @@
+// Equalisation loss: rare classes are not pushed down by the samples of others.
+#include <cmath>
+#include <limits>
+
+#include "loss/members/fills.hpp"
+#include "loss/members/row_math.hpp"
+#include "ulmus/base/random.hpp"
+
+namespace ulmus::detail {
+
+RowTerms fill_eql(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms{.reduction = Reduction::mean};
+  std::vector<bool> rare;
+  for (const double share : counts.prior()) rare.push_back(share < keys["lambda"]);
+
+  if (keys.word("kind") == "sigmoid") {
+    constexpr double k_prior_probability = 0.001;  // Tan et al.
+    terms.parts.initial_bias = std::log(k_prior_probability / (1 - k_prior_probability));
+    terms.parts.row_loss = [rare](const Sample& sample, std::span<double> gradient) {
+      double loss = 0;
+      for (std::size_t j = 0; j < gradient.size(); ++j) {
+        const bool own = j == static_cast<std::size_t>(sample.label);
+        const double sign = own ? 1 : -1, c = rare[j] && !own ? 0 : softplus(-sign * sample.logits[j]);
+        loss += c;
+        gradient[j] = sign * std::expm1(-c);
+      }
+      return loss;
+    };
+    return terms;
+  }
+
+  terms.parts.initial_state = {0};  // batches seen: the step of the random draws
+  terms.parts.row_offset = [rare, gamma = keys["gamma"]](const Sample& sample, const LossState& state,
+                                                         std::span<double> offset) {
+    Stream stream(state.seed, "eql", static_cast<std::uint64_t>(state.values[0]),
+                  static_cast<std::uint64_t>(sample.position));
+    for (std::size_t j = 0; j < offset.size(); ++j) {
+      if (!rare[j] || j == static_cast<std::size_t>(sample.label)) continue;
+      const bool spared = sample.noise.empty() ? stream.uniform() < gamma : sample.noise[j] != 0;
+      if (spared) offset[j] = -std::numeric_limits<double>::infinity();
+    }
+  };
+  terms.parts.measure = [](const WholeBatch& batch, const LossState&) {
+    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
+  };
+  terms.parts.advance = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
+  return terms;
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,69 @@
+// LADE: cross entropy with the prior, and a regulariser over the whole batch.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "loss/members/fills.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+constexpr double k_prior_floor = 1e-9, k_count_floor = 1e-8;  // of the released code
+
+/// R = -sum over c of pi[c] (mean of z[c] over the samples of c - S[c] - lambda S[c]^2), with
+/// S[c] = logsumexp over the batch of z[c] - log(pi[c] C) - log N. The largest logit of a column makes its exponentials
+/// safe; two passes over the batch, and one for the gradient.
+double regulariser(const WholeBatch& batch, const std::vector<double>& prior, double lambda, double factor) {
+  const auto classes = static_cast<std::size_t>(batch.classes);
+  std::vector<double> row(classes), largest(classes, -std::numeric_limits<double>::infinity()), sum(classes),
+      own_sum(classes), own_count(classes);
+  std::int64_t counted = 0;
+  const auto each_row = [&](auto&& visit) {
+    for (std::int64_t i = 0; i < batch.rows; ++i) {
+      if (batch.labels[static_cast<std::size_t>(i)] < 0) continue;
+      batch.read_logits(i, row);
+      visit(i, static_cast<std::size_t>(batch.labels[static_cast<std::size_t>(i)]));
+    }
+  };
+  each_row([&](std::int64_t, std::size_t label) {
+    for (std::size_t c = 0; c < classes; ++c) largest[c] = std::max(largest[c], row[c]);
+    own_sum[label] += row[label];
+    ++own_count[label];
+    ++counted;
+  });
+  each_row([&](std::int64_t, std::size_t) {
+    for (std::size_t c = 0; c < classes; ++c) sum[c] += std::exp(row[c] - largest[c]);
+  });
+  double value = 0;
+  std::vector<double> pull(classes);  // of the softmax over the batch, in the gradient
+  for (std::size_t c = 0; c < classes; ++c) {
+    const double uniform = 1 / static_cast<double>(classes);
+    const double s = largest[c] + std::log(sum[c]) - std::log(prior[c] + k_prior_floor) +
+                     std::log(uniform + k_prior_floor) - std::log(static_cast<double>(counted));
+    value -= prior[c] * (own_sum[c] / (own_count[c] + k_count_floor) - s - lambda * s * s);
+    pull[c] = factor * prior[c] * (1 + 2 * lambda * s) / sum[c];
+  }
+  if (batch.add_gradient)
+    each_row([&](std::int64_t i, std::size_t label) {
+      const double own = factor * prior[label] / (own_count[label] + k_count_floor);
+      for (std::size_t c = 0; c < classes; ++c) row[c] = pull[c] * std::exp(row[c] - largest[c]);
+      row[label] -= own;
+      batch.add_gradient(i, row);
+    });
+  return factor * value;
+}
+
+}  // namespace
+
+RowTerms fill_lade(const KeyValues& keys, const ClassCounts& counts) {
+  RowTerms terms;
+  const std::vector<double> prior = counts.prior();
+  for (const double p : prior) terms.offset.push_back(std::log(p + k_prior_floor));
+  terms.parts.batch_term = [prior, lambda = keys["lambda"], alpha = keys["alpha"]](const WholeBatch& batch,
+                                                                                   const LossState&) {
+    return regulariser(batch, prior, lambda, alpha);
+  };
+  return terms;
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,39 @@
+// LOCE's equilibrium loss: logits raised by the running mean of the score that each class gets when it is the true one.
+#include <cmath>
+
+#include "loss/members/fills.hpp"
+#include "loss/members/row_math.hpp"
+
+namespace ulmus::detail {
+
+RowTerms fill_loce(const KeyValues& keys, const ClassCounts& counts) {
+  constexpr double k_first_score = 0.01;  // Feng et al.
+  RowTerms terms{.scale = keys["scale"], .reduction = Reduction::mean};
+  const auto classes = static_cast<std::size_t>(counts.classes());
+  terms.parts.initial_state.assign(classes, k_first_score);
+  terms.parts.row_offset = [](const Sample&, const LossState& state, std::span<double> offset) {
+    for (std::size_t j = 0; j < offset.size(); ++j) offset[j] += std::log(state.values[j]);
+  };
+  // The change is the sum of the true classes' scores, then how many samples made it. [2 C]
+  terms.parts.measure = [scale = terms.scale, classes](const WholeBatch& batch, const LossState&) {
+    std::vector<double> change(2 * classes), row(classes);
+    for (std::int64_t i = 0; i < batch.rows; ++i) {
+      const std::int64_t label = batch.labels[static_cast<std::size_t>(i)];
+      if (label < 0) continue;
+      batch.read_logits(i, row);
+      for (double& u : row) u *= scale;
+      softmax(row);
+      change[static_cast<std::size_t>(label)] += row[static_cast<std::size_t>(label)];
+      ++change[classes + static_cast<std::size_t>(label)];
+    }
+    return change;
+  };
+  terms.parts.advance = [momentum = keys["momentum"], classes](LossState& state, std::span<const double> change) {
+    for (std::size_t j = 0; j < classes; ++j)
+      if (change[classes + j] > 0)
+        state.values[j] = momentum * state.values[j] + (1 - momentum) * change[j] / change[classes + j];
+  };
+  return terms;
+}
+
+}  // namespace ulmus::detail
