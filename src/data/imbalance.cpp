@@ -4,36 +4,95 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cmath>
 #include <functional>
 #include <numeric>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
 
+using Kind = ImbalanceProfile::Kind;
+using Given = ImbalanceProfile::Given;
+
+/// q(c) / q(0) of the header, in factors that neither cancel for a large alpha nor overflow for a small one.
+double pareto_fraction(double alpha, std::int64_t c, std::int64_t classes) {
+  const double rank = std::log(static_cast<double>(c + 1) / static_cast<double>(classes + 1)) / alpha;
+  const double first = std::log(1 / static_cast<double>(classes + 1)) / alpha;
+  return std::exp(first - rank) * std::expm1(rank) / std::expm1(first);
+}
+
 /// n[c] / n_max for class c of C, before truncation.
 double fraction(const ImbalanceProfile& profile, std::int64_t c, std::int64_t classes) {
   switch (profile.kind) {
-    case ImbalanceProfile::Kind::none:
-      return 1;
-    case ImbalanceProfile::Kind::exponential:
+    case Kind::exponential:
       return c == 0 ? 1 : std::pow(profile.factor, static_cast<double>(c) / static_cast<double>(classes - 1));
-    case ImbalanceProfile::Kind::step:
+    case Kind::step:
       return c < classes / 2 || classes == 1 ? 1 : profile.factor;
+    case Kind::pareto:
+      return c == 0 ? 1 : pareto_fraction(profile.alpha, c, classes);
+    case Kind::none:
+    case Kind::counts:
+      break;
   }
   return 1;
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view k_blanks = " \t\r";
+  const std::size_t begin = text.find_first_not_of(k_blanks);
+  return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(k_blanks) - begin + 1);
+}
+
+std::vector<Given> read_counts(const std::string& file) {
+  std::vector<Given> given;
+  std::int64_t number = 0;
+  for (const std::string& line : split(read_file(file), '\n')) {
+    ++number;
+    const std::string_view text = trim(std::string_view(line).substr(0, line.find('#')));
+    if (text.empty()) continue;
+    std::int64_t count = 0;
+    const char* end = text.data() + text.size();
+    if (const auto [stopped, status] = std::from_chars(text.data(), end, count);
+        status != std::errc{} || stopped != end || count < 1)
+      throw Error(ErrorKind::data,
+                  fmt::format("line {} of '{}' is '{}', expected the number of images of a class, 1 or more", number,
+                              file, text));
+    given.push_back({count, number});
+  }
+  if (given.empty())
+    throw Error(ErrorKind::data, fmt::format("'{}' has no counts; write a number a line, one for each class", file));
+  return given;
+}
+
+std::vector<std::int64_t> given_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available) {
+  if (profile.given.size() != available.size())
+    throw Error(ErrorKind::data, fmt::format("'{}' has counts for {} classes, but the data have {}; write a number a "
+                                             "line, one for each class in label order",
+                                             profile.file, profile.given.size(), available.size()));
+  std::vector<std::int64_t> counts;
+  for (const Given& given : profile.given) {
+    const std::size_t c = counts.size();
+    if (given.count > available[c])
+      throw Error(ErrorKind::data, fmt::format("line {} of '{}' asks for {} images of class {} (counted from 0), but "
+                                               "there are {}; lower it",
+                                               given.line, profile.file, given.count, c, available[c]));
+    counts.push_back(given.count);
+  }
+  return counts;
 }
 
 }  // namespace
 
 ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
-  static const std::array<std::string, 3> k_kinds{"none", "exp", "step"};
+  static const std::array<std::string, 5> k_kinds{"none", "exp", "step", "pareto", "counts"};
   const std::size_t colon = text.find(':');
   const std::string_view kind = text.substr(0, colon);
-  const bool has_ratio = colon != std::string_view::npos && colon + 1 < text.size();
+  const std::string_view value = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   if (std::ranges::find(k_kinds, kind) == k_kinds.end())
     throw Error(ErrorKind::usage, fmt::format("unknown imbalance '{}'; {}", text, suggest(kind, k_kinds)));
   if (kind == "none") {
@@ -41,11 +100,27 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
       throw Error(ErrorKind::usage, fmt::format("imbalance '{}' takes no ratio; write 'none'", text));
     return {};
   }
-  if (!has_ratio)
+  if (kind == "counts") {
+    if (value.empty())
+      throw Error(ErrorKind::usage, fmt::format("imbalance '{}' names no file; write 'counts:FILE'", text));
+    return {.kind = Kind::counts, .file = std::string(value), .given = read_counts(std::string(value))};
+  }
+  if (kind == "pareto") {
+    if (value.empty())
+      throw Error(ErrorKind::usage,
+                  fmt::format("imbalance '{}' needs the power of the distribution; write 'pareto:6'", text));
+    const double alpha = parse_number(value, fmt::format("the power of imbalance '{}'", text));
+    if (alpha < 0.01 || alpha > 1000)
+      throw Error(
+          ErrorKind::usage,
+          fmt::format("the power of imbalance '{}' is not from 0.01 to 1000; ImageNet-LT has 'pareto:6'", text));
+    return {.kind = Kind::pareto, .alpha = alpha};
+  }
+  if (value.empty())
     throw Error(
         ErrorKind::usage,
         fmt::format("imbalance '{}' needs the ratio of the largest class to the smallest; write '{}:100'", text, kind));
-  const double ratio = parse_number(text.substr(colon + 1), fmt::format("the ratio of imbalance '{}'", text));
+  const double ratio = parse_number(value, fmt::format("the ratio of imbalance '{}'", text));
   if (ratio < 1)
     throw Error(ErrorKind::usage,
                 fmt::format("the ratio of imbalance '{}' is below 1; it is largest class to smallest, write '{}:100'",
@@ -54,15 +129,20 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
 }
 
 std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available) {
-  if (profile.kind == ImbalanceProfile::Kind::none) return {available.begin(), available.end()};
+  if (profile.kind == Kind::none) return {available.begin(), available.end()};
+  if (profile.kind == Kind::counts) return given_counts(profile, available);
 
   const auto classes = static_cast<std::int64_t>(available.size());
   std::vector<double> fractions(available.size());
   for (std::int64_t c = 0; c < classes; ++c) fractions[static_cast<std::size_t>(c)] = fraction(profile, c, classes);
 
+  const bool is_pareto = profile.kind == Kind::pareto;
   const auto kept = [&](double n_max) {
     std::vector<std::int64_t> counts(available.size());
-    for (std::size_t c = 0; c < counts.size(); ++c) counts[c] = static_cast<std::int64_t>(n_max * fractions[c]);
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+      counts[c] = static_cast<std::int64_t>(n_max * fractions[c]);
+      if (is_pareto) counts[c] = std::max(counts[c], std::min<std::int64_t>(available[c], 1));
+    }
     return counts;
   };
   const auto enough = [&](std::span<const std::int64_t> counts) {
@@ -70,7 +150,9 @@ std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std:
   };
 
   const auto total = std::accumulate(available.begin(), available.end(), std::int64_t{0});
-  std::vector<std::int64_t> counts = kept(static_cast<double>(total) / static_cast<double>(classes));
+  const double wanted = is_pareto && classes > 0 ? static_cast<double>(available[0])
+                                                 : static_cast<double>(total) / static_cast<double>(classes);
+  std::vector<std::int64_t> counts = kept(wanted);
   if (enough(counts)) return counts;
 
   // n[c] = trunc(n_max * fraction) <= available[c] bounds n_max from above up to rounding, which the loop settles.

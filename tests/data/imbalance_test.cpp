@@ -2,7 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
 #include "data/support.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/file.hpp"
 
 namespace ulmus {
 namespace {
@@ -60,12 +66,87 @@ TEST(Imbalance, OneClassIsTheHead) {
   EXPECT_EQ(counts("step:100", {8}), Counts{8});
 }
 
+TEST(Imbalance, ParetoIsImageNetLtInShape) {
+  // Liu et al., CVPR 2019: 115,846 images, 385 classes of more than 100, 1280 of the largest.
+  const Counts kept = counts("pareto:6", Counts(1000, 1280));
+  EXPECT_EQ(kept.front(), 1280);
+  EXPECT_EQ(std::accumulate(kept.begin(), kept.end(), std::int64_t{0}), 117000);
+  EXPECT_EQ(std::ranges::count_if(kept, [](std::int64_t n) { return n > 100; }), 388);
+  EXPECT_EQ(Counts(kept.begin(), kept.begin() + 5), (Counts{1280, 1075, 966, 893, 839}));
+  EXPECT_EQ(kept.back(), 1);
+}
+
+TEST(Imbalance, ParetoIsTheQuantilesOfTheHeader) {
+  for (const double alpha : {0.5, 1.0, 2.0, 6.0}) {
+    const Counts kept = counts("pareto:" + std::to_string(alpha), Counts(20, 5000));
+    const auto q = [&](double c) { return std::pow((c + 1) / 21, -1 / alpha) - 1; };
+    for (std::size_t c = 0; c < kept.size(); ++c)
+      EXPECT_NEAR(static_cast<double>(kept[c]), std::max(1.0, std::trunc(5000 * q(static_cast<double>(c)) / q(0))), 1)
+          << alpha << ' ' << c;
+    EXPECT_EQ(kept[0], 5000);
+  }
+}
+
+TEST(Imbalance, ParetoNeverIncreasesAndLeavesNoClassEmpty) {
+  for (const char* alpha : {"0.01", "0.3", "1", "6", "50", "1000"})
+    for (const std::int64_t classes : {1, 2, 3, 100, 8142}) {
+      const Counts kept = counts(std::string("pareto:") + alpha, Counts(static_cast<std::size_t>(classes), 700));
+      EXPECT_TRUE(std::ranges::is_sorted(kept, std::greater{})) << alpha << ' ' << classes;
+      EXPECT_EQ(kept.front(), 700);
+      EXPECT_GE(kept.back(), 1);
+    }
+}
+
+TEST(Imbalance, ParetoKeepsItsShapeWhereAClassHasTooFew) {
+  // Of ten classes the second is 0.78 of the first at alpha 6, so 39 images allow for 50 at most.
+  Counts available(10, 100);
+  available[1] = 39;
+  const Counts kept = counts("pareto:6", available);
+  EXPECT_EQ(kept, counts("pareto:6", Counts(10, kept[0])));
+  EXPECT_EQ(kept[1], 39);
+  EXPECT_EQ(counts("pareto:6", {3, 0, 3})[1], 0) << "nothing is available";
+}
+
+class GivenCounts : public ::testing::Test {
+ protected:
+  std::string profile(std::string_view text) const {
+    write_file(folder_.path() / "counts.txt", text);
+    return "counts:" + file();
+  }
+  std::string file() const { return (folder_.path() / "counts.txt").string(); }
+  void expect_refused(std::string_view text, std::initializer_list<std::string_view> parts) const {
+    expect_error(ErrorKind::data, parts, [&] { counts(profile(text), {9, 9, 9}); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(GivenCounts, AreThoseOfTheFile) {
+  EXPECT_EQ(counts(profile("# of each class\n5\n\n 2 # rare\r\n7"), {9, 2, 7}), (Counts{5, 2, 7}));
+  EXPECT_EQ(ImbalanceProfile::parse(profile("3\n4\n")).given[1].line, 2);
+}
+
+TEST_F(GivenCounts, NameTheLineThatIsWrong) {
+  expect_refused("5\nmany\n7\n", {"line 2", file(), "'many'"});
+  expect_refused("5\n\n0\n7\n", {"line 3", "'0'", "1 or more"});
+  expect_refused("5\n-2\n7\n", {"line 2", "'-2'"});
+  expect_refused("5\n2 3\n7\n", {"line 2", "'2 3'"});
+  expect_refused("5\n2.5\n7\n", {"line 2", "'2.5'"});
+  expect_refused("99999999999999999999\n", {"line 1"});
+  expect_refused("# c\n5\n2\n10\n", {"line 4", "10 images of class 2", "there are 9"});
+  expect_refused("5\n2\n", {"2 classes", "the data have 3"});
+  expect_refused("# nothing\n", {"no counts"});
+  expect_error(ErrorKind::data, {"/nonexistent/counts"}, [] { counts("counts:/nonexistent/counts", {9}); });
+}
+
 TEST(ImbalanceProfile, ParsesKindAndRatio) {
   EXPECT_EQ(ImbalanceProfile::parse("none").kind, ImbalanceProfile::Kind::none);
   EXPECT_EQ(ImbalanceProfile::parse("exp:20").kind, ImbalanceProfile::Kind::exponential);
   EXPECT_EQ(ImbalanceProfile::parse("exp:20").factor, 0.05);
   EXPECT_EQ(ImbalanceProfile::parse("step:2.5").kind, ImbalanceProfile::Kind::step);
   EXPECT_EQ(ImbalanceProfile::parse("step:2.5").factor, 0.4);
+  EXPECT_EQ(ImbalanceProfile::parse("pareto:2.5").kind, ImbalanceProfile::Kind::pareto);
+  EXPECT_EQ(ImbalanceProfile::parse("pareto:2.5").alpha, 2.5);
 }
 
 TEST(ImbalanceProfile, RefusesWhatItDoesNotKnow) {
@@ -73,8 +154,8 @@ TEST(ImbalanceProfile, RefusesWhatItDoesNotKnow) {
     expect_error(ErrorKind::usage, parts, [&] { ImbalanceProfile::parse(text); });
   };
   refuse("expo:100", {"'expo:100'", "did you mean 'exp'?"});
-  refuse("pareto:100", {"choose one of none, exp, step"});
-  refuse("", {"choose one of none, exp, step"});
+  refuse("uniform:100", {"choose one of none, exp, step, pareto, counts"});
+  refuse("", {"choose one of none, exp, step, pareto, counts"});
   refuse("exp:0.01", {"exp:0.01", "below 1", "exp:100"});
   refuse("exp:-5", {"below 1"});
   refuse("exp", {"needs the ratio", "exp:100"});
@@ -83,6 +164,12 @@ TEST(ImbalanceProfile, RefusesWhatItDoesNotKnow) {
   refuse("exp:ten", {"exp:ten", "expected a number"});
   refuse("exp:10:20", {"expected a number"});
   refuse("exp:inf", {"expected a finite number"});
+  refuse("paretto:6", {"did you mean 'pareto'?"});
+  refuse("pareto", {"needs the power", "pareto:6"});
+  refuse("pareto:0", {"not from 0.01 to 1000"});
+  refuse("pareto:2000", {"not from 0.01 to 1000"});
+  refuse("pareto:six", {"expected a number"});
+  refuse("counts:", {"names no file", "counts:FILE"});
 }
 
 }  // namespace
