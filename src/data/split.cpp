@@ -3,8 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -18,6 +22,36 @@ namespace {
 constexpr int k_schema_version = 1;
 
 using Counts = std::vector<std::int64_t>;
+
+/// NumPy's legacy generator and its shuffle, as defined in the header.
+class NumpyShuffle {
+ public:
+  explicit NumpyShuffle(std::uint64_t seed) : generator_(static_cast<std::uint32_t>(seed)) {}
+
+  void operator()(Counts& values) {
+    for (std::size_t i = values.size(); i > 1; --i) std::swap(values[i - 1], values[up_to(i - 1)]);
+  }
+
+ private:
+  /// Uniform in [0, largest]; a class has fewer than 2^32 images.
+  std::size_t up_to(std::size_t largest) {
+    const std::size_t mask = std::bit_ceil(largest + 1) - 1;
+    for (;;)
+      if (const std::size_t value = generator_() & mask; value <= largest) return value;
+  }
+
+  std::mt19937 generator_;
+};
+
+void check_rng(const SplitOptions& options) {
+  static const std::array<std::string, 2> k_rngs{"ulmus", "numpy"};
+  if (std::ranges::find(k_rngs, options.rng) == k_rngs.end())
+    throw Error(ErrorKind::usage,
+                fmt::format("unknown --split-rng '{}'; {}", options.rng, suggest(options.rng, k_rngs)));
+  if (options.rng == "numpy" && options.seed > std::numeric_limits<std::uint32_t>::max())
+    throw Error(ErrorKind::usage,
+                fmt::format("split seed is {}, expected at most 4294967295 for --split-rng numpy", options.seed));
+}
 
 std::int64_t test_count(std::int64_t images, double fraction) {
   const std::int64_t rounded = std::llround(fraction * static_cast<double>(images));
@@ -52,7 +86,9 @@ void check_counts(const Counts& kept, const Counts& available, const std::vector
   const auto c = static_cast<std::size_t>(std::distance(kept.begin(), smallest));
   if (*smallest < 1) {
     const std::string kind(options.imbalance.substr(0, options.imbalance.find(':')));
-    const std::int64_t ratio = profile.kind == ImbalanceProfile::Kind::none ? 0 : largest_ratio(profile, available, 1);
+    const bool has_ratio =
+        profile.kind == ImbalanceProfile::Kind::exponential || profile.kind == ImbalanceProfile::Kind::step;
+    const std::int64_t ratio = has_ratio ? largest_ratio(profile, available, 1) : 0;
     throw Error(ErrorKind::usage,
                 fmt::format("class '{}' is left with no training image: imbalance '{}' keeps {} of {}; {}",
                             class_names[c], options.imbalance, *smallest, available[c],
@@ -68,19 +104,21 @@ void check_counts(const Counts& kept, const Counts& available, const std::vector
 
 /// The manifest without its SHA-256; keys in alphabetical order.
 nlohmann::json manifest(const Split& split) {
-  return {{"schema_version", k_schema_version},
-          {"data", split.data},
-          {"data_sha256", split.data_sha256},
-          {"test_sha256", split.test_sha256},
-          {"imbalance", split.options.imbalance},
-          {"seed", split.options.seed},
-          {"validation_per_class", split.options.validation_per_class},
-          {"test_fraction", split.options.test_fraction},
-          {"class_names", split.class_names},
-          {"train", split.train},
-          {"validation", split.validation},
-          {"test", split.test},
-          {"train_counts", split.train_counts}};
+  nlohmann::json json = {{"schema_version", k_schema_version},
+                         {"data", split.data},
+                         {"data_sha256", split.data_sha256},
+                         {"test_sha256", split.test_sha256},
+                         {"imbalance", split.options.imbalance},
+                         {"seed", split.options.seed},
+                         {"validation_per_class", split.options.validation_per_class},
+                         {"test_fraction", split.options.test_fraction},
+                         {"class_names", split.class_names},
+                         {"train", split.train},
+                         {"validation", split.validation},
+                         {"test", split.test},
+                         {"train_counts", split.train_counts}};
+  if (split.options.rng != SplitOptions{}.rng) json["rng"] = split.options.rng;
+  return json;
 }
 
 std::string manifest_sha256(nlohmann::json json) {
@@ -105,6 +143,7 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
     throw Error(ErrorKind::usage,
                 fmt::format("test_fraction is {}, expected a number between 0 and 1: the data have no test part",
                             format_number(options.test_fraction)));
+  check_rng(options);
 
   const Dataset& images = data.train;
   std::vector<std::vector<std::int64_t>> by_class(images.class_names.size());
@@ -126,9 +165,13 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
   if (data.test) split.test_sha256 = data.test->sha256;
   split.options = options;
   split.class_names = images.class_names;
+  NumpyShuffle numpy_shuffle(options.seed);
   for (std::size_t c = 0; c < by_class.size(); ++c) {
     std::vector<std::int64_t>& indices = by_class[c];
-    Stream(options.seed, "split", c).shuffle(std::span(indices));
+    if (options.rng == "numpy")
+      numpy_shuffle(indices);
+    else
+      Stream(options.seed, "split", c).shuffle(std::span(indices));
     const auto train = indices.begin() + held_out[c];
     const auto validation = train + kept[c] - options.validation_per_class;
     split.test.insert(split.test.end(), indices.begin(), train);
@@ -146,12 +189,14 @@ std::string to_json(const Split& split) {
   json["sha256"] = split.sha256;
   std::string text = "{\n";
   for (const char* key :
-       {"schema_version", "data", "data_sha256", "test_sha256", "imbalance", "seed", "validation_per_class",
-        "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"})
+       {"schema_version", "data", "data_sha256", "test_sha256", "imbalance", "seed", "rng", "validation_per_class",
+        "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"}) {
+    if (!json.contains(key)) continue;
     // An address may hold a path that is not UTF-8; no decision depends on it.
     text +=
         fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
                     std::string_view(key) == "sha256" ? "" : ",");
+  }
   return text + "}\n";
 }
 
@@ -169,6 +214,7 @@ Split read_split(const std::filesystem::path& path) {
     split.test_sha256 = json.at("test_sha256");
     split.options.imbalance = json.at("imbalance");
     split.options.seed = json.at("seed");
+    split.options.rng = json.value("rng", SplitOptions{}.rng);
     split.options.validation_per_class = json.at("validation_per_class");
     split.options.test_fraction = json.at("test_fraction");
     split.class_names = json.at("class_names").get<std::vector<std::string>>();

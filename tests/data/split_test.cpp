@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -104,6 +105,37 @@ TEST(Split, IsFrozen) {
   EXPECT_EQ(split.sha256, "67c3964d218cd53ebc8ab42c85214f447d766939d4c719eff25cfce2f18666d2");
 }
 
+TEST(Split, NumpysChoiceIsThatOfItsLegacyShuffle) {
+  // numpy.random.RandomState(7), shuffle of arange(6), then of arange(5): [3 5 0 2 1 4], [3 4 2 1 0].
+  const OpenedData data = with_test({6, 5});
+  const Split split = make_split(data, {.imbalance = "exp:2", .seed = 7, .validation_per_class = 1, .rng = "numpy"});
+  std::array<Counts, 2> places;
+  for (std::size_t i = 0; i < data.train.labels.size(); ++i)
+    places[static_cast<std::size_t>(data.train.labels[i])].push_back(static_cast<std::int64_t>(i));
+  EXPECT_EQ(split.train_counts, (Counts{4, 1}));
+  Counts expected{places[0][3], places[0][5], places[0][0], places[0][2], places[1][3]};
+  std::ranges::sort(expected);
+  EXPECT_EQ(split.train, expected);
+  Counts held_out{places[0][1], places[1][4]};
+  std::ranges::sort(held_out);
+  EXPECT_EQ(split.validation, held_out);
+}
+
+TEST(Split, RefusesAnUnknownGeneratorAndASeedThatNumpyLacks) {
+  const OpenedData data = with_test({6, 5});
+  expect_error(ErrorKind::usage, {"--split-rng 'numpi'", "did you mean 'numpy'?"},
+               [&] { make_split(data, {.rng = "numpi"}); });
+  EXPECT_NO_THROW(make_split(data, {.seed = 4294967295, .rng = "numpy"}));
+  expect_error(ErrorKind::usage, {"4294967296", "at most 4294967295"},
+               [&] { make_split(data, {.seed = 4294967296, .rng = "numpy"}); });
+}
+
+TEST(Split, AParetoProfileOrGivenCountsHaveNoRatioToLower) {
+  expect_error(ErrorKind::usage, {"class 'class 1'", "add images"}, [] {
+    make_split(with_test({20, 0, 20}), {.imbalance = "pareto:6"});
+  });
+}
+
 TEST(Split, NamesTheClassWithoutTrainingImageAndTheLargestRatio) {
   const OpenedData data = with_test(Counts(3, 50));
   EXPECT_NO_THROW(make_split(data, {.imbalance = "exp:50"}));
@@ -162,6 +194,10 @@ TEST(Split, RefusesOptionsOutOfRange) {
 class Manifest : public ::testing::Test {
  protected:
   std::filesystem::path path() const { return folder_.path() / "split.json"; }
+  Split read_split_of(const std::string& text) const {
+    write_file(path(), text);
+    return read_split(path());
+  }
   void expect_damaged(const std::string& text, std::string_view part) const {
     write_file(path(), text);
     expect_error(ErrorKind::data, {path().string(), part}, [&] { read_split(path()); });
@@ -181,6 +217,20 @@ TEST_F(Manifest, ReadsBackWhatWasWritten) {
   EXPECT_EQ(read.options.test_fraction, 0.3);
   EXPECT_EQ(read.train, split_.train);
   EXPECT_EQ(read.sha256, split_.sha256);
+}
+
+TEST_F(Manifest, RecordsAnotherGeneratorThanOurs) {
+  EXPECT_EQ(to_json(split_).find("\"rng\""), std::string::npos) << "as version 0.1 wrote it";
+  EXPECT_EQ(read_split_of(to_json(split_)).options.rng, "ulmus");
+  const Split numpy = make_split(with_test({60, 50, 40}), {.seed = 3, .rng = "numpy"});
+  nlohmann::json json = nlohmann::json::parse(to_json(numpy));
+  EXPECT_EQ(json.at("rng"), "numpy");
+  EXPECT_EQ(read_split_of(to_json(numpy)).options.rng, "numpy");
+  EXPECT_EQ(to_json(read_split_of(to_json(numpy))), to_json(numpy));
+  json["rng"] = "ulmus";
+  expect_damaged(json.dump(), "damaged");
+  json.erase("rng");
+  expect_damaged(json.dump(), "damaged");
 }
 
 TEST_F(Manifest, HasALineAKey) {

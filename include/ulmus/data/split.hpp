@@ -16,10 +16,13 @@ struct SplitOptions {
   /// Of each class, held out when the data have no test part: rounded to the nearest count, and at least one image
   /// where the class has two.
   double test_fraction = 0.2;
+  /// Whose random numbers shuffle the images of a class: `ulmus` (Stream, see make_split) or `numpy`, which keeps the
+  /// images that the reference code of LDAM-DRW keeps.
+  std::string rng = "ulmus";
 };
 
-/// Which images train, validate and test. A pure function of (data hash, profile, seed, options), by the library's own
-/// random numbers, so the same manifest means the same training set on any machine.
+/// Which images train, validate and test. A pure function of (data hash, profile, seed, options), by random numbers
+/// that are defined here, so the same manifest means the same training set on any machine.
 struct Split {
   std::string data;         ///< address
   std::string data_sha256;  ///< of the training part
@@ -36,14 +39,21 @@ struct Split {
   std::string sha256;
 };
 
-/// Selection: for each class, its indices in file order are shuffled with Stream(seed, "split", class); the first
-/// n_test are the test part (when the data have none), the next n[c] (imbalance_counts of the rest) the long-tailed
-/// set, whose last `validation_per_class` are held out for validation. Throws Error{usage} when a class is left with no
-/// training sample, naming the class and the largest whole ratio that works, or the largest validation_per_class.
+/// Selection: for each class, its indices in file order are shuffled; the first n_test are the test part (when the data
+/// have none), the next n[c] (imbalance_counts of the rest) the long-tailed set, whose last `validation_per_class` are
+/// held out for validation.
+///
+///     rng ulmus   Stream(seed, "split", class), of each class its own
+///     rng numpy   one MT19937 from init_genrand(seed), the classes in label order: NumPy's legacy RandomState(seed)
+///                 and its `shuffle`, from the last element down, each draw masked to the bits of its bound and
+///                 rejected above it. imbalance_cifar.py of LDAM-DRW uses seed 0.
+///
+/// Throws Error{usage} when a class is left with no training sample, naming the class and the largest whole ratio that
+/// works, or the largest validation_per_class; for an unknown rng, and for a seed of 2^32 or more with `numpy`.
 Split make_split(const OpenedData& data, const SplitOptions& options);
 
 /// The manifest `split.json`: everything above, with `schema_version` 1. One line a key, the lists compact; the same
-/// bytes for the same split.
+/// bytes for the same split. The key `rng` is left out for `ulmus`, as in the manifests of version 0.1.
 std::string to_json(const Split& split);
 
 /// Reads a manifest back and checks its SHA-256. Throws Error{data} naming the file when it is missing, of another
