@@ -32,7 +32,7 @@ install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 # floor 2: images and metrics need no LibTorch
 find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
 find_package(ZLIB REQUIRED)
-ulmus_room(data SOURCES dataset.cpp folder.cpp idx.cpp imbalance.cpp loader.cpp sampler.cpp split.cpp
+ulmus_room(data SOURCES augment.cpp dataset.cpp folder.cpp idx.cpp imbalance.cpp loader.cpp sampler.cpp split.cpp
            PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB Threads::Threads opencv_core
                   opencv_imgcodecs opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp

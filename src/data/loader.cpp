@@ -30,50 +30,13 @@ std::vector<PixelTable> pixel_tables(const Normalisation& normalisation, std::in
   return tables;
 }
 
-/// Where the crop lies and whether it is mirrored.
-struct Placement {
-  std::int64_t down = 0;   ///< rows by which the crop lies below the image's place, in [-pad, pad]
-  std::int64_t right = 0;  ///< columns likewise
-  bool flip = false;
-};
+std::string_view sample_word(const Dataset& data) { return data.is_features() ? "sample" : "image"; }
 
-Placement draw_placement(const Augmentation& augmentation, Stream stream) {
-  Placement placement;
-  if (augmentation.pad > 0) {
-    const auto offsets = static_cast<std::uint64_t>(2 * augmentation.pad + 1);
-    placement.down = static_cast<std::int64_t>(stream.below(offsets)) - augmentation.pad;
-    placement.right = static_cast<std::int64_t>(stream.below(offsets)) - augmentation.pad;
-  }
-  placement.flip = augmentation.flip && stream.below(2) == 1;
-  return placement;
-}
-
-void write_image(std::span<const std::uint8_t> image, const ImageShape& shape, const Placement& placement,
-                 std::span<const PixelTable> tables, float* out) {
-  const std::int64_t width = shape.width;
-  // Columns [begin, end) of the crop come from the image; the rest is padding.
-  const std::int64_t begin = std::clamp<std::int64_t>(-placement.right, 0, width);
-  const std::int64_t end = std::clamp<std::int64_t>(width - placement.right, begin, width);
-  for (std::int64_t c = 0; c < shape.channels; ++c) {
-    const PixelTable& table = tables[static_cast<std::size_t>(c)];
-    const std::uint8_t* plane = image.data() + c * shape.height * width;
-    for (std::int64_t y = 0; y < shape.height; ++y, out += width) {
-      const std::int64_t row = y + placement.down;
-      if (row < 0 || row >= shape.height) {
-        std::fill_n(out, width, table[0]);
-        continue;
-      }
-      const std::uint8_t* from = plane + row * width;
-      if (placement.flip) {
-        std::fill(out, out + width - end, table[0]);
-        for (std::int64_t x = begin; x < end; ++x) out[width - 1 - x] = table[from[x + placement.right]];
-        std::fill(out + width - begin, out + width, table[0]);
-      } else {
-        std::fill(out, out + begin, table[0]);
-        for (std::int64_t x = begin; x < end; ++x) out[x] = table[from[x + placement.right]];
-        std::fill(out + end, out + width, table[0]);
-      }
-    }
+void write_image(std::span<const std::uint8_t> image, std::span<const PixelTable> tables, float* out) {
+  const std::size_t plane = image.size() / tables.size();
+  for (const PixelTable& table : tables) {
+    for (const std::uint8_t value : image.first(plane)) *out++ = table[value];
+    image = image.subspan(plane);
   }
 }
 
@@ -82,14 +45,20 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
   if (options.batch_size < 1) fail(fmt::format("batch_size is {}, expected 1 or more", options.batch_size));
   if (options.threads < 0) fail(fmt::format("loader threads are {}, expected 0 or more", options.threads));
   if (options.prefetch < 1) fail(fmt::format("prefetch is {}, expected 1 batch or more", options.prefetch));
-  if (const std::int64_t side = std::min(data.shape.height, data.shape.width);
-      options.augmentation.pad < 0 || options.augmentation.pad >= side)
-    fail(fmt::format("padding is {} pixels, expected 0 to {} for images of {} x {}", options.augmentation.pad, side - 1,
-                     data.shape.width, data.shape.height));
+  const auto [rank, world] = options.shard;
+  if (world < 1 || rank < 0 || rank >= world)
+    fail(fmt::format("rank is {} of {} processes, expected 0 to one below their number", rank, world));
+  if (!options.shuffle && options.sampler.kind != Sampler::Kind::instance)
+    fail(fmt::format("sampler '{}' cannot apply without shuffle; set shuffle", options.sampler.text()));
+  if (options.sampler.needs_epochs() && options.epochs < 1)
+    fail(fmt::format("sampler '{}' needs the number of epochs, but epochs is {}", options.sampler.text(),
+                     options.epochs));
+  require_applicable(options.augmentation, data);
   if (const auto samples = static_cast<std::int64_t>(indices.size());
-      options.drop_last && samples > 0 && samples < options.batch_size)
-    fail(fmt::format("batch_size {} with drop_last leaves no batch of {} images; choose a batch_size up to {}",
-                     options.batch_size, samples, samples));
+      options.drop_last && samples > 0 && samples / world < options.batch_size)
+    fail(fmt::format("batch_size {} with drop_last leaves no batch of {} {}s{}; choose a batch_size up to {}",
+                     options.batch_size, samples, sample_word(data),
+                     world > 1 ? fmt::format(" for {} processes", world) : "", samples / world));
 
   const Normalisation& normalisation = options.normalisation;
   const auto channels = static_cast<std::size_t>(data.shape.channels);
@@ -105,17 +74,52 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
                       "0",
                       c, normalisation.mean[c], normalisation.stddev[c]));
 
+  const std::string_view sample = sample_word(data);
   for (const std::int64_t index : indices)
     if (index < 0 || index >= data.size())
-      throw Error(ErrorKind::data, fmt::format("image {} is asked for, but '{}' has {} images; make the split again "
-                                               "from these data",
-                                               index, data.name, data.size()));
+      throw Error(ErrorKind::data,
+                  fmt::format("{} {} is asked for, but '{}' has {} {}s; make the split again from these data", sample,
+                              index, data.name, data.size(), sample));
+}
+
+/// Of features, in two passes over the samples.
+Normalisation feature_statistics(const Dataset& data, std::vector<std::int64_t> indices) {
+  std::ranges::sort(indices);
+  const auto features = static_cast<std::size_t>(data.shape.channels);
+  std::vector<float> values(features);
+  const auto average = [&](auto term) {
+    std::vector<double> sums(features, 0);
+    for (const std::int64_t index : indices) {
+      data.read_features(index, values);
+      for (std::size_t d = 0; d < features; ++d) {
+        if (!std::isfinite(values[d]))
+          throw Error(ErrorKind::data, fmt::format("feature {} of sample {} of '{}' is {}, expected a finite number", d,
+                                                   index, data.name, values[d]));
+        sums[d] += term(d, static_cast<double>(values[d]));
+      }
+    }
+    for (double& sum : sums) sum /= static_cast<double>(indices.size());
+    return sums;
+  };
+  const std::vector<double> means = average([](std::size_t, double value) { return value; });
+  const std::vector<double> variances =
+      average([&](std::size_t d, double value) { return (value - means[d]) * (value - means[d]); });
+
+  Normalisation statistics;
+  for (std::size_t d = 0; d < features; ++d) {
+    statistics.mean.push_back(static_cast<float>(means[d]));
+    const auto stddev = static_cast<float>(std::sqrt(variances[d]));
+    statistics.stddev.push_back(stddev > 0 ? stddev : 1.0f);
+  }
+  return statistics;
 }
 
 }  // namespace
 
 Normalisation channel_statistics(const Dataset& data, std::span<const std::int64_t> indices) {
-  if (indices.empty()) throw Error(ErrorKind::usage, "channel statistics need at least one image");
+  if (indices.empty())
+    throw Error(ErrorKind::usage, fmt::format("channel statistics need at least one {}", sample_word(data)));
+  if (data.is_features()) return feature_statistics(data, {indices.begin(), indices.end()});
   const auto channels = static_cast<std::size_t>(data.shape.channels);
   const auto plane = static_cast<std::size_t>(data.shape.height * data.shape.width);
   std::vector<std::uint64_t> sums(channels, 0);
@@ -156,7 +160,8 @@ struct Loader::State {
   LoaderOptions options;
   std::vector<PixelTable> tables;
   std::int64_t epoch = 0;
-  std::vector<std::int64_t> order;  ///< of this epoch
+  bool drawn = false;               ///< with replacement
+  std::vector<std::int64_t> order;  ///< of this epoch and shard
 
   std::mutex mutex;
   std::condition_variable slot_free;
@@ -172,27 +177,61 @@ struct Loader::State {
 
   std::int64_t batches() const {
     const auto samples = static_cast<std::int64_t>(indices.size());
-    return options.drop_last ? samples / options.batch_size : (samples + options.batch_size - 1) / options.batch_size;
+    const std::int64_t of_all = options.batch_size * options.shard.world;
+    return options.drop_last ? samples / of_all : (samples + of_all - 1) / of_all;
+  }
+
+  std::int64_t samples() const {
+    if (options.drop_last) return batches() * options.batch_size;
+    const auto [rank, world] = options.shard;
+    return std::max<std::int64_t>(0, std::ssize(indices) - rank + world - 1) / world;
+  }
+
+  void read_image(std::int64_t index, std::int64_t place, std::span<std::uint8_t> image, float* out) const {
+    data.read(index, image);
+    const std::int64_t position = options.shard.rank + place * options.shard.world;
+    augment(
+        options.augmentation, image, data.shape,
+        drawn ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
+                       static_cast<std::uint64_t>(position))
+              : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)));
+    write_image(image, tables, out);
+  }
+
+  void read_sample(std::int64_t index, std::span<float> values) const {
+    data.read_features(index, values);
+    const auto& [mean, stddev] = options.normalisation;
+    for (std::size_t d = 0; d < mean.size(); ++d) values[d] = (values[d] - mean[d]) / stddev[d];
   }
 
   void prepare(std::int64_t number, Batch& batch) const {
-    const std::int64_t begin = number * options.batch_size;
+    const std::int64_t begin = std::min<std::int64_t>(number * options.batch_size, std::ssize(order));
     const std::int64_t end = std::min<std::int64_t>(begin + options.batch_size, std::ssize(order));
-    const std::int64_t pixels = data.shape.pixels();
+    const auto values = static_cast<std::size_t>(data.shape.pixels());
     batch.size = end - begin;
     batch.labels.resize(static_cast<std::size_t>(batch.size));
-    batch.pixels.resize(static_cast<std::size_t>(batch.size * pixels));
-    std::vector<std::uint8_t> image(static_cast<std::size_t>(pixels));
-    for (std::int64_t i = 0; i < batch.size; ++i) {
-      const std::int64_t index = order[static_cast<std::size_t>(begin + i)];
-      data.read(index, image);
-      batch.labels[static_cast<std::size_t>(i)] = data.labels[static_cast<std::size_t>(index)];
-      write_image(
-          image, data.shape,
-          draw_placement(options.augmentation, Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch),
-                                                      static_cast<std::uint64_t>(index))),
-          tables, batch.pixels.data() + i * pixels);
+    batch.pixels.resize(batch.labels.size() * values);
+    std::vector<std::uint8_t> image(data.is_features() ? 0 : values);
+    for (std::size_t i = 0; i < batch.labels.size(); ++i) {
+      const std::int64_t place = begin + static_cast<std::int64_t>(i);
+      const std::int64_t index = order[static_cast<std::size_t>(place)];
+      batch.labels[i] = data.labels[static_cast<std::size_t>(index)];
+      const auto out = std::span(batch.pixels).subspan(i * values, values);
+      if (data.is_features())
+        read_sample(index, out);
+      else
+        read_image(index, place, image, out.data());
     }
+
+    batch.lambda = 1;
+    batch.second_labels.clear();
+    if (options.augmentation.mixup == 0 && options.augmentation.cutmix == 0) return;
+    const Mixing mixing =
+        mix(options.augmentation, batch.pixels, batch.size, data.shape,
+            Stream(options.seed, "mix", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(number)));
+    batch.lambda = mixing.lambda;
+    for (const std::int64_t partner : mixing.partner)
+      batch.second_labels.push_back(batch.labels[static_cast<std::size_t>(partner)]);
   }
 
   void work() {
@@ -227,19 +266,35 @@ struct Loader::State {
     workers.clear();
   }
 
-  void start(std::int64_t new_epoch) {
+  std::vector<std::int64_t> order_of(std::int64_t an_epoch) const {
+    if (options.shuffle)
+      return sample_epoch(options.sampler, indices, data.labels,
+                          {.seed = options.seed, .epoch = an_epoch, .epochs = options.epochs, .shard = options.shard});
+    const auto [rank, world] = options.shard;
+    if (world == 1) return indices;
+    std::vector<std::int64_t> mine;
+    for (std::int64_t p = rank; p < std::ssize(indices); p += world)
+      mine.push_back(indices[static_cast<std::size_t>(p)]);
+    return mine;
+  }
+
+  void start(std::int64_t new_epoch, std::int64_t first_batch) {
+    if (first_batch < 0 || first_batch > batches())
+      throw Error(ErrorKind::usage,
+                  fmt::format("an epoch cannot begin at batch {}, expected 0 to {}", first_batch, batches()));
+    std::vector<std::int64_t> new_order = order_of(new_epoch);
     stop();
     stopping = false;
     epoch = new_epoch;
-    order = indices;
-    if (options.shuffle) Stream(options.seed, "order", static_cast<std::uint64_t>(epoch)).shuffle(std::span(order));
+    drawn = options.shuffle && options.sampler.draws(epoch, options.epochs);
+    order = std::move(new_order);
     for (Slot& slot : ring) {
       slot.error = nullptr;
       slot.ready = false;
     }
-    claimed = delivered = 0;
+    claimed = delivered = first_batch;
     total = batches();
-    for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total); ++i)
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total - first_batch); ++i)
       workers.emplace_back([this] { work(); });
   }
 
@@ -268,7 +323,7 @@ struct Loader::State {
 Loader::Loader(Dataset data, std::vector<std::int64_t> indices, LoaderOptions options)
     : state_(std::make_unique<State>()) {
   check_options(data, indices, options);
-  state_->tables = pixel_tables(options.normalisation, data.shape.channels);
+  if (!data.is_features()) state_->tables = pixel_tables(options.normalisation, data.shape.channels);
   state_->data = std::move(data);
   state_->indices = std::move(indices);
   state_->options = std::move(options);
@@ -279,12 +334,9 @@ Loader::~Loader() = default;
 
 std::int64_t Loader::batches() const { return state_->batches(); }
 
-std::int64_t Loader::samples() const {
-  const auto samples = static_cast<std::int64_t>(state_->indices.size());
-  return state_->options.drop_last ? state_->batches() * state_->options.batch_size : samples;
-}
+std::int64_t Loader::samples() const { return state_->samples(); }
 
-void Loader::start(std::int64_t epoch) { state_->start(epoch); }
+void Loader::start(std::int64_t epoch, std::int64_t first_batch) { state_->start(epoch, first_batch); }
 
 bool Loader::next(Batch& batch) { return state_->next(batch); }
 

@@ -34,17 +34,21 @@ Indices first(std::int64_t count) {
 struct Epoch {
   std::vector<float> pixels;
   Indices labels;
+  Indices second_labels;
+  std::vector<double> lambdas;
   Indices sizes;
   friend bool operator==(const Epoch&, const Epoch&) = default;
 };
 
-Epoch read_epoch(Loader& loader, std::int64_t epoch) {
+Epoch read_epoch(Loader& loader, std::int64_t epoch, std::int64_t first_batch = 0) {
   Epoch result;
   Batch batch;
-  loader.start(epoch);
+  loader.start(epoch, first_batch);
   while (loader.next(batch)) {
     result.pixels.insert(result.pixels.end(), batch.pixels.begin(), batch.pixels.end());
     result.labels.insert(result.labels.end(), batch.labels.begin(), batch.labels.end());
+    result.second_labels.insert(result.second_labels.end(), batch.second_labels.begin(), batch.second_labels.end());
+    result.lambdas.push_back(batch.lambda);
     result.sizes.push_back(batch.size);
   }
   return result;
@@ -243,6 +247,208 @@ TEST(Loader, PreparesNoMoreThanPrefetchAheadAndReusesTheBuffers) {
   EXPECT_LE(buffers.size(), 4u) << "three slots and the caller's batch";
 }
 
+/// Everything that draws random numbers, on images large enough for it.
+LoaderOptions all_options(const char* sampler, const char* augmentation, const ImageShape& shape) {
+  return {.batch_size = 8,
+          .shuffle = true,
+          .augmentation = Augmentation::parse(augmentation, shape),
+          .seed = 4,
+          .threads = 0,
+          .sampler = Sampler::parse(sampler),
+          .epochs = 5};
+}
+
+constexpr ImageShape k_shape{3, 12, 10};
+
+TEST(Loader, SameBitsForAnyNumberOfThreadsWithEverySamplerAndAugmentation) {
+  const Dataset data = synthetic({40, 20, 5}, k_shape);
+  for (const auto& [sampler, augmentation] : {std::pair{"balanced", "rrc+flip+jitter:hue=0.2+randaugment+cutout+mixup"},
+                                              {"drs:from=0.4", "crop+flip+autoaugment+cutmix"},
+                                              {"progressive", "flip+mixup:0.5"}}) {
+    LoaderOptions options = all_options(sampler, augmentation, k_shape);
+    for (const std::int64_t epoch : {0, 3}) {
+      options.threads = 0;
+      const Epoch expected = read_epoch(data, first(65), options, epoch);
+      for (const int threads : {1, 3}) {
+        options.threads = threads;
+        EXPECT_EQ(read_epoch(data, first(65), options, epoch), expected) << sampler << ' ' << threads;
+      }
+    }
+  }
+}
+
+TEST(Loader, ResumesInTheMiddleOfAnEpoch) {
+  const Dataset data = synthetic({40, 20, 5}, k_shape);
+  for (const char* sampler : {"instance", "balanced", "progressive"})
+    for (const int threads : {0, 2}) {
+      LoaderOptions options = all_options(sampler, "crop+flip+randaugment+mixup", k_shape);
+      options.threads = threads;
+      Loader loader(data, first(65), options);
+      const Epoch whole = read_epoch(loader, 2);
+      for (const std::int64_t begin : {0, 1, 5, 8, 9}) {
+        const Epoch rest = read_epoch(loader, 2, begin);
+        const auto skipped = static_cast<std::ptrdiff_t>(std::min<std::int64_t>(8 * begin, 65));
+        EXPECT_EQ(rest.sizes, Indices(whole.sizes.begin() + begin, whole.sizes.end()));
+        EXPECT_EQ(rest.labels, Indices(whole.labels.begin() + skipped, whole.labels.end()));
+        EXPECT_EQ(rest.second_labels, Indices(whole.second_labels.begin() + skipped, whole.second_labels.end()));
+        EXPECT_EQ(rest.lambdas, std::vector<double>(whole.lambdas.begin() + begin, whole.lambdas.end()));
+        EXPECT_EQ(rest.pixels,
+                  std::vector<float>(whole.pixels.begin() + skipped * k_shape.pixels(), whole.pixels.end()));
+      }
+      for (const std::int64_t begin : {-1, 10})
+        expect_error(ErrorKind::usage, {"cannot begin at batch", "0 to 9"}, [&] { loader.start(2, begin); });
+      if (options.sampler.needs_epochs()) expect_error(ErrorKind::usage, {"epoch 5", "of 5"}, [&] { loader.start(5); });
+    }
+}
+
+TEST(Loader, ShardsTogetherAreTheBatchesOfOneProcess) {
+  const Dataset data = synthetic({40, 20, 5}, k_shape);
+  for (const char* sampler : {"instance", "balanced"})
+    for (const std::int64_t world : {2, 3, 5}) {
+      LoaderOptions options = all_options(sampler, "crop+flip+autoaugment", k_shape);
+      options.batch_size = 4 * world;
+      const Epoch whole = read_epoch(data, first(65), options, 1);
+      options.batch_size = 4;
+      std::vector<Epoch> shards;
+      std::int64_t samples = 0;
+      for (std::int64_t rank = 0; rank < world; ++rank) {
+        options.shard = {.rank = rank, .world = world};
+        Loader loader(data, first(65), options);
+        samples += loader.samples();
+        shards.push_back(read_epoch(loader, 1));
+        EXPECT_EQ(std::ssize(shards.back().sizes), std::ssize(whole.sizes)) << "as many batches on every rank";
+        EXPECT_EQ(loader.samples(), std::ssize(shards.back().labels));
+      }
+      EXPECT_EQ(samples, 65);
+      Epoch together;
+      for (std::int64_t p = 0; p < 65; ++p) {
+        const Epoch& shard = shards[static_cast<std::size_t>(p % world)];
+        const auto place = static_cast<std::ptrdiff_t>(p / world);
+        together.labels.push_back(shard.labels[static_cast<std::size_t>(place)]);
+        const auto begin = shard.pixels.begin() + place * k_shape.pixels();
+        together.pixels.insert(together.pixels.end(), begin, begin + k_shape.pixels());
+      }
+      EXPECT_EQ(together.labels, whole.labels) << sampler << ' ' << world;
+      EXPECT_EQ(together.pixels, whole.pixels) << sampler << ' ' << world;
+    }
+}
+
+TEST(Loader, EveryRankHasAsManyBatchesEvenWhereOneIsEmpty) {
+  // 9 samples, batches of 4 for each of two: the second batch has one sample for rank 0, none for rank 1.
+  const Dataset data = synthetic({9});
+  for (const std::int64_t rank : {0, 1}) {
+    LoaderOptions options{.batch_size = 4, .threads = 2, .shard = {.rank = rank, .world = 2}};
+    Loader loader(data, first(9), options);
+    EXPECT_EQ(loader.batches(), 2);
+    EXPECT_EQ(loader.samples(), 5 - rank);
+    EXPECT_EQ(read_epoch(loader, 0).sizes, (Indices{4, 1 - rank}));
+    options.drop_last = true;
+    Loader whole(data, first(9), options);
+    EXPECT_EQ(whole.batches(), 1);
+    EXPECT_EQ(whole.samples(), 4);
+    EXPECT_EQ(read_epoch(whole, 0).sizes, Indices{4});
+  }
+  // Mixing an empty batch is no trouble, nor is one of a single sample.
+  LoaderOptions options{.batch_size = 1, .augmentation = {.mixup = 1}, .shard = {.rank = 1, .world = 2}};
+  EXPECT_EQ(read_epoch(synthetic({3}), first(3), options).sizes, (Indices{1, 0}));
+}
+
+TEST(Loader, AnImageDrawnTwiceLooksDifferentEachTime) {
+  Dataset data = synthetic({1, 50}, k_shape);
+  LoaderOptions options = all_options("balanced", "crop:4+flip", k_shape);
+  options.batch_size = 51;
+  const Epoch epoch = read_epoch(data, first(51), options, 1);
+  std::set<std::vector<float>> views;
+  for (std::size_t i = 0; i < epoch.labels.size(); ++i)
+    if (epoch.labels[i] == 0) {
+      const auto begin = epoch.pixels.begin() + static_cast<std::ptrdiff_t>(i) * k_shape.pixels();
+      views.emplace(begin, begin + k_shape.pixels());
+    }
+  EXPECT_GT(views.size(), 10u) << "of the one image of class 0, drawn about 25 times";
+}
+
+TEST(Loader, MixesABatchByItsOwnStream) {
+  const Dataset data = synthetic({20, 20}, k_shape);
+  for (const char* augmentation : {"mixup:0.4", "cutmix"}) {
+    LoaderOptions options = all_options("instance", "none", k_shape);
+    const Epoch plain = read_epoch(data, first(40), options, 3);
+    EXPECT_TRUE(plain.second_labels.empty());
+    EXPECT_EQ(plain.lambdas, std::vector<double>(5, 1.0));
+    options.augmentation = Augmentation::parse(augmentation, k_shape);
+    const Epoch mixed = read_epoch(data, first(40), options, 3);
+    EXPECT_EQ(mixed.labels, plain.labels);
+    for (std::size_t b = 0; b < 5; ++b) {
+      const auto length = static_cast<std::size_t>(k_shape.pixels());
+      const auto begin = plain.pixels.begin() + static_cast<std::ptrdiff_t>(8 * b * length);
+      std::vector<float> pixels(begin, begin + static_cast<std::ptrdiff_t>(8 * length));
+      const Mixing expected = mix(options.augmentation, pixels, 8, k_shape, Stream(4, "mix", 3, b));
+      EXPECT_EQ(mixed.lambdas[b], expected.lambda);
+      for (std::size_t i = 0; i < 8; ++i)
+        EXPECT_EQ(mixed.second_labels[8 * b + i], plain.labels[8 * b + static_cast<std::size_t>(expected.partner[i])]);
+      EXPECT_TRUE(
+          std::equal(pixels.begin(), pixels.end(), mixed.pixels.begin() + static_cast<std::ptrdiff_t>(8 * b * length)));
+    }
+  }
+}
+
+/// Feature d of sample i is i / 3 - d, the last feature the same everywhere.
+Dataset feature_data(std::int64_t samples, std::int64_t features) {
+  Dataset data = synthetic({samples - samples / 2, samples / 2}, {features, 1, 1});
+  data.read = nullptr;
+  data.read_features = [](std::int64_t index, std::span<float> values) {
+    for (std::size_t d = 0; d < values.size(); ++d)
+      values[d] = d + 1 == values.size() ? -7.5f : static_cast<float>(index) / 3.0f - static_cast<float>(d);
+  };
+  return data;
+}
+
+TEST(Loader, FeedsFeaturesNormalisedByEach) {
+  const Dataset data = feature_data(31, 4);
+  LoaderOptions options{.batch_size = 7, .normalisation = channel_statistics(data, first(31)), .threads = 0};
+  const Epoch epoch = read_epoch(data, first(31), options);
+  ASSERT_EQ(epoch.pixels.size(), 31u * 4);
+  for (std::size_t i = 0; i < 31; ++i)
+    for (std::size_t d = 0; d < 4; ++d) {
+      const float value = d == 3 ? -7.5f : static_cast<float>(i) / 3.0f - static_cast<float>(d);
+      EXPECT_EQ(epoch.pixels[4 * i + d], (value - options.normalisation.mean[d]) / options.normalisation.stddev[d]);
+    }
+  options.shuffle = true;
+  options.sampler = Sampler::parse("balanced");
+  options.augmentation = {.mixup = 1};
+  const Epoch expected = read_epoch(data, first(31), options, 1);
+  EXPECT_EQ(expected.second_labels.size(), 31u);
+  options.threads = 3;
+  EXPECT_EQ(read_epoch(data, first(31), options, 1), expected);
+  options.normalisation = {};
+  options.shuffle = false;
+  options.sampler = {};
+  options.augmentation = {};
+  EXPECT_EQ(read_epoch(data, first(31), options).pixels[4 * 30], 10.0f) << "as they are";
+}
+
+TEST(Loader, RefusesForFeaturesWhatIsForImages) {
+  const Dataset data = feature_data(10, 3);
+  expect_error(ErrorKind::usage, {"'flip' is for images", "synthetic"},
+               [&] { Loader(data, first(10), {.augmentation = {.flip = true}}); });
+  expect_error(ErrorKind::usage, {"1 means", "expected 3"},
+               [&] { Loader(data, first(10), {.normalisation = {.mean = {0}, .stddev = {1}}}); });
+  expect_error(ErrorKind::data, {"sample 10 is asked for", "10 samples"}, [&] { Loader(data, {10}, {}); });
+}
+
+TEST(Loader, RefusesASamplerOrShardThatCannotApply) {
+  const Dataset data = synthetic({10});
+  const auto refuse = [&](const LoaderOptions& options, std::initializer_list<std::string_view> parts) {
+    expect_error(ErrorKind::usage, parts, [&] { Loader(data, first(10), options); });
+  };
+  refuse({.sampler = Sampler::parse("balanced")}, {"'balanced' cannot apply without shuffle"});
+  refuse({.shuffle = true, .sampler = Sampler::parse("drs")}, {"drs", "needs the number of epochs"});
+  refuse({.shard = {.rank = 2, .world = 2}}, {"rank is 2 of 2"});
+  refuse({.shard = {.rank = -1, .world = 2}}, {"rank is -1"});
+  refuse({.shard = {.rank = 0, .world = 0}}, {"of 0 processes"});
+  refuse({.batch_size = 6, .drop_last = true, .shard = {.world = 2}}, {"batch_size 6", "for 2 processes", "up to 5"});
+  refuse({.augmentation = {.jitter = {.hue = 0.1}}}, {"needs RGB"});
+}
+
 TEST(Loader, RefusesOptionsOutOfRange) {
   const Dataset data = synthetic({10}, {2, 4, 3});
   const auto refuse = [&](ErrorKind kind, const LoaderOptions& options, std::initializer_list<std::string_view> parts,
@@ -285,6 +491,33 @@ TEST(ChannelStatistics, AreMeanAndStandardDeviationOfTheChosenImages) {
   const Normalisation reversed = channel_statistics(data, Indices(indices.rbegin(), indices.rend()));
   EXPECT_EQ(reversed.mean, statistics.mean);
   EXPECT_EQ(reversed.stddev, statistics.stddev);
+}
+
+TEST(ChannelStatistics, OfFeaturesAreOfEachAndInDoublePrecision) {
+  Dataset data = feature_data(40, 3);
+  // A large offset: sums of squares in single precision, or in one pass, would lose the spread.
+  data.read_features = [](std::int64_t index, std::span<float> values) {
+    values[0] = 1e6f + static_cast<float>(index);
+    values[1] = static_cast<float>(index % 2);
+    values[2] = 4;
+  };
+  const Normalisation statistics = channel_statistics(data, first(40));
+  EXPECT_EQ(statistics.mean, (std::vector<float>{1e6f + 19.5f, 0.5f, 4.0f}));
+  EXPECT_FLOAT_EQ(statistics.stddev[0], std::sqrt((40.0f * 40.0f - 1) / 12));
+  EXPECT_EQ(statistics.stddev[1], 0.5f);
+  EXPECT_EQ(statistics.stddev[2], 1.0f) << "the same everywhere";
+  Indices order = first(40);
+  Stream(0, "other").shuffle(std::span(order));
+  EXPECT_EQ(channel_statistics(data, order).mean, statistics.mean);
+  EXPECT_EQ(channel_statistics(data, order).stddev, statistics.stddev);
+
+  data.read_features = [](std::int64_t index, std::span<float> values) {
+    std::ranges::fill(values, 0.0f);
+    if (index == 8) values[1] = std::numeric_limits<float>::quiet_NaN();
+  };
+  expect_error(ErrorKind::data, {"feature 1 of sample 8", "synthetic", "finite"},
+               [&] { channel_statistics(data, first(40)); });
+  expect_error(ErrorKind::usage, {"at least one sample"}, [&] { channel_statistics(data, {}); });
 }
 
 TEST(ChannelStatistics, AConstantChannelHasDeviationOne) {

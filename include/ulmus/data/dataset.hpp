@@ -35,7 +35,11 @@ class Dataset {
   /// decompressed files; folder: sha256 of a line "NAME \0 LABEL \0 sha256(file)" per image, in order.
   std::string sha256;
   Reader read;
+  /// Set instead of `read` for feature data (embeddings, tables), whose `shape` is {D, 1, 1}: writes the D values of
+  /// sample `index`.
+  std::function<void(std::int64_t index, std::span<float> values)> read_features;
 
+  bool is_features() const { return static_cast<bool>(read_features); }
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
   /// Samples per class, [C].
