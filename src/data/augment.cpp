@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
+#include <cstdlib>
+#include <cstring>
 #include <numbers>
 #include <numeric>
 #include <opencv2/imgproc.hpp>
-#include <optional>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
@@ -171,11 +171,18 @@ void contrast(const Image& image, double f) {
 void saturation(const Image& image, double f) {
   if (image.shape.channels == 1) return;  // a grey image is its own grey
   const std::vector<Byte> grey = image.grey();
-  for (std::size_t c = 0; c < 3; ++c)
-    for (std::size_t i = 0; i < grey.size(); ++i) {
-      Byte& pixel = image.pixels[c * grey.size() + i];
-      pixel = cv::saturate_cast<Byte>(f * pixel + (1 - f) * grey[i]);
+  std::array<double, 256> own, others;
+  for (std::size_t x = 0; x < 256; ++x) {
+    own[x] = f * static_cast<double>(x);
+    others[x] = (1 - f) * static_cast<double>(x);
+  }
+  for (std::size_t c = 0; c < 3; ++c) {
+    Byte* pixel = image.pixels.data() + c * grey.size();
+    for (const Byte r : grey) {
+      *pixel = cv::saturate_cast<Byte>(own[*pixel] + others[r]);
+      ++pixel;
     }
+  }
 }
 
 void sharpness(const Image& image, double f) {
@@ -197,8 +204,7 @@ void turn_hue(const Image& image, int shift) {
   cv::Mat rgb, hsv;
   cv::merge(planes.data(), planes.size(), rgb);
   cv::cvtColor(rgb, hsv, cv::COLOR_RGB2HSV_FULL);
-  for (auto pixel = hsv.begin<cv::Vec3b>(); pixel != hsv.end<cv::Vec3b>(); ++pixel)
-    (*pixel)[0] = static_cast<Byte>((*pixel)[0] + shift);
+  for (std::size_t i = 0, end = 3 * hsv.total(); i < end; i += 3) hsv.data[i] = static_cast<Byte>(hsv.data[i] + shift);
   cv::cvtColor(hsv, rgb, cv::COLOR_HSV2RGB_FULL);
   cv::split(rgb, planes.data());
 }
@@ -240,16 +246,23 @@ void warp(const Image& image, const cv::Matx23d& from) {
   });
 }
 
-/// Moves the image `down` and `right`.
+/// Moves the image `down` and `right`, in place: a row that moves down makes room before the one above it comes.
 void shift(const Image& image, std::int64_t down, std::int64_t right) {
-  const auto rows = static_cast<int>(image.shape.height), columns = static_cast<int>(image.shape.width);
-  const int y = static_cast<int>(down), x = static_cast<int>(right);
-  image.each_plane([&](cv::Mat plane) {
-    cv::Mat result = cv::Mat::zeros(plane.size(), CV_8UC1);
-    const cv::Rect target = cv::Rect(x, y, columns, rows) & cv::Rect(0, 0, columns, rows);
-    if (!target.empty()) plane(target - cv::Point(x, y)).copyTo(result(target));
-    result.copyTo(plane);
-  });
+  const auto [channels, height, width] = image.shape;
+  const std::int64_t kept = std::max<std::int64_t>(0, width - std::abs(right));
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t i = 0; i < height; ++i) {
+      const std::int64_t y = down > 0 ? height - 1 - i : i;
+      Byte* row = image.pixels.data() + (c * height + y) * width;
+      if (y - down < 0 || y - down >= height || kept == 0) {
+        std::fill_n(row, width, Byte{0});
+        continue;
+      }
+      const Byte* from = row - down * width;
+      std::memmove(row + std::max<std::int64_t>(right, 0), from + std::max<std::int64_t>(-right, 0),
+                   static_cast<std::size_t>(kept));
+      std::fill_n(right > 0 ? row : row + kept, width - kept, Byte{0});
+    }
 }
 
 // ---- autoaugment and randaugment
@@ -541,7 +554,8 @@ void augment(const Augmentation& a, std::span<std::uint8_t> pixels, const ImageS
   const Image image{pixels, shape};
   if (a.pad > 0) random_crop(image, a.pad, stream);
   if (a.smallest_share > 0) random_resized_crop(image, a.smallest_share, stream);
-  if (a.flip && stream.below(2) == 1) image.each_plane([](cv::Mat plane) { cv::flip(plane, plane, 1); });
+  if (a.flip && stream.below(2) == 1)
+    for (auto row = pixels.begin(); row != pixels.end(); row += shape.width) std::reverse(row, row + shape.width);
   if (a.jitter.any()) random_jitter(image, a.jitter, stream);
   if (a.autoaugment)
     for (const Step& step : k_cifar10_policy[static_cast<std::size_t>(stream.below(k_cifar10_policy.size()))]) {
