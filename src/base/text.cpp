@@ -50,6 +50,8 @@ std::string nearest_name(std::string_view word, std::span<const std::string> can
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto& candidate : candidates) {
+    const auto [shorter, longer] = std::minmax(candidate.size(), word.size());
+    if (longer - shorter >= best_distance) continue;  // the distance is this at least
     const std::size_t distance = edit_distance(lower(word), lower(candidate));
     if (distance < best_distance) {
       best = candidate;
@@ -91,5 +93,43 @@ long long parse_integer(std::string_view text, std::string_view what) {
 }
 
 std::string format_number(double value) { return fmt::format("{}", value); }
+
+std::string printable(std::string_view text) {
+  constexpr std::size_t k_most = 60;
+  std::string shown;
+  while (!text.empty()) {
+    const std::size_t sound = valid_utf8(text.substr(0, 4));  // at least the first character, when it is one
+    const auto lead = static_cast<unsigned char>(text[0]);
+    const std::size_t length = sound == 0 || lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const std::string piece = sound == 0 || lead < 0x20 || lead == 0x7f ? fmt::format("\\x{:02x}", lead)
+                                                                        : std::string(text.substr(0, length));
+    if (shown.size() + piece.size() > k_most) return shown + "...";
+    shown += piece;
+    text.remove_prefix(length);
+  }
+  return shown;
+}
+
+std::size_t valid_utf8(std::string_view text) {
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(i + k < text.size() ? text[i + k] : 0); };
+    const unsigned lead = byte(0);
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xc2 ? 0
+                               : lead < 0xe0 ? 2
+                               : lead < 0xf0 ? 3
+                               : lead < 0xf5 ? 4
+                                             : 0;
+    // The second byte of some leads has a narrower range: shorter forms, surrogates and what is beyond U+10FFFF.
+    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (length == 0 || (length > 1 && (byte(1) < low || byte(1) > high))) return i;
+    for (std::size_t k = 2; k < length; ++k)
+      if (byte(k) < 0x80 || byte(k) > 0xbf) return i;
+    i += length;
+  }
+  return i;
+}
 
 }  // namespace ulmus

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
+#include "data/formats.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -49,28 +49,15 @@ bool holds_files(const fs::path& folder) {
 }
 
 fs::path find_folder(std::string_view name, const fs::path& data_root) {
-  std::vector<fs::path> places;
-  if (!data_root.empty()) {
-    std::error_code ignored;
-    if (!fs::is_directory(data_root, ignored))
-      throw Error(ErrorKind::data, fmt::format("--data-root '{}' is not a folder", data_root.string()));
-    places.insert(places.end(), {data_root / name, data_root});
-  }
-  if (const char* root = std::getenv("ULMUS_DATA"); root != nullptr && *root != '\0')
-    places.insert(places.end(), {fs::path(root) / name, fs::path(root)});
-  places.push_back(fs::path("/usr/share/datasets") / name);
-
-  for (const auto& place : places)
-    if (holds_files(place)) return place;
-
-  std::vector<std::string> looked;
-  for (const auto& place : places) looked.push_back(fmt::format("'{}'", place.string()));
-  const std::string_view advice =
-      name == "fashion-mnist"
-          ? "type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and pass --data-root"
-          : "put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-            "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and pass --data-root";
-  throw Error(ErrorKind::data, fmt::format("{} is not found in {}; {}", name, join(looked, ", "), advice));
+  const std::vector<fs::path> places = places_of(std::array{std::string(name)}, data_root);
+  const auto place = std::ranges::find_if(places, holds_files);
+  if (place != places.end()) return *place;
+  not_found(name, places,
+            name == "fashion-mnist"
+                ? "type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and pass "
+                  "--data-root"
+                : "put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+                  "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and pass --data-root");
 }
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {
@@ -116,69 +103,23 @@ class GzipReader {
   gzFile file_;
 };
 
-struct IdxFile {
-  fs::path path;
-  std::string content;  ///< header and data
-  std::vector<std::int64_t> sizes;
-  std::size_t header = 0;
-
-  std::span<const std::uint8_t> data() const {
-    return {reinterpret_cast<const std::uint8_t*>(content.data()) + header, content.size() - header};
-  }
-};
-
 std::uint32_t big_endian(std::string_view bytes) {
   std::uint32_t value = 0;
   for (const char byte : bytes.substr(0, 4)) value = value << 8 | static_cast<unsigned char>(byte);
   return value;
 }
 
-IdxFile read_idx(const fs::path& path, std::uint32_t magic) {
-  const std::size_t dimensions = magic & 0xff;
-  IdxFile file;
-  file.path = path;
-  file.header = 4 + 4 * dimensions;
-  GzipReader reader(path);
-  reader.append(file.content, file.header);
-
-  if (const std::uint32_t came = big_endian(file.content); file.content.size() >= 4 && came != magic)
-    damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
-                              dimensions == 1 ? "labels" : "images", came, magic));
-  if (file.content.size() < file.header)
-    damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
-                              file.header));
-
-  std::size_t expected = 1;
-  for (std::size_t i = 0; i < dimensions; ++i) {
-    const std::uint32_t size = big_endian(std::string_view(file.content).substr(4 + 4 * i));
-    // With images of at most this side the product of three 32-bit sizes cannot overflow.
-    if (i > 0 && (size < 1 || size > k_max_image_side))
-      damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
-    file.sizes.push_back(size);
-    expected *= size;
-  }
-  if (expected == 0) damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
-
-  reader.append(file.content, expected);
-  if (const std::size_t came = file.data().size(); came < expected)
-    damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
-
-  std::string more;
-  reader.append(more, 1);
-  if (!more.empty()) damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
-  return file;
-}
-
 Dataset open_part(const fs::path& folder, const Part& part, std::string_view name) {
-  const auto read = [&](const char* base, std::uint32_t magic) {
+  const auto read = [&](const char* base, IdxKind kind) {
     const auto path = find_file(folder, base);
     if (!path)
       throw Error(ErrorKind::data, fmt::format("'{}' (or with .gz) is missing; {} needs all four IDX files",
                                                (folder / base).string(), name));
-    return read_idx(*path, magic);
+    GzipReader reader(*path);
+    return read_idx([&](std::string& content, std::size_t count) { reader.append(content, count); }, *path, kind);
   };
-  auto images = std::make_shared<const IdxFile>(read(part.images, k_images_magic));
-  const IdxFile labels = read(part.labels, k_labels_magic);
+  auto images = std::make_shared<const IdxFile>(read(part.images, IdxKind::images));
+  const IdxFile labels = read(part.labels, IdxKind::labels);
   if (images->sizes[0] != labels.sizes[0])
     throw Error(ErrorKind::data,
                 fmt::format("'{}' holds {} images but '{}' holds {} labels; take both from the same set",
@@ -201,10 +142,44 @@ Dataset open_part(const fs::path& folder, const Part& part, std::string_view nam
 
 }  // namespace
 
+IdxFile read_idx(const ByteSource& source, const fs::path& path, IdxKind kind) {
+  const std::uint32_t magic = kind == IdxKind::images ? k_images_magic : k_labels_magic;
+  const std::size_t dimensions = magic & 0xff;
+  IdxFile file;
+  file.path = path;
+  file.header = 4 + 4 * dimensions;
+  source(file.content, file.header);
+
+  if (const std::uint32_t came = big_endian(file.content); file.content.size() >= 4 && came != magic)
+    damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
+                              dimensions == 1 ? "labels" : "images", came, magic));
+  if (file.content.size() < file.header)
+    damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
+                              file.header));
+
+  std::size_t expected = 1;
+  for (std::size_t i = 0; i < dimensions; ++i) {
+    const std::uint32_t size = big_endian(std::string_view(file.content).substr(4 + 4 * i));
+    // With images of at most this side the product of three 32-bit sizes cannot overflow.
+    if (i > 0 && (size < 1 || size > k_max_image_side))
+      damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
+    file.sizes.push_back(size);
+    expected *= size;
+  }
+  if (expected == 0) damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
+
+  source(file.content, expected);
+  if (const std::size_t came = file.data().size(); came < expected)
+    damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
+
+  std::string more;
+  source(more, 1);
+  if (!more.empty()) damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
+  return file;
+}
+
 OpenedData open_idx(std::string_view name, const OpenOptions& options) {
-  if (options.image_size)
-    throw Error(ErrorKind::usage,
-                fmt::format("--image-size resizes the images of folder:DIR, not {}; leave it out", name));
+  refuse_image_options(options, name);
   const fs::path folder = find_folder(name, options.data_root);
   OpenedData data;
   data.train = open_part(folder, k_train, name);

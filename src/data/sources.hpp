@@ -2,9 +2,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "data/address.hpp"
 #include "ulmus/data/dataset.hpp"
 
 namespace ulmus::detail {
@@ -15,7 +20,40 @@ constexpr std::int64_t k_max_image_side = 16384;
 /// `fashion-mnist` or `mnist`: four IDX files, plain or gzip, with a training and a test part.
 OpenedData open_idx(std::string_view name, const OpenOptions& options);
 
+/// `cifar10` or `cifar100`: the files of the official binary version, or folders of images.
+OpenedData open_cifar(std::string_view name, const OpenOptions& options);
+
 /// A folder of images per class below `folder`, or below its `train` and `test`.
 OpenedData open_folder(const std::filesystem::path& folder, const OpenOptions& options);
+
+/// Image files and their labels, a line each.
+OpenedData open_list(const Address& address, const OpenOptions& options);
+
+/// A table with a label column; still to be encoded.
+OpenedData open_csv(const Address& address, const OpenOptions& options);
+
+/// Two NumPy arrays, features and labels.
+OpenedData open_npy(const Address& address, const OpenOptions& options);
+
+/// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
+/// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.
+std::vector<std::filesystem::path> places_of(std::span<const std::string> names,
+                                             const std::filesystem::path& data_root);
+
+/// Throws Error{data} that says where the set was looked for and what to do.
+[[noreturn]] void not_found(std::string_view name, std::span<const std::filesystem::path> places,
+                            std::string_view advice);
+
+/// Throws Error{usage} for options that apply to images alone.
+void refuse_image_options(const OpenOptions& options, std::string_view source);
+
+/// Class names of a training part with these labels, none of them negative: the lines of the file `names`, or the
+/// numbers. Throws Error{data} naming `file` when a label below the largest one has no sample, or one has no name.
+std::vector<std::string> classes_of_labels(std::span<const std::int64_t> labels, const std::filesystem::path& file,
+                                           const std::optional<std::string>& names);
+
+/// Throws Error{data} when a label of the test part is not below `classes`; `place` says where it is ("'f' line 3").
+void check_test_labels(std::span<const std::int64_t> labels, std::int64_t classes,
+                       const std::function<std::string(std::size_t)>& place);
 
 }  // namespace ulmus::detail

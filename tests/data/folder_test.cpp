@@ -3,10 +3,9 @@
 
 #include <chrono>
 #include <fstream>
-#include <opencv2/core.hpp>
-#include <opencv2/imgcodecs.hpp>
 #include <thread>
 
+#include "data/image_files.hpp"
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
@@ -15,21 +14,12 @@ namespace ulmus {
 namespace {
 
 namespace fs = std::filesystem;
+using test::colour;
+using test::encode_image;
 using test::expect_error;
+using test::grey;
 using test::pixels_of;
 using Pixels = std::vector<std::uint8_t>;
-
-std::string encode(const std::string& extension, const cv::Mat& image) {
-  std::vector<std::uint8_t> bytes;
-  cv::imencode(extension, image, bytes);
-  return {bytes.begin(), bytes.end()};
-}
-
-cv::Mat colour(int height, int width, int red, int green, int blue) {
-  return {height, width, CV_8UC3, cv::Scalar(blue, green, red)};
-}
-
-cv::Mat grey(int height, int width, int value) { return {height, width, CV_8UC1, cv::Scalar(value)}; }
 
 cv::Mat noise(int height, int width) {
   cv::Mat image(height, width, CV_8UC3);
@@ -46,7 +36,7 @@ class Folder : public ::testing::Test {
     write_file(path(name), bytes);
   }
   void put(const std::string& name, const cv::Mat& image) const {
-    put(name, encode(fs::path(name).extension().string(), image));
+    put(name, encode_image(fs::path(name).extension().string(), image));
   }
   std::string address() const { return "folder:" + folder_.path().string(); }
   OpenedData open(const OpenOptions& options = {}) const { return open_data(address(), options); }
@@ -73,7 +63,7 @@ TEST_F(Folder, ClassesAndImagesAreInByteOrderOfTheirNames) {
 }
 
 TEST_F(Folder, OtherAndHiddenFilesArePassedOver) {
-  put("a/x.PNG", encode(".png", grey(1, 1, 1)));
+  put("a/x.PNG", encode_image(".png", grey(1, 1, 1)));
   put("a/.hidden.png", "not an image");
   put("a/readme.txt", "text");
   put("a/png", "no extension");
@@ -118,7 +108,7 @@ TEST_F(Folder, DecodesEveryFormat) {
 }
 
 TEST_F(Folder, ExifOrientationIsApplied) {
-  const std::string jpeg = encode(".jpg", grey(8, 16, 100));
+  const std::string jpeg = encode_image(".jpg", grey(8, 16, 100));
   // A TIFF directory of one entry: tag 0x0112, one short, the value 6 (turn right by 90 degrees).
   const std::string exif(
       "\xff\xe1\0\x22"
@@ -195,6 +185,15 @@ TEST_F(Folder, ImagesOfDifferentSizesNeedAnImageSize) {
   EXPECT_EQ(open({.image_size = 2}).train.shape, (ImageShape{1, 2, 2}));
 }
 
+TEST_F(Folder, TheFirstOfSeveralFaultsIsReportedWhateverTheThreads) {
+  for (int i = 10; i < 60; ++i) put("a/" + std::to_string(i) + ".png", grey(2, i % 9 == 8 ? 3 : 2, i));
+  put("b/1.png", "bad");
+  for (const int threads : {1, 2, 5, 0})
+    expect_data_error({path("a/10.png").string(), path("a/17.png").string(), "3 x 2"}, {.threads = threads});
+  put("a/13.png", "bad");
+  for (const int threads : {1, 2, 5, 0}) expect_data_error({path("a/13.png").string()}, {.threads = threads});
+}
+
 TEST_F(Folder, ResizingScalesTheShorterSideAndKeepsTheCentre) {
   cv::Mat wide(4, 12, CV_8UC1);
   for (int x = 0; x < 12; ++x) wide.col(x).setTo(x / 4 * 100);
@@ -222,14 +221,15 @@ TEST_F(Folder, ShrinkingAveragesOverTheAreaAndEnlargingIsLinear) {
 TEST_F(Folder, AnUndecodableImageIsNamedWithTheWayOut) {
   put("a/1.png", grey(1, 1, 1));
   put("b/1.png", grey(1, 1, 1));
-  for (const std::string& bytes : {std::string("hello"), std::string(), encode(".png", noise(40, 40)).substr(0, 900)}) {
+  for (const std::string& bytes :
+       {std::string("hello"), std::string(), encode_image(".png", noise(40, 40)).substr(0, 900)}) {
     put("b/broken.png", bytes);
     expect_data_error({path("b/broken.png").string(), "--skip-bad"});
   }
 }
 
 TEST_F(Folder, ATruncatedJpegIsUndecodable) {
-  const std::string jpeg = encode(".jpg", noise(40, 40));
+  const std::string jpeg = encode_image(".jpg", noise(40, 40));
   put("a/1.jpg", jpeg);
   put("b/1.jpg", jpeg + "trailing bytes are harmless");
   EXPECT_EQ(open().train.size(), 2);
@@ -241,7 +241,7 @@ TEST_F(Folder, ATruncatedJpegIsUndecodable) {
 
 TEST_F(Folder, TheFirstBadImageIsReportedWhateverTheThreads) {
   for (int i = 10; i < 60; ++i)
-    put("a/" + std::to_string(i) + ".png", i % 7 == 6 ? "bad" : encode(".png", grey(1, 1, i)));
+    put("a/" + std::to_string(i) + ".png", i % 7 == 6 ? "bad" : encode_image(".png", grey(1, 1, i)));
   put("b/1.png", "bad");
   for (const int threads : {1, 2, 5, 0}) expect_data_error({path("a/13.png").string()}, {.threads = threads});
 }
@@ -283,7 +283,7 @@ TEST_F(Folder, AClassLeftEmptyBySkipBadIsAnError) {
   put("a/1.png", grey(1, 1, 1));
   put("b/1.png", "bad");
   put("b/2.png", "bad");
-  expect_data_error({path("b").string(), "no image left", "2"}, {.skip_bad = true});
+  expect_data_error({"class 'b'", folder_.path().string(), "no image left", "2"}, {.skip_bad = true});
 }
 
 TEST_F(Folder, BeyondTheMemoryLimitImagesAreDecodedAgain) {

@@ -1,8 +1,7 @@
 #include <gtest/gtest.h>
 #include <zlib.h>
 
-#include <cstdlib>
-
+#include "data/data_variable.hpp"
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
@@ -11,6 +10,7 @@ namespace ulmus {
 namespace {
 
 namespace fs = std::filesystem;
+using test::DataVariable;
 using test::expect_error;
 using test::pixels_of;
 
@@ -38,19 +38,6 @@ void write_gzip(const fs::path& path, const std::string& bytes) {
   ASSERT_EQ(::gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())), static_cast<int>(bytes.size()));
   ASSERT_EQ(::gzclose(file), Z_OK);
 }
-
-/// $ULMUS_DATA for the time of a test.
-class DataVariable {
- public:
-  explicit DataVariable(const char* value) {
-    if (const char* old = std::getenv("ULMUS_DATA")) old_ = old;
-    value != nullptr ? ::setenv("ULMUS_DATA", value, 1) : ::unsetenv("ULMUS_DATA");
-  }
-  ~DataVariable() { old_ ? ::setenv("ULMUS_DATA", old_->c_str(), 1) : ::unsetenv("ULMUS_DATA"); }
-
- private:
-  std::optional<std::string> old_;
-};
 
 /// Four sound files of three training images and one test image, for a test to damage.
 class Idx : public ::testing::Test {
@@ -227,31 +214,11 @@ TEST_F(Idx, NamesDamagedGzip) {
   expect_data_error({path.string(), "damaged gzip"});
 }
 
-TEST_F(Idx, RefusesAnImageSizeThatCannotApply) {
+TEST_F(Idx, RefusesOptionsThatCannotApply) {
   expect_error(ErrorKind::usage, {"--image-size", "mnist"},
                [&] { open_data("mnist", {.data_root = folder_.path(), .image_size = 32}); });
-}
-
-TEST(OpenData, SuggestsTheNearestAddress) {
-  expect_error(ErrorKind::usage, {"fashion_mnist", "did you mean 'fashion-mnist'?"},
-               [] { open_data("fashion_mnist"); });
-  expect_error(ErrorKind::usage, {"did you mean 'folder:photos'?"}, [] { open_data("foldr:photos"); });
-  expect_error(ErrorKind::usage, {"'imagenet'", "choose one of fashion-mnist, mnist, folder:DIR"},
-               [] { open_data("imagenet"); });
-  expect_error(ErrorKind::usage, {"choose one of"}, [] { open_data(""); });
-}
-
-TEST(OpenData, AFolderNeedsItsPrefixAndThePrefixAFolder) {
-  const TemporaryFolder folder;
-  expect_error(ErrorKind::usage, {"'folder:" + folder.path().string() + "'"},
-               [&] { open_data(folder.path().string()); });
-  expect_error(ErrorKind::usage, {"'folder:'", "folder:DIR"}, [] { open_data("folder:"); });
-  expect_error(ErrorKind::usage, {"'folder'", "folder:DIR"}, [] { open_data("folder"); });
-}
-
-TEST(OpenData, RefusesOptionsOutOfRange) {
-  expect_error(ErrorKind::usage, {"--image-size is 0"}, [] { open_data("folder:x", {.image_size = 0}); });
-  expect_error(ErrorKind::usage, {"threads are -1"}, [] { open_data("folder:x", {.threads = -1}); });
+  expect_error(ErrorKind::usage, {"--skip-bad", "mnist"},
+               [&] { open_data("mnist", {.data_root = folder_.path(), .skip_bad = true}); });
 }
 
 }  // namespace

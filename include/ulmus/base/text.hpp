@@ -28,4 +28,12 @@ long long parse_integer(std::string_view text, std::string_view what);
 /// The shortest decimal text that reads back as the same double: "0.5", "30", "1e-05".
 std::string format_number(double value);
 
+/// `text` for a message of one line: control characters and what is not UTF-8 as \xNN, cut off with "..." after 60
+/// bytes.
+std::string printable(std::string_view text);
+
+/// Length of the longest beginning of `text` that is UTF-8 (RFC 3629: no surrogates, nothing overlong); all of it when
+/// `text` is. Names go into JSON files, which hold nothing else.
+std::size_t valid_utf8(std::string_view text);
+
 }  // namespace ulmus

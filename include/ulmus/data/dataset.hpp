@@ -20,24 +20,29 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
-/// Labelled images of one shape, 8 bits a channel, channels first (C, H, W). Immutable after it is opened; cheap to
-/// copy (shares the pixels); `read` may be called from any thread.
+/// Labelled samples of one shape: images, 8 bits a channel, channels first (C, H, W), or vectors of D features.
+/// Immutable after it is opened; cheap to copy (shares the content); a reader may be called from any thread.
 class Dataset {
  public:
   /// Writes image `index` to `pixels`, `shape.pixels()` long.
   using Reader = std::function<void(std::int64_t index, std::span<std::uint8_t> pixels)>;
+  /// Writes the features of sample `index`, all finite, to `values`, D long.
+  using FeatureReader = std::function<void(std::int64_t index, std::span<float> values)>;
 
   std::string name;                      ///< the address it was opened from
   std::vector<std::string> class_names;  ///< [C], in label order
-  ImageShape shape;
-  std::vector<std::int64_t> labels;  ///< [N], each in [0, C)
-  /// Of the content, independent of where it lies on disk. IDX: sha256(sha256(images) + sha256(labels)) of the
-  /// decompressed files; folder: sha256 of a line "NAME \0 LABEL \0 sha256(file)" per image, in order.
+  ImageShape shape;                      ///< {D, 1, 1} for features
+  std::vector<std::int64_t> labels;      ///< [N], each in [0, C)
+  /// Of the content, independent of where it lies on disk.
+  /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files;
+  /// - CIFAR, binary: sha256 of the concatenated sha256 of its files;
+  /// - folder: sha256 of a line "NAME \0 LABEL \0 sha256(file)" per image, in order;
+  /// - list: the same with `image_size` unset or `skip_bad`; otherwise, as the files are too many to be read, of a line
+  ///   "NAME \0 LABEL \0 bytes of the file" per image;
+  /// - csv: Table::sha256.
   std::string sha256;
-  Reader read;
-  /// Set instead of `read` for feature data (embeddings, tables), whose `shape` is {D, 1, 1}: writes the D values of
-  /// sample `index`.
-  std::function<void(std::int64_t index, std::span<float> values)> read_features;
+  Reader read;                  ///< images; empty for features
+  FeatureReader read_features;  ///< features; empty for images
 
   bool is_features() const { return static_cast<bool>(read_features); }
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
@@ -46,10 +51,12 @@ class Dataset {
   std::vector<std::int64_t> counts() const;
 };
 
+struct Table;
+
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
   bool skip_bad = false;              ///< pass over undecodable images and count them
-  std::optional<std::int64_t> image_size{};           ///< resize folder images to a square of this side
+  std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
 };
@@ -59,18 +66,33 @@ struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
   std::int64_t skipped = 0;  ///< undecodable images passed over
+  /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
+  /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
+  std::shared_ptr<const Table> train_table;
+  std::shared_ptr<const Table> test_table;
 };
 
-/// Opens `fashion-mnist`, `mnist` or `folder:DIR`.
+/// Opens data by their address.
 ///
-/// The first two are four IDX files, plain or gzip, looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME,
-/// $ULMUS_DATA and /usr/share/datasets/NAME. A folder holds a folder of images per class, or such folders below `train`
-/// and `test`; classes and the images of a class are in the byte order of their names, hidden files and other kinds of
-/// file are passed over. A class may lack test images, never training images. The images have three channels (RGB)
-/// unless all files are grey, and one size: that of the files, or `image_size` (the shorter side is scaled to it, by
-/// area when shrinking and linearly when enlarging, then the centre is cut out).
+///     fashion-mnist, mnist        four IDX files, plain or gzip
+///     cifar10, cifar100           the binary version, or folders of images
+///     folder:DIR                  a folder of images per class, also below DIR/train and DIR/test
+///     list:FILE                   image files, lines `path label`; keys root, test, classes
+///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical
+///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes
 ///
-/// Throws Error{usage} for an unknown address (with the nearest name) or an option that does not apply to it,
+/// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md
+/// has a section per source.
+///
+/// The named sets are looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and
+/// /usr/share/datasets/NAME. In a folder, classes and the images of a class are in the byte order of their names,
+/// hidden files and other kinds of file are passed over. A class may lack test samples, never training samples. Images
+/// of `folder` and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or
+/// `image_size` (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre
+/// is cut out). A `list` with `image_size` and without `skip_bad` is opened without decoding an image: it has three
+/// channels, and an image that cannot be decoded is an error when it is read.
+///
+/// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply to it,
 /// Error{data} naming the file and what is wrong with it: the first file in order, whatever the number of threads.
 OpenedData open_data(std::string_view address, const OpenOptions& options = {});
 

@@ -1,0 +1,128 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/data/dataset.hpp"
+
+namespace ulmus {
+
+enum class ColumnKind { numeric, categorical };
+
+struct TableColumn {
+  std::string name;
+  ColumnKind kind = ColumnKind::numeric;
+};
+
+/// A table of text with a label for every row, as it was read: what a data set is made from once it is known which rows
+/// train. Immutable after it is made.
+struct Table {
+  std::string name;                      ///< the address it was opened from
+  std::filesystem::path file;            ///< for messages
+  std::string label;                     ///< the label's column
+  std::vector<TableColumn> columns;      ///< [F], without the label's
+  std::vector<std::string> class_names;  ///< [C]
+  std::vector<std::int64_t> labels;      ///< [N], each in [0, C)
+  /// Of the label's name, the kinds and names of the columns and the SHA-256 of the file: equal for the same file read
+  /// the same way.
+  std::string sha256;
+  std::string text;                 ///< all cells, row by row, without separators
+  std::vector<std::uint64_t> ends;  ///< [N * F], where in `text` each cell ends
+  std::vector<std::int64_t> lines;  ///< [N], line of the file where the row begins, from 1
+
+  std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
+  std::string_view cell(std::int64_t row, std::size_t column) const {
+    const std::size_t i = static_cast<std::size_t>(row) * columns.size() + column;
+    const std::size_t begin = i == 0 ? 0 : ends[i - 1];
+    return std::string_view(text).substr(begin, ends[i] - begin);
+  }
+};
+
+struct TableOptions {
+  std::string label;                     ///< name of the column to predict
+  char delimiter = '\0';                 ///< '\0': the most frequent of , ; tab | in the header, outside quotes
+  std::vector<std::string> drop;         ///< columns left out
+  std::vector<std::string> categorical;  ///< columns that are categorical whatever they hold
+};
+
+/// Reads CSV by RFC 4180: quoted fields may hold delimiters, line breaks and doubled quotes. A header line is needed.
+/// CRLF, LF and CR end a line; a UTF-8 byte order mark, blank lines and white space around a field are passed over.
+///
+/// A cell that is empty, `NA`, `NaN`, `null` (in any case) or `?` is missing. A column is numeric when every other cell
+/// is a finite decimal number, otherwise categorical; one that has more numbers than text is an error. Classes are the
+/// different labels, in numerical order when all are whole numbers, otherwise in byte order; only an empty label is
+/// missing.
+///
+/// Throws Error{usage} for a column that is not there (with the nearest name), Error{data} naming file and line: not
+/// UTF-8, a quote without its end or with text after it, a row of another length, a column name that is empty or comes
+/// twice, a header of numbers, no row, no column beside the label, a missing label, fewer than two classes.
+Table read_table(std::string_view bytes, const std::filesystem::path& file, const TableOptions& options);
+
+/// The same for the test part of `training`: the columns must have the same names, in any order, and are of the same
+/// kinds; a class that training lacks is an Error{data}, one without a row is none.
+Table read_test_table(std::string_view bytes, const std::filesystem::path& file, const TableOptions& options,
+                      const Table& training);
+
+/// A level of a categorical column gets a feature of its own when it is in this many training rows or more,
+constexpr std::int64_t k_min_level_rows = 2;
+/// and is among this many most frequent ones (the first in byte order of equally frequent ones).
+constexpr std::size_t k_max_levels = 100;
+
+/// What one column becomes.
+struct ColumnEncoding {
+  std::string name;
+  ColumnKind kind = ColumnKind::numeric;
+  bool missing = false;  ///< a training cell is missing: one more feature, last, 1 where a cell is missing, else 0
+
+  // numeric
+  double median = 0;  ///< of the training cells that are there; stands in for a missing one
+  double mean = 0;    ///< of the training cells, medians included
+  double stddev = 0;  ///< likewise, over N; 0 for a column that is constant, whose feature is always 0
+
+  // categorical
+  std::vector<std::string> levels;  ///< with a feature of their own, in byte order
+  std::vector<std::string> other;   ///< the remaining training levels, which share one feature; in byte order
+
+  std::int64_t features() const;
+  friend bool operator==(const ColumnEncoding&, const ColumnEncoding&) = default;
+};
+
+/// How the rows of a table become feature vectors, learnt from training rows alone. A value that a checkpoint keeps.
+struct TableEncoding {
+  std::vector<std::string> class_names;  ///< [C], of the training part
+  std::vector<ColumnEncoding> columns;   ///< [F]
+
+  /// Length D of a feature vector.
+  std::int64_t features() const;
+  /// [D]: "age", "age (missing)", "colour=red", "colour (other)".
+  std::vector<std::string> feature_names() const;
+  friend bool operator==(const TableEncoding&, const TableEncoding&) = default;
+};
+
+/// Learns from the given rows alone. A numeric cell becomes (x - mean) / stddev; a categorical one a one-hot vector,
+/// all zeros when it is missing or its level was in no training row. Throws Error{usage} without rows or for a row that
+/// is not there; Error{data} for a categorical column without a level of its own (its values name rows), and for
+/// numbers too large for their mean to be a number.
+TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> train_indices);
+
+/// The table as feature vectors, in memory, of shape {D, 1, 1}; columns and classes are found by name. The kinds are
+/// those of the encoding. Throws Error{data} for a column that the table or the encoding lacks, a class that the
+/// encoding lacks, a cell of a numeric column that is no number or, once standardised, not a finite float.
+Dataset encode(const Table& table, const TableEncoding& encoding);
+
+/// Replaces both parts of opened tables by their feature vectors, with an encoding learnt from the given rows of the
+/// training part, which is returned. Throws as the two functions above, and Error{usage} when the data are no table.
+TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices);
+/// The same with an encoding learnt before.
+void encode_tables(OpenedData& data, const TableEncoding& encoding);
+
+/// One line of JSON with `schema_version` 1, keys in alphabetical order; the same bytes for the same encoding.
+std::string to_json(const TableEncoding& encoding);
+/// Throws Error{data} for anything that `to_json` does not write.
+TableEncoding encoding_from_json(std::string_view json);
+
+}  // namespace ulmus

@@ -1,0 +1,155 @@
+#include "data/address.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <span>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+struct Source {
+  std::string_view name;
+  std::string_view form;  ///< how it is written
+  std::string_view rest;  ///< what comes after the colon; empty: nothing does
+  std::vector<std::string> keys;
+};
+
+const std::array<Source, 8>& sources() {
+  static const std::array<Source, 8> k_sources{{
+      {"fashion-mnist", "fashion-mnist", "", {}},
+      {"mnist", "mnist", "", {}},
+      {"cifar10", "cifar10", "", {}},
+      {"cifar100", "cifar100", "", {}},
+      {"folder", "folder:DIR", "folder", {}},
+      {"list", "list:FILE?root=DIR", "file", {"root", "test", "classes"}},
+      {"csv", "csv:FILE?label=COLUMN", "file", {"label", "test", "delimiter", "drop", "categorical"}},
+      {"npy", "npy:FEATURES,LABELS", "files", {"test", "classes"}},
+  }};
+  return k_sources;
+}
+
+struct Sign {
+  char meant;
+  std::string_view written;
+};
+constexpr std::array<Sign, 4> k_signs{{{'&', "%26"}, {',', "%2C"}, {'?', "%3F"}, {'%', "%25"}}};
+
+std::string unescape(std::string_view text) {
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto sign = std::ranges::find(k_signs, text.substr(i, 3), &Sign::written);
+    plain += sign == k_signs.end() ? text[i] : sign->meant;
+    if (sign != k_signs.end()) i += 2;
+  }
+  return plain;
+}
+
+std::vector<std::string> pieces(std::string_view text) {
+  std::vector<std::string> list = split(text, ',');
+  for (std::string& piece : list) piece = unescape(piece);
+  return list;
+}
+
+/// What was probably meant when it is the path of something that is there.
+std::string address_of_path(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (path.empty() || !std::filesystem::exists(path, ignored)) return "";
+  if (std::filesystem::is_directory(path, ignored)) return "folder:" + path.string();
+  const std::string extension = path.extension().string();
+  const std::string name = escape_address(path.string());
+  if (extension == ".csv" || extension == ".tsv") return fmt::format("csv:{}?label=COLUMN", name);
+  if (extension == ".npy") return fmt::format("npy:{},LABELS.npy", name);
+  if (extension == ".txt") return fmt::format("list:{}?root=DIR", name);
+  return "";
+}
+
+[[noreturn]] void unknown_source(std::string_view text) {
+  if (const std::string meant = address_of_path(text); !meant.empty())
+    throw Error(ErrorKind::usage, fmt::format("data address '{}' is a path; write it as '{}'", text, meant));
+
+  // With what was given after the colon in place of the table's word for it, so that the whole can be typed again.
+  const std::size_t colon = text.find(':');
+  std::vector<std::string> known;
+  for (const Source& source : sources())
+    known.push_back(source.rest.empty() || colon == std::string_view::npos
+                        ? std::string(source.form)
+                        : fmt::format("{}:{}", source.name, text.substr(colon + 1)));
+  if (nearest_name(text, known).empty())
+    for (std::size_t i = 0; i < known.size(); ++i) known[i] = sources()[i].form;
+  throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; {}", text, suggest(text, known)));
+}
+
+void read_key(const Source& source, std::string_view setting, Address& address) {
+  const std::size_t equals = setting.find('=');
+  const std::string key(setting.substr(0, equals));
+  if (std::ranges::find(source.keys, key) == source.keys.end())
+    throw Error(ErrorKind::usage,
+                fmt::format("unknown key '{}' in data address '{}'; {}", key, address.text, suggest(key, source.keys)));
+  if (equals == std::string_view::npos || equals + 1 == setting.size())
+    throw Error(ErrorKind::usage, fmt::format("key '{}' in data address '{}' has no value; write '{}=...' or leave it "
+                                              "out",
+                                              key, address.text, key));
+  if (std::ranges::find(address.keys, key, &std::pair<std::string, std::string>::first) != address.keys.end())
+    throw Error(ErrorKind::usage,
+                fmt::format("key '{}' comes twice in data address '{}'; keep one", key, address.text));
+  address.keys.emplace_back(key, setting.substr(equals + 1));
+}
+
+}  // namespace
+
+std::optional<std::string> Address::find(std::string_view key) const {
+  for (const auto& [name, value] : keys)
+    if (name == key) return unescape(value);
+  return std::nullopt;
+}
+
+std::vector<std::string> Address::list(std::string_view key) const {
+  for (const auto& [name, value] : keys)
+    if (name == key) return pieces(value);
+  return {};
+}
+
+std::string Address::file() const { return unescape(rest); }
+
+std::vector<std::string> Address::files() const { return pieces(rest); }
+
+Address parse_address(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  Address address{.text = std::string(text), .source = std::string(text.substr(0, colon))};
+  const auto source = std::ranges::find(sources(), address.source, &Source::name);
+  if (source == sources().end()) unknown_source(text);
+
+  const std::string_view rest = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+  if (source->rest.empty()) {
+    if (colon != std::string_view::npos)
+      throw Error(ErrorKind::usage,
+                  fmt::format("data address '{}' has something after '{}', which stands alone; write '{}'", text,
+                              source->name, source->name));
+    return address;
+  }
+  const std::size_t mark = source->keys.empty() ? std::string_view::npos : rest.find('?');
+  address.rest = rest.substr(0, mark);
+  if (address.rest.empty())
+    throw Error(ErrorKind::usage,
+                fmt::format("data address '{}' names no {}; write '{}'", text, source->rest, source->form));
+  if (mark != std::string_view::npos)
+    for (const std::string& setting : split(rest.substr(mark + 1), '&')) read_key(*source, setting, address);
+  return address;
+}
+
+std::string escape_address(std::string_view text) {
+  std::string escaped;
+  for (const char c : text) {
+    const auto sign = std::ranges::find(k_signs, c, &Sign::meant);
+    escaped += sign == k_signs.end() ? std::string(1, c) : std::string(sign->written);
+  }
+  return escaped;
+}
+
+}  // namespace ulmus::detail

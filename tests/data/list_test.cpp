@@ -1,0 +1,245 @@
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "data/formats.hpp"
+#include "data/image_files.hpp"
+#include "data/support.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/file.hpp"
+
+namespace ulmus {
+namespace {
+
+namespace fs = std::filesystem;
+using test::colour;
+using test::encode_image;
+using test::expect_error;
+using test::grey;
+using test::pixels_of;
+using Labels = std::vector<std::int64_t>;
+using Pixels = std::vector<std::uint8_t>;
+
+class List : public ::testing::Test {
+ protected:
+  fs::path path(const std::string& name) const { return folder_.path() / name; }
+  void put(const std::string& name, const std::string& bytes) const {
+    fs::create_directories(path(name).parent_path());
+    write_file(path(name), bytes);
+  }
+  void put(const std::string& name, const cv::Mat& image) const {
+    put(name, encode_image(fs::path(name).extension().string(), image));
+  }
+  OpenedData open(const std::string& keys = "", const OpenOptions& options = {}) const {
+    return open_data("list:" + path("train.txt").string() + keys, options);
+  }
+  void expect_data_error(std::initializer_list<std::string_view> parts, const std::string& keys = "",
+                         const OpenOptions& options = {}) const {
+    expect_error(ErrorKind::data, parts, [&] { open(keys, options); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(List, ReadsPathsAndLabels) {
+  put("a/x.png", grey(1, 2, 10));
+  put("b/y z.png", grey(1, 2, 20));
+  put("train.txt", "b/y z.png 1\na/x.png 0\na/x.png 0\n");
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.name, "list:" + path("train.txt").string());
+  EXPECT_EQ(data.train.labels, (Labels{1, 0, 0}));
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ(data.train.shape, (ImageShape{1, 1, 2}));
+  EXPECT_EQ(pixels_of(data.train, 0), (Pixels{20, 20}));
+  EXPECT_EQ(pixels_of(data.train, 2), (Pixels{10, 10}));
+  EXPECT_FALSE(data.test);
+}
+
+TEST_F(List, ToleratesWindowsLineEndsBlankLinesAndWhiteSpace) {
+  put("a.png", grey(1, 1, 1));
+  put("train.txt", "\r\na.png 0  \r\n\n  a.png\t1\t\n \n");
+  EXPECT_EQ(open().train.labels, (Labels{0, 1}));
+}
+
+TEST_F(List, RootIsTheListsFolderUnlessGiven) {
+  put("elsewhere/a.png", grey(1, 1, 7));
+  put("train.txt", "a.png 0\na.png 1\n");
+  expect_data_error({path("train.txt").string(), "line 1", path("a.png").string(), "first of 2", "?root=DIR"});
+  EXPECT_EQ(pixels_of(open("?root=" + path("elsewhere").string()).train, 0), Pixels{7});
+  expect_data_error({"root", "/nonexistent", "not a folder"}, "?root=/nonexistent");
+}
+
+TEST_F(List, ATestListIsATestPart) {
+  put("a.png", grey(1, 1, 1));
+  put("b.png", grey(1, 1, 2));
+  put("train.txt", "a.png 0\na.png 1\na.png 2\n");
+  put("test.txt", "b.png 2\n");
+  for (const OpenOptions& options : {OpenOptions{}, OpenOptions{.image_size = 1}}) {
+    const OpenedData data = open("?test=" + path("test.txt").string(), options);
+    ASSERT_TRUE(data.test);
+    EXPECT_EQ(data.test->labels, Labels{2});
+    EXPECT_EQ(data.test->class_names, data.train.class_names);
+    EXPECT_EQ(pixels_of(*data.test, 0)[0], 2);
+    EXPECT_NE(data.test->sha256, data.train.sha256);
+  }
+  put("test.txt", "b.png 2\n\nb.png 3\n");
+  expect_data_error({path("test.txt").string(), "line 3", "label 3", "training part lacks", "0 to 2"},
+                    "?test=" + path("test.txt").string());
+  put("test.txt", "c.png 2\n");
+  expect_data_error({path("test.txt").string(), "line 1", "missing"}, "?test=" + path("test.txt").string());
+}
+
+TEST_F(List, ClassNamesComeFromAFile) {
+  put("a.png", grey(1, 1, 1));
+  put("train.txt", "a.png 0\na.png 1\n");
+  put("names.txt", "cat\r\nsea lion\n\n");
+  const std::string keys = "?classes=" + path("names.txt").string();
+  EXPECT_EQ(open(keys).train.class_names, (std::vector<std::string>{"cat", "sea lion"}));
+  const auto expect_names_error = [&](const std::string& names, std::initializer_list<std::string_view> parts) {
+    put("names.txt", names);
+    expect_data_error(parts, keys);
+  };
+  expect_names_error("cat\n", {path("names.txt").string(), "1 class names", "label 1", "0 to 0"});
+  expect_names_error("cat\ndog\nowl\n", {path("train.txt").string(), "no sample with the label 2 ('owl')"});
+  expect_names_error("cat\n\ndog\n", {path("names.txt").string(), "line 2", "blank"});
+  expect_names_error("cat\ncat\n", {"line 2", "repeats the class name 'cat' of line 1"});
+  expect_names_error("cat\ncaf\xe9\n", {"line 2", "not UTF-8"});
+}
+
+TEST_F(List, CountsTheMissingFilesAndNamesTheFirst) {
+  put("a.png", grey(1, 1, 1));
+  put("train.txt", "a.png 0\n\nx.png 1\ny.png 0\na.png 1\n");
+  expect_data_error({"line 3", path("x.png").string(), "first of 2 such files"});
+  put("train.txt", "a.png 0\n. 1\n");
+  expect_data_error({"line 2", "no file"});
+}
+
+TEST_F(List, ThePathStaysBelowTheRoot) {
+  for (const std::string name : {"../x.png", "a/../../x.png", "/etc/passwd", "a/.."}) {
+    put("train.txt", "a.png 0\n" + name + " 1\n");
+    expect_data_error({"line 2", name, "leaves the root"});
+  }
+  put("a..b/..c.png", grey(1, 1, 1));
+  put("train.txt", "a..b/..c.png 0\na..b/..c.png 1\n");
+  EXPECT_EQ(open().train.size(), 2);
+}
+
+TEST_F(List, NamesAMalformedLine) {
+  for (const std::string line : {"x.png", "x.png cat", "7", "x.png 1.5", "x.png,1", "x.png 99999999999999999999"}) {
+    put("train.txt", "\n" + line + "\n");
+    expect_data_error({path("train.txt").string(), "line 2", line, "path of an image"});
+  }
+  put("train.txt", "x.png -1\n");
+  expect_data_error({"line 1", "label -1", "0 or more"});
+  put("train.txt", "caf\xe9.png 0\n");
+  expect_data_error({"line 1", "UTF-8"});
+  put("train.txt", "\n\n");
+  expect_data_error({path("train.txt").string(), "no line"});
+  fs::remove(path("train.txt"));
+  expect_data_error({path("train.txt").string(), "cannot read"});
+}
+
+TEST_F(List, LabelsHaveNoHoles) {
+  put("a.png", grey(1, 1, 1));
+  const auto expect_hole = [&](const std::string& lines, std::initializer_list<std::string_view> parts) {
+    put("train.txt", lines);
+    expect_data_error(parts);
+  };
+  expect_hole("a.png 1\na.png 2\n", {"labels up to 2", "no sample with the label 0", "without a gap"});
+  expect_hole("a.png 0\na.png 1\na.png 4\n", {"labels up to 4", "label 2"});
+  expect_hole("a.png 0\na.png 1000000000000000\n", {"labels up to 1000000000000000", "label 1;"});
+  expect_hole("a.png 0\na.png 0\n", {"one class, '0'", "at least two"});
+}
+
+TEST_F(List, ImagesOfDifferentSizesNeedAnImageSize) {
+  put("a.png", grey(2, 3, 1));
+  put("b.png", grey(4, 4, 9));
+  put("train.txt", "a.png 0\nb.png 1\n");
+  expect_data_error({path("a.png").string(), "3 x 2", path("b.png").string(), "4 x 4", "--image-size"});
+  const Dataset data = open("", {.image_size = 2}).train;
+  EXPECT_EQ(data.shape, (ImageShape{3, 2, 2}));
+  EXPECT_EQ(pixels_of(data, 1), Pixels(12, 9)) << "a grey image has its plane repeated";
+}
+
+TEST_F(List, WithAnImageSizeNoImageIsDecodedBeforeItIsRead) {
+  put("a.png", colour(2, 2, 1, 2, 3));
+  put("b.png", "bad");
+  put("train.txt", "a.png 0\nb.png 1\n");
+  expect_data_error({path("b.png").string(), "cannot be decoded"});
+  const Dataset data = open("", {.image_size = 2}).train;
+  EXPECT_EQ(pixels_of(data, 0), (Pixels{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}));
+  expect_error(ErrorKind::data, {path("b.png").string(), "--skip-bad"}, [&] { pixels_of(data, 1); });
+}
+
+TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {
+  put("a.png", colour(2, 2, 1, 2, 3));
+  put("b.png", "bad");
+  put("train.txt", "a.png 0\nb.png 1\na.png 1\n");
+  const OpenedData data = open("", {.skip_bad = true, .image_size = 2});
+  EXPECT_EQ(data.skipped, 1);
+  EXPECT_EQ(data.train.labels, (Labels{0, 1}));
+}
+
+TEST_F(List, KeepsWhatWasReadWhenAllFitsInTheLimit) {
+  put("a.png", colour(2, 2, 1, 1, 1));
+  put("train.txt", "a.png 0\na.png 1\n");
+  const Dataset kept = open("", {.image_size = 2, .memory_limit = 24}).train;
+  const Dataset again = open("", {.image_size = 2, .memory_limit = 23}).train;
+  EXPECT_EQ(pixels_of(kept, 0), pixels_of(again, 0));
+  put("a.png", colour(2, 2, 5, 5, 5));
+  EXPECT_EQ(pixels_of(kept, 0), Pixels(12, 1));
+  EXPECT_EQ(pixels_of(kept, 1), Pixels(12, 5)) << "not read before";
+  EXPECT_EQ(pixels_of(again, 0), Pixels(12, 5));
+}
+
+TEST_F(List, ThreadsMayReadTheSameImages) {
+  std::string lines;
+  for (int i = 0; i < 40; ++i) {
+    put(std::to_string(i) + ".png", grey(2, 2, i));
+    lines += std::to_string(i) + ".png " + std::to_string(i % 2) + "\n";
+  }
+  put("train.txt", lines);
+  const Dataset data = open("", {.image_size = 2}).train;
+  std::vector<std::jthread> readers;
+  std::atomic<int> wrong{0};
+  for (int t = 0; t < 4; ++t)
+    readers.emplace_back([&] {
+      for (std::int64_t i = 0; i < 40; ++i)
+        if (pixels_of(data, i) != Pixels(12, static_cast<std::uint8_t>(i))) ++wrong;
+    });
+  readers.clear();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(List, Sha256IsOfTheContentAndNotOfThePlace) {
+  put("one/a.png", grey(1, 1, 1));
+  put("one/train.txt", "a.png 0\na.png 1\n");
+  fs::copy(path("one"), path("two"), fs::copy_options::recursive);
+  const auto sha = [&](const char* name, const OpenOptions& options) {
+    return open_data("list:" + path(name).string() + "/train.txt", options).train.sha256;
+  };
+  for (const OpenOptions& options : {OpenOptions{}, OpenOptions{.image_size = 1}}) {
+    const std::string first = sha("one", options);
+    EXPECT_EQ(sha("two", options), first);
+    put("two/train.txt", "a.png 1\na.png 0\n");
+    EXPECT_NE(sha("two", options), first) << "other labels";
+    put("two/train.txt", "a.png 0\na.png 1\n");
+    put("two/a.png", encode_image(".png", grey(1, 1, 1)) + "x");
+    EXPECT_NE(sha("two", options), first) << "another file";
+    fs::copy_file(path("one/a.png"), path("two/a.png"), fs::copy_options::overwrite_existing);
+  }
+}
+
+TEST(ListLines, OfThousandsOfClassesAreReadFast) {
+  // The size of iNaturalist 2018.
+  std::string text;
+  for (int i = 0; i < 437513; ++i)
+    text += "train_val2018/Aves/" + std::to_string(i) + ".jpg " + std::to_string(i % 8142) + "\n";
+  const detail::ListLines lines = detail::read_list(text, "list.txt");
+  EXPECT_EQ(lines.names.size(), 437513u);
+  EXPECT_EQ(lines.labels.back(), 437512 % 8142);
+  EXPECT_EQ(lines.lines.back(), 437513);
+}
+
+}  // namespace
+}  // namespace ulmus

@@ -1,0 +1,233 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "data/support.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/loss/narrow.hpp"
+
+namespace ulmus {
+namespace {
+
+namespace fs = std::filesystem;
+using namespace std::string_literals;
+using test::expect_error;
+using Labels = std::vector<std::int64_t>;
+
+template <class Value>
+std::string bytes_of(const std::vector<Value>& values) {
+  std::string bytes(values.size() * sizeof(Value), '\0');
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return bytes;
+}
+
+/// A .npy file as NumPy writes it: the header padded with spaces to a multiple of 64 bytes.
+std::string npy(const std::string& descr, const std::string& shape, const std::string& values, int version = 1,
+                const std::string& fortran = "False") {
+  std::string header = "{'descr': " + descr + ", 'fortran_order': " + fortran + ", 'shape': " + shape + ", }";
+  const std::size_t start = version == 1 ? 10 : 12;
+  header += std::string(63 - (start + header.size()) % 64, ' ') + "\n";
+  std::string bytes = "\x93NUMPY"s + static_cast<char>(version) + '\0';
+  for (std::size_t i = 0; i < start - 8; ++i) bytes += static_cast<char>(header.size() >> (8 * i) & 0xff);
+  return bytes + header + values;
+}
+
+std::string floats(const std::vector<float>& values, const std::string& shape) {
+  return npy("'<f4'", shape, bytes_of(values));
+}
+
+class Npy : public ::testing::Test {
+ protected:
+  Npy() {
+    put("x.npy", floats({1, 2, 3, 4, 5, 6}, "(3, 2)"));
+    put("y.npy", npy("'<i8'", "(3,)", bytes_of<std::int64_t>({1, 0, 1})));
+  }
+  fs::path path(const std::string& name) const { return folder_.path() / name; }
+  void put(const std::string& name, const std::string& bytes) const { write_file(path(name), bytes); }
+  std::string address() const { return "npy:" + path("x.npy").string() + "," + path("y.npy").string(); }
+  OpenedData open(const std::string& keys = "") const { return open_data(address() + keys); }
+  std::vector<float> row(const Dataset& data, std::int64_t index) const {
+    std::vector<float> row(static_cast<std::size_t>(data.shape.channels));
+    data.read_features(index, row);
+    return row;
+  }
+  void expect_data_error(std::initializer_list<std::string_view> parts, const std::string& keys = "") const {
+    expect_error(ErrorKind::data, parts, [&] { open(keys); });
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Npy, ReadsFeaturesAndLabels) {
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.name, address());
+  EXPECT_TRUE(data.train.is_features());
+  EXPECT_FALSE(data.train.read);
+  EXPECT_EQ(data.train.shape, (ImageShape{2, 1, 1}));
+  EXPECT_EQ(data.train.labels, (Labels{1, 0, 1}));
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ(row(data.train, 2), (std::vector<float>{5, 6}));
+  EXPECT_FALSE(data.test);
+  EXPECT_EQ(data.train_table, nullptr);
+}
+
+TEST_F(Npy, ReadsEveryVersionAndFloatType) {
+  put("x.npy", npy("'<f8'", "(3, 1)", bytes_of<double>({0.1, -2, 3}), 2));
+  EXPECT_EQ(row(open().train, 0), std::vector<float>{0.1f});
+  put("x.npy", npy("\"<f2\"", "(3,1)", bytes_of<Half>({Half(0.5f), Half(-2.0f), Half(6e-8f)}), 3));
+  EXPECT_EQ(row(open().train, 1), std::vector<float>{-2});
+  EXPECT_EQ(row(open().train, 2), std::vector<float>{static_cast<float>(Half(6e-8f))});
+}
+
+TEST_F(Npy, ReadsEveryIntegerType) {
+  const auto expect_labels = [&](const std::string& descr, const std::string& values, const std::string& shape) {
+    put("y.npy", npy(descr, shape, values));
+    EXPECT_EQ(open().train.labels, (Labels{1, 0, 1})) << descr;
+  };
+  expect_labels("'|i1'", bytes_of<std::int8_t>({1, 0, 1}), "(3,)");
+  expect_labels("'|u1'", bytes_of<std::uint8_t>({1, 0, 1}), "(3, 1)");
+  expect_labels("'<i2'", bytes_of<std::int16_t>({1, 0, 1}), "(3,)");
+  expect_labels("'<u2'", bytes_of<std::uint16_t>({1, 0, 1}), "(3,)");
+  expect_labels("'<i4'", bytes_of<std::int32_t>({1, 0, 1}), "(3L,)");
+  expect_labels("'<u4'", bytes_of<std::uint32_t>({1, 0, 1}), "(3,)");
+}
+
+TEST_F(Npy, ATestPartHasTheSameFeaturesAndClasses) {
+  put("tx.npy", floats({7, 8}, "(1, 2)"));
+  put("ty.npy", npy("'|u1'", "(1,)", "\1"));
+  const std::string keys = "?test=" + path("tx.npy").string() + "," + path("ty.npy").string();
+  const OpenedData data = open(keys);
+  ASSERT_TRUE(data.test);
+  EXPECT_EQ(data.test->labels, Labels{1});
+  EXPECT_EQ(data.test->class_names, data.train.class_names);
+  EXPECT_EQ(row(*data.test, 0), (std::vector<float>{7, 8}));
+  put("ty.npy", npy("'|u1'", "(1,)", "\2"));
+  expect_data_error({path("ty.npy").string(), "sample 0", "label 2", "0 to 1"}, keys);
+  put("ty.npy", npy("'|u1'", "(1,)", "\1"));
+  put("tx.npy", floats({7, 8, 9}, "(1, 3)"));
+  expect_data_error({path("tx.npy").string(), "3 features", path("x.npy").string(), "has 2"}, keys);
+}
+
+TEST_F(Npy, ClassNamesComeFromAFile) {
+  put("names.txt", "healthy\nill\n");
+  EXPECT_EQ(open("?classes=" + path("names.txt").string()).train.class_names[1], "ill");
+}
+
+TEST_F(Npy, NeedsTwoFiles) {
+  for (const std::string files : {"x.npy", "x.npy,", ",y.npy", "x.npy,y.npy,z.npy"})
+    expect_error(ErrorKind::usage, {"npy:" + files, "two files"}, [&] { open_data("npy:" + files); });
+  expect_error(ErrorKind::usage, {"two files"}, [&] { open("?test=x.npy"); });
+  expect_error(ErrorKind::data, {"/nonexistent.npy", "cannot read"}, [] { open_data("npy:/nonexistent.npy,y.npy"); });
+  expect_error(ErrorKind::data, {folder_.path().string(), "cannot read"},
+               [&] { open_data("npy:" + folder_.path().string() + ",y.npy"); });
+}
+
+TEST_F(Npy, RefusesWhatIsNoNpyFile) {
+  put("x.npy", "a,b,label\n1,2,3\n");
+  expect_data_error({path("x.npy").string(), "not a .npy file", "'a,b,la'", "np.save"});
+  put("x.npy", "");
+  expect_data_error({"not a .npy file", "''"});
+  std::string other = floats({1, 2, 3, 4, 5, 6}, "(3, 2)");
+  other[6] = 4;
+  put("x.npy", other);
+  expect_data_error({"version 4", "1 to 3"});
+}
+
+TEST_F(Npy, RefusesWhatItDoesNotReadWithWhatToDo) {
+  const std::string values = bytes_of<float>({1, 2, 3, 4, 5, 6});
+  put("x.npy", npy("'<f4'", "(3, 2)", values, 1, "True"));
+  expect_data_error({path("x.npy").string(), "Fortran order", "np.save(path, np.ascontiguousarray(x"});
+  put("x.npy", npy("'|O'", "(3, 2)", "pickle"));
+  expect_data_error({"pickled Python objects", "could run code", "np.ascontiguousarray(x, dtype=np.float32)"});
+  put("x.npy", npy("'>f4'", "(3, 2)", values));
+  expect_data_error({"'>f4' (big-endian)", "float32"});
+  put("x.npy", npy("'<i4'", "(3, 2)", values));
+  expect_data_error({"dtype '<i4'", "float16, float32 or float64", "dtype=np.float32"});
+  put("x.npy", npy("'<c8'", "(3, 1)", values));
+  expect_data_error({"dtype '<c8'"});
+  put("x.npy", npy("[('a', '<f4'), ('b', '<f4')]", "(3,)", values));
+  expect_data_error({"array of records"});
+  put("x.npy", floats({1, 2, 3, 4, 5, 6}, "(3, 2)"));
+  put("y.npy", npy("'<f4'", "(3,)", bytes_of<float>({1, 0, 1})));
+  expect_data_error({path("y.npy").string(), "dtype '<f4'", "integers", "dtype=np.int64"});
+  put("y.npy", npy("'<u8'", "(3,)", bytes_of<std::uint64_t>({1, 0, 1})));
+  expect_data_error({"dtype '<u8'", "dtype=np.int64"});
+}
+
+TEST_F(Npy, RefusesAShapeThatIsNotOfSamples) {
+  put("x.npy", floats({1, 2, 3}, "(3,)"));
+  expect_data_error({path("x.npy").string(), "shape [3]", "[N, D]"});
+  put("x.npy", floats({1, 2, 3, 4, 5, 6}, "(3, 2, 1)"));
+  expect_data_error({"shape [3, 2, 1]"});
+  put("x.npy", floats({}, "(3, 0)"));
+  expect_data_error({"shape [3, 0]", "at least one"});
+  put("x.npy", floats({1, 2, 3, 4}, "(2, 2)"));
+  expect_data_error({path("x.npy").string(), "2 rows", path("y.npy").string(), "3 labels"});
+  put("y.npy", npy("'|u1'", "(2, 2)", "\0\1\0\1"s));
+  expect_data_error({path("y.npy").string(), "shape [2, 2]", "[N] or [N, 1]"});
+  put("y.npy", npy("'|u1'", "()", "\0"s));
+  expect_data_error({"shape []"});
+}
+
+TEST_F(Npy, NamesATruncatedFileWithTheBytes) {
+  const std::string sound = floats({1, 2, 3, 4, 5, 6}, "(3, 2)");
+  put("x.npy", sound.substr(0, sound.size() - 5));
+  expect_data_error({path("x.npy").string(), "truncated", "19 bytes", "expected 24", "[3, 2]"});
+  put("x.npy", sound.substr(0, 50));
+  expect_data_error({"truncated inside its header"});
+  put("x.npy", sound.substr(0, 8));
+  expect_data_error({"truncated inside its header"});
+  put("x.npy", sound + "x");
+  expect_data_error({"25 bytes", "more than the 24"});
+  put("x.npy", floats({1}, "(4611686018427387904, 4611686018427387904)"));
+  expect_data_error({"truncated", "more than a file can have"});
+}
+
+TEST_F(Npy, NamesADamagedHeader) {
+  for (const std::string shape : {"(3, -2)", "(3, 2", "3, 2", "(3 2)", "(a, b)", "(99999999999999999999, 2)"}) {
+    put("x.npy", floats({1, 2, 3, 4, 5, 6}, shape));
+    expect_data_error({path("x.npy").string(), "damaged header"});
+  }
+  put("x.npy", npy("'<f4'", "(3, 2)", bytes_of<float>({1, 2, 3, 4, 5, 6}), 1, "Maybe"));
+  expect_data_error({"damaged header"});
+  put("x.npy", npy("'<f4', 'more': 1", "(3, 2)", bytes_of<float>({1, 2, 3, 4, 5, 6})));
+  expect_data_error({"damaged header"});
+}
+
+TEST_F(Npy, NamesTheFirstFeatureThatIsNotFinite) {
+  put("x.npy", floats({1, 2, 3, std::nanf(""), 5, 6}, "(3, 2)"));
+  expect_data_error({path("x.npy").string(), "nan in row 1, column 1", "must be finite"});
+  put("x.npy", floats({1, 2, 3, 4, -std::numeric_limits<float>::infinity(), 6}, "(3, 2)"));
+  expect_data_error({"-inf in row 2, column 0"});
+  put("x.npy", npy("'<f8'", "(3, 1)", bytes_of<double>({1, 1e300, 3})));
+  expect_data_error({"1e+300 in row 1, column 0", "scale the features"});
+}
+
+TEST_F(Npy, LabelsAreClassesWithoutHoles) {
+  put("y.npy", npy("'|i1'", "(3,)", "\0\xff\1"s));
+  expect_data_error({path("y.npy").string(), "sample 1", "label -1"});
+  put("y.npy", npy("'|i1'", "(3,)", "\0\2\0"s));
+  expect_data_error({path("y.npy").string(), "labels up to 2", "label 1"});
+  put("y.npy", npy("'|i1'", "(3,)", "\0\0\0"s));
+  expect_data_error({"one class, '0'"});
+}
+
+TEST_F(Npy, RefusesOptionsThatCannotApply) {
+  expect_error(ErrorKind::usage, {"--image-size", "npy:FEATURES,LABELS"},
+               [&] { open_data(address(), {.image_size = 4}); });
+}
+
+TEST_F(Npy, Sha256ChangesWithAFeatureAndWithALabel) {
+  const std::string sha = open().train.sha256;
+  put("y.npy", npy("'<i8'", "(3,)", bytes_of<std::int64_t>({0, 0, 1})));
+  const std::string other_label = open().train.sha256;
+  EXPECT_NE(other_label, sha);
+  put("x.npy", floats({1, 2, 3, 4, 5, 7}, "(3, 2)"));
+  EXPECT_NE(open().train.sha256, other_label);
+}
+
+}  // namespace
+}  // namespace ulmus

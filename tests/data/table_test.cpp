@@ -1,0 +1,263 @@
+#include "ulmus/data/table.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "data/support.hpp"
+#include "temporary_folder.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/data/split.hpp"
+
+namespace ulmus {
+namespace {
+
+namespace fs = std::filesystem;
+using test::expect_error;
+using Labels = std::vector<std::int64_t>;
+using Names = std::vector<std::string>;
+
+Table read(std::string_view text, TableOptions options = {.label = "y"}) { return read_table(text, "t.csv", options); }
+
+void expect_data_error(std::string_view text, std::initializer_list<std::string_view> parts,
+                       const TableOptions& options = {.label = "y"}) {
+  expect_error(ErrorKind::data, parts, [&] { read(text, options); });
+}
+
+Names cells(const Table& table) {
+  Names cells;
+  for (std::int64_t row = 0; row < table.size(); ++row)
+    for (std::size_t c = 0; c < table.columns.size(); ++c) cells.emplace_back(table.cell(row, c));
+  return cells;
+}
+
+Names column_names(const Table& table) {
+  Names names;
+  for (const TableColumn& column : table.columns) names.push_back(column.name);
+  return names;
+}
+
+std::vector<ColumnKind> kinds(const Table& table) {
+  std::vector<ColumnKind> kinds;
+  for (const TableColumn& column : table.columns) kinds.push_back(column.kind);
+  return kinds;
+}
+
+TEST(Table, ReadsCellsLabelsAndColumns) {
+  const Table table = read("a,y,b\n1,no,x\n2,yes,z\n3,no,x\n");
+  EXPECT_EQ(column_names(table), (Names{"a", "b"}));
+  EXPECT_EQ(kinds(table), (std::vector{ColumnKind::numeric, ColumnKind::categorical}));
+  EXPECT_EQ(cells(table), (Names{"1", "x", "2", "z", "3", "x"}));
+  EXPECT_EQ(table.class_names, (Names{"no", "yes"}));
+  EXPECT_EQ(table.labels, (Labels{0, 1, 0}));
+  EXPECT_EQ(table.lines, (Labels{2, 3, 4}));
+}
+
+TEST(Table, QuotedFieldsHoldAnything) {
+  const Table table = read("a,\"y\"\n\"1,5\nand \"\"more\"\"\", p\n \"\" ,\"q\"\n\"x\r\ny\",q");
+  EXPECT_EQ(cells(table), (Names{"1,5\nand \"more\"", "", "x\r\ny"}));
+  EXPECT_EQ(table.lines, (Labels{2, 4, 5}));
+  EXPECT_EQ(table.class_names, (Names{"p", "q"}));
+  EXPECT_EQ(cells(read("a,y\n5\" pipe,p\n6\" pipe,q\n"))[0], "5\" pipe") << "a quote inside a field is text";
+}
+
+TEST(Table, LineEndsByteOrderMarkAndBlankLinesDoNotMatter) {
+  const Table plain = read("a,y\n1,p\n2,q\n");
+  for (const std::string text :
+       {"a,y\r\n1,p\r\n2,q\r\n", "a,y\r1,p\r2,q", "\xef\xbb\xbf\na,y\n\n1,p\n \n2,q\n\n", " a , y\n1\t,p\n 2,q "}) {
+    const Table table = read(text);
+    EXPECT_EQ(column_names(table), column_names(plain)) << text;
+    EXPECT_EQ(cells(table), cells(plain)) << text;
+    EXPECT_EQ(table.labels, plain.labels) << text;
+  }
+}
+
+TEST(Table, TheDelimiterIsSeenInTheHeader) {
+  for (const char delimiter : {',', ';', '\t', '|'}) {
+    std::string text = "a_\"b,c;d\"_x_y\n1_2_3_p\n3_4_5_q\n";
+    std::ranges::replace(text, '_', delimiter);
+    EXPECT_EQ(column_names(read(text)), (Names{"a", "b,c;d", "x"})) << delimiter;
+  }
+  EXPECT_EQ(column_names(read("a:b:y\n1:2:p\n3:4:q\n", {.label = "y", .delimiter = ':'})), (Names{"a", "b"}));
+}
+
+TEST(Table, AColumnIsNumericWhenEveryCellThatIsThereIsANumber) {
+  const Table table = read("a,b,c,d,y\n1,-.5e3,x,NA,p\nNA,?,7,NaN,q\n nan ,null,x,,q\n+3,Null,8,?,p\n,1e-400,x,na,p\n");
+  EXPECT_EQ(kinds(table),
+            (std::vector{ColumnKind::numeric, ColumnKind::numeric, ColumnKind::categorical, ColumnKind::numeric}));
+}
+
+TEST(Table, MoreNumbersThanTextIsAnErrorThatNamesTheText) {
+  expect_data_error("age,y\n31,p\n\n40,q\nold,q\n",
+                    {"'t.csv' line 5", "column 'age' is 'old'", "2 of its 3", "&categorical=age", "leave it empty"});
+  expect_data_error("age,y\n31,p\n40,q\ninf,q\n", {"'inf'"});
+  expect_data_error("age,y\n31,p\n40,q\n1e999,q\n", {"'1e999'"});
+  EXPECT_EQ(kinds(read("age,y\n31,p\n40,q\nold,q\n", {.label = "y", .categorical = {"age"}}))[0],
+            ColumnKind::categorical);
+  EXPECT_EQ(kinds(read("cabin,y\n31,p\nB4,q\n"))[0], ColumnKind::categorical);
+}
+
+TEST(Table, DecimalCommasAreAnError) {
+  expect_data_error("a;y\n3,5;p\n7;q\n", {"line 2", "'3,5'", "decimal comma", "&categorical=a"});
+  EXPECT_EQ(kinds(read("a;y\n3,5;p\nx;q\n"))[0], ColumnKind::categorical);
+}
+
+TEST(Table, ClassesAreInNumericalOrderWhenAllAreWholeNumbers) {
+  EXPECT_EQ(read("a,y\n1,10\n1,9\n1,-1\n1,10\n").class_names, (Names{"-1", "9", "10"}));
+  EXPECT_EQ(read("a,y\n1,10\n1,9\n1,x\n").class_names, (Names{"10", "9", "x"}));
+  EXPECT_EQ(read("a,y\n1,b\n1,NA\n1,B\n").class_names, (Names{"B", "NA", "b"})) << "NA is a label";
+}
+
+TEST(Table, DropsColumns) {
+  EXPECT_EQ(column_names(read("id,a,y\nx,1,p\ny,2,q\n", {.label = "y", .drop = {"id"}})), Names{"a"});
+}
+
+TEST(Table, NamesAColumnThatIsNotThereWithTheNearest) {
+  const std::string text = "alpha,beta,kind\n1,2,p\n3,4,q\n";
+  const auto expect_usage_error = [&](const TableOptions& options, std::initializer_list<std::string_view> parts) {
+    expect_error(ErrorKind::usage, parts, [&] { read(text, options); });
+  };
+  expect_usage_error({.label = "knd"}, {"no column 'knd' (label)", "did you mean 'kind'?"});
+  expect_usage_error({.label = "zzzzzz"}, {"its columns are alpha, beta, kind"});
+  expect_usage_error({}, {"?label=COLUMN", "alpha, beta, kind"});
+  expect_usage_error({.label = "kind", .drop = {"alpa"}}, {"no column 'alpa' (drop)", "did you mean 'alpha'?"});
+  expect_usage_error({.label = "kind", .categorical = {"bet"}}, {"(categorical)", "did you mean 'beta'?"});
+  expect_usage_error({.label = "kind", .drop = {"kind"}}, {"'kind' is the label"});
+  expect_usage_error({.label = "kind", .categorical = {"kind"}}, {"it is the label"});
+  expect_usage_error({.label = "kind", .drop = {"beta"}, .categorical = {"beta"}}, {"dropped"});
+}
+
+TEST(Table, ListsTheFirstOfManyColumns) {
+  std::string text = "y";
+  for (int i = 0; i < 30; ++i) text += ",c" + std::to_string(i);
+  expect_error(ErrorKind::usage, {"y, c0", "c18 and 11 more"}, [&] { read(text + "\n", {}); });
+}
+
+TEST(Table, NamesARaggedRow) {
+  expect_data_error("a,b,y\n1,2,p\n1,q\n", {"'t.csv' line 3", "2 fields, expected 3", "delimiter ,"});
+  expect_data_error("a,b,y\n\"1\n\n\",2,p\n1,2,3,q\n", {"line 5", "4 fields, expected 3"});
+}
+
+TEST(Table, NamesAFaultyHeader) {
+  expect_data_error("", {"'t.csv' is empty", "header"});
+  expect_data_error("\n\n", {"is empty"});
+  expect_data_error("1,2,0\n3,4,1\n", {"line 1", "numbers alone", "header line"});
+  expect_data_error(",a,y\n0,1,p\n", {"no name for column 1 of 3", "index=False"});
+  expect_data_error("a,b,a,y\n1,2,3,p\n", {"'a' twice"});
+  expect_data_error("y\np\nq\n", {"no column to learn from", "&delimiter="});
+  expect_data_error("a,y\n", {"no row"});
+}
+
+TEST(Table, NamesAFaultyLabel) {
+  expect_data_error("a,y\n1,p\n2,\n", {"line 3", "no label", "'y'"});
+  expect_data_error("a,y\n1,p\n2,p\n", {"one class, 'p'", "?label="});
+}
+
+TEST(Table, NamesAFaultyQuote) {
+  expect_data_error("a,y\n1,p\n\"2,q\n3,q\n", {"line 3", "without its closing quote"});
+  expect_data_error("a,y\n\"1\"x,p\n", {"line 2", "after the closing quote", "'x,p"});
+}
+
+TEST(Table, NamesTextThatIsNotUtf8) {
+  expect_data_error("a,y\n1,p\n2,caf\xe9\n", {"line 3", "not UTF-8", "e9"});
+  expect_data_error("\xff\xfe a", {"UTF-16"});
+}
+
+TEST(Table, ATestPartIsReadLikeItsTrainingPart) {
+  const Table training = read("a,b,y\n1,x,p\n2,z,q\n3,z,r\n");
+  const auto test = [&](std::string_view text, const TableOptions& options = {.label = "y"}) {
+    return read_test_table(text, "test.csv", options, training);
+  };
+  const Table table = test("y;b;a\nr;7;4\n");
+  EXPECT_EQ(cells(table), (Names{"4", "7"})) << "columns are found by name";
+  EXPECT_EQ(kinds(table), kinds(training));
+  EXPECT_EQ(table.class_names, training.class_names);
+  EXPECT_EQ(table.labels, Labels{2}) << "a class without test rows is fine";
+
+  const auto expect_test_error = [&](std::string_view text, std::initializer_list<std::string_view> parts) {
+    expect_error(ErrorKind::data, parts, [&] { test(text); });
+  };
+  expect_test_error("a,b,y\n1,x,p\n1,x,s\n", {"'test.csv' line 3", "label 's'", "training part lacks"});
+  expect_test_error("a,b,y\n1,x,p\nten,x,p\n", {"line 3", "'ten'", "numeric in the training part", "&categorical=a"});
+  expect_test_error("a,y\n1,p\n", {"no column 'b'", "t.csv"});
+  expect_test_error("a,y2,b\n1,p,x\n", {"no column 'y'"});
+  expect_test_error("a,b,c,y\n1,x,1,p\n", {"column 'c'", "training part 't.csv' lacks", "&drop=c"});
+  EXPECT_EQ(test("a,b,c,y\n1,x,1,p\n", {.label = "y", .drop = {"c"}}).size(), 1);
+}
+
+TEST(Table, Sha256IsOfTheContentAndHowItIsRead) {
+  const std::string text = "a,b,y\n1,1,p\n2,2,q\n";
+  const std::string sha = read(text).sha256;
+  EXPECT_EQ(read_table(text, "elsewhere.csv", {.label = "y"}).sha256, sha);
+  EXPECT_NE(read("a,b,y\n1,1,p\n2,3,q\n").sha256, sha);
+  EXPECT_NE(read(text, {.label = "b"}).sha256, sha);
+  EXPECT_NE(read(text, {.label = "y", .drop = {"a"}}).sha256, sha);
+  EXPECT_NE(read(text, {.label = "y", .categorical = {"a"}}).sha256, sha);
+}
+
+class Csv : public ::testing::Test {
+ protected:
+  std::string put(const std::string& name, const std::string& text) const {
+    write_file(folder_.path() / name, text);
+    return (folder_.path() / name).string();
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(Csv, OpeningGivesLabelsBeforeTheEncodingIsLearnt) {
+  const std::string train = put("train.csv", "a,kind\n1,p\n2,q\n3,q\n");
+  const std::string test = put("test.csv", "a,kind\n9,q\n");
+  const std::string address = "csv:" + train + "?label=kind&test=" + test;
+  OpenedData data = open_data(address);
+  EXPECT_EQ(data.train.name, address);
+  EXPECT_EQ(data.train.counts(), (Labels{1, 2}));
+  EXPECT_TRUE(data.train.is_features());
+  EXPECT_FALSE(data.train.read);
+  ASSERT_TRUE(data.test);
+  EXPECT_EQ(data.test->counts(), (Labels{0, 1}));
+  std::vector<float> row(1);
+  expect_error(ErrorKind::usage, {train, "encode_tables"}, [&] { data.train.read_features(0, row); });
+
+  const Split split = make_split(data, {});
+  const TableEncoding encoding = encode_tables(data, split.train);
+  EXPECT_EQ(data.train_table, nullptr);
+  EXPECT_EQ(data.test_table, nullptr);
+  EXPECT_EQ(data.train.name, address);
+  EXPECT_EQ(data.train.sha256, split.data_sha256);
+  EXPECT_EQ(data.test->sha256, split.test_sha256);
+  EXPECT_EQ(data.train.shape, (ImageShape{1, 1, 1}));
+  data.train.read_features(1, row);
+  EXPECT_EQ(row[0], 0) << "2 is the mean";
+  data.test->read_features(0, row);
+  EXPECT_NEAR(row[0], 7 / std::sqrt(2. / 3), 1e-6);
+  expect_error(ErrorKind::usage, {"no table"}, [&] { encode_tables(data, encoding); });
+  expect_error(ErrorKind::usage, {"no table"}, [&] { encode_tables(data, split.train); });
+}
+
+TEST_F(Csv, TakesItsKeysFromTheAddress) {
+  const std::string train = put("train.csv", "id:a:R&D\n1:7:p\n2:8:q\n");
+  const OpenedData data = open_data("csv:" + train + "?label=R%26D&delimiter=:&drop=id&categorical=a");
+  ASSERT_EQ(data.train_table->columns.size(), 1u);
+  EXPECT_EQ(data.train_table->columns[0].name, "a");
+  EXPECT_EQ(data.train_table->columns[0].kind, ColumnKind::categorical);
+  const std::string tabs = put("tabs.csv", "a,b\ty\n1\tp\n2\tq\n");
+  EXPECT_EQ(open_data("csv:" + tabs + "?label=y&delimiter=tab").train_table->columns[0].name, "a,b");
+}
+
+TEST_F(Csv, RefusesWhatCannotApply) {
+  const std::string train = put("train.csv", "a,y\n1,p\n2,q\n");
+  const auto open = [&](const std::string& keys, const OpenOptions& options = {}) {
+    return [=] { open_data("csv:" + train + "?" + keys, options); };
+  };
+  expect_error(ErrorKind::usage, {"delimiter is 'ab'", "one character"}, open("label=y&delimiter=ab"));
+  expect_error(ErrorKind::usage, {"delimiter"}, open("label=y&delimiter=\""));
+  expect_error(ErrorKind::usage, {"--image-size", "csv:FILE"}, open("label=y", {.image_size = 3}));
+  expect_error(ErrorKind::usage, {"--skip-bad", "csv:FILE"}, open("label=y", {.skip_bad = true}));
+  expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, [] { open_data("csv:/nonexistent.csv?label=y"); });
+  expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, open("label=y&test=/nonexistent.csv"));
+}
+
+}  // namespace
+}  // namespace ulmus
