@@ -295,8 +295,7 @@ std::optional<std::int64_t> whole_number(std::string_view text) {
 std::vector<std::string> ordered_classes(std::span<const std::string> labels) {
   std::vector<std::string> classes(labels.begin(), labels.end());
   std::ranges::sort(classes);
-  const auto repeated = std::ranges::unique(classes);
-  classes.erase(repeated.begin(), repeated.end());
+  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
   if (std::ranges::all_of(classes, [](const std::string& name) { return whole_number(name).has_value(); }))
     std::ranges::stable_sort(classes, {}, [](const std::string& name) { return *whole_number(name); });
   return classes;

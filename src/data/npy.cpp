@@ -345,16 +345,16 @@ OpenedData open_npy(const Address& address, const OpenOptions& options) {
   data.train.class_names = classes_of_labels(data.train.labels, labels, address.find("classes"));
   if (!address.find("test")) return data;
 
-  const auto [test_features, test_labels] = two_files(address.list("test"), address);
-  data.test = open_part(test_features, test_labels);
+  const std::array<fs::path, 2> test = two_files(address.list("test"), address);
+  data.test = open_part(test[0], test[1]);
   data.test->class_names = data.train.class_names;
   if (data.test->shape != data.train.shape)
     throw Error(
         ErrorKind::data,
         fmt::format("'{}' has {} features per row but the training part '{}' has {}; take both from the same set",
-                    test_features.string(), data.test->shape.channels, features.string(), data.train.shape.channels));
+                    test[0].string(), data.test->shape.channels, features.string(), data.train.shape.channels));
   check_test_labels(data.test->labels, data.train.classes(),
-                    [&](std::size_t i) { return fmt::format("'{}' sample {}", test_labels.string(), i); });
+                    [&](std::size_t i) { return fmt::format("'{}' sample {}", test[1].string(), i); });
   return data;
 }
 

@@ -1,0 +1,18 @@
+#include "data/address.hpp"
+
+#include "fuzz.hpp"
+
+using namespace ulmus;
+
+ULMUS_FUZZER(data, size) {
+  const std::string_view text = fuzz::text_of(data, size);
+  const auto kept = detail::parse_address("csv:x?label=_" + detail::escape_address(text)).find("label");
+  fuzz::require(kept && kept->substr(1) == text, "a text that was escaped is read back");
+  try {
+    const detail::Address address = detail::parse_address(text);
+    for (const auto& [key, value] : address.keys) fuzz::require(address.find(key).has_value(), "keys are found");
+    fuzz::require(!address.files().empty(), "there is a rest, perhaps an empty one");
+  } catch (const Error&) {  // quotes the text as it was typed, line breaks included
+  }
+  return 0;
+}

@@ -1,0 +1,30 @@
+#include "fuzz.hpp"
+#include "ulmus/data/table.hpp"
+
+using namespace ulmus;
+
+/// A table, its encoding learnt from every second row, applied to itself and to itself as test part, and written.
+ULMUS_FUZZER(data, size) {
+  const std::string_view text = fuzz::text_of(data, size);
+  const TableOptions options{.label = "y"};
+  fuzz::allow_errors([&] {
+    const Table table = read_table(text, "table.csv", options);
+    fuzz::require(table.ends.size() == table.labels.size() * table.columns.size(), "every row has every cell");
+    fuzz::require(table.ends.back() == table.text.size(), "cells are the whole text");
+    const Table test = read_test_table(text, "test.csv", options, table);
+    fuzz::require(test.text == table.text && test.labels == table.labels, "a table is its own test part");
+
+    std::vector<std::int64_t> rows;
+    for (std::int64_t row = 0; row < table.size(); row += 2) rows.push_back(row);
+    const TableEncoding encoding = learn_encoding(table, rows);
+    fuzz::require(encoding_from_json(to_json(encoding)) == encoding, "an encoding is read back the same");
+    fuzz::require(std::ssize(encoding.feature_names()) == encoding.features(), "every feature has a name");
+    const Dataset encoded = encode(table, encoding);
+    std::vector<float> values(static_cast<std::size_t>(encoding.features()));
+    for (std::int64_t row = 0; row < encoded.size(); ++row) {
+      encoded.read_features(row, values);
+      for (const float value : values) fuzz::require(value - value == 0, "features are finite");
+    }
+  });
+  return 0;
+}

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <string_view>
+
+#include "ulmus/base/error.hpp"
+
+/// What every fuzzer has in common: whatever bytes come, the outcome is a value or an ulmus::Error of one line. Another
+/// exception, a crash, a sanitizer's report, a hang or memory out of proportion is a finding.
+namespace ulmus::fuzz {
+
+inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+[[noreturn]] inline void finding(const char* claim) {
+  std::fprintf(stderr, "claim broken: %s\n", claim);
+  std::abort();
+}
+
+inline void require(bool holds, const char* claim) {
+  if (!holds) finding(claim);
+}
+
+template <class Action>
+void allow_errors(Action action) {
+  try {
+    action();
+  } catch (const Error& error) {
+    require(std::string_view(error.what()).find('\n') == std::string_view::npos, "an error is one line");
+  }
+}
+
+}  // namespace ulmus::fuzz
+
+#define ULMUS_FUZZER(data, size) extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)

@@ -1,0 +1,16 @@
+#include "ulmus/data/imbalance.hpp"
+
+#include "fuzz.hpp"
+
+using namespace ulmus;
+
+ULMUS_FUZZER(data, size) {
+  static constexpr std::int64_t k_available[] = {5000, 4000, 300, 2, 1};
+  try {
+    const auto counts = imbalance_counts(ImbalanceProfile::parse(fuzz::text_of(data, size)), k_available);
+    for (std::size_t c = 0; c < counts.size(); ++c)
+      fuzz::require(counts[c] >= 0 && counts[c] <= k_available[c], "no class keeps more than it has");
+  } catch (const Error&) {  // quotes the text as it was typed, line breaks included
+  }
+  return 0;
+}

@@ -1,0 +1,79 @@
+/// Writes the inputs that the fuzzers start from: fuzz_seeds FOLDER makes FOLDER/NAME/N for each fuzzer NAME.
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/data/split.hpp"
+#include "ulmus/data/table.hpp"
+
+namespace {
+
+using namespace std::string_literals;
+using Seeds = std::map<std::string, std::vector<std::string>>;
+
+std::string npy(const std::string& descr, const std::string& shape, char version, const std::string& values) {
+  const std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}\n", descr, shape);
+  return "\x93NUMPY"s + version + '\0' + static_cast<char>(header.size()) + '\0' +
+         (version == 1 ? ""s : std::string(2, '\0')) + header + values;
+}
+
+Seeds make_seeds() {
+  const std::string table = "a,colour,y\n1,red,p\n2,\"gr\"\"een\",q\nNA,red,q\n-4e1,,p\n3,blue,q\n5,red,p\n";
+  const ulmus::Table read = ulmus::read_table(table, "table.csv", {.label = "y"});
+  const std::array<std::int64_t, 6> rows{0, 1, 2, 3, 4, 5};
+  ulmus::OpenedData data;
+  data.train = ulmus::encode(read, ulmus::learn_encoding(read, rows));
+  const std::string record = std::string(3 * 32 * 32, '\x40');
+  return {
+      {"address",
+       {"mnist", "folder:a/b", "list:l.txt?root=d&test=t.txt", "csv:t.csv?label=R%26D&drop=a,b%2Cc&delimiter=tab",
+        "npy:x.npy,y.npy?classes=n.txt"}},
+      {"cifar", {"\x03"s + record, "\x01\x63"s + record}},
+      {"csv",
+       {table,
+        "\xef\xbb\xbf"
+        "a;\"b\n\";y\r\n1;\"x;\"\"\";0\r\n2;y;1\r\n",
+        "a\ty\n1\t0\n?\t1\n", "b,y\nu,1\nv,2\n"}},
+      {"encoding", {ulmus::to_json(ulmus::learn_encoding(read, rows))}},
+      {"idx",
+       {"\0\0\x08\x03\0\0\0\x02\0\0\0\x01\0\0\0\x02"s
+        "abcd",
+        "\0\0\x08\x01\0\0\0\x02"s
+        "\x01\x02"}},
+      {"imbalance", {"none", "exp:100", "step:1.5", "exp:1e9"}},
+      {"list", {"a/b.jpg 0\r\nc d.png 1\n\n e.png\t2 \n", "x 1\ny 0"}},
+      {"loss",
+       {"ce", "ldam+drw", "elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999", "ce,focal:gamma=2+cb,la:tau=1e+0"}},
+      {"npy",
+       {npy("<f4", "(2, 1)", 1, "\0\0\x80\x3f\0\0\0\x40"s), npy("<f2", "(1, 2)", 2, "\0\x3c\0\x40"s),
+        npy("<f8", "(1, 1)", 3, "\0\0\0\0\0\0\xf0\x3f"s), npy("|u1", "(2,)", 1, "\0\x01"s),
+        npy("<i8", "(1, 1)", 1, std::string(8, '\0'))}},
+      {"split", {ulmus::to_json(ulmus::make_split(data, {.seed = 1, .test_fraction = 0.3}))}},
+  };
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: fuzz_seeds FOLDER\n", stderr);
+    return 2;
+  }
+  try {
+    for (const auto& [name, seeds] : make_seeds()) {
+      const std::filesystem::path folder = std::filesystem::path(argv[1]) / name;
+      ulmus::make_folder(folder);
+      for (std::size_t i = 0; i < seeds.size(); ++i) ulmus::write_file(folder / std::to_string(i), seeds[i]);
+    }
+  } catch (const ulmus::Error& error) {
+    std::fprintf(stderr, "fuzz_seeds: %s\n", error.what());
+    return error.exit_code();
+  }
+  return 0;
+}
