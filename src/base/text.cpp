@@ -50,7 +50,7 @@ std::string nearest_name(std::string_view word, std::span<const std::string> can
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto& candidate : candidates) {
-    const auto [shorter, longer] = std::minmax(candidate.size(), word.size());
+    const auto [shorter, longer] = std::minmax({candidate.size(), word.size()});
     if (longer - shorter >= best_distance) continue;  // the distance is this at least
     const std::size_t distance = edit_distance(lower(word), lower(candidate));
     if (distance < best_distance) {

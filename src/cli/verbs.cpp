@@ -226,6 +226,18 @@ void add_eval_verb(CLI::App& program) {
   });
 }
 
+std::vector<std::int64_t> shape_of(const Dataset& data) {
+  return {data.shape.channels, data.shape.height, data.shape.width};
+}
+
+/// What a sample is. A table has columns until its encoding, and with it the number of features, is learnt from a
+/// split.
+std::string samples_text(const OpenedData& data) {
+  if (data.train_table) return fmt::format("rows of {} columns", data.train_table->columns.size());
+  if (data.train.is_features()) return fmt::format("rows of {} features", data.train.shape.channels);
+  return fmt::format("images of {}", fmt::join(shape_of(data.train), "x"));
+}
+
 void add_inspect_verb(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("inspect", "show the classes of a data set and how imbalanced they are");
   struct Request {
@@ -234,11 +246,14 @@ void add_inspect_verb(CLI::App& program) {
     bool skip_bad = false, as_json = false;
   };
   const auto request = std::make_shared<Request>();
-  verb->add_option("--data", request->data, "data set: fashion-mnist, mnist or folder:DIR")->required();
+  verb->add_option("--data", request->data,
+                   "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR, list:FILE, csv:FILE?label=COLUMN or "
+                   "npy:FEATURES,LABELS")
+      ->required();
   verb->add_option("--data-root", request->data_root, "where named data sets lie");
   verb->add_option("--imbalance", request->imbalance, "show it made long-tailed: exp:RATIO, step:RATIO or none")
       ->capture_default_str();
-  add_number(*verb, "--image-size", request->image_size, "resize folder images to squares of this side; 0: leave them")
+  add_number(*verb, "--image-size", request->image_size, "resize image files to squares of this side; 0: leave them")
       ->default_str("0");
   verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
   verb->add_flag("--json", request->as_json, "print as JSON");
@@ -262,14 +277,13 @@ void add_inspect_verb(CLI::App& program) {
                       {"many_shot_classes", groups[0]},
                       {"medium_shot_classes", groups[1]},
                       {"few_shot_classes", groups[2]},
-                      {"shape", {data.train.shape.channels, data.train.shape.height, data.train.shape.width}},
+                      {"shape", data.train_table ? json() : json(shape_of(data.train))},
                       {"skipped", data.skipped}}
                      .dump(2));
       return;
     }
-    print_line(fmt::format("{}: {} images of {}x{}x{} in {} classes to train, {} to test", data.train.name,
-                           counts.total(), data.train.shape.channels, data.train.shape.height, data.train.shape.width,
-                           counts.classes(),
+    print_line(fmt::format("{}: {} {} in {} classes to train, {} to test", data.train.name, counts.total(),
+                           samples_text(data), counts.classes(),
                            data.test ? fmt::format("{}", data.test->size()) : std::string("a part of these")));
     if (data.skipped > 0) print_line(skipped_text(data.skipped));
     print_line(

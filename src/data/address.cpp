@@ -73,16 +73,22 @@ std::string address_of_path(const std::filesystem::path& path) {
   if (const std::string meant = address_of_path(text); !meant.empty())
     throw Error(ErrorKind::usage, fmt::format("data address '{}' is a path; write it as '{}'", text, meant));
 
-  // With what was given after the colon in place of the table's word for it, so that the whole can be typed again.
+  std::vector<std::string> names;
+  std::vector<std::string> forms;
+  for (const Source& source : sources()) {
+    names.emplace_back(source.name);
+    forms.emplace_back(source.form);
+  }
   const std::size_t colon = text.find(':');
-  std::vector<std::string> known;
-  for (const Source& source : sources())
-    known.push_back(source.rest.empty() || colon == std::string_view::npos
-                        ? std::string(source.form)
-                        : fmt::format("{}:{}", source.name, text.substr(colon + 1)));
-  if (nearest_name(text, known).empty())
-    for (std::size_t i = 0; i < known.size(); ++i) known[i] = sources()[i].form;
-  throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; {}", text, suggest(text, known)));
+  const std::string near = nearest_name(text.substr(0, colon), names);
+  if (near.empty())
+    throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; choose one of {}", text, join(forms, ", ")));
+  // With what was given after the colon, so that the whole can be typed again.
+  const Source& source = *std::ranges::find(sources(), near, &Source::name);
+  throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; did you mean '{}'?", text,
+                                            source.rest.empty() || colon == std::string_view::npos
+                                                ? std::string(source.form)
+                                                : fmt::format("{}:{}", source.name, text.substr(colon + 1))));
 }
 
 void read_key(const Source& source, std::string_view setting, Address& address) {

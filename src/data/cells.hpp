@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "ulmus/data/table.hpp"
@@ -15,5 +16,8 @@ std::optional<double> number_in(std::string_view cell);
 
 /// "'table.csv' line 7: column 'age' is 'old'".
 std::string cell_text(const Table& table, std::int64_t row, std::size_t column);
+
+/// A column's name as a message advises to write it in an address.
+std::string advised(std::string_view name);
 
 }  // namespace ulmus::detail

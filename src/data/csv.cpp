@@ -256,7 +256,7 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
     if (positions.contains(names[i]))
       refuse(file, line,
              fmt::format(" has the column '{}', which the training part '{}' lacks; remove it or add &drop={}",
-                         printable(names[i]), training.file.string(), detail::escape_address(names[i])));
+                         printable(names[i]), training.file.string(), detail::advised(names[i])));
   return header;
 }
 
@@ -338,7 +338,7 @@ ColumnKind kind_of(const Table& table, std::size_t column) {
     only_commas = only_commas && has_decimal_comma(cell);
   }
   if (texts == 0) return ColumnKind::numeric;
-  const std::string name = detail::escape_address(table.columns[column].name);
+  const std::string name = detail::advised(table.columns[column].name);
   if (only_commas)
     throw Error(ErrorKind::data,
                 fmt::format("{}: a number with a decimal comma; write decimal points, or add &categorical={} if these "
@@ -445,6 +445,8 @@ std::string cell_text(const Table& table, std::int64_t row, std::size_t column) 
                      printable(table.cell(row, column)));
 }
 
+std::string advised(std::string_view name) { return printable(escape_address(name)); }
+
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "csv:FILE");
   const TableOptions table_options = ulmus::table_options(address);
@@ -485,7 +487,7 @@ Table read_test_table(std::string_view bytes, const fs::path& file, const TableO
             fmt::format("{}, but the column is numeric in the training part '{}'; correct it, leave it empty if "
                         "it is missing, or add &categorical={}",
                         detail::cell_text(table, row, c), training.file.string(),
-                        detail::escape_address(table.columns[c].name)));
+                        detail::advised(table.columns[c].name)));
   }
   table.sha256 = table_sha256(table, bytes);
   return table;

@@ -6,7 +6,6 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "data/address.hpp"
 #include "data/cells.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
@@ -65,7 +64,7 @@ void learn_numeric(const Table& table, std::size_t column, std::span<const std::
                     "&drop={}",
                     printable(encoding.name), table.file.string(),
                     std::ranges::max(values, {}, [](double value) { return std::fabs(value); }),
-                    detail::escape_address(encoding.name)));
+                    detail::advised(encoding.name)));
   const auto [smallest, largest] = std::ranges::minmax(values);
   if (smallest != largest) encoding.stddev = std::sqrt(squares / count);
 }
@@ -92,7 +91,7 @@ void learn_categorical(const Table& table, std::size_t column, std::span<const s
         fmt::format("column '{}' of '{}' has {} different values in {} training rows, each once, so nothing can "
                     "be learnt from it; add &drop={}",
                     printable(encoding.name), table.file.string(), encoding.other.size(), rows.size(),
-                    detail::escape_address(encoding.name)));
+                    detail::advised(encoding.name)));
 }
 
 /// Writes the features of one column to a row of the data set; zeros are there already.
@@ -142,7 +141,7 @@ std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& 
     if (places.contains(column.name))
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has the column '{}', which was not trained on; remove it or add &drop={}",
-                              table.file.string(), printable(column.name), detail::escape_address(column.name)));
+                              table.file.string(), printable(column.name), detail::advised(column.name)));
   return matched;
 }
 

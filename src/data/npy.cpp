@@ -27,7 +27,7 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in the file");
 
-constexpr std::string_view k_save = "save it with np.save(path, np.ascontiguousarray(x, dtype))";
+constexpr std::string_view k_save = "save it with np.save(path, np.ascontiguousarray(x))";
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}", path.string(), what));

@@ -124,6 +124,27 @@ TEST(ReadFile, NamesAMissingFile) {
   }
 }
 
+TEST(Text, Utf8IsRecognisedUpToTheFirstFault) {
+  // The last character of each length, and the neighbours of the surrogates.
+  for (const std::string_view sound : {"", "a\x7f", "\xc2\x80\xdf\xbf", "\xe0\xa0\x80\xef\xbf\xbf",
+                                       "\xed\x9f\xbf\xee\x80\x80", "\xf0\x90\x80\x80\xf4\x8f\xbf\xbf"})
+    EXPECT_EQ(valid_utf8(sound), sound.size());
+  for (const std::string_view faulty :
+       {"\x80", "\xff", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2 ", "\xe0\x9f\xbf", "\xe2\x82", "\xe2\x82 ",
+        "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf0\x9f\x98", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80"})
+    EXPECT_EQ(valid_utf8("ok" + std::string(faulty)), 2u) << printable(faulty);
+}
+
+TEST(Text, PrintableIsOneShortLineOfUtf8) {
+  EXPECT_EQ(printable("plain text"), "plain text");
+  EXPECT_EQ(printable("a\nb\t\x7f"), "a\\x0ab\\x09\\x7f");
+  EXPECT_EQ(printable("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"), "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(printable("caf\xe9"), "caf\\xe9");
+  EXPECT_EQ(printable(std::string(60, 'x')), std::string(60, 'x'));
+  EXPECT_EQ(printable(std::string(61, 'x')), std::string(60, 'x') + "...");
+  EXPECT_EQ(printable(std::string(59, 'x') + "\xc3\xa9"), std::string(59, 'x') + "...") << "no half character";
+}
+
 TEST(Sha256, AgreesWithThePublishedVector) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }

@@ -121,6 +121,12 @@ TEST(Encoding, AColumnThatNamesRowsIsAnError) {
                [&] { learn_encoding(table, all_of(table)); });
 }
 
+TEST(Encoding, AnErrorIsOneLineWhateverTheColumnIsCalled) {
+  const Table table = read_table("\"a\n&b\",y\nu,p\nv,q\n", "t.csv", {.label = "y"});
+  expect_error(ErrorKind::data, {R"(column 'a\x0a&b')", R"(&drop=a\x0a%26b)"},
+               [&] { learn_encoding(table, all_of(table)); });
+}
+
 TEST(Encoding, ColumnsFollowOneAnother) {
   const Table table = read_table("n,k,m,y\n1,u,5,p\n3,v,NA,q\n1,u,5,p\n3,v,7,q\n", "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));

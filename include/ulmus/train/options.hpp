@@ -38,7 +38,8 @@ struct RunOptions {
 /// `config.toml` and the documentation are made from it.
 template <class Options, class Visit>
 void visit_options(Options& options, Visit&& visit) {
-  visit("data", options.data, "data set: fashion-mnist, mnist or folder:DIR (a folder of images per class)");
+  visit("data", options.data,
+        "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR (a folder of images per class) or list:FILE");
   visit("data-root", options.data_root, "where named data sets lie; else $ULMUS_DATA, /usr/share/datasets");
   visit("imbalance", options.imbalance, "make the training part long-tailed: exp:RATIO, step:RATIO or none");
   visit("losses", options.losses, "losses to compare, e.g. ce,ldam+drw,elm:lambda=0.5+drw; see 'ulmus losses'");
@@ -48,7 +49,7 @@ void visit_options(Options& options, Visit&& visit) {
   visit("validation", options.validation, "images of every class held out of the training part for validation");
   visit("test-fraction", options.test_fraction,
         "part of every class held out for test when the data have no test part");
-  visit("image-size", options.image_size, "resize folder images to squares of this side; 0: leave them");
+  visit("image-size", options.image_size, "resize image files to squares of this side; 0: leave them");
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model, "conv3, resnet20, resnet32, resnet44, resnet56, or auto by the image size");
   visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
