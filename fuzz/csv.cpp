@@ -6,12 +6,12 @@ using namespace ulmus;
 /// A table, its encoding learnt from every second row, applied to itself and to itself as test part, and written.
 ULMUS_FUZZER(data, size) {
   const std::string_view text = fuzz::text_of(data, size);
-  const TableOptions options{.label = "y"};
+  const CsvOptions options{.label = "y"};
   fuzz::allow_errors([&] {
-    const Table table = read_table(text, "table.csv", options);
+    const Table table = read_csv(text, "table.csv", options);
     fuzz::require(table.ends.size() == table.labels.size() * table.columns.size(), "every row has every cell");
     fuzz::require(table.ends.back() == table.text.size(), "cells are the whole text");
-    const Table test = read_test_table(text, "test.csv", options, table);
+    const Table test = read_test_csv(text, "test.csv", options, table);
     fuzz::require(test.text == table.text && test.labels == table.labels, "a table is its own test part");
 
     std::vector<std::int64_t> rows;

@@ -25,7 +25,7 @@ std::string npy(const std::string& descr, const std::string& shape, char version
 
 Seeds make_seeds() {
   const std::string table = "a,colour,y\n1,red,p\n2,\"gr\"\"een\",q\nNA,red,q\n-4e1,,p\n3,blue,q\n5,red,p\n";
-  const ulmus::Table read = ulmus::read_table(table, "table.csv", {.label = "y"});
+  const ulmus::Table read = ulmus::read_csv(table, "table.csv", {.label = "y"});
   const std::array<std::int64_t, 6> rows{0, 1, 2, 3, 4, 5};
   ulmus::OpenedData data;
   data.train = ulmus::encode(read, ulmus::learn_encoding(read, rows));

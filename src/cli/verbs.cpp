@@ -16,6 +16,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/data/imbalance.hpp"
+#include "ulmus/data/table.hpp"
 #include "ulmus/loss/describe.hpp"
 #include "ulmus/report/report.hpp"
 #include "ulmus/train/run.hpp"

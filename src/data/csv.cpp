@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cmath>
-#include <cstdlib>
 #include <unordered_map>
 
 #include "data/cells.hpp"
@@ -194,7 +192,7 @@ struct Header {
 };
 
 Header read_header(std::span<const std::string> names, std::int64_t line, const fs::path& file,
-                   const TableOptions& options) {
+                   const CsvOptions& options) {
   check_header(names, line, file);
   if (options.label.empty())
     throw Error(ErrorKind::usage, fmt::format("'{}' is opened without the label's column; add ?label=COLUMN, one of {}",
@@ -232,7 +230,7 @@ Header read_header(std::span<const std::string> names, std::int64_t line, const 
 
 /// The columns of the training part, wherever they are in this file.
 Header match_header(std::span<const std::string> names, std::int64_t line, const fs::path& file,
-                    const TableOptions& options, const Table& training) {
+                    const CsvOptions& options, const Table& training) {
   check_header(names, line, file);
   Header header;
   header.fields = names.size();
@@ -261,7 +259,7 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
 }
 
 /// Cells and labels, the labels still being text.
-std::vector<std::string> read_rows(RowReader& reader, const Header& header, const TableOptions& options, Table& table) {
+std::vector<std::string> read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
   std::vector<std::string> labels;
   while (reader.next()) {
     if (reader.fields.size() != header.fields)
@@ -361,7 +359,7 @@ std::string table_sha256(const Table& table, std::string_view bytes) {
 }
 
 /// What both parts have in common: everything but the kinds of the columns.
-Table read_cells(std::string_view bytes, const fs::path& file, TableOptions options, const Table* training) {
+Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, const Table* training) {
   const std::string_view text = text_of(bytes, file);
   if (options.delimiter == '\0') options.delimiter = guess_delimiter(text);
   RowReader reader(text, file, options.delimiter);
@@ -399,10 +397,10 @@ Dataset unencoded(const std::shared_ptr<const Table>& table) {
   return data;
 }
 
-TableOptions table_options(const detail::Address& address) {
-  TableOptions options{.label = address.find("label").value_or(""),
-                       .drop = address.list("drop"),
-                       .categorical = address.list("categorical")};
+CsvOptions csv_options(const detail::Address& address) {
+  CsvOptions options{.label = address.find("label").value_or(""),
+                     .drop = address.list("drop"),
+                     .categorical = address.list("categorical")};
   if (const auto delimiter = address.find("delimiter")) {
     if (*delimiter == "tab" || *delimiter == "\\t")
       options.delimiter = '\t';
@@ -420,46 +418,19 @@ TableOptions table_options(const detail::Address& address) {
 
 namespace detail {
 
-bool is_missing(std::string_view cell) {
-  const auto is = [&](std::string_view word) {
-    return std::ranges::equal(cell, word,
-                              [](char c, char w) { return c == w || (c >= 'A' && c <= 'Z' && c + 32 == w); });
-  };
-  return cell.empty() || cell == "?" || is("na") || is("nan") || is("null");
-}
-
-std::optional<double> number_in(std::string_view cell) {
-  if (cell.starts_with('+') && !cell.starts_with("+-")) cell.remove_prefix(1);
-  double value = 0;
-  const auto [stopped, status] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
-  if (cell.empty() || stopped != cell.data() + cell.size()) return std::nullopt;
-  // Too large or too small: strtod tells which, and rounds the small ones.
-  if (status == std::errc::result_out_of_range) value = std::strtod(std::string(cell).c_str(), nullptr);
-  if (status == std::errc::invalid_argument || !std::isfinite(value)) return std::nullopt;
-  return value;
-}
-
-std::string cell_text(const Table& table, std::int64_t row, std::size_t column) {
-  return fmt::format("'{}' line {}: column '{}' is '{}'", table.file.string(),
-                     table.lines[static_cast<std::size_t>(row)], printable(table.columns[column].name),
-                     printable(table.cell(row, column)));
-}
-
-std::string advised(std::string_view name) { return printable(escape_address(name)); }
-
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "csv:FILE");
-  const TableOptions table_options = ulmus::table_options(address);
+  const CsvOptions csv_options = ulmus::csv_options(address);
   const fs::path file = address.file();
   const auto share = [&](Table table) {
     table.name = address.text;
     return std::make_shared<const Table>(std::move(table));
   };
   OpenedData data;
-  data.train_table = share(read_table(read_file(file), file, table_options));
+  data.train_table = share(read_csv(read_file(file), file, csv_options));
   data.train = unencoded(data.train_table);
   if (const auto test = address.find("test")) {
-    data.test_table = share(read_test_table(read_file(*test), *test, table_options, *data.train_table));
+    data.test_table = share(read_test_csv(read_file(*test), *test, csv_options, *data.train_table));
     data.test = unencoded(data.test_table);
   }
   return data;
@@ -467,7 +438,7 @@ OpenedData open_csv(const Address& address, const OpenOptions& options) {
 
 }  // namespace detail
 
-Table read_table(std::string_view bytes, const fs::path& file, const TableOptions& options) {
+Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options) {
   Table table = read_cells(bytes, file, options, nullptr);
   for (std::size_t c = 0; c < table.columns.size(); ++c)
     if (table.columns[c].kind == ColumnKind::numeric) table.columns[c].kind = kind_of(table, c);
@@ -475,8 +446,7 @@ Table read_table(std::string_view bytes, const fs::path& file, const TableOption
   return table;
 }
 
-Table read_test_table(std::string_view bytes, const fs::path& file, const TableOptions& options,
-                      const Table& training) {
+Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options, const Table& training) {
   Table table = read_cells(bytes, file, options, &training);
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     if (table.columns[c].kind == ColumnKind::categorical) continue;

@@ -7,6 +7,18 @@
 
 namespace ulmus {
 
+namespace detail {
+
+void refuse_image_options(const OpenOptions& options, std::string_view source) {
+  if (options.image_size)
+    throw Error(ErrorKind::usage,
+                fmt::format("--image-size resizes image files, not what {} holds; leave it out", source));
+  if (options.skip_bad)
+    throw Error(ErrorKind::usage, fmt::format("--skip-bad passes over image files, {} has none; leave it out", source));
+}
+
+}  // namespace detail
+
 std::vector<std::int64_t> Dataset::counts() const {
   std::vector<std::int64_t> counts(class_names.size(), 0);
   for (const std::int64_t label : labels) ++counts[static_cast<std::size_t>(label)];

@@ -272,6 +272,8 @@ Plan plan_run(const RunOptions& given) {
   ImbalanceProfile::parse(options.imbalance);
 
   OpenedData data = open_data(options.data, open_options(options));
+  if (data.train.is_features())
+    refuse(fmt::format("'{}' holds feature vectors, but the models are for images; choose other data", options.data));
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));

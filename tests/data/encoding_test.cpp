@@ -15,10 +15,10 @@ using Names = std::vector<std::string>;
 using Rows = std::vector<std::int64_t>;
 
 /// A table of one column `a`, with labels p and q in turn.
-Table column(const Names& cells, const TableOptions& options = {.label = "y"}) {
+Table column(const Names& cells, const CsvOptions& options = {.label = "y"}) {
   std::string text = "a,y\n";
   for (std::size_t i = 0; i < cells.size(); ++i) text += cells[i] + (i % 2 == 0 ? ",p\n" : ",q\n");
-  return read_table(text, "t.csv", options);
+  return read_csv(text, "t.csv", options);
 }
 
 Rows all_of(const Table& table) {
@@ -122,13 +122,13 @@ TEST(Encoding, AColumnThatNamesRowsIsAnError) {
 }
 
 TEST(Encoding, AnErrorIsOneLineWhateverTheColumnIsCalled) {
-  const Table table = read_table("\"a\n&b\",y\nu,p\nv,q\n", "t.csv", {.label = "y"});
+  const Table table = read_csv("\"a\n&b\",y\nu,p\nv,q\n", "t.csv", {.label = "y"});
   expect_error(ErrorKind::data, {R"(column 'a\x0a&b')", R"(&drop=a\x0a%26b)"},
                [&] { learn_encoding(table, all_of(table)); });
 }
 
 TEST(Encoding, ColumnsFollowOneAnother) {
-  const Table table = read_table("n,k,m,y\n1,u,5,p\n3,v,NA,q\n1,u,5,p\n3,v,7,q\n", "t.csv", {.label = "y"});
+  const Table table = read_csv("n,k,m,y\n1,u,5,p\n3,v,NA,q\n1,u,5,p\n3,v,7,q\n", "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
   EXPECT_EQ(encoding.feature_names(), (Names{"n", "k=u", "k=v", "m", "m (missing)"}));
   const std::vector<float> row = row_of(encode(table, encoding), 1);
@@ -139,10 +139,10 @@ TEST(Encoding, ColumnsFollowOneAnother) {
 }
 
 TEST(Encoding, AppliesToAnotherTableByNames) {
-  const Table table = read_table("n,k,y\n1,1,p\n3,2x,q\n1,1,r\n3,2x,p\n", "t.csv", {.label = "y"});
+  const Table table = read_csv("n,k,y\n1,1,p\n3,2x,q\n1,1,r\n3,2x,p\n", "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
   // Here k would be a numeric column and r the first class; what was learnt decides.
-  const Table later = read_table("k,y,n\n1,r,3\n1,q,1\n", "later.csv", {.label = "y"});
+  const Table later = read_csv("k,y,n\n1,r,3\n1,q,1\n", "later.csv", {.label = "y"});
   EXPECT_EQ(later.columns[0].kind, ColumnKind::numeric);
   const Dataset data = encode(later, encoding);
   EXPECT_EQ(data.class_names, (Names{"p", "q", "r"}));
@@ -151,10 +151,10 @@ TEST(Encoding, AppliesToAnotherTableByNames) {
 }
 
 TEST(Encoding, RefusesATableThatDoesNotFit) {
-  const Table table = read_table("n,k,y\n1,u,p\n3,u,q\n", "t.csv", {.label = "y"});
+  const Table table = read_csv("n,k,y\n1,u,p\n3,u,q\n", "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
   const auto expect_misfit = [&](const char* text, std::initializer_list<std::string_view> parts) {
-    expect_error(ErrorKind::data, parts, [&] { encode(read_table(text, "l.csv", {.label = "y"}), encoding); });
+    expect_error(ErrorKind::data, parts, [&] { encode(read_csv(text, "l.csv", {.label = "y"}), encoding); });
   };
   expect_misfit("n,y\n1,p\n2,q\n", {"'l.csv'", "no column 'k'"});
   expect_misfit("n,k,z,y\n1,u,1,p\n2,u,1,q\n", {"column 'z'", "&drop=z"});
@@ -177,8 +177,8 @@ TEST(Encoding, RefusesRowsThatAreNotThere) {
 
 TEST(EncodingJson, ReadsBackTheSame) {
   const Table table =
-      read_table("n,k,m,y\n0.1,\"u \"\"\xc3\xa9\"\"\",5,p\n3e-320,v,NA,q\n1,\"u \"\"\xc3\xa9\"\"\",5,p\n3,w,7,q\n",
-                 "t.csv", {.label = "y"});
+      read_csv("n,k,m,y\n0.1,\"u \"\"\xc3\xa9\"\"\",5,p\n3e-320,v,NA,q\n1,\"u \"\"\xc3\xa9\"\"\",5,p\n3,w,7,q\n",
+               "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
   const std::string json = to_json(encoding);
   EXPECT_EQ(encoding_from_json(json), encoding);

@@ -42,7 +42,7 @@ struct Table {
   }
 };
 
-struct TableOptions {
+struct CsvOptions {
   std::string label;                     ///< name of the column to predict
   char delimiter = '\0';                 ///< '\0': the most frequent of , ; tab | in the header, outside quotes
   std::vector<std::string> drop;         ///< columns left out
@@ -60,12 +60,12 @@ struct TableOptions {
 /// Throws Error{usage} for a column that is not there (with the nearest name), Error{data} naming file and line: not
 /// UTF-8, a quote without its end or with text after it, a row of another length, a column name that is empty or comes
 /// twice, a header of numbers, no row, no column beside the label, a missing label, fewer than two classes.
-Table read_table(std::string_view bytes, const std::filesystem::path& file, const TableOptions& options);
+Table read_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options);
 
 /// The same for the test part of `training`: the columns must have the same names, in any order, and are of the same
 /// kinds; a class that training lacks is an Error{data}, one without a row is none.
-Table read_test_table(std::string_view bytes, const std::filesystem::path& file, const TableOptions& options,
-                      const Table& training);
+Table read_test_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options,
+                    const Table& training);
 
 /// A level of a categorical column gets a feature of its own when it is in this many training rows or more,
 constexpr std::int64_t k_min_level_rows = 2;

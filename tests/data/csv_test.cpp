@@ -1,5 +1,3 @@
-#include "ulmus/data/table.hpp"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -9,6 +7,7 @@
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/split.hpp"
+#include "ulmus/data/table.hpp"
 
 namespace ulmus {
 namespace {
@@ -18,10 +17,10 @@ using test::expect_error;
 using Labels = std::vector<std::int64_t>;
 using Names = std::vector<std::string>;
 
-Table read(std::string_view text, TableOptions options = {.label = "y"}) { return read_table(text, "t.csv", options); }
+Table read(std::string_view text, CsvOptions options = {.label = "y"}) { return read_csv(text, "t.csv", options); }
 
 void expect_data_error(std::string_view text, std::initializer_list<std::string_view> parts,
-                       const TableOptions& options = {.label = "y"}) {
+                       const CsvOptions& options = {.label = "y"}) {
   expect_error(ErrorKind::data, parts, [&] { read(text, options); });
 }
 
@@ -115,7 +114,7 @@ TEST(Table, DropsColumns) {
 
 TEST(Table, NamesAColumnThatIsNotThereWithTheNearest) {
   const std::string text = "alpha,beta,kind\n1,2,p\n3,4,q\n";
-  const auto expect_usage_error = [&](const TableOptions& options, std::initializer_list<std::string_view> parts) {
+  const auto expect_usage_error = [&](const CsvOptions& options, std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { read(text, options); });
   };
   expect_usage_error({.label = "knd"}, {"no column 'knd' (label)", "did you mean 'kind'?"});
@@ -166,8 +165,8 @@ TEST(Table, NamesTextThatIsNotUtf8) {
 
 TEST(Table, ATestPartIsReadLikeItsTrainingPart) {
   const Table training = read("a,b,y\n1,x,p\n2,z,q\n3,z,r\n");
-  const auto test = [&](std::string_view text, const TableOptions& options = {.label = "y"}) {
-    return read_test_table(text, "test.csv", options, training);
+  const auto test = [&](std::string_view text, const CsvOptions& options = {.label = "y"}) {
+    return read_test_csv(text, "test.csv", options, training);
   };
   const Table table = test("y;b;a\nr;7;4\n");
   EXPECT_EQ(cells(table), (Names{"4", "7"})) << "columns are found by name";
@@ -189,7 +188,7 @@ TEST(Table, ATestPartIsReadLikeItsTrainingPart) {
 TEST(Table, Sha256IsOfTheContentAndHowItIsRead) {
   const std::string text = "a,b,y\n1,1,p\n2,2,q\n";
   const std::string sha = read(text).sha256;
-  EXPECT_EQ(read_table(text, "elsewhere.csv", {.label = "y"}).sha256, sha);
+  EXPECT_EQ(read_csv(text, "elsewhere.csv", {.label = "y"}).sha256, sha);
   EXPECT_NE(read("a,b,y\n1,1,p\n2,3,q\n").sha256, sha);
   EXPECT_NE(read(text, {.label = "b"}).sha256, sha);
   EXPECT_NE(read(text, {.label = "y", .drop = {"a"}}).sha256, sha);
