@@ -20,7 +20,7 @@ using Labels = std::vector<std::int64_t>;
 template <class Value>
 std::string bytes_of(const std::vector<Value>& values) {
   std::string bytes(values.size() * sizeof(Value), '\0');
-  std::memcpy(bytes.data(), values.data(), bytes.size());
+  if (!values.empty()) std::memcpy(bytes.data(), values.data(), bytes.size());
   return bytes;
 }
 
