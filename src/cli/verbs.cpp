@@ -61,9 +61,11 @@ std::string describe(const Plan& plan) {
   const Dataset& data = plan.data.train;
   const RunOptions& options = plan.options;
   const std::int64_t test = plan.data.test ? plan.data.test->size() : static_cast<std::int64_t>(plan.split.test.size());
-  std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}x{}x{}\n",
-                                 data.name, data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(),
-                                 test, data.shape.channels, data.shape.height, data.shape.width);
+  const std::string shape = data.is_features()
+                                ? fmt::format("{} features", data.shape.channels)
+                                : fmt::format("{}x{}x{}", data.shape.channels, data.shape.height, data.shape.width);
+  std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n", data.name,
+                                 data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(), test, shape);
   if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
@@ -76,8 +78,8 @@ std::string describe(const Plan& plan) {
     if (const auto start = member.loss.start_epoch(options.epochs); start > 0)
       text += fmt::format(", plain cross entropy before epoch {} of {}", start + 1, options.epochs);
     if (member.loss.deferred())
-      text += fmt::format(", class weights from epoch {} of {}", member.loss.rule_epoch(options.epochs) + 1,
-                          options.epochs);
+      text += fmt::format(", {} from epoch {} of {}", member.loss.resamples() ? "balanced sampling" : "class weights",
+                          member.loss.rule_epoch(options.epochs) + 1, options.epochs);
     text += fmt::format(", {} parameters\n", member.parameters);
   }
   const std::size_t losses = plan.members.size() / static_cast<std::size_t>(options.seeds);

@@ -43,6 +43,8 @@ constexpr Key k_from{"from",
                      {0, 1, false, true},
                      "fraction of the epochs after which it begins",
                      "LDAM-DRW code: epoch 160 of 200"};
+constexpr Key k_sampling_beta{
+    "beta", 1, {0, 1}, "of the effective number; 1: every class is drawn as often", "LDAM-DRW code"};
 constexpr Key k_scale{"scale", 1, k_positive, "multiplies the logits before the softmax", "definition"};
 
 const std::vector<Member>& members() {
@@ -648,6 +650,11 @@ const std::vector<Member>& members() {
   return table;
 }
 
+/// How often an image of a class is drawn, beside the images of the others: 1 / n, or by the effective number.
+std::vector<double> image_weights(const KeyValues& keys, const ClassCounts& counts) {
+  return keys["beta"] == 1 ? counts.inverse_frequency_weights() : counts.effective_number_weights(keys["beta"]);
+}
+
 const std::vector<Rule>& all_rules() {
   static const auto effective_number = [](const KeyValues& keys, const ClassCounts& counts) {
     return counts.effective_number_weights(keys["beta"]);
@@ -688,6 +695,25 @@ const std::vector<Rule>& all_rules() {
           .paper = "",
           .keys = {},
           .takes_file = true,
+      },
+      {
+          .name = "rs",
+          .title = "re-sampling (RS): images drawn with replacement, rare classes as often as frequent ones",
+          .equation = "an image of class j is drawn with weight (1 - beta) / (1 - beta^n[j]); beta = 1: 1 / n[j]",
+          .paper = "Cao et al., NeurIPS 2019, arXiv 1906.07413",
+          .keys = {k_sampling_beta},
+          .acts = Rule::Acts::sampling,
+          .weights = image_weights,
+      },
+      {
+          .name = "drs",
+          .title = "deferred re-sampling (DRS): as rs, from a later epoch on",
+          .equation = "every image once an epoch before epoch round(from * epochs), then as rs",
+          .paper = "Cao et al., NeurIPS 2019, arXiv 1906.07413",
+          .keys = {k_from, k_sampling_beta},
+          .acts = Rule::Acts::sampling,
+          .deferred = true,
+          .weights = image_weights,
       },
   };
   return table;

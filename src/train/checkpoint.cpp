@@ -83,7 +83,8 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
                      {"classes", info.model.classes},
                      {"mean", info.normalisation.mean},
                      {"stddev", info.normalisation.stddev},
-                     {"class_names", info.class_names}};
+                     {"class_names", info.class_names},
+                     {"encoding", info.encoding}};
   file.metadata[k_info] = text.dump();
   write_file(path, encode_safetensors(file));
 }
@@ -106,7 +107,8 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
                                   .classes = info.at("classes"),
                                   .head = info.at("head") == "cosine" ? Head::cosine : Head::linear},
                         .normalisation = {.mean = info.at("mean"), .stddev = info.at("stddev")},
-                        .class_names = info.at("class_names")};
+                        .class_names = info.at("class_names"),
+                        .encoding = info.value("encoding", "")};
     if (const auto state = file.tensors.find(k_loss_state); state != file.tensors.end()) {
       const torch::Tensor values = state->second.to(torch::kDouble).contiguous();
       read.loss_state.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
@@ -114,7 +116,8 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
     const auto channels = static_cast<std::size_t>(read.model.channels);
     if (std::ranges::find(model_names(), read.model.name) == model_names().end())
       refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
-    if (read.normalisation.mean.size() != channels || read.normalisation.stddev.size() != channels ||
+    const bool normalises = !read.normalisation.mean.empty() || !read.normalisation.stddev.empty();
+    if ((normalises && (read.normalisation.mean.size() != channels || read.normalisation.stddev.size() != channels)) ||
         read.class_names.size() != static_cast<std::size_t>(read.model.classes))
       refuse(path, "its lists do not have the lengths of its channels and classes");
     if (read.epochs_done < 1 || read.epochs_done > read.epochs)

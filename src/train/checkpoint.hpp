@@ -22,6 +22,7 @@ struct CheckpointInfo {
   Normalisation normalisation;
   std::vector<std::string> class_names;
   std::vector<double> loss_state;  ///< LossState::values
+  std::string encoding;            ///< of a table, as JSON; empty for other data
 };
 
 /// Writes parameters and buffers under their names and, with an optimizer, its momentum under

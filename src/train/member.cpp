@@ -27,7 +27,9 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
   return torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
 }
-torch::Tensor labels_of(Batch& batch) { return torch::from_blob(batch.labels.data(), {batch.size}, torch::kInt64); }
+torch::Tensor labels_of(std::vector<std::int64_t>& labels) {
+  return torch::from_blob(labels.data(), {static_cast<std::int64_t>(labels.size())}, torch::kInt64);
+}
 
 json brief(const Evaluation& evaluation) {
   return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
@@ -63,7 +65,9 @@ class Training {
                  .augmentation = plan.augmentation,
                  .normalisation = plan.normalisation,
                  .seed = member.seed,
-                 .threads = static_cast<int>(plan.options.loader_threads)}) {
+                 .threads = static_cast<int>(plan.options.loader_threads),
+                 .sampler = member.sampler,
+                 .epochs = plan.options.epochs}) {
     initialise(model_, member.seed);
     const auto options = torch::optim::SGDOptions(plan.options.lr)
                              .momentum(plan.options.momentum)
@@ -110,7 +114,8 @@ class Training {
                      .model = model_options(plan_.options.model, plan_.data.train, member_.head),
                      .normalisation = plan_.normalisation,
                      .class_names = plan_.data.train.class_names,
-                     .loss_state = loss_->loss().state().values},
+                     .loss_state = loss_->loss().state().values,
+                     .encoding = plan_.encoding},
                     model_, finished ? nullptr : optimizer_.get());
   }
 
@@ -135,10 +140,14 @@ class Training {
       if (step == 0) first_rate = rate;
       for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
 
-      const auto labels = labels_of(batch);
+      const auto labels = labels_of(batch.labels);
       const auto features = model_->features(images_of(batch, plan_.data.train.shape));
       const auto logits = model_->classify(features);
-      const auto loss = loss_(logits, labels, model_->head_inputs(features));
+      auto loss = loss_(logits, labels, model_->head_inputs(features));
+      if (!batch.second_labels.empty())  // mixed of two samples
+        loss = batch.lambda * loss + (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels),
+                                                                      loss_->loss(), loss_->reduction(),
+                                                                      model_->head_inputs(features));
       const auto value = loss.item<double>();
       if (!std::isfinite(value))
         throw Error(

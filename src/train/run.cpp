@@ -21,6 +21,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
+#include "ulmus/data/table.hpp"
 
 namespace ulmus {
 namespace {
@@ -56,15 +57,25 @@ void check_ranges(const RunOptions& o) {
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
 
 Augmentation make_augmentation(std::string& name, const std::string& model, const Dataset& data) {
-  if (name == "auto" && model == "conv3")
+  if (name == "auto" && (model == "conv3" || data.is_features()))
     name = "none";  // the small network underfits in its few epochs
   else if (name == "auto")
     name = data.name == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
-  static const std::vector<std::string> names = {"auto", "none", "crop", "crop-flip"};
-  if (name == "none") return {};
-  if (name != "crop" && name != "crop-flip")
-    refuse(fmt::format("unknown --augment '{}'; {}", name, suggest(name, names)));
-  return {.pad = std::max<std::int64_t>(1, data.shape.height / 8), .flip = name == "crop-flip"};
+  const Augmentation augmentation = Augmentation::parse(name, data.shape);
+  require_applicable(augmentation, data);
+  return augmentation;
+}
+
+/// How a loss's images are drawn: by its rule for sampling, or as the run says.
+Sampler make_sampler(const LossSpec& loss, const std::string& of_run) {
+  const Sampler sampler = Sampler::parse(of_run);
+  if (!loss.resamples()) return sampler;
+  if (sampler.kind != Sampler::Kind::instance)
+    refuse(fmt::format("--sampler {} and the rule +{} of loss '{}' both say how images are drawn; leave out one",
+                       of_run, loss.rule()->name, loss.text()));
+  return {.kind = Sampler::Kind::deferred,
+          .beta = loss.rule_keys()["beta"],
+          .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
 detail::MemberPaths paths_of(const fs::path& folder, const RunMember& member) {
@@ -272,18 +283,21 @@ Plan plan_run(const RunOptions& given) {
   ImbalanceProfile::parse(options.imbalance);
 
   OpenedData data = open_data(options.data, open_options(options));
-  if (data.train.is_features())
-    refuse(fmt::format("'{}' holds feature vectors, but the models are for images; choose other data", options.data));
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));
   const SplitOptions split_options{.imbalance = options.imbalance,
                                    .seed = options.split_seed,
                                    .validation_per_class = options.validation,
-                                   .test_fraction = options.test_fraction};
+                                   .test_fraction = options.test_fraction,
+                                   .rng = options.split_rng};
   Split split = make_split(data, split_options);
+  std::string encoding;
+  if (data.train_table) encoding = to_json(encode_tables(data, split.train));
   if (options.model == "auto")
-    options.model = default_model(data.train.shape.channels, data.train.shape.height, data.train.shape.width);
+    options.model = data.train.is_features()
+                        ? "mlp"
+                        : default_model(data.train.shape.channels, data.train.shape.height, data.train.shape.width);
   if (options.epochs == 0) options.epochs = default_epochs(options.model);
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
 
@@ -292,17 +306,18 @@ Plan plan_run(const RunOptions& given) {
     for (std::size_t i = 0; i < losses.size(); ++i) {
       const Head head = losses[i].choose_head(requested_head);
       const auto model = make_model(detail::model_options(options.model, data.train, head));
-      members.push_back({losses[i], static_cast<std::int64_t>(i), head, options.seed + static_cast<std::uint64_t>(s),
-                         parameter_count(*model)});
+      members.push_back({losses[i], static_cast<std::int64_t>(i), head, make_sampler(losses[i], options.sampler),
+                         options.seed + static_cast<std::uint64_t>(s), parameter_count(*model)});
     }
   const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
   options.jobs = std::min(options.jobs == 0 ? cores : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
   ClassCounts counts(split.train_counts);
   for (const LossSpec& loss : losses) Loss(loss, counts);  // class weights of a file are read here
-  Normalisation normalisation = channel_statistics(data.train, split.train);
-  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
-          std::move(normalisation), augmentation,    schedule,         std::move(members)};
+  // A table's encoding has standardised it.
+  Normalisation normalisation = encoding.empty() ? channel_statistics(data.train, split.train) : Normalisation{};
+  return {std::move(options), std::move(data),     std::move(split), std::move(counts), std::move(normalisation),
+          augmentation,       std::move(encoding), schedule,         std::move(members)};
 }
 
 std::string command_text(const std::string& verb, const RunOptions& options) {
@@ -351,7 +366,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   const Split split = read_split(folder / "split.json");
   RunOptions options = run_options;
   if (!address.empty()) options.data = address;
-  const OpenedData data = open_data(options.data, open_options(options));
+  OpenedData data = open_data(options.data, open_options(options));
   const bool own_test = address.empty() && !data.test;
   const std::string test_sha256 = data.test ? data.test->sha256 : "";
   if (address.empty() && (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256))
@@ -386,6 +401,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
     known.push_back(fmt::format("{} seed {}", spec.text(), info.seed));
     if ((!wanted.empty() && wanted != spec.full_text()) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed))
       continue;
+    if (data.train_table && !info.encoding.empty()) encode_tables(data, encoding_from_json(info.encoding));
     if (!same_images(info.model))
       throw Error(
           ErrorKind::data,

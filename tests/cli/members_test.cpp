@@ -55,6 +55,27 @@ TEST_F(Members, WeightsOfAFileAreRead) {
   EXPECT_FALSE(fs::exists(path("p")));
 }
 
+TEST_F(Members, RulesForSamplingDrawTheImages) {
+  const Outcome outcome = run(compare({"--losses", "ce,ce+rs,ce+drs:from=0.5", "--epochs", "2", "--out", "o"}));
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  EXPECT_NE(outcome.err.find("balanced sampling from epoch 2 of 2"), std::string::npos) << outcome;
+  const auto ce = tensors_of(path("o/checkpoints/ce.seed0.safetensors"));
+  EXPECT_NE(tensors_of(path("o/checkpoints/ce-rs.seed0.safetensors")), ce);
+  EXPECT_NE(tensors_of(path("o/checkpoints/ce-drs-from-0.5.seed0.safetensors")), ce);
+  EXPECT_TRUE(complains(run(compare({"--losses", "ce+rs", "--sampler", "sqrt", "--out", "p"})), 2,
+                        {"both say how images are drawn"}));
+  EXPECT_TRUE(complains(run(compare({"--sampler", "balancd", "--out", "p"})), 2, {"did you mean 'balanced'"}));
+}
+
+TEST_F(Members, MixedBatchesAndTheReferencesImagesTrain) {
+  const Outcome outcome =
+      run(compare({"--losses", "ldam,ib:from=0", "--augment", "crop+cutout+mixup", "--sampler", "progressive",
+                   "--split-rng", "numpy", "--epochs", "2", "--lr", "0.01", "--out", "o"}));
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  EXPECT_EQ(read_json(path("o/split.json")).at("rng"), "numpy");
+  EXPECT_TRUE(complains(run(compare({"--augment", "jitter", "--out", "p"})), 2, {"jitter"}));
+}
+
 TEST_F(Members, ThePageOfTheLossesIsTheTables) {
   const std::string page = read_bytes(ULMUS_SOURCE_DIR "/docs/losses.md");
   EXPECT_TRUE(page.starts_with(run({"losses", "--markdown"}).out)) << "docs/losses.md is stale; run script/docs";

@@ -93,7 +93,7 @@ TEST(Losses, AreOneJsonDocument) {
     found = found || loss.at("name") == "elm";
   }
   EXPECT_TRUE(found);
-  EXPECT_EQ(json.at("rules").size(), 4u);
+  EXPECT_EQ(json.at("rules").size(), 6u);
 }
 
 class Inspect : public CliTest {};

@@ -47,6 +47,7 @@ class LossModuleImpl : public torch::nn::Module {
   void set_epoch(std::int64_t epoch, std::int64_t epochs) { loss_.set_epoch(epoch, epochs); }
 
   const Loss& loss() const { return loss_; }
+  Reduction reduction() const { return reduction_; }
   void set_state(LossState state) { loss_.set_state(std::move(state)); }
   void pretty_print(std::ostream& stream) const override;
 

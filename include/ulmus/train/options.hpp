@@ -14,6 +14,7 @@ struct RunOptions {
   std::int64_t seeds = 1;
   std::uint64_t seed = 0;
   std::uint64_t split_seed = 0;
+  std::string split_rng = "ulmus";
   std::int64_t validation = 0;
   double test_fraction = 0.2;
   std::int64_t image_size = 0;
@@ -21,6 +22,7 @@ struct RunOptions {
   std::string model = "auto";
   std::string head = "auto";
   std::string augment = "auto";
+  std::string sampler = "instance";
   std::int64_t epochs = 0;
   std::int64_t batch_size = 128;
   double lr = 0.1;
@@ -41,11 +43,14 @@ void visit_options(Options& options, Visit&& visit) {
   visit("data", options.data,
         "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR (a folder of images per class) or list:FILE");
   visit("data-root", options.data_root, "where named data sets lie; else $ULMUS_DATA, /usr/share/datasets");
-  visit("imbalance", options.imbalance, "make the training part long-tailed: exp:RATIO, step:RATIO or none");
+  visit("imbalance", options.imbalance,
+        "make the training part long-tailed: exp:RATIO, step:RATIO, pareto:ALPHA, counts:FILE or none");
   visit("losses", options.losses, "losses to compare, e.g. ce,ldam+drw,elm:lambda=0.5+drw; see 'ulmus losses'");
   visit("seeds", options.seeds, "how many seeds to train each loss with");
   visit("seed", options.seed, "first seed: initial weights, order, augmentation");
   visit("split-seed", options.split_seed, "seed of the choice of training images, the same for every loss and seed");
+  visit("split-rng", options.split_rng,
+        "how that choice is made: ulmus, or numpy, which keeps the images of the reference code (LDAM-DRW)");
   visit("validation", options.validation, "images of every class held out of the training part for validation");
   visit("test-fraction", options.test_fraction,
         "part of every class held out for test when the data have no test part");
@@ -53,7 +58,10 @@ void visit_options(Options& options, Visit&& visit) {
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model, "conv3, resnet20, resnet32, resnet44, resnet56, or auto by the image size");
   visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
-  visit("augment", options.augment, "none, crop, crop-flip, or auto by model and data");
+  visit("augment", options.augment,
+        "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
+  visit("sampler", options.sampler,
+        "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
   visit("epochs", options.epochs, "epochs to train; 0: a default for the model");
   visit("batch-size", options.batch_size, "images in a batch");
   visit("lr", options.lr, "base learning rate of SGD");

@@ -21,6 +21,7 @@ struct RunMember {
   LossSpec loss;
   std::int64_t order;  ///< position of the loss in the list
   Head head;
+  Sampler sampler;
   std::uint64_t seed;
   std::int64_t parameters;  ///< of the model
 
@@ -37,6 +38,7 @@ struct Plan {
   ClassCounts counts;  ///< of the training part
   Normalisation normalisation;
   Augmentation augmentation;
+  std::string encoding;  ///< of a table, as JSON; empty for other data
   LearningRateSchedule schedule;
   std::vector<RunMember> members;  ///< seed by seed, each with every loss in the order of the list
 };
