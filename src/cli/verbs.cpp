@@ -330,14 +330,19 @@ void add_losses_verb(CLI::App& program) {
 void add_report_verb(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("report", "write the report of a run anew and print its table");
   const auto folder = std::make_shared<std::string>();
-  const auto as_json = std::make_shared<bool>(false);
+  const auto as_json = std::make_shared<bool>(false), as_markdown = std::make_shared<bool>(false);
   verb->add_option("run", *folder, "run folder")->required();
   verb->add_flag("--json", *as_json, "print the summary as JSON");
+  verb->add_flag("--markdown", *as_markdown, "print a Markdown table with intervals");
   verb->footer("Example:\n  ulmus report runs/first");
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
-    print_result(*folder, write_report(*folder), *as_json);
+    const Summary summary = write_report(*folder);
+    if (*as_markdown)
+      print(markdown_table(summary));
+    else
+      print_result(*folder, summary, *as_json);
   });
 }
 

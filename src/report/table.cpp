@@ -161,4 +161,32 @@ std::string terminal_table(const Summary& summary, const TableOptions& options) 
   return text + wrapped(caption, width);
 }
 
+std::string markdown_table(const Summary& summary) {
+  constexpr std::pair<std::string_view, std::string_view> k_columns[] = {{"balanced_accuracy", "balanced accuracy"},
+                                                                         {"top1", "top-1"},
+                                                                         {"many_shot", "many-shot"},
+                                                                         {"medium_shot", "medium-shot"},
+                                                                         {"few_shot", "few-shot"}};
+  std::string head = "| loss |", rule = "| --- |";
+  std::vector<std::string_view> shown;
+  for (const auto& [name, title] : k_columns) {
+    if (!summary.losses.front().test.at(name).mean) continue;
+    shown.push_back(name);
+    head += fmt::format(" {} |", title);
+    rule += " --- |";
+  }
+  std::string text = head + "\n" + rule + "\n";
+  for (const LossSummary& loss : summary.losses) {
+    text += fmt::format("| `{}` |", loss.loss);
+    for (const std::string_view name : shown) {
+      const MetricSummary& metric = loss.test.at(name);
+      text += metric.interval ? fmt::format(" {:.1f} ±{:.1f} |", 100 * *metric.mean,
+                                            50 * (metric.interval->high - metric.interval->low))
+                              : fmt::format(" {:.1f} |", 100 * *metric.mean);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
 }  // namespace ulmus

@@ -90,5 +90,14 @@ TEST(Table, ControlCharactersAreNotPrinted) {
   EXPECT_NE(table.find("?[31mred?"), std::string::npos) << table;
 }
 
+TEST(Table, MarkdownHasALineForEachLossAndLeavesOutEmptyGroups) {
+  const Summary summary = synthetic_summary(small_run());
+  const std::string table = markdown_table(summary);
+  EXPECT_EQ(static_cast<std::size_t>(std::count(table.begin(), table.end(), '\n')), 2 + summary.losses.size());
+  EXPECT_NE(table.find("| `" + summary.losses[0].loss + "` | "), std::string::npos) << table;
+  EXPECT_NE(table.find(" ±"), std::string::npos) << table;
+  EXPECT_EQ(table.find("medium-shot") != std::string::npos, summary.losses[0].test.at("medium_shot").mean.has_value());
+}
+
 }  // namespace
 }  // namespace ulmus

@@ -17,6 +17,10 @@ struct TableOptions {
 /// characters in names are shown as `?`.
 std::string terminal_table(const Summary& summary, const TableOptions& options = {});
 
+/// The test results as a Markdown table in percent with 95 % intervals: balanced accuracy, top-1, many-, medium- and
+/// few-shot accuracy; groups without a class are left out.
+std::string markdown_table(const Summary& summary);
+
 /// What the run shows, in two or three plain sentences: the best loss by balanced accuracy on the test set against the
 /// baseline (`ce` where it took part, else the first loss), whether the seeds support the difference, and what it does
 /// to frequent and rare classes. The first sentence, the conclusion, ends with a newline when others follow.
