@@ -19,12 +19,6 @@ void refuse_image_options(const OpenOptions& options, std::string_view source) {
 
 }  // namespace detail
 
-std::vector<std::int64_t> Dataset::counts() const {
-  std::vector<std::int64_t> counts(class_names.size(), 0);
-  for (const std::int64_t label : labels) ++counts[static_cast<std::size_t>(label)];
-  return counts;
-}
-
 OpenedData open_data(std::string_view address, const OpenOptions& options) {
   if (options.threads < 0)
     throw Error(ErrorKind::usage,

@@ -48,7 +48,11 @@ class Dataset {
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
   std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
   /// Samples per class, [C].
-  std::vector<std::int64_t> counts() const;
+  std::vector<std::int64_t> counts() const {
+    std::vector<std::int64_t> counts(class_names.size(), 0);
+    for (const std::int64_t label : labels) ++counts[static_cast<std::size_t>(label)];
+    return counts;
+  }
 };
 
 struct Table;

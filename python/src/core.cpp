@@ -1,0 +1,331 @@
+/// The extension `ulmus._core`: the C interface of the loss room, the split of the data room and the judgement of the
+/// eval room, for Python. Nothing here knows PyTorch: tensors come as addresses or through DLPack.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/c.h"
+#include "ulmus/data/split.hpp"
+#include "ulmus/eval/evaluation.hpp"
+#include "ulmus/loss/family.hpp"
+#include "ulmus/loss/narrow.hpp"
+
+namespace nb = nanobind;
+
+namespace {
+
+using Labels = nb::ndarray<const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Doubles = nb::ndarray<const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
+using MutableMatrix = nb::ndarray<nb::ndim<2>, nb::device::cpu>;
+using MutableDoubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+/// Turns a status of the C interface into Python's exception.
+void require(ulmus_status status) {
+  if (status == ULMUS_OK) return;
+  const char* message = ulmus_last_error();
+  const bool mistake = status == ULMUS_USAGE || status == ULMUS_DATA || status == ULMUS_NUMERICAL;
+  PyErr_SetString(mistake ? PyExc_ValueError : PyExc_RuntimeError, message);
+  throw nb::python_error();
+}
+
+template <class T>
+T* at(std::uintptr_t address) {
+  return reinterpret_cast<T*>(address);  // NOLINT: an address that Python holds
+}
+
+void store(double value, std::int32_t dtype, void* place) {
+  switch (dtype) {
+    case ULMUS_F32:
+      *static_cast<float*>(place) = static_cast<float>(value);
+      break;
+    case ULMUS_F64:
+      *static_cast<double*>(place) = value;
+      break;
+    case ULMUS_BF16:
+      *static_cast<ulmus::BFloat16*>(place) = ulmus::BFloat16(static_cast<float>(value));
+      break;
+    default:
+      *static_cast<ulmus::Half*>(place) = ulmus::Half(static_cast<float>(value));
+  }
+}
+
+std::int32_t dtype_of(const nb::dlpack::dtype& dtype, const char* what) {
+  if (dtype == nb::dtype<float>()) return ULMUS_F32;
+  if (dtype == nb::dtype<double>()) return ULMUS_F64;
+  if (dtype.lanes == 1 && dtype.bits == 16) {
+    if (dtype.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat)) return ULMUS_BF16;
+    if (dtype.code == static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float)) return ULMUS_F16;
+  }
+  throw nb::type_error((std::string(what) + " have a dtype without a kernel, expected float32, float64, bfloat16 or "
+                                            "float16")
+                           .c_str());
+}
+
+/// A loss of the family, owned.
+class Loss {
+ public:
+  Loss(const std::string& text, const std::vector<std::int64_t>& counts) {
+    require(ulmus_loss_create(text.c_str(), counts.data(), static_cast<std::int64_t>(counts.size()), &loss_));
+    classes_ = static_cast<std::int64_t>(counts.size());
+  }
+  ~Loss() { ulmus_loss_free(loss_); }
+  Loss(const Loss&) = delete;
+  Loss& operator=(const Loss&) = delete;
+
+  std::int64_t classes() const { return classes_; }
+
+  std::string text() const {
+    const char* text = nullptr;
+    require(ulmus_loss_text(loss_, &text));
+    return text;
+  }
+  double scale() const {
+    double scale = 0;
+    require(ulmus_loss_scale(loss_, &scale));
+    return scale;
+  }
+  std::string head() const {
+    const char* head = nullptr;
+    require(ulmus_loss_head(loss_, &head));
+    return head;
+  }
+  std::vector<double> class_weights() const {
+    std::vector<double> weights(static_cast<std::size_t>(classes_));
+    require(ulmus_loss_class_weights(loss_, weights.data()));
+    return weights;
+  }
+  void set_epoch(std::int64_t epoch, std::int64_t epochs) { require(ulmus_loss_set_epoch(loss_, epoch, epochs)); }
+  void set_class_weights(const std::vector<double>& weights) {
+    if (static_cast<std::int64_t>(weights.size()) != classes_)
+      throw nb::value_error((std::to_string(weights.size()) + " class weights came, expected one for each of " +
+                             std::to_string(classes_) + " classes")
+                                .c_str());
+    require(ulmus_loss_set_class_weights(loss_, weights.data()));
+  }
+
+  double run(const ulmus_batch& batch) const {
+    double value = 0;
+    ulmus_status status;
+    {
+      const nb::gil_scoped_release unlocked;
+      status = ulmus_loss_run(loss_, &batch, &value);
+    }
+    require(status);
+    return value;
+  }
+
+ private:
+  ulmus_loss* loss_ = nullptr;
+  std::int64_t classes_ = 0;
+};
+
+/// What PyTorch calls: addresses instead of arrays, checked by the caller. The reduced loss goes to `value`, in
+/// `value_dtype`, where it is wanted.
+void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits, std::int64_t stride,
+            std::uintptr_t labels, std::uintptr_t gradient, std::uintptr_t losses, std::uintptr_t sample_weights,
+            std::int64_t ignore_index, std::int32_t reduction, std::int32_t threads, std::uintptr_t value,
+            std::int32_t value_dtype) {
+  const double reduced = loss.run({.dtype = dtype,
+                                   .n = n,
+                                   .logits = at<const void>(logits),
+                                   .logits_stride = stride,
+                                   .labels = at<const std::int64_t>(labels),
+                                   .gradient = at<void>(gradient),
+                                   .losses = at<double>(losses),
+                                   .sample_weights = at<const double>(sample_weights),
+                                   .ignores = 1,
+                                   .ignore_index = ignore_index,
+                                   .reduction = reduction,
+                                   .threads = threads});
+  if (value != 0) store(reduced, value_dtype, at<void>(value));
+}
+
+void expect_length(std::size_t length, std::size_t rows, const char* what) {
+  if (length != rows)
+    throw nb::value_error((std::to_string(length) + " " + what + " came with " + std::to_string(rows) +
+                           " rows of logits, expected one each")
+                              .c_str());
+}
+
+/// What NumPy calls: arrays through DLPack, rows contiguous.
+double run_arrays(const Loss& loss, const Matrix& logits, const Labels& labels,
+                  const std::optional<MutableMatrix>& gradient, const std::optional<MutableDoubles>& losses,
+                  const std::optional<Doubles>& sample_weights, std::int64_t ignore_index, std::int32_t reduction,
+                  std::int32_t threads) {
+  const std::size_t rows = logits.shape(0);
+  if (static_cast<std::int64_t>(logits.shape(1)) != loss.classes())
+    throw nb::value_error(("the logits have " + std::to_string(logits.shape(1)) +
+                           " columns, expected one for each of the " + std::to_string(loss.classes()) + " class counts")
+                              .c_str());
+  if (logits.stride(1) != 1 || (rows > 1 && logits.stride(0) < loss.classes()))
+    throw nb::value_error("the logits are not contiguous along a row; give a contiguous copy");
+  expect_length(labels.shape(0), rows, "labels");
+  if (losses) expect_length(losses->shape(0), rows, "places for losses");
+  if (sample_weights) expect_length(sample_weights->shape(0), rows, "sample weights");
+  if (gradient) {
+    if (gradient->shape(0) != rows || gradient->shape(1) != logits.shape(1) || gradient->stride(1) != 1)
+      throw nb::value_error(("the gradient is [" + std::to_string(gradient->shape(0)) + ", " +
+                             std::to_string(gradient->shape(1)) + "], expected [" + std::to_string(rows) + ", " +
+                             std::to_string(logits.shape(1)) + "] like the logits, contiguous along a row")
+                                .c_str());
+    if (gradient->dtype() != logits.dtype()) throw nb::type_error("the gradient has another dtype than the logits");
+  }
+  const auto stride = [rows](const auto& matrix) { return rows > 1 ? matrix.stride(0) : 0; };
+  return loss.run({.dtype = dtype_of(logits.dtype(), "the logits"),
+                   .n = static_cast<std::int64_t>(rows),
+                   .logits = logits.data(),
+                   .logits_stride = stride(logits),
+                   .labels = labels.data(),
+                   .gradient = gradient ? gradient->data() : nullptr,
+                   .gradient_stride = gradient ? stride(*gradient) : 0,
+                   .losses = losses ? losses->data() : nullptr,
+                   .sample_weights = sample_weights ? sample_weights->data() : nullptr,
+                   .ignores = 1,
+                   .ignore_index = ignore_index,
+                   .reduction = reduction,
+                   .threads = threads});
+}
+
+/// The table of losses and weight rules as JSON.
+std::string family_json() {
+  using Json = nlohmann::ordered_json;
+  const auto keys = [](const std::vector<ulmus::Key>& table) {
+    Json list = Json::array();
+    for (const ulmus::Key& key : table)
+      list.push_back({{"name", key.name},
+                      {"default", key.default_value},
+                      {"range", key.range.text()},
+                      {"choices", Json::array()},
+                      {"meaning", key.meaning},
+                      {"source", key.source}});
+    return list;
+  };
+  Json losses = Json::array(), rules = Json::array();
+  for (const ulmus::Member& member : ulmus::family())
+    losses.push_back({{"name", member.name},
+                      {"title", member.title},
+                      {"equation", member.equation},
+                      {"paper", member.paper},
+                      {"advice", member.advice},
+                      {"pitfalls", member.pitfalls},
+                      {"head", name_of(member.head)},
+                      {"needs", Json::array()},
+                      {"keys", keys(member.keys)}});
+  for (const ulmus::WeightRule& rule : ulmus::weight_rules())
+    rules.push_back({{"name", rule.name},
+                     {"title", rule.title},
+                     {"equation", rule.equation},
+                     {"paper", rule.paper},
+                     {"keys", keys(rule.keys)}});
+  return Json{{"losses", losses}, {"weight_rules", rules}}.dump();
+}
+
+/// A data set of which nothing but the labels is known, with a test part of its own, so that no sample is held out.
+ulmus::OpenedData labels_only(const Labels& labels, std::int64_t classes) {
+  ulmus::OpenedData data;
+  data.train.name = "labels";
+  data.train.labels.assign(labels.data(), labels.data() + labels.shape(0));
+  for (std::int64_t c = 0; c < classes; ++c) data.train.class_names.push_back(std::to_string(c));
+  data.test.emplace();
+  return data;
+}
+
+std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> long_tailed(const Labels& labels, std::int64_t classes,
+                                                                            const std::string& imbalance,
+                                                                            std::uint64_t seed,
+                                                                            std::int64_t validation_per_class) {
+  const ulmus::Split split =
+      make_split(labels_only(labels, classes),
+                 {.imbalance = imbalance, .seed = seed, .validation_per_class = validation_per_class});
+  return {split.train, split.validation};
+}
+
+/// Draws `count` samples with replacement: a class by `probabilities`, then one of its samples, each as likely. From
+/// Stream(seed, "sample", epoch): for every draw one uniform number for the class and one for the sample.
+std::vector<std::int64_t> draw_samples(const Labels& labels, const std::vector<double>& probabilities,
+                                       std::int64_t count, std::uint64_t seed, std::uint64_t epoch) {
+  std::vector<std::vector<std::int64_t>> members(probabilities.size());
+  for (std::size_t i = 0; i < labels.shape(0); ++i)
+    members.at(static_cast<std::size_t>(labels(i))).push_back(static_cast<std::int64_t>(i));
+  std::vector<double> bounds;
+  double sum = 0;
+  for (const double probability : probabilities) bounds.push_back(sum += probability);
+  std::vector<std::int64_t> drawn;
+  ulmus::Stream stream(seed, "sample", epoch);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const auto found = std::upper_bound(bounds.begin(), bounds.end(), stream.uniform() * sum);
+    const auto& of_class = members[static_cast<std::size_t>(std::min(found, bounds.end() - 1) - bounds.begin())];
+    drawn.push_back(of_class[stream.below(of_class.size())]);
+  }
+  return drawn;
+}
+
+std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& logits,
+                     const Labels& labels, const std::vector<std::int64_t>& counts, double scale,
+                     std::int64_t many_above, std::int64_t few_below) {
+  const ulmus::MatrixView<const float> view(logits.data(), static_cast<std::int64_t>(logits.shape(0)),
+                                            static_cast<std::int64_t>(logits.shape(1)));
+  const nlohmann::json json =
+      ulmus::evaluate(view, {labels.data(), labels.shape(0)}, ulmus::ClassCounts(counts),
+                      {.scale = scale, .thresholds = {.many_above = many_above, .few_below = few_below}});
+  return json.dump();
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
+    try {
+      std::rethrow_exception(pointer);
+    } catch (const ulmus::Error& error) {
+      const bool host = error.kind() == ulmus::ErrorKind::environment;
+      PyErr_SetString(host ? PyExc_RuntimeError : PyExc_ValueError, error.what());
+    }
+  });
+
+  nb::class_<Loss>(m, "Loss")
+      .def(nb::init<const std::string&, const std::vector<std::int64_t>&>(), nb::arg("text"), nb::arg("class_counts"))
+      .def_prop_ro("text", &Loss::text)
+      .def_prop_ro("classes", &Loss::classes)
+      .def_prop_ro("scale", &Loss::scale)
+      .def_prop_ro("head", &Loss::head)
+      .def("class_weights", &Loss::class_weights)
+      .def("set_epoch", &Loss::set_epoch, nb::arg("epoch"), nb::arg("epochs"))
+      .def("set_class_weights", &Loss::set_class_weights, nb::arg("weights"));
+
+  m.def("run_at", run_at);
+  m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
+        nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),
+        nb::arg("threads"));
+  m.def("family_json", family_json);
+  m.def("long_tailed", long_tailed, nb::arg("labels"), nb::arg("classes"), nb::arg("imbalance"), nb::arg("seed"),
+        nb::arg("validation_per_class"));
+  m.def("draw_samples", draw_samples, nb::arg("labels"), nb::arg("probabilities"), nb::arg("count"), nb::arg("seed"),
+        nb::arg("epoch"));
+  m.def("evaluate", evaluate, nb::arg("logits"), nb::arg("labels"), nb::arg("class_counts"), nb::arg("scale"),
+        nb::arg("many_above"), nb::arg("few_below"));
+  m.def("suggest", [](const std::string& word, const std::vector<std::string>& names) {
+    return ulmus::suggest(word, names);
+  });
+  m.def("version", [] { return ulmus_version(); });
+  m.def("target", [] {
+    const char* target = nullptr;
+    require(ulmus_target(&target));
+    return target;
+  });
+}

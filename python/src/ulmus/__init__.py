@@ -1,0 +1,76 @@
+"""Ulmus: losses and tools for imbalanced and long-tailed classification.
+
+Names are imported when they are first used: ``import ulmus`` needs neither NumPy nor PyTorch nor scikit-learn.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from . import functional, metrics, models, sklearn
+    from .data import make_long_tailed
+    from .loss import DeferredReweighting, Loss, composed_loss
+    from .losses import BS, CDT, CE, ELM, LA, LDAM, VS, Focal
+    from .models import load_model, load_weights
+    from .nn import CosineLinear, LogitAdjustment, tau_normalize
+    from .runs import Run, read_run
+    from .samplers import ClassSampler
+
+#: Where each name lives.
+_HOMES = {
+    "loss": ["DeferredReweighting", "Loss", "composed_loss"],
+    "losses": ["BS", "CDT", "CE", "ELM", "LA", "LDAM", "VS", "Focal"],
+    "nn": ["CosineLinear", "LogitAdjustment", "tau_normalize"],
+    "models": ["load_model", "load_weights"],
+    "samplers": ["ClassSampler"],
+    "data": ["make_long_tailed"],
+    "runs": ["Run", "read_run"],
+}
+_MODULES = ["functional", "metrics", "models", "sklearn"]
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BS",
+    "CDT",
+    "CE",
+    "ELM",
+    "LA",
+    "LDAM",
+    "VS",
+    "ClassSampler",
+    "CosineLinear",
+    "DeferredReweighting",
+    "Focal",
+    "LogitAdjustment",
+    "Loss",
+    "Run",
+    "composed_loss",
+    "functional",
+    "load_model",
+    "load_weights",
+    "make_long_tailed",
+    "metrics",
+    "models",
+    "read_run",
+    "sklearn",
+    "tau_normalize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
+    elif name in _MODULES:
+        value = importlib.import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module 'ulmus' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

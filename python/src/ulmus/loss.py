@@ -1,0 +1,478 @@
+"""The family as ``torch.nn.Module``s: forward and gradient in one sweep of the fused kernel on the CPU."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, cast
+
+import torch
+from torch import Tensor
+
+# After torch, so that the extension finds PyTorch's OpenMP runtime instead of bringing a second one.
+from . import _core, _family
+from .composed import composed_losses
+
+__all__ = ["DeferredReweighting", "Loss", "composed_loss"]
+
+#: Element types with a kernel, by their number in the C interface.
+_DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
+
+_NARROW = (torch.bfloat16, torch.float16)
+
+#: Reductions by their number in the C interface. There ``none`` is the sum: its gradient has in each row that of its own loss.
+_REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
+
+#: A batch with fewer logits runs on the calling thread, whatever it is told.
+_PARALLEL_LOGITS = 1 << 15
+
+if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling"):
+    _is_compiling = torch.compiler.is_compiling
+else:
+
+    def _is_compiling() -> bool:
+        return False
+
+
+def _autocasts(device: str) -> bool:
+    if device == "cpu":
+        return torch.is_autocast_cpu_enabled()
+    return torch.is_autocast_enabled()
+
+
+def _describe(value: object) -> str:
+    if not isinstance(value, Tensor):
+        return f"a {type(value).__name__}"
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
+
+
+class Loss(torch.nn.Module):
+    """A loss of the family for one training set.
+
+    >>> loss = ulmus.Loss("elm:lambda=0.5", class_counts=[5000, 500, 50])
+    >>> loss(logits, labels).backward()
+
+    Args:
+        loss: ``name[:key=value,...][+rule[:key=value,...]]``; ``ulmus losses`` lists them.
+        class_counts: training samples of each class, ``[C]``.
+        reduction: ``"weighted-mean"``, the sum of the weighted losses over the sum of the weights (what PyTorch's cross
+            entropy does with ``weight``); ``"mean"``, over the number of samples; ``"sum"``; ``"none"``, a loss for each
+            sample.
+        ignore_index: samples with this label cost nothing.
+
+    ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]`` as the head gives them, before the loss's own
+    scale, int64 labels ``[N]`` and weights ``[N]``, and gives a scalar (``[N]`` with ``"none"``) of the logits' dtype;
+    float32 for 16-bit logits under autocast. float32, float64, bfloat16 and float16 on the CPU run in the kernel, which
+    makes the gradient in the forward call, without a copy of contiguous logits; on another device or dtype the same
+    formula composed of PyTorch operations takes over, announced once. There is no second derivative.
+
+    Raises ``ValueError`` for an unknown loss or key (with the nearest name), shapes and counts that do not fit, a label
+    out of range (with its position); ``TypeError`` for a dtype.
+    """
+
+    def __init__(
+        self,
+        loss: str,
+        class_counts: Iterable[Any],
+        *,
+        reduction: str = "weighted-mean",
+        ignore_index: int = -100,
+    ) -> None:
+        super().__init__()
+        if not isinstance(loss, str):
+            raise TypeError(f"the loss is a {type(loss).__name__}, expected text such as 'elm:lambda=0.5+drw'")
+        if reduction not in _REDUCTIONS:
+            raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
+        self.reduction = reduction
+        self.ignore_index = ignore_index
+        self._counts = _family.whole_numbers(class_counts, "class count")
+        self._epoch: tuple[int, int] | None = None
+        self._weights: list[float] | None = None
+        self._make(loss)
+
+    def _make(self, text: str) -> None:
+        self._core = _core.Loss(text, self._counts)
+        self._text = self._core.text
+        self._classes = len(self._counts)
+        self._tables: dict[Any, Tensor] = {}
+        self._id = next(_ids)
+        _losses[self._id] = self
+
+    @property
+    def spec(self) -> str:
+        """Canonical text: keys at their default left out."""
+        return self._text
+
+    @property
+    def class_counts(self) -> list[int]:
+        """Training samples of each class, ``[C]``."""
+        return list(self._counts)
+
+    @property
+    def scale(self) -> float:
+        """What multiplies the head's output before a softmax, at training and at test time."""
+        return self._core.scale
+
+    @property
+    def head(self) -> str:
+        """The head the loss is made for, ``"linear"`` or ``"cosine"`` (``ulmus.CosineLinear``)."""
+        return self._core.head
+
+    @property
+    def class_weights(self) -> list[float]:
+        """The class weights in force, ``[C]``; ones where there are none."""
+        return self._core.class_weights()
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        """Tells a deferred rule (``+drw``) where training is, ``0 <= epoch < epochs``."""
+        self._core.set_epoch(epoch, epochs)
+        self._epoch = (epoch, epochs)
+        self._tables.clear()
+
+    def set_class_weights(self, weights: Iterable[float]) -> None:
+        """Replaces the class weights by these, ``[C]``, each at least 0 and finite."""
+        values = [float(weight) for weight in weights]
+        self._core.set_class_weights(values)
+        self._weights = values
+        self._tables.clear()
+
+    def extra_repr(self) -> str:
+        return f"{self._text}, classes={self._classes}, reduction={self.reduction}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.extra_repr()})"
+
+    # The C++ loss is made again from what determines it.
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        for name in ("_core", "_tables", "_id"):
+            del state[name]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._make(self._text)
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._epoch is not None:
+            self._core.set_epoch(*self._epoch)
+        if self._weights is not None:
+            self._core.set_class_weights(self._weights)
+        self._tables.clear()
+
+    # What training has changed, as entries of the state dict that no module.to() or .half() touches.
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if self._epoch is not None:
+            destination[prefix + "epoch"] = torch.tensor(self._epoch, dtype=torch.int64)
+        if self._weights is not None:
+            destination[prefix + "class_weights"] = torch.tensor(self._weights, dtype=torch.float64)
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Any,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        known = {"epoch", "class_weights"}
+        unexpected_keys.extend(key for key in state_dict if key.startswith(prefix) and key[len(prefix) :] not in known)
+        epoch = state_dict.get(prefix + "epoch")
+        weights = state_dict.get(prefix + "class_weights")
+        try:
+            if weights is not None:
+                self.set_class_weights(weights.tolist())
+            if epoch is not None:
+                self.set_epoch(*(int(value) for value in epoch.tolist()))
+        except (TypeError, ValueError) as error:
+            error_msgs.append(f"the state of {self!r} does not fit: {error}")
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Loss:
+        return self  # nothing to move: tables for other devices are made when they are needed
+
+    def forward(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+        dtype = logits.dtype if isinstance(logits, Tensor) else None
+        self._check(logits, labels, sample_weights)
+        if sample_weights is not None:
+            sample_weights = sample_weights.to(torch.float64).contiguous()
+        if dtype not in _DTYPES or logits.device.type != "cpu":
+            if not _is_compiling():
+                _announce(logits)
+            value_dtype = torch.float32 if dtype in _NARROW and _autocasts(logits.device.type) else logits.dtype
+            return composed_loss(self, logits, labels, sample_weights).to(value_dtype)
+        value_dtype = torch.float32 if dtype in _NARROW and _autocasts("cpu") else logits.dtype
+        if dtype is not torch.float16 or self.reduction in ("sum", "none"):
+            return self._fused(logits, labels, sample_weights, self.reduction, value_dtype)
+        # A mean's gradient of 16 bits would be lost below 6e-8 before a gradient scaler sees it; that of the sum is not.
+        total = self._fused(logits, labels, sample_weights, "sum", torch.float32)
+        return (total / self._divisor(labels, sample_weights, torch.float32)).to(value_dtype)
+
+    def _check(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None) -> None:
+        if not isinstance(logits, Tensor) or not logits.is_floating_point():
+            raise TypeError(f"the logits are {_describe(logits)}, expected a floating point tensor [N, {self._classes}]")
+        shape = logits.shape
+        if len(shape) != 2:
+            raise ValueError(f"the logits are {_describe(logits)}, expected floating point [N, {self._classes}]")
+        if shape[1] != self._classes:
+            raise ValueError(
+                f"the logits have {shape[1]} columns, expected one for each of the {self._classes} class counts"
+            )
+        self._check_rows(labels, shape[0], "labels")
+        if labels.dtype is not torch.int64:
+            raise TypeError(f"the labels are {_describe(labels)}, expected int64 [{shape[0]}]; use labels.long()")
+        if labels.device != logits.device:
+            raise ValueError(f"the labels are on {labels.device} and the logits on {logits.device}, expected one device")
+        if sample_weights is not None:
+            self._check_rows(sample_weights, shape[0], "sample weights")
+            if sample_weights.requires_grad:
+                raise ValueError("the sample weights require a gradient, which the losses do not give; detach them")
+
+    @staticmethod
+    def _check_rows(values: Tensor, rows: int, what: str) -> None:
+        if not isinstance(values, Tensor):
+            raise TypeError(f"the {what} are {_describe(values)}, expected a tensor [{rows}]")
+        if len(values.shape) != 1 or values.shape[0] != rows:
+            raise ValueError(f"the {what} are {_describe(values)}, expected [{rows}], one for each row of logits")
+
+    def _fused(
+        self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, reduction: str, value_dtype: torch.dtype
+    ) -> Tensor:
+        wants_gradient = logits.requires_grad and torch.is_grad_enabled()
+        if _is_compiling():
+            return _compiled(
+                logits, labels, sample_weights, self._id, reduction, self.ignore_index, value_dtype, wants_gradient
+            )[0]
+        if wants_gradient:
+            return cast(Tensor, _Fused.apply(logits, labels, sample_weights, self, reduction, value_dtype))
+        return _evaluate(self, logits, labels, sample_weights, None, reduction, value_dtype)
+
+    def _row_weights(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """``[N]``, 0 for ignored samples."""
+        counted = labels != self.ignore_index
+        weights = self._table("weights", self.class_weights, labels.device, dtype)
+        of_rows = weights.index_select(0, torch.where(counted, labels, 0)) * counted
+        return of_rows if sample_weights is None else of_rows * sample_weights.to(dtype)
+
+    def _divisor(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+        if self.reduction == "mean":
+            total = (labels != self.ignore_index).sum().to(dtype)
+        else:
+            total = self._row_weights(labels, sample_weights, dtype).sum()
+        return total.clamp_min(torch.finfo(dtype).tiny)
+
+    def _table(self, name: str, values: list[float], device: torch.device, dtype: torch.dtype) -> Tensor:
+        """Numbers of the classes, ``[C]``, kept for each device and dtype."""
+        key = (name, device, dtype)
+        found = self._tables.get(key)
+        if found is None:
+            found = self._tables[key] = torch.tensor(values, device=device, dtype=dtype)
+        return found
+
+
+_ids = itertools.count()
+#: Losses by the number under which compiled graphs know them.
+_losses: weakref.WeakValueDictionary[int, Loss] = weakref.WeakValueDictionary()
+_announced: set[tuple[str, torch.dtype]] = set()
+
+
+def _announce(logits: Tensor) -> None:
+    key = (logits.device.type, logits.dtype)
+    if key not in _announced:
+        _announced.add(key)
+        name = str(logits.dtype).removeprefix("torch.")
+        warnings.warn(
+            f"no fused kernel for {name} logits on {logits.device.type}: the composed formula takes over, slower",
+            RuntimeWarning,
+            stacklevel=5,
+        )
+
+
+def _evaluate(
+    loss: Loss,
+    logits: Tensor,
+    labels: Tensor,
+    sample_weights: Tensor | None,
+    gradient: Tensor | None,
+    reduction: str,
+    value_dtype: torch.dtype,
+) -> Tensor:
+    """The loss of a checked batch on the CPU; its gradient to `gradient`, contiguous."""
+    rows, classes = logits.shape
+    stride = classes
+    if not logits.is_contiguous():
+        stride = logits.stride(0)
+        if logits.stride(1) != 1 or stride < classes:
+            logits, stride = logits.contiguous(), classes
+    labels = labels.contiguous()
+    each = torch.empty(rows, dtype=torch.float64) if reduction == "none" else None
+    value = torch.empty((), dtype=value_dtype) if each is None else None
+    _core.run_at(
+        loss._core,
+        _DTYPES[logits.dtype],
+        rows,
+        logits.data_ptr(),
+        stride,
+        labels.data_ptr(),
+        0 if gradient is None else gradient.data_ptr(),
+        0 if each is None else each.data_ptr(),
+        0 if sample_weights is None else sample_weights.data_ptr(),
+        loss.ignore_index,
+        _REDUCTIONS[reduction],
+        torch.get_num_threads() if rows * classes >= _PARALLEL_LOGITS else 1,
+        0 if value is None else value.data_ptr(),
+        _DTYPES[value_dtype],
+    )
+    return value if each is None else each.to(value_dtype)  # type: ignore[return-value]
+
+
+def _scaled(gradient: Tensor, outer: Tensor) -> Tensor:
+    """The gradient of each row times that of its loss."""
+    if outer.dim() == 1:
+        return gradient * outer.unsqueeze(1).to(gradient.dtype)
+    return gradient * outer
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        labels: Tensor,
+        sample_weights: Tensor | None,
+        loss: Loss,
+        reduction: str,
+        value_dtype: torch.dtype,
+    ) -> Tensor:
+        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        value = _evaluate(loss, logits, labels, sample_weights, gradient, reduction, value_dtype)
+        ctx.save_for_backward(gradient)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # type: ignore[override]
+        (gradient,) = ctx.saved_tensors
+        if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
+            gradient = _scaled(gradient, outer)
+        if torch.is_grad_enabled():
+            gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
+        return gradient, None, None, None, None, None
+
+
+class _NoSecondDerivative(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient.view_as(gradient)
+
+    @staticmethod
+    def backward(ctx: Any, outer: Tensor) -> NoReturn:  # type: ignore[override]
+        raise ValueError(
+            "the fused loss has no second derivative; use ulmus.composed_loss(loss, logits, labels) where create_graph is needed"
+        )
+
+
+if hasattr(torch.library, "custom_op"):
+
+    @torch.library.custom_op("ulmus::loss_and_gradient", mutates_args=(), device_types="cpu")
+    def _compiled(
+        logits: Tensor,
+        labels: Tensor,
+        sample_weights: Tensor | None,
+        loss: int,
+        reduction: str,
+        ignore_index: int,
+        value_dtype: torch.dtype,
+        wants_gradient: bool,
+    ) -> tuple[Tensor, Tensor]:
+        rows = logits.shape[0] if wants_gradient else 0
+        gradient = logits.new_empty((rows, logits.shape[1]))
+        known = _losses[loss]
+        value = _evaluate(
+            known, logits, labels, sample_weights, gradient if wants_gradient else None, reduction, value_dtype
+        )
+        return value, gradient
+
+    @_compiled.register_fake
+    def _(
+        logits: Tensor,
+        labels: Tensor,
+        sample_weights: Tensor | None,
+        loss: int,
+        reduction: str,
+        ignore_index: int,
+        value_dtype: torch.dtype,
+        wants_gradient: bool,
+    ) -> tuple[Tensor, Tensor]:
+        shape = (logits.shape[0],) if reduction == "none" else ()
+        rows = logits.shape[0] if wants_gradient else 0
+        return logits.new_empty(shape, dtype=value_dtype), logits.new_empty((rows, logits.shape[1]))
+
+    def _save(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
+        ctx.save_for_backward(output[1])
+
+    def _backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return (_scaled(gradient, outer), *[None] * 7)
+
+    _compiled.register_autograd(_backward, setup_context=_save)
+
+elif hasattr(torch, "_dynamo"):  # PyTorch 2.0 to 2.3: the loss runs between two compiled graphs
+    Loss.forward = torch._dynamo.disable(Loss.forward)  # type: ignore[method-assign]
+
+
+def composed_loss(loss: Loss, logits: Tensor, labels: Tensor, sample_weights: Tensor | None = None) -> Tensor:
+    """The same function as ``loss(logits, labels, sample_weights)``, written with PyTorch operations: for any device and
+    dtype, twice differentiable, and a second opinion on the kernel."""
+    loss._check(logits, labels, sample_weights)
+    losses = composed_losses(loss, logits.float() if logits.dtype in _NARROW else logits, labels)
+    losses = losses * loss._row_weights(labels, sample_weights, losses.dtype)
+    if loss.reduction == "none":
+        return losses.to(logits.dtype)
+    if loss.reduction == "sum":
+        return losses.sum().to(logits.dtype)
+    return (losses.sum() / loss._divisor(labels, sample_weights, losses.dtype)).to(logits.dtype)
+
+
+class DeferredReweighting:
+    """Deferred re-weighting (DRW, Cao et al., NeurIPS 2019): equal weights, and from epoch `start` on the class-balanced
+    ones of the effective number of samples, ``(1 - beta) / (1 - beta^n[j])`` normalised to mean 1.
+
+    >>> schedule = ulmus.DeferredReweighting(loss, start=160, beta=0.9999)
+    >>> for epoch in range(200):
+    ...     schedule.step(epoch)
+
+    The same as a loss with ``+drw`` and ``loss.set_epoch(epoch, epochs)``, for a start that is an epoch. Raises
+    ``ValueError`` for a loss that has a rule of its own: the weights would multiply.
+    """
+
+    def __init__(self, loss: Loss, start: int, beta: float = 0.9999) -> None:
+        if rule := _family.rule_name(loss.spec):
+            raise ValueError(f"the loss '{loss.spec}' has the weight rule '{rule}' already; leave one of the two out")
+        if start < 0:
+            raise ValueError(f"start is {start}, expected an epoch, 0 or more")
+        self.loss = loss
+        self.start = start
+        self.beta = beta
+        self.last_epoch = -1
+        rule_text = f"ce+cb:beta={_family.number_text(beta)}"
+        self._balanced = _core.Loss(rule_text, loss.class_counts).class_weights()
+
+    def step(self, epoch: int | None = None) -> None:
+        """Says that `epoch`, 0-based, begins; without it the one after the last."""
+        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        deferred = self.last_epoch < self.start
+        self.loss.set_class_weights([1.0] * len(self._balanced) if deferred else self._balanced)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"start": self.start, "beta": self.beta, "last_epoch": self.last_epoch}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.__init__(self.loss, state["start"], state["beta"])  # type: ignore[misc]
+        if state["last_epoch"] >= 0:
+            self.step(state["last_epoch"])

@@ -1,0 +1,58 @@
+"""The members of the family as classes with keyword arguments, made from the family's table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from . import _family
+from .loss import Loss
+
+
+def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
+    keys = {_family.argument_name(key["name"]): key for key in entry["keys"]}
+
+    def __init__(
+        self: Loss,
+        class_counts: Iterable[Any],
+        *,
+        rule: str | None = None,
+        reduction: str = "weighted-mean",
+        ignore_index: int = -100,
+        **values: Any,
+    ) -> None:
+        for argument in values:
+            if argument not in keys:
+                words = _family.nearest(argument, keys) if keys else "it has none"
+                raise TypeError(f"unknown key of {entry['name']} '{argument}'; {words}")
+        settings = [f"{keys[name]['name']}={_family.number_text(value)}" for name, value in values.items()]
+        text = ":".join([entry["name"], ",".join(settings)]) if settings else entry["name"]
+        Loss.__init__(
+            self, f"{text}+{rule}" if rule else text, class_counts, reduction=reduction, ignore_index=ignore_index
+        )
+
+    arguments = [
+        f"    {name}: {key['meaning']}; {key['range'] or ', '.join(key['choices'])}. Default {key['default']}"
+        + (f" ({key['source']})." if key["source"] else ".")
+        for name, key in keys.items()
+    ]
+    parts = [
+        f"{entry['title'][0].upper()}{entry['title'][1:]}.",
+        f"    {entry['equation']}",
+        entry["paper"],
+        entry["advice"],
+        entry["pitfalls"],
+        "Args:",
+        "    class_counts: training samples of each class, ``[C]``.\n" + "\n".join(arguments),
+        "    rule: a weight rule, such as ``drw`` or ``cb:beta=0.999``.",
+        "The rest is as for :class:`ulmus.Loss`.",
+    ]
+    namespace = {"__init__": __init__, "__doc__": "\n\n".join(part for part in parts if part), "__module__": __name__}
+    return type(class_name, (Loss,), namespace)
+
+
+for _name, _entry in _family.table()["losses"].items():
+    if _name in _family.CLASS_NAMES:
+        globals()[_family.CLASS_NAMES[_name]] = _make_class(_family.CLASS_NAMES[_name], _entry)
+
+__all__ = [_family.CLASS_NAMES[name] for name in _family.table()["losses"] if name in _family.CLASS_NAMES]
