@@ -6,11 +6,14 @@
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +26,7 @@
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/loss/family.hpp"
 #include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/spec.hpp"
 
 namespace nb = nanobind;
 
@@ -134,12 +138,28 @@ class Loss {
   std::int64_t classes_ = 0;
 };
 
+/// A fresh gradient of many megabytes costs more in page faults than in arithmetic; huge pages make them rare. A hint,
+/// whose refusal changes nothing.
+void ask_for_huge_pages(void* memory, std::int64_t bytes) {
+#ifdef MADV_HUGEPAGE
+  constexpr std::int64_t k_worth_it = 8 << 20;
+  constexpr std::uintptr_t k_page = 4096;
+  if (memory == nullptr || bytes < k_worth_it) return;
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(memory) + k_page - 1) / k_page * k_page;
+  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) / k_page * k_page;
+  madvise(at<void>(begin), end - begin, MADV_HUGEPAGE);
+#endif
+}
+
+std::int64_t size_of(std::int32_t dtype) { return dtype == ULMUS_F64 ? 8 : dtype == ULMUS_F32 ? 4 : 2; }
+
 /// What PyTorch calls: addresses instead of arrays, checked by the caller. The reduced loss goes to `value`, in
 /// `value_dtype`, where it is wanted.
 void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits, std::int64_t stride,
             std::uintptr_t labels, std::uintptr_t gradient, std::uintptr_t losses, std::uintptr_t sample_weights,
             std::int64_t ignore_index, std::int32_t reduction, std::int32_t threads, std::uintptr_t value,
             std::int32_t value_dtype) {
+  ask_for_huge_pages(at<void>(gradient), n * loss.classes() * size_of(dtype));
   const double reduced = loss.run({.dtype = dtype,
                                    .n = n,
                                    .logits = at<const void>(logits),
@@ -275,6 +295,14 @@ std::vector<std::int64_t> draw_samples(const Labels& labels, const std::vector<d
   return drawn;
 }
 
+/// The numbers below `count` in the order in which the program's loader takes them: Stream(seed, "order", epoch).
+std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::uint64_t epoch) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
+  std::iota(order.begin(), order.end(), 0);
+  ulmus::Stream(seed, "order", epoch).shuffle(std::span(order));
+  return order;
+}
+
 std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& logits,
                      const Labels& labels, const std::vector<std::int64_t>& counts, double scale,
                      std::int64_t many_above, std::int64_t few_below) {
@@ -319,6 +347,10 @@ NB_MODULE(_core, m) {
         nb::arg("epoch"));
   m.def("evaluate", evaluate, nb::arg("logits"), nb::arg("labels"), nb::arg("class_counts"), nb::arg("scale"),
         nb::arg("many_above"), nb::arg("few_below"));
+  m.def("shuffled", shuffled, nb::arg("count"), nb::arg("seed"), nb::arg("epoch"));
+  m.def("choose_head", [](const std::string& text, const std::string& head) {
+    return std::string(name_of(ulmus::LossSpec::parse(text).choose_head(head)));
+  });
   m.def("suggest", [](const std::string& word, const std::vector<std::string>& names) {
     return ulmus::suggest(word, names);
   });

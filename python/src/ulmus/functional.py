@@ -1,0 +1,159 @@
+"""The losses on arrays, without PyTorch: anything that speaks DLPack goes in without a copy, NumPy comes out."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from . import _core, _family
+
+__all__ = ["adjust_logits", "loss_and_grad", "prepare"]
+
+_REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
+
+
+def prepare(loss: str, class_counts: Iterable[Any], class_weights: Iterable[float] | None = None) -> _core.Loss:
+    """A loss to hand to :func:`loss_and_grad` again and again; weights replace those of a rule.
+
+    Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` say what it is, ``set_epoch(epoch, epochs)`` tells
+    ``+drw`` where training is.
+    """
+    made = _core.Loss(loss, _family.whole_numbers(class_counts, "class count"))
+    if class_weights is not None:
+        made.set_class_weights([float(weight) for weight in class_weights])
+    return made
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(loss: str, counts: tuple[int, ...], weights: tuple[float, ...] | None) -> _core.Loss:
+    return prepare(loss, counts, weights)
+
+
+def loss_and_grad(
+    logits: Any,
+    labels: Any,
+    loss: Any = "ce",
+    class_counts: Iterable[Any] | None = None,
+    *,
+    class_weights: Iterable[float] | None = None,
+    sample_weights: Any = None,
+    reduction: str = "weighted-mean",
+    ignore_index: int = -100,
+    out: Any = None,
+    threads: int = 0,
+) -> tuple[Any, Any]:
+    """The loss of a batch and its gradient, in one sweep.
+
+    >>> value, gradient = ulmus.functional.loss_and_grad(logits, labels, "elm:lambda=0.5", class_counts=counts)
+
+    Args:
+        logits: ``[N, C]``, float32, float64, float16 or bfloat16, contiguous along a row (other arrays of NumPy are copied).
+        labels: ``[N]`` int64, each in ``[0, C)`` or `ignore_index`.
+        loss: a text with `class_counts`, something from :func:`prepare`, or an :class:`ulmus.Loss`.
+        class_weights: ``[C]``, in place of those of a rule.
+        sample_weights: ``[N]``.
+        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`.
+        out: takes the gradient; may be `logits` itself.
+        threads: at most so many; 0: as many as OpenMP gives. The interpreter lock is released.
+
+    Returns the reduced loss as a float (float64 ``[N]`` with ``"none"``) and the gradient ``[N, C]`` in the dtype of the
+    logits. Errors are those of :class:`ulmus.Loss`.
+    """
+    if reduction not in _REDUCTIONS:
+        raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
+    core = _core_of(loss, class_counts, class_weights)
+    logits = _array(logits)
+    labels = _array(labels)
+    _check_dtype(labels, "int64", "labels")
+    if isinstance(labels, np.ndarray):
+        labels = np.ascontiguousarray(labels)
+    if len(logits.shape) != 2:
+        raise ValueError(f"the logits are {list(logits.shape)}, expected floating point [N, {core.classes}]")
+    if len(labels.shape) != 1:
+        raise ValueError(f"the labels are {list(labels.shape)}, expected [{logits.shape[0]}], one for each row of logits")
+    if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" and logits.strides[1] != logits.itemsize:
+        logits = np.ascontiguousarray(logits)
+    if out is None:
+        if not isinstance(logits, np.ndarray):
+            logits = _from_dlpack(logits)
+        out = np.empty(logits.shape, dtype=logits.dtype)
+    losses = np.empty(logits.shape[0]) if reduction == "none" else None
+    if sample_weights is not None:
+        sample_weights = np.ascontiguousarray(sample_weights, dtype=np.float64)
+        if sample_weights.ndim != 1:
+            raise ValueError(f"the sample weights are {list(sample_weights.shape)}, expected [{logits.shape[0]}]")
+    try:
+        value = _core.run_arrays(
+            core, logits, labels, out, losses, sample_weights, ignore_index, _REDUCTIONS[reduction], threads
+        )
+    except TypeError as error:
+        if "incompatible function arguments" not in str(error):
+            raise
+        message = f"the arrays cannot be read without a copy: logits {_describe(logits)}, labels {_describe(labels)}, out {_describe(out)}; give writable CPU arrays"
+        raise TypeError(message) from None
+    return (value if losses is None else losses), out
+
+
+def _core_of(loss: Any, class_counts: Iterable[Any] | None, class_weights: Iterable[float] | None) -> _core.Loss:
+    if isinstance(loss, str):
+        if class_counts is None:
+            raise TypeError(f"the loss '{loss}' came without class_counts, the training samples of each class")
+        counts = tuple(_family.whole_numbers(class_counts, "class count"))
+        weights = None if class_weights is None else tuple(float(weight) for weight in class_weights)
+        return _prepared(loss, counts, weights)
+    if class_counts is not None or class_weights is not None:
+        raise TypeError("class_counts and class_weights go with a loss in text; this one has its own")
+    core = getattr(loss, "_core", loss)
+    if not isinstance(core, _core.Loss):
+        raise TypeError(f"the loss is a {type(loss).__name__}, expected text, ulmus.functional.prepare(...) or ulmus.Loss")
+    return core
+
+
+def _array(value: Any) -> Any:
+    return value if hasattr(value, "__dlpack__") else np.asarray(value)
+
+
+def _from_dlpack(value: Any) -> Any:
+    try:
+        return np.from_dlpack(value)
+    except (BufferError, RuntimeError, TypeError) as error:
+        raise TypeError(f"NumPy has no array for {_describe(value)} ({error}); give `out` for the gradient") from None
+
+
+def _describe(value: Any) -> str:
+    return f"{getattr(value, 'dtype', type(value).__name__)} {list(getattr(value, 'shape', []))}"
+
+
+def _check_dtype(value: Any, name: str, what: str) -> None:
+    came = str(value.dtype).removeprefix("torch.")
+    if came != name:
+        raise TypeError(f"the {what} are {came}, expected {name}")
+
+
+def adjust_logits(logits: Any, class_counts: Iterable[Any], tau: float = 1.0, kind: str = "additive") -> Any:
+    """Post-hoc logit adjustment (Menon et al., ICLR 2021; Kang et al., ICLR 2020): moves the predictions of a model that
+    learned the class frequencies towards rare classes, without training.
+
+    ``additive``: ``z[j] - tau log pi[j]``; ``multiplicative``: ``z[j] pi[j]^(-tau)``, with ``pi[j] = n[j] / sum n``. Arrays
+    and tensors ``[..., C]``; the result is of the same kind. A class without samples counts like the rarest one that has some.
+    """
+    if kind not in ("additive", "multiplicative"):
+        raise ValueError(f"unknown kind {kind!r}; {_family.nearest(str(kind), ['additive', 'multiplicative'])}")
+    counts = _family.whole_numbers(class_counts, "class count")
+    _core.Loss("ce", counts)  # refuses counts that are none
+    if logits.shape[-1] != len(counts):
+        raise ValueError(
+            f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts"
+        )
+    smallest = min(count for count in counts if count > 0)
+    log_prior = np.log(np.array([count or smallest for count in counts], dtype=np.float64) / sum(counts))
+    numbers = tau * log_prior if kind == "additive" else np.exp(-tau * log_prior)
+    if hasattr(logits, "new_tensor"):
+        numbers = logits.new_tensor(numbers.tolist())
+    else:
+        logits = np.asarray(logits)
+        numbers = numbers.astype(logits.dtype if logits.dtype.kind == "f" else np.float64)
+    return logits - numbers if kind == "additive" else logits * numbers

@@ -1,0 +1,349 @@
+"""A scikit-learn classifier for imbalanced data in tables. Needs scikit-learn, not PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from . import _core, _family
+from .functional import loss_and_grad, prepare
+
+try:
+    from sklearn.utils.validation import _check_sample_weight, validate_data
+except ImportError:  # before scikit-learn 1.6 a method
+
+    def validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
+        return estimator._validate_data(*args, **kwargs)
+
+
+__all__ = ["MarginClassifier"]
+
+_HEADS = ["cosine", "linear", "mlp"]
+#: Losses and rules whose training has taken the class frequencies out of the predictions already.
+_BALANCING = {"bs", "la", "vs", "cdt", "cb", "inverse", "drw"}
+
+Array = NDArray[np.floating[Any]]
+
+
+class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A linear, cosine or one-hidden-layer classifier trained with a loss of the family.
+
+    >>> from ulmus.sklearn import MarginClassifier
+    >>> model = MarginClassifier("elm:lambda=0.5+drw").fit(X, y)
+    >>> model.predict_proba(X)
+
+    Parameters
+    ----------
+    loss : str, default="elm+drw"
+        ``name[:key=value,...][+rule[:key=value,...]]``. The default has the released lambda of 1, which may give up a
+        frequent class; 0.25 to 0.5 is a good range to search.
+    head : {"cosine", "linear", "mlp"}, default="cosine"
+        ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
+        ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
+    hidden : int, default=64
+        Units of the hidden layer.
+    epochs : int, default=100
+        Passes over the data; a deferred rule (``+drw``) begins after its fraction of them.
+    batch_size : int, default=256
+        Samples in a batch; data that fit in one batch are trained without randomness in the order.
+    learning_rate : float, default=0.05
+        Of Adam, with half a cosine to 0.
+    weight_decay : float, default=1e-4
+        Of the weights, decoupled (AdamW).
+    class_weight : None, "balanced" or dict, default=None
+        Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule too.
+    prior : None, "balanced", dict or array, default=None
+        Class frequencies to expect when predicting. Probabilities are moved by the logarithm of expected over trained
+        frequency (post-hoc logit adjustment, Menon et al., ICLR 2021), where a loss or rule that balances by itself (``bs``,
+        ``la``, ``vs``, ``cdt``, ``+cb``, ``+inverse``, ``+drw``, ``class_weight="balanced"``) counts as trained for equal ones.
+    standardize : bool, default=True
+        Brings each feature to mean 0 and standard deviation 1 first.
+    random_state : int, RandomState or None, default=None
+        Of initial weights and order.
+
+    Attributes
+    ----------
+    classes_ : array [C]
+    class_counts_ : array [C], sums of the sample weights, rounded
+    coef_ : array [C, D] of the head; intercept_ : array [C], zeros for a cosine head
+    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch
+    """
+
+    def __init__(
+        self,
+        loss: str = "elm+drw",
+        head: str = "cosine",
+        *,
+        hidden: int = 64,
+        epochs: int = 100,
+        batch_size: int = 256,
+        learning_rate: float = 0.05,
+        weight_decay: float = 1e-4,
+        class_weight: Any = None,
+        prior: Any = None,
+        standardize: bool = True,
+        random_state: Any = None,
+    ) -> None:
+        self.loss = loss
+        self.head = head
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.prior = prior
+        self.standardize = standardize
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> MarginClassifier:
+        """Trains on `X` ``[N, D]`` and `y` ``[N]``."""
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(y)
+        self._check_parameters()
+        weights = np.ones(len(X)) if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64)
+        if (weights < 0).any():
+            position = int(np.argmax(weights < 0))
+            raise ValueError(f"the sample weight at position {position} is {weights[position]}, expected at least 0")
+        if not weights.any():
+            raise ValueError("the sample weights are all 0; give at least one sample a weight")
+        X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        codes = codes.astype(np.int64)
+        sums = np.bincount(codes, weights=weights)
+        self.class_counts_ = np.maximum(np.rint(sums), 1).astype(np.int64)
+        loss = self._prepare_loss()
+        self.loss_ = loss.text
+        self.scale_ = loss.scale
+        self._log_shift = self._prior_shift()
+
+        if self.standardize:
+            self.mean_ = np.average(X, axis=0, weights=weights).astype(X.dtype)
+            deviation = np.sqrt(np.average((X - self.mean_) ** 2, axis=0, weights=weights)).astype(X.dtype)
+            noise = 16 * np.finfo(X.dtype).eps * np.abs(self.mean_)  # what rounding leaves of a constant feature
+            self.deviation_ = np.where(deviation > noise, deviation, 1).astype(X.dtype)
+        else:
+            self.mean_, self.deviation_ = np.zeros(X.shape[1], X.dtype), np.ones(X.shape[1], X.dtype)
+        self._train(loss, self._inputs(X), codes, weights * self._class_weights()[codes])
+        return self
+
+    def _check_parameters(self) -> None:
+        if self.head not in _HEADS:
+            raise ValueError(f"unknown head {self.head!r}; {_family.nearest(str(self.head), _HEADS)}")
+        for name in ("hidden", "epochs", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not self.learning_rate > 0 or not self.weight_decay >= 0:
+            raise ValueError(
+                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, expected above 0 and at least 0"
+            )
+
+    def _prepare_loss(self) -> _core.Loss:
+        loss = prepare(self.loss, self.class_counts_)
+        self.cosine_ = _core.choose_head(loss.text, "" if self.head == "mlp" else self.head) == "cosine"
+        return loss
+
+    def _class_weights(self) -> NDArray[np.float64]:
+        if self.class_weight is None:
+            return np.ones(len(self.classes_))
+        if isinstance(self.class_weight, str):
+            if self.class_weight != "balanced":
+                raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced', a dict or None")
+            balanced: NDArray[np.float64] = self.class_counts_.sum() / (len(self.classes_) * self.class_counts_)
+            return balanced
+        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()], dtype=np.float64)
+
+    def _prior_shift(self) -> NDArray[np.float64]:
+        """What to add to the scaled logits: log expected over trained class frequency."""
+        classes = len(self.classes_)
+        if self.prior is None:
+            return np.zeros(classes)
+        if isinstance(self.prior, str):
+            if self.prior != "balanced":
+                raise ValueError(f"prior is {self.prior!r}, expected 'balanced', a dict, an array or None")
+            expected = np.ones(classes)
+        elif isinstance(self.prior, Mapping):
+            expected = np.array([self.prior.get(label, 0.0) for label in self.classes_.tolist()], dtype=np.float64)
+        else:
+            expected = np.asarray(self.prior, dtype=np.float64)
+        if expected.shape != (classes,) or not (expected > 0).all() or not np.isfinite(expected).all():
+            raise ValueError(f"prior is {self.prior!r}, expected a number above 0 for each of the {classes} classes")
+        parts = {_family.member_name(self.loss_), _family.rule_name(self.loss_)}
+        balances = bool(parts & _BALANCING) or isinstance(self.class_weight, str)
+        trained = np.ones(classes) if balances else self.class_counts_.astype(np.float64)
+        shift: NDArray[np.float64] = np.log(expected / expected.sum()) - np.log(trained / trained.sum())
+        return shift
+
+    def _inputs(self, X: Array) -> Array:
+        scaled = (X - self.mean_) / self.deviation_
+        if self.head != "cosine":
+            return scaled
+        # A coordinate as long as the others together, so that classes can also differ in distance from the mean.
+        return np.hstack([scaled, np.full((len(scaled), 1), np.sqrt(scaled.shape[1]), dtype=scaled.dtype)])
+
+    def _train(self, loss: _core.Loss, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+        random = check_random_state(self.random_state)
+        network = _Network(X.shape[1], self.hidden if self.head == "mlp" else 0, len(self.classes_), self.cosine_, random)
+        if self.head == "cosine":
+            network.start_from_means(X, codes, weights)
+        network.cast(X.dtype)
+        optimizer = _AdamW(network.parameters, self.weight_decay)
+        samples = len(X)
+        batches = -(-samples // self.batch_size)
+        self.loss_curve_ = []
+        for epoch in range(self.epochs):
+            loss.set_epoch(epoch, self.epochs)
+            order = np.arange(samples) if batches == 1 else random.permutation(samples)
+            total = 0.0
+            for batch in range(batches):
+                chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+                logits = network.forward(X[chosen])
+                value, gradient = loss_and_grad(
+                    logits, codes[chosen], loss, sample_weights=weights[chosen], out=np.empty_like(logits)
+                )
+                total += value * len(chosen)
+                progress = (epoch * batches + batch) / (self.epochs * batches)
+                rate = self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
+                optimizer.step(network.backward(gradient), rate)
+            self.loss_curve_.append(total / samples)
+        self.network_ = network
+        network.forget()
+        self.coef_ = network.parameters["weight"]
+        self.intercept_ = network.parameters.get("bias", np.zeros(len(self.classes_), dtype=X.dtype))
+
+    def _scores(self, X: Any) -> Array:
+        """Scaled logits under the expected class frequencies, ``[N, C]``."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        logits = self.network_.forward(self._inputs(X))
+        self.network_.forget()
+        scores: Array = self.scale_ * logits + self._log_shift
+        return scores
+
+    def decision_function(self, X: Any) -> Array:
+        """Scaled logits ``[N, C]``; for two classes the second minus the first, ``[N]``."""
+        scores = self._scores(X)
+        return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
+
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities ``[N, C]``, in the order of ``classes_``."""
+        scores = self._scores(X)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
+        return probabilities
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Their logarithms."""
+        scores = self._scores(X)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        logs: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        return logs
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most probable class of each sample."""
+        scores = self._scores(X)  # before classes_, for the error of an estimator that is not fitted
+        predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
+        return predicted
+
+
+class _Network:
+    """``[hidden layer of rectified linear units,] head``, forward and backward. Keeps what backward needs."""
+
+    def __init__(self, inputs: int, hidden: int, classes: int, cosine: bool, random: Any) -> None:
+        self.cosine = cosine
+        self.parameters: dict[str, Array] = {}
+        if hidden:
+            self.parameters["hidden_weight"] = random.normal(0, np.sqrt(2 / inputs), (hidden, inputs))
+            self.parameters["hidden_bias"] = np.zeros(hidden)
+        width = hidden or inputs
+        if cosine:
+            self.parameters["weight"] = _unit(random.uniform(-1, 1, (classes, width)))[0]
+        else:
+            self.parameters["weight"] = random.normal(0, 0.01, (classes, width))
+            self.parameters["bias"] = np.zeros(classes)
+        self.forget()
+
+    def cast(self, dtype: Any) -> None:
+        self.parameters = {name: value.astype(dtype) for name, value in self.parameters.items()}
+
+    def start_from_means(self, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+        """Class vectors in the direction of the mean of their samples: the nearest-mean classifier."""
+        means = np.zeros_like(self.parameters["weight"])
+        np.add.at(means, codes, _unit(X)[0] * weights[:, None])
+        self.parameters["weight"] = _unit(means)[0]
+
+    def forget(self) -> None:
+        self._kept: Any = None
+
+    def forward(self, X: Array) -> Array:
+        p = self.parameters
+        features = np.maximum(X @ p["hidden_weight"].T + p["hidden_bias"], 0) if "hidden_weight" in p else X
+        if not self.cosine:
+            self._kept = X, features, None, None
+            return features @ p["weight"].T + p["bias"]
+        of_features, of_weights = _unit(features), _unit(p["weight"])
+        self._kept = X, features, of_features, of_weights
+        return of_features[0] @ of_weights[0].T
+
+    def backward(self, gradient: Array) -> dict[str, Array]:
+        p = self.parameters
+        X, features, of_features, of_weights = self._kept
+        result: dict[str, Array] = {}
+        if self.cosine:
+            result["weight"] = _through_unit(gradient.T @ of_features[0], *of_weights)
+            back = _through_unit(gradient @ of_weights[0], *of_features) if "hidden_weight" in p else None
+        else:
+            result["weight"], result["bias"] = gradient.T @ features, gradient.sum(axis=0)
+            back = gradient @ p["weight"] if "hidden_weight" in p else None
+        if back is not None:
+            back = back * (features > 0)
+            result["hidden_weight"], result["hidden_bias"] = back.T @ X, back.sum(axis=0)
+        return result
+
+
+def _unit(rows: Array) -> tuple[Array, Array]:
+    """Rows of length 1, and the lengths they had."""
+    lengths = np.maximum(np.sqrt((rows * rows).sum(axis=1, keepdims=True)), 1e-12)
+    return rows / lengths, lengths
+
+
+def _through_unit(gradient: Array, unit: Array, lengths: Array) -> Array:
+    result: Array = (gradient - unit * (gradient * unit).sum(axis=1, keepdims=True)) / lengths
+    return result
+
+
+class _AdamW:
+    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019); biases do not decay. Changes the parameters in place.
+
+    A coordinate's step is at most ten times that of the one with the largest gradients. Without that bound those whose
+    gradient is nothing but rounding take steps too, and the order of the samples would show in the result.
+    """
+
+    _FLOOR = 0.1
+
+    def __init__(self, parameters: dict[str, Array], weight_decay: float) -> None:
+        self.parameters = parameters
+        self.weight_decay = weight_decay
+        self.steps = 0
+        self.first = {name: np.zeros_like(value) for name, value in parameters.items()}
+        self.second = {name: np.zeros_like(value) for name, value in parameters.items()}
+
+    def step(self, gradients: dict[str, Array], rate: float) -> None:
+        self.steps += 1
+        for name, gradient in gradients.items():
+            self.first[name] += 0.1 * (gradient - self.first[name])
+            self.second[name] += 0.001 * (gradient * gradient - self.second[name])
+        floor = self._FLOOR * np.sqrt(max(second.max() for second in self.second.values())) + 1e-30
+        scale = rate * np.sqrt(1 - 0.999**self.steps) / (1 - 0.9**self.steps)
+        for name, value in self.parameters.items():
+            if value.ndim == 2:
+                value *= 1 - rate * self.weight_decay
+            value -= scale * self.first[name] / (np.sqrt(self.second[name]) + floor)
