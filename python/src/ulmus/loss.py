@@ -36,10 +36,13 @@ else:
         return False
 
 
-def _autocasts(device: str) -> bool:
-    if device == "cpu":
-        return torch.is_autocast_cpu_enabled()
-    return torch.is_autocast_enabled()
+try:
+    torch.is_autocast_enabled("cpu")
+    _autocasts = torch.is_autocast_enabled
+except TypeError:  # before PyTorch 2.4
+
+    def _autocasts(device_type: str) -> bool:
+        return torch.is_autocast_cpu_enabled() if device_type == "cpu" else torch.is_autocast_enabled()
 
 
 def _describe(value: object) -> str:

@@ -1,0 +1,346 @@
+"""The modules as PyTorch users meet them."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+import threading
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+
+import ulmus
+from ulmus import loss as loss_module
+
+from .conftest import long_tail
+
+COUNTS = long_tail(10)
+NEEDS_COMPILER = pytest.mark.skipif(not hasattr(torch.library, "custom_op"), reason="PyTorch before 2.4 graphs around it")
+
+
+def batch(rows: int = 32, classes: int = 10, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(rows, classes, generator=generator, dtype=torch.float64).to(dtype)
+    return logits.requires_grad_(), torch.randint(classes, (rows,), generator=generator)
+
+
+def test_repr_shows_the_canonical_spec() -> None:
+    loss = ulmus.Loss("elm:scale=30,lambda=0.50+drw:beta=0.9999", COUNTS)
+    assert repr(loss) == "Loss(elm:lambda=0.5+drw, classes=10, reduction=weighted-mean)"
+    assert repr(ulmus.ELM(COUNTS, lam=0.5, rule="drw")) == repr(loss).replace("Loss", "ELM", 1)
+    assert (loss.spec, loss.scale, loss.head) == ("elm:lambda=0.5+drw", 30.0, "cosine")
+
+
+def test_keyword_arguments_are_the_keys_of_the_family() -> None:
+    assert ulmus.ELM(class_counts=COUNTS, lam=0.5, max_margin=1).spec == "elm:lambda=0.5,max_margin=1"
+    assert ulmus.VS(COUNTS, gamma=1e-7).spec == "vs:gamma=1e-07"
+    assert ulmus.CE(torch.tensor(COUNTS), reduction="none").reduction == "none"
+    with pytest.raises(TypeError, match="unknown key of elm 'lamb'; did you mean 'lam'?"):
+        ulmus.ELM(COUNTS, lamb=0.5)
+    assert "arXiv 2306.09132" in (ulmus.ELM.__doc__ or "")
+
+
+@pytest.mark.parametrize("reduction", ["weighted-mean", "mean", "sum", "none"])
+@pytest.mark.parametrize("text", ["elm:lambda=0.5+cb", "vs", "focal:gamma=2"])
+def test_gradcheck(text: str, reduction: str) -> None:
+    logits, labels = batch(6)
+    labels[2] = -100
+    loss = ulmus.Loss(text, COUNTS, reduction=reduction)
+    assert torch.autograd.gradcheck(lambda z: loss(z, labels, torch.linspace(0.1, 2, 6)), (logits,))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_are_as_good_as_their_rounding(dtype: torch.dtype) -> None:
+    logits, labels = batch(64, dtype=dtype)
+    loss = ulmus.Loss("elm:lambda=0.5", COUNTS)
+    value = loss(logits, labels)
+    value.backward()
+    wide = logits.detach().double().requires_grad_()
+    expected = loss(wide, labels)
+    expected.backward()
+    unit = torch.finfo(dtype).eps
+    assert value.dtype == dtype
+    assert abs(value.item() - expected.item()) <= unit * expected.item()
+    assert logits.grad is not None and wide.grad is not None
+    assert logits.grad.dtype == dtype
+    assert (logits.grad - wide.grad).abs().max() <= 2 * unit * wide.grad.abs().max()
+
+
+def test_autocast_gives_a_float32_loss_and_trains() -> None:
+    model = torch.nn.Linear(20, 10)
+    loss = ulmus.Loss("la", COUNTS)
+    inputs, labels = torch.randn(32, 20), batch()[1]
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        logits = model(inputs)
+        value = loss(logits, labels)
+    assert logits.dtype == torch.bfloat16 and value.dtype == torch.float32
+    value.backward()
+    assert model.weight.grad is not None and model.weight.grad.dtype == torch.float32
+    exact = loss(torch.nn.functional.linear(inputs, model.weight, model.bias), labels)
+    assert abs(value.item() - exact.item()) < 0.02 * exact.item()
+
+
+def test_a_scaled_float16_gradient_does_not_vanish() -> None:
+    # 4096 samples: the gradient of the mean is near 1e-8, below what float16 holds; that of the scaled mean is not.
+    logits = torch.zeros(4096, 100, dtype=torch.float16).requires_grad_()
+    loss = ulmus.Loss("ce", [1] * 100)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value = loss(logits, torch.zeros(4096, dtype=torch.int64))
+    (value * 65536).backward()
+    assert logits.grad is not None
+    assert abs(logits.grad[0, 1].item() - 65536 / 4096 / 100) < 1e-3
+
+
+def test_rows_need_not_be_contiguous_and_contiguous_ones_are_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    logits, labels = batch(12)
+    loss = ulmus.Loss("elm", COUNTS)
+    expected = loss(logits, labels)
+    wide = torch.zeros(12, 17, dtype=torch.float64)
+    wide[:, 3:13] = logits.detach()
+    addresses = []
+    run_at = loss_module._core.run_at
+
+    def spy(*arguments: object) -> None:
+        addresses.append(arguments[3])
+        run_at(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loss_module._core, "run_at", spy)
+    given = [logits.detach(), wide[:, 3:13], logits.detach().T.contiguous().T]
+    for tensor in given:
+        tensor.requires_grad_()
+        value = loss(tensor, labels)
+        assert value.item() == expected.item()
+        value.backward()
+    assert [address == tensor.data_ptr() for address, tensor in zip(addresses, given)] == [True, True, False]
+    torch.testing.assert_close(given[1].grad, given[0].grad)
+    torch.testing.assert_close(given[2].grad, given[0].grad)
+
+
+def test_no_gradient_is_made_where_none_is_wanted() -> None:
+    logits, labels = batch()
+    loss = ulmus.Loss("elm", COUNTS)
+    with torch.no_grad():
+        assert not loss(logits, labels).requires_grad
+    assert loss(logits, labels).item() == loss(logits.detach(), labels).item()
+
+
+def test_backward_twice_with_retain_graph_accumulates() -> None:
+    logits, labels = batch()
+    value = ulmus.Loss("la", COUNTS)(logits, labels)
+    value.backward(retain_graph=True)
+    assert logits.grad is not None
+    once = logits.grad.clone()
+    value.backward()
+    torch.testing.assert_close(logits.grad, 2 * once)
+
+
+def test_a_second_derivative_is_a_clear_error() -> None:
+    logits, labels = batch()
+    loss = ulmus.Loss("elm", COUNTS)
+    (gradient,) = torch.autograd.grad(loss(logits, labels), logits, create_graph=True)
+    torch.testing.assert_close(gradient.detach(), torch.autograd.grad(loss(logits, labels), logits)[0])
+    with pytest.raises(ValueError, match="no second derivative; use ulmus.composed_loss"):
+        (gradient.norm() + loss(logits, labels)).backward()
+    logits.grad = None
+    (gradient,) = torch.autograd.grad(ulmus.composed_loss(loss, logits, labels), logits, create_graph=True)
+    gradient.norm().backward()
+
+
+def test_pickles_and_deep_copies_carry_on() -> None:
+    logits, labels = batch()
+    loss = ulmus.ELM(COUNTS, lam=0.5, rule="drw", reduction="sum", ignore_index=3)
+    loss.set_epoch(9, 10)
+    assert loss.class_weights != [1.0] * 10
+    buffer = io.BytesIO()
+    torch.save(loss, buffer)
+    buffer.seek(0)
+    again = torch.load(buffer, **({"weights_only": False} if torch.__version__ >= "2" else {}))
+    for twin in (pickle.loads(pickle.dumps(loss)), copy.deepcopy(loss), copy.copy(loss), again):
+        assert type(twin) is ulmus.ELM and repr(twin) == repr(loss)
+        assert twin(logits, labels).item() == loss(logits, labels).item()
+    twin = copy.deepcopy(loss)
+    twin.set_epoch(0, 10)
+    assert loss.class_weights != twin.class_weights
+
+
+def test_state_dict_has_what_training_changed_and_nothing_else() -> None:
+    assert not ulmus.Loss("elm", COUNTS).state_dict()
+    model = torch.nn.ModuleDict({"loss": ulmus.Loss("la+drw", COUNTS)})
+    model["loss"].set_epoch(8, 10)
+    model["loss"].set_class_weights(range(10))
+    state = model.half().state_dict()
+    assert {key: value.dtype for key, value in state.items()} == {
+        "loss.epoch": torch.int64,
+        "loss.class_weights": torch.float64,
+    }
+    fresh = torch.nn.ModuleDict({"loss": ulmus.Loss("la+drw", COUNTS)})
+    fresh.load_state_dict(state)
+    assert fresh["loss"].class_weights == [float(j) for j in range(10)]
+    fresh["loss"].set_epoch(7, 10)
+    assert fresh["loss"].class_weights == [1.0] * 10
+    with pytest.raises(RuntimeError, match="3 class weights came"):
+        ulmus.Loss("ce", COUNTS).load_state_dict({"class_weights": torch.ones(3)})
+    with pytest.raises(RuntimeError, match="Unexpected key"):
+        ulmus.Loss("ce", COUNTS).load_state_dict({"weight": torch.ones(3)})
+
+
+def test_deferred_reweighting_is_the_rule_drw() -> None:
+    logits, labels = batch()
+    by_rule, by_schedule = ulmus.Loss("ldam+drw", COUNTS), ulmus.Loss("ldam", COUNTS)
+    schedule = ulmus.DeferredReweighting(by_schedule, start=160, beta=0.9999)
+    values = []
+    for epoch in (0, 159, 160, 199):
+        by_rule.set_epoch(epoch, 200)
+        schedule.step(epoch)
+        values.append(by_rule(logits, labels).item())
+        assert values[-1] == by_schedule(logits, labels).item()
+    assert values[0] == values[1] != values[2] == values[3]
+    resumed = ulmus.DeferredReweighting(ulmus.Loss("ldam", COUNTS), start=0)
+    resumed.load_state_dict(schedule.state_dict())
+    assert resumed.loss.class_weights == by_schedule.class_weights
+    resumed.step()
+    assert resumed.last_epoch == 200
+    with pytest.raises(ValueError, match="has the weight rule 'cb' already"):
+        ulmus.DeferredReweighting(ulmus.Loss("ce+cb", COUNTS), start=1)
+
+
+def test_threads_share_a_loss() -> None:
+    logits, labels = batch(256, 10, torch.float32)
+    loss = ulmus.Loss("elm", COUNTS)
+    expected = loss(logits, labels).item()
+    came: list[float] = []
+
+    def work() -> None:
+        for _ in range(50):
+            mine = logits.detach().clone().requires_grad_()
+            value = loss(mine, labels)
+            value.backward()
+            came.append(value.item())
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert came == [expected] * 200
+
+
+def test_replicas_of_data_parallel_share_the_loss() -> None:
+    loss = ulmus.Loss("elm", COUNTS)
+    replica = loss._replicate_for_data_parallel()
+    logits, labels = batch()
+    assert replica(logits, labels).item() == loss(logits, labels).item()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_changes_no_bit(threads: int) -> None:
+    logits, labels = batch(512, 200, torch.float32)
+    loss = ulmus.Loss("elm", long_tail(200))
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        value = loss(logits, labels)
+        (gradient,) = torch.autograd.grad(value, logits)
+    finally:
+        torch.set_num_threads(before)
+    core_gradient = ulmus.functional.loss_and_grad(logits.detach().numpy(), labels.numpy(), loss, threads=1)[1]
+    assert (gradient.numpy() == core_gradient).all()
+
+
+@NEEDS_COMPILER
+@pytest.mark.parametrize("text, reduction", [("elm:lambda=0.5+cb", "weighted-mean"), ("la", "none"), ("ce", "mean")])
+def test_compiled_models_give_the_same_numbers(text: str, reduction: str) -> None:
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    model, loss = torch.nn.Linear(20, 10), ulmus.Loss(text, COUNTS, reduction=reduction)
+    inputs, labels = torch.randn(32, 20), batch()[1]
+
+    def step(inputs: Tensor, labels: Tensor) -> Tensor:
+        return loss(model(inputs), labels).sum() * 3
+
+    compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
+    for rows in (32, 17):  # a second shape is traced again
+        gradients = []
+        for function in (step, compiled):
+            model.zero_grad()
+            function(inputs[:rows], labels[:rows]).backward()
+            assert model.weight.grad is not None
+            gradients.append(model.weight.grad)
+        torch.testing.assert_close(*gradients)
+    loss.set_class_weights([0.0] * 10)  # what a graph calls is the loss as it is now
+    assert compiled(inputs, labels).item() == 0
+
+
+@NEEDS_COMPILER
+@pytest.mark.parametrize("text, reduction", [("elm", "weighted-mean"), ("vs", "none")])
+def test_the_custom_op_is_registered_rightly(text: str, reduction: str) -> None:
+    loss = ulmus.Loss(text, COUNTS, reduction=reduction)
+    logits, labels = batch(5)
+    for wants_gradient in (True, False):
+        tensor = logits.detach().requires_grad_(wants_gradient)
+        arguments = (tensor, labels, None, loss._id, reduction, -100, torch.float64, wants_gradient)
+        torch.library.opcheck(torch.ops.ulmus.loss_and_gradient.default, arguments)
+
+
+def test_a_device_without_a_kernel_composes_and_says_so_once() -> None:
+    logits, labels = torch.empty(4, 10, device="meta"), torch.empty(4, dtype=torch.int64, device="meta")
+    loss = ulmus.Loss("elm+cb", COUNTS)
+    loss_module._announced.clear()
+    with pytest.warns(RuntimeWarning, match="no fused kernel for float32 logits on meta: the composed formula takes over"):
+        value = loss(logits, labels)
+    assert value.device.type == "meta" and value.shape == ()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        loss(logits, labels)
+
+
+def test_edges() -> None:
+    assert ulmus.Loss("ce", COUNTS)(torch.zeros(0, 10), torch.zeros(0, dtype=torch.int64)).item() == 0
+    logits, labels = batch(4)
+    ignored = torch.full((4,), -100)
+    value = ulmus.Loss("elm", COUNTS)(logits, ignored)
+    value.backward()
+    assert value.item() == 0 and logits.grad is not None and not logits.grad.any()
+    one = torch.randn(3, 1, requires_grad=True)
+    assert ulmus.Loss("ce", [5])(one, torch.zeros(3, dtype=torch.int64)).item() == 0
+    poisoned = logits.detach().clone()
+    poisoned[1] = torch.nan
+    labels[1] = 255
+    other = ulmus.Loss("la", COUNTS, ignore_index=255)
+    assert other(poisoned, labels).isfinite() and ulmus.composed_loss(other, poisoned, labels).isfinite()
+    labels[1] = 0
+    assert other(poisoned, labels).isnan()
+
+
+FAILURES = [
+    (lambda z, y: ulmus.Loss("elmm", COUNTS), ValueError, "unknown loss 'elmm'; did you mean 'elm'?"),
+    (lambda z, y: ulmus.Loss("elm:lamda=1", COUNTS), ValueError, "did you mean 'lambda'?"),
+    (lambda z, y: ulmus.Loss("elm:scale=-1", COUNTS), ValueError, "expected above 0"),
+    (lambda z, y: ulmus.Loss("ce+inverse:beta=1", COUNTS), ValueError, "'inverse' in loss 'ce\\+inverse:beta=1' has no keys"),
+    (lambda z, y: ulmus.Loss("ce", [5, -1]), ValueError, "-1"),
+    (lambda z, y: ulmus.Loss("ce", [5, 1.5]), TypeError, "the class count at position 1 is 1.5, expected a whole number"),
+    (lambda z, y: ulmus.Loss(3, COUNTS), TypeError, "the loss is a int, expected text"),  # type: ignore[arg-type]
+    (lambda z, y: ulmus.Loss("ce", COUNTS, reduction="meam"), ValueError, "unknown reduction 'meam'; did you mean 'mean'?"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z[0], y), ValueError, r"float64 \[10\] on cpu, expected floating point \[N, 10\]"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS[:7])(z, y), ValueError, "10 columns, expected one for each of the 7 class counts"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y[:3]), ValueError, r"int64 \[3\] on cpu, expected \[32\]"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y.int()), TypeError, r"int32 \[32\] on cpu, expected int64 \[32\]; use"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z.long(), y), TypeError, "the logits are int64"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z.tolist(), y), TypeError, "the logits are a list"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y + 5), ValueError, "label 1[0-4] at position [0-9]+ is out of range, expected 0 to 9"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, y[:2]), ValueError, "the sample weights are"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, -1.0 - y), ValueError, "the sample weight at position 0 is -"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, z[:, 0]), ValueError, "sample weights require a gradient"),
+    (lambda z, y: ulmus.Loss("ce+drw", COUNTS).set_epoch(5, 5), ValueError, "epoch is 5 of 5, expected 0 to 4"),
+    (lambda z, y: ulmus.Loss("ce", COUNTS).set_class_weights([1.0]), ValueError, "1 class weights came"),
+]
+
+
+@pytest.mark.parametrize("call, kind, message", FAILURES)
+def test_mistakes_are_named(call: object, kind: type[Exception], message: str) -> None:
+    logits, labels = batch()
+    with pytest.raises(kind, match=message):
+        call(logits, labels)  # type: ignore[operator]

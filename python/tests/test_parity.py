@@ -1,0 +1,145 @@
+"""Every member against PyTorch's operations, on shapes, counts and numbers that hypothesis picks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import ulmus
+from ulmus import _family
+from ulmus.composed import FORMULAS
+
+MEMBERS = sorted(_family.table()["losses"])
+SETTINGS = {
+    "ldam": ["ldam", "ldam:max_margin=0.3,scale=10"],
+    "elm": ["elm", "elm:lambda=0.5", "elm:lambda=-0.7,max_margin=1,scale=5"],
+    "la": ["la", "la:tau=1.5,scale=2"],
+    "vs": ["vs", "vs:gamma=-0.2,tau=0.5"],
+    "cdt": ["cdt", "cdt:gamma=0.4,scale=3"],
+    "focal": ["focal", "focal:gamma=0.5", "focal:gamma=2,scale=4"],
+}
+
+
+def textbook(text: str, z: Tensor, y: Tensor, counts: list[int]) -> Tensor:
+    """The losses written a second time, from the sums of exponentials in the equations."""
+    name, k = _family.member_name(text), _family.key_values(text)
+    n = torch.tensor(counts, dtype=z.dtype)
+    losses = []
+    for row, label in zip(z, y.tolist()):
+        s = k["scale"]
+        v = s * row
+        if name in ("ldam", "elm"):
+            margins = k["max_margin"] * (n.min() / n) ** 0.25
+            wrong = [j for j in range(len(counts)) if j != label]
+            rival = max(wrong, key=lambda j: (row[j].item(), -j)) if wrong else label
+            margin = margins[label] - (k["lambda"] * margins[rival] if name == "elm" else 0)
+            v = torch.stack([s * (row[j] - margin if j == label else row[j]) for j in range(len(counts))])
+        elif name == "bs":
+            v = v + torch.log(n)
+        elif name == "la":
+            v = v + k["tau"] * torch.log(n / n.sum())
+        elif name == "vs":
+            v = v * (n / n.max()) ** k["gamma"] + k["tau"] * torch.log(n / n.sum())
+        elif name == "cdt":
+            v = v * (n.max() / n) ** -k["gamma"]
+        c = torch.logsumexp(v, 0) - v[label]
+        losses.append((1 - torch.exp(-c)) ** k["gamma"] * c if name == "focal" else c)
+    return torch.stack(losses)
+
+
+def batches() -> Any:
+    return st.fixed_dictionaries(
+        {
+            "rows": st.integers(1, 9),
+            "classes": st.integers(2, 40),
+            "seed": st.integers(0, 2**31),
+            "spread": st.sampled_from([0.1, 1.0, 4.0]),
+            "ratio": st.sampled_from([1, 10, 100]),
+        }
+    )
+
+
+def make(batch: dict[str, Any], dtype: torch.dtype) -> tuple[Tensor, Tensor, list[int]]:
+    generator = torch.Generator().manual_seed(batch["seed"])
+    rows, classes = batch["rows"], batch["classes"]
+    logits = batch["spread"] * torch.randn(rows, classes, generator=generator, dtype=torch.float64)
+    labels = torch.randint(classes, (rows,), generator=generator)
+    counts = [max(1, int(1000 * batch["ratio"] ** (-j / classes))) for j in range(classes)]
+    return logits.to(dtype).requires_grad_(), labels, counts
+
+
+def assert_close(came: Tensor, expected: Tensor, tolerance: float) -> None:
+    assert (came - expected).norm() <= tolerance * (1 + expected.norm())
+
+
+def test_every_member_has_a_formula_and_a_class() -> None:
+    assert sorted(FORMULAS) == MEMBERS
+    assert sorted(_family.CLASS_NAMES) == MEMBERS
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-11), (torch.float32, 2e-5)], ids=["f64", "f32"])
+@pytest.mark.parametrize("text", [text for name in MEMBERS for text in SETTINGS.get(name, [name])])
+@settings(max_examples=15, deadline=None)
+@given(batch=batches())
+def test_kernel_composed_formula_and_equation_agree(
+    text: str, dtype: torch.dtype, tolerance: float, batch: dict[str, Any]
+) -> None:
+    logits, labels, counts = make(batch, dtype)
+    loss = ulmus.Loss(text, counts)
+    value = loss(logits, labels)
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert value.dtype == gradient.dtype == dtype
+    exact = logits.detach().double().requires_grad_()
+    of_equation = textbook(text, exact, labels, counts).mean()
+    (expected,) = torch.autograd.grad(of_equation, exact)
+    assert_close(value.double(), of_equation, tolerance)
+    assert_close(gradient.double(), expected, tolerance)
+    of_operations = ulmus.composed_loss(loss, exact, labels)
+    assert_close(of_operations, of_equation, 1e-11)
+    assert_close(torch.autograd.grad(of_operations, exact)[0], expected, 1e-11)
+
+
+@settings(max_examples=30, deadline=None)
+@given(batch=batches(), name=st.sampled_from(MEMBERS), reduction=st.sampled_from(["weighted-mean", "mean", "sum", "none"]))
+def test_weights_reductions_and_ignored_samples_agree(batch: dict[str, Any], name: str, reduction: str) -> None:
+    logits, labels, counts = make(batch, torch.float64)
+    generator = torch.Generator().manual_seed(batch["seed"] + 1)
+    labels = torch.where(torch.rand(len(labels), generator=generator) < 0.2, -100, labels)
+    sample_weights = torch.rand(len(labels), generator=generator, dtype=torch.float64)
+    class_weights = (torch.rand(len(counts), generator=generator, dtype=torch.float64) + 0.1).tolist()
+    loss = ulmus.Loss(name, counts, reduction=reduction)
+    loss.set_class_weights(class_weights)
+
+    counted = labels != -100
+    weights = torch.tensor(class_weights, dtype=torch.float64)[labels.clamp(0)] * sample_weights * counted
+    losses = textbook(loss.spec, logits, labels.clamp(0), counts) * weights
+    expected = {
+        "none": losses,
+        "sum": losses.sum(),
+        "mean": losses.sum() / max(int(counted.sum()), 1),
+        "weighted-mean": losses.sum() / max(weights.sum().item(), math.ulp(0.0)),
+    }[reduction]
+    outer = torch.rand(expected.shape, generator=generator, dtype=torch.float64)
+    (expected_gradient,) = torch.autograd.grad(expected, logits, outer)
+    for function in (loss, lambda z, y, w: ulmus.composed_loss(loss, z, y, w)):
+        value = function(logits, labels, sample_weights)
+        assert_close(value, expected, 1e-11)
+        assert_close(torch.autograd.grad(value, logits, outer)[0], expected_gradient, 1e-11)
+
+
+def test_it_is_the_cross_entropy_of_pytorch() -> None:
+    logits = torch.randn(64, 13, requires_grad=True)
+    labels = torch.randint(13, (64,))
+    weight = torch.rand(13)
+    ours = ulmus.Loss("ce", [7] * 13)
+    ours.set_class_weights(weight.tolist())
+    value, expected = ours(logits, labels), F.cross_entropy(logits, labels, weight)
+    torch.testing.assert_close(value, expected)
+    torch.testing.assert_close(*(torch.autograd.grad(loss, logits)[0] for loss in (value, expected)))
