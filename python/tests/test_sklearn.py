@@ -1,0 +1,120 @@
+"""The scikit-learn classifier."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+import ulmus
+from ulmus.sklearn import MarginClassifier
+
+CLASSIFIERS = [
+    MarginClassifier(),
+    MarginClassifier("elm:lambda=0.5+drw", head="mlp"),
+    MarginClassifier("la", head="linear", prior="balanced"),
+    MarginClassifier("ce", head="linear"),
+]
+
+
+@parametrize_with_checks(CLASSIFIERS)  # type: ignore[untyped-decorator]
+def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def digits() -> tuple[np.ndarray, ...]:
+    X, y = load_digits(return_X_y=True)
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0, stratify=y)
+    chosen = ulmus.make_long_tailed(y, "exp:20")
+    return X[chosen], y[chosen], X_test, y_test
+
+
+def score(digits: tuple[np.ndarray, ...], **options: Any) -> float:
+    X, y, X_test, y_test = digits
+    model = MarginClassifier(random_state=0, **options).fit(X, y)
+    return float(balanced_accuracy_score(y_test, model.predict(X_test)))
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_losses_for_imbalance_beat_cross_entropy(digits: tuple[np.ndarray, ...], head: str) -> None:
+    plain = score(digits, loss="ce", head=head)
+    assert plain > 0.8
+    assert score(digits, loss="la", head=head) > plain
+    assert score(digits, loss="ce", head="linear", prior="balanced") > score(digits, loss="ce", head="linear")
+    assert score(digits, loss="ce", head="linear", class_weight="balanced") > score(digits, loss="ce", head="linear")
+    assert score(digits, loss="elm:lambda=0.5+drw", head="cosine") > 0.88
+
+
+def test_gradients_of_every_head_are_right() -> None:
+    random = np.random.default_rng(0)
+    X, codes = random.normal(size=(7, 5)), np.array([0, 1, 2, 0, 1, 2, 0])
+    from ulmus.sklearn import _Network
+
+    for hidden, cosine, text in [(0, False, "la"), (0, True, "ldam"), (6, False, "focal:gamma=2"), (6, True, "ldam")]:
+        network = _Network(5, hidden, 3, cosine, np.random.RandomState(1))
+        loss = ulmus.functional.prepare(text, [30, 20, 5])
+
+        def value() -> float:
+            return float(ulmus.functional.loss_and_grad(network.forward(X), codes, loss)[0])
+
+        gradient = ulmus.functional.loss_and_grad(network.forward(X), codes, loss)[1]
+        for name, came in network.backward(gradient).items():
+            parameter = network.parameters[name]
+            for place in np.ndindex(parameter.shape):
+                kept = parameter[place]
+                values = []
+                for step in (1e-6, -1e-6):
+                    parameter[place] = kept + step
+                    values.append(value())
+                parameter[place] = kept
+                assert came[place] == pytest.approx((values[0] - values[1]) / 2e-6, abs=1e-7), (text, name, place)
+
+
+def test_it_lives_in_pipelines_and_searches(digits: tuple[np.ndarray, ...]) -> None:
+    X, y, X_test, y_test = digits
+    pipeline = make_pipeline(StandardScaler(), MarginClassifier(head="linear", loss="ce", epochs=20, random_state=0))
+    grid = {"marginclassifier__loss": ["ce", "la", "la:tau=1.5"], "marginclassifier__head": ["linear", "mlp"]}
+    search = GridSearchCV(pipeline, grid, scoring="balanced_accuracy", cv=2).fit(X, y)
+    assert search.best_params_["marginclassifier__loss"].startswith("la")
+    again = pickle.loads(pickle.dumps(search))
+    np.testing.assert_array_equal(again.predict_proba(X_test), search.predict_proba(X_test))
+
+
+def test_probabilities_follow_the_prior(digits: tuple[np.ndarray, ...]) -> None:
+    X, y, X_test, _ = digits
+    mass = {}
+    for name, prior in {"plain": None, "rare": [1] * 9 + [50], "dict": {label: 1 + 49 * (label == 9) for label in range(10)}}.items():
+        model = MarginClassifier("la", "linear", prior=prior, random_state=0, epochs=30).fit(X, y)
+        probabilities = model.predict_proba(X_test)
+        np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+        np.testing.assert_allclose(np.exp(model.predict_log_proba(X_test)), probabilities)
+        mass[name] = probabilities[:, 9].mean()
+    assert mass["rare"] == mass["dict"] > mass["plain"] + 0.02
+
+
+FAILURES = [
+    (dict(loss="elmm"), "unknown loss 'elmm'; did you mean 'elm'?"),
+    (dict(loss="ldam", head="linear"), "cannot work on a linear head: its margins are in cosine units"),
+    (dict(loss="ce", head="cosine"), "cannot learn on a cosine head with scale 1.*use 'ce:scale=30'"),
+    (dict(head="cosin"), "unknown head 'cosin'; did you mean 'cosine'?"),
+    (dict(prior=[1, 2, 3]), "expected a number above 0 for each of the 2 classes"),
+    (dict(prior="balance"), "prior is 'balance', expected 'balanced'"),
+    (dict(class_weight="balance"), "class_weight is 'balance', expected 'balanced'"),
+    (dict(epochs=0), "epochs is 0, expected at least 1"),
+    (dict(learning_rate=0), "learning_rate is 0"),
+]
+
+
+@pytest.mark.parametrize("options, message", FAILURES)
+def test_mistakes_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        MarginClassifier(**options).fit([[0.0], [1.0]], ["a", "b"])
