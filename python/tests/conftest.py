@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# Debian's Hypothesis takes a handful of numbers for too large an example now and then.
+settings.register_profile("ulmus", deadline=None, suppress_health_check=[HealthCheck.data_too_large])
+settings.load_profile("ulmus")
 
 SOURCE = Path(__file__).parents[2]
 
