@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -30,6 +31,20 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         Loss.__init__(
             self, f"{text}+{rule}" if rule else text, class_counts, reduction=reduction, ignore_index=ignore_index
         )
+
+    def keyword(name: str, default: Any, kind: str) -> inspect.Parameter:
+        return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+    positional = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [
+        inspect.Parameter("self", positional),
+        inspect.Parameter("class_counts", positional, annotation="Iterable[Any]"),
+        *(keyword(name, key["default"], "str" if key["choices"] else "float") for name, key in keys.items()),
+        keyword("rule", None, "str | None"),
+        keyword("reduction", "weighted-mean", "str"),
+        keyword("ignore_index", -100, "int"),
+    ]
+    __init__.__signature__ = inspect.Signature(parameters, return_annotation="None")  # type: ignore[attr-defined]
 
     arguments = [
         f"    {name}: {key['meaning']}; {key['range'] or ', '.join(key['choices'])}. Default {key['default']}"

@@ -1,0 +1,49 @@
+"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the family's table, for type checkers and editors.
+
+    python make_stubs.py
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+from ulmus import losses
+
+HEAD = '''"""The members of the family as classes with keyword arguments. Written by make_stubs.py."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from .loss import Loss
+
+__all__ = [
+{names}
+]
+'''
+
+CLASS = '''
+class {name}(Loss):
+    def __init__(
+        self,
+{parameters}
+    ) -> None: ...
+'''
+
+
+def parameter_text(parameter: inspect.Parameter) -> str:
+    text = f"        {parameter.name}: {parameter.annotation}"
+    return text if parameter.default is inspect.Parameter.empty else f"{text} = {parameter.default!r}"
+
+
+def stub() -> str:
+    text = HEAD.format(names="\n".join(f'    "{name}",' for name in losses.__all__))
+    for name in losses.__all__:
+        parameters = list(inspect.signature(getattr(losses, name).__init__).parameters.values())[1:]
+        lines = [parameter_text(parameters[0]), "        *", *map(parameter_text, parameters[1:])]
+        text += CLASS.format(name=name, parameters=",\n".join(lines) + ",")
+    return text
+
+
+if __name__ == "__main__":
+    (Path(__file__).parent / "src" / "ulmus" / "losses.pyi").write_text(stub())
