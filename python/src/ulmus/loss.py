@@ -36,12 +36,10 @@ else:
         return False
 
 
-try:
-    torch.is_autocast_enabled("cpu")
-    _autocasts = torch.is_autocast_enabled
-except TypeError:  # before PyTorch 2.4
-
-    def _autocasts(device_type: str) -> bool:
+def _autocasts(device_type: str) -> bool:
+    try:
+        return torch.is_autocast_enabled(device_type)
+    except TypeError:  # before PyTorch 2.4
         return torch.is_autocast_cpu_enabled() if device_type == "cpu" else torch.is_autocast_enabled()
 
 
