@@ -1,11 +1,12 @@
 """Writes src/ulmus/losses.pyi, the classes that losses.py makes from the family's table, for type checkers and editors.
 
-    python make_stubs.py
+python make_stubs.py
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 from pathlib import Path
 
 from ulmus import losses
@@ -22,18 +23,21 @@ __all__ = [
 ]
 '''
 
-CLASS = '''
+CLASS = """
 class {name}(Loss):
     def __init__(
         self,
 {parameters}
     ) -> None: ...
-'''
+"""
 
 
 def parameter_text(parameter: inspect.Parameter) -> str:
     text = f"        {parameter.name}: {parameter.annotation}"
-    return text if parameter.default is inspect.Parameter.empty else f"{text} = {parameter.default!r}"
+    default = parameter.default
+    if default is inspect.Parameter.empty:
+        return text
+    return f"{text} = {json.dumps(default) if isinstance(default, str) else repr(default)}"
 
 
 def stub() -> str:

@@ -1,4 +1,4 @@
-"""Trains three losses on long-tailed Fashion-MNIST, as script/demo does. `apt-get install dataset-fashion-mnist`."""
+"""Three losses on long-tailed Fashion-MNIST, as in script/demo. Data: `apt-get install dataset-fashion-mnist`."""
 
 import gzip
 
@@ -9,16 +9,14 @@ import ulmus
 
 
 def read(name, offset):
-    return np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}.gz").read(), np.uint8, offset=offset)
+    return np.frombuffer(gzip.open(f"/usr/share/datasets/fashion-mnist/{name}-ubyte.gz").read(), np.uint8, offset=offset)
 
 
-labels = read("train-labels-idx1-ubyte", 8).astype(np.int64)
-chosen = ulmus.make_long_tailed(labels, "exp:100", seed=0)
-counts = np.bincount(labels[chosen])
-x, x_test = (torch.tensor(read(f"{part}-images-idx3-ubyte", 16).reshape(-1, 1, 28, 28)) / 255 for part in ("train", "t10k"))
-x, y, y_test = x[chosen], torch.tensor(labels[chosen]), read("t10k-labels-idx1-ubyte", 8)
+x, x_test = (torch.tensor(read(f"{part}-images-idx3", 16).reshape(-1, 1, 28, 28)) / 255 for part in ("train", "t10k"))
+y, y_test = (torch.tensor(read(f"{part}-labels-idx1", 8)).long() for part in ("train", "t10k"))
+chosen = ulmus.make_long_tailed(y, "exp:100", seed=0)  # 14,886 of 60,000 images, classes from 6,000 down to 60
+x, y, counts = x[chosen], y[chosen], y[chosen].bincount()
 epochs, steps = 8, len(y) // 128
-
 for spec in ("ce", "ldam+drw", "elm:lambda=0.5+drw"):
     torch.manual_seed(0)
     loss = ulmus.Loss(spec, class_counts=counts)

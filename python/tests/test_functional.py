@@ -99,7 +99,11 @@ FAILURES = [
     (dict(class_counts=COUNTS[:4]), ValueError, "10 columns, expected one for each of the 4 class counts"),
     (dict(labels=LABELS.astype(np.int32)), TypeError, "the labels are int32, expected int64"),
     (dict(labels=LABELS[:5]), ValueError, "5 labels came with 32 rows of logits"),
-    (dict(labels=np.where(LABELS == 3, 77, LABELS)), ValueError, "label 77 at position 3 is out of range, expected 0 to 9"),
+    (
+        dict(labels=np.where(LABELS == 3, 77, LABELS)),
+        ValueError,
+        "label 77 at position 3 is out of range, expected 0 to 9",
+    ),
     (dict(labels=LABELS[None]), ValueError, r"the labels are \[1, 32\]"),
     (dict(logits=LOGITS.astype(np.int64)), TypeError, "dtype without a kernel"),
     (dict(logits=LOGITS[0]), ValueError, r"the logits are \[10\], expected floating point \[N, 10\]"),

@@ -14,7 +14,6 @@ from ulmus import _core
 
 from .conftest import SOURCE
 
-
 #: Makes imports of these fail, as if they were not installed.
 BLOCK = """
 import sys
@@ -31,21 +30,27 @@ def run(code: str) -> str:
 
 
 def test_import_needs_nothing() -> None:
-    code = f"NAMES = ('numpy', 'torch', 'sklearn', 'pandas', 'scipy')\n{BLOCK}" + """
+    code = (
+        f"NAMES = ('numpy', 'torch', 'sklearn', 'pandas', 'scipy')\n{BLOCK}"
+        + """
 import ulmus, ulmus.runs
 from ulmus import _core
 print(ulmus.__version__, len(_core.family_json()) > 1000, ulmus.read_run.__name__)
 """
+    )
     assert run(code).split() == [ulmus.__version__, "True", "read_run"]
 
 
 def test_numpy_functions_do_without_pytorch() -> None:
-    code = f"NAMES = ('torch',)\n{BLOCK}" + """
+    code = (
+        f"NAMES = ('torch',)\n{BLOCK}"
+        + """
 import numpy, ulmus
 value, gradient = ulmus.functional.loss_and_grad(numpy.zeros((2, 4)), [0, 1], "elm", class_counts=[4, 3, 2, 1])
 from ulmus.sklearn import MarginClassifier
 print(gradient.shape, ulmus.metrics.accuracy_score([1], [1]), MarginClassifier().fit([[0.0], [1.0]], [0, 1]).predict([[1.0]]))
 """
+    )
     assert run(code).strip() == "(2, 4) 1.0 [1]"
 
 

@@ -84,9 +84,7 @@ def test_every_member_has_a_formula_and_a_class() -> None:
 @pytest.mark.parametrize("text", [text for name in MEMBERS for text in SETTINGS.get(name, [name])])
 @settings(max_examples=15)
 @given(batch=BATCHES)
-def test_kernel_composed_formula_and_equation_agree(
-    text: str, dtype: torch.dtype, tolerance: float, batch: Batch
-) -> None:
+def test_kernel_composed_formula_and_equation_agree(text: str, dtype: torch.dtype, tolerance: float, batch: Batch) -> None:
     logits, labels, counts = make(batch, dtype)
     loss = ulmus.Loss(text, counts)
     value = loss(logits, labels)

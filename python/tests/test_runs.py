@@ -27,10 +27,25 @@ def write_run(folder: Path) -> Path:
     split = {"schema_version": 1, "data": "d", "class_names": ["a", "b"], "train_counts": [9, 1], "train": [0, 1]}
     (folder / "split.json").write_text(json.dumps(split))
     judged = {"samples": 4, "top1": 0.5, "balanced_accuracy": 0.25, "few_shot": None, "confusion": [[1, 1], [1, 1]]}
-    common = {"schema_version": 1, "epochs": 2, "model": "conv3", "head": "linear", "scale": 1.0, "parameters": 7, "seconds": 1}
+    common = {
+        "schema_version": 1,
+        "epochs": 2,
+        "model": "conv3",
+        "head": "linear",
+        "scale": 1.0,
+        "parameters": 7,
+        "seconds": 1,
+    }
     for order, loss in enumerate(["la", "ce"]):
         for seed in (1, 0):
-            result = common | {"order": order, "loss": loss, "seed": seed, "test": judged, "train": judged, "validation": None}
+            result = common | {
+                "order": order,
+                "loss": loss,
+                "seed": seed,
+                "test": judged,
+                "train": judged,
+                "validation": None,
+            }
             (folder / "results" / f"{loss}.seed{seed}.json").write_text(json.dumps(result))
     lines = [json.dumps({"loss": "la", "seed": 0, "epoch": epoch, "test": {"top1": 0.1 * epoch}}) for epoch in (0, 1, 0)]
     (folder / "metrics.jsonl").write_text(lines[0] + "\n" + lines[0][:20] + lines[1] + "\n" + lines[2] + "\n" + lines[1][:9])
@@ -120,7 +135,11 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     model = ulmus.models.make_model("conv3", channels=1)
     write_checkpoint(path, model, {})
     whole = path.read_bytes()
-    for content, message in [(whole[:-9], "does not fit its place"), (b"\xff" * 8 + whole, "header is longer"), (b"", "header")]:
+    for content, message in [
+        (whole[:-9], "does not fit its place"),
+        (b"\xff" * 8 + whole, "header is longer"),
+        (b"", "header"),
+    ]:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=f"a.safetensors' is damaged: .*{message}"):
             ulmus.load_weights(path)
@@ -130,7 +149,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 def program() -> str:
     """The program `ulmus`, where it has been built."""
-    candidates = [os.environ.get("ULMUS_PROGRAM"), *(str(SOURCE / "build" / preset / "ulmus") for preset in ("test", "release"))]
+    candidates = [
+        os.environ.get("ULMUS_PROGRAM"),
+        *(str(SOURCE / "build" / preset / "ulmus") for preset in ("test", "release")),
+    ]
     for candidate in candidates:
         if candidate and Path(candidate).exists():
             return candidate

@@ -92,7 +92,11 @@ def test_it_lives_in_pipelines_and_searches(digits: tuple[np.ndarray, ...]) -> N
 def test_probabilities_follow_the_prior(digits: tuple[np.ndarray, ...]) -> None:
     X, y, X_test, _ = digits
     mass = {}
-    for name, prior in {"plain": None, "rare": [1] * 9 + [50], "dict": {label: 1 + 49 * (label == 9) for label in range(10)}}.items():
+    for name, prior in {
+        "plain": None,
+        "rare": [1] * 9 + [50],
+        "dict": {label: 1 + 49 * (label == 9) for label in range(10)},
+    }.items():
         model = MarginClassifier("la", "linear", prior=prior, random_state=0, epochs=30).fit(X, y)
         probabilities = model.predict_proba(X_test)
         np.testing.assert_allclose(probabilities.sum(axis=1), 1)

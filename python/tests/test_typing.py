@@ -45,7 +45,18 @@ def test_the_package_passes_mypy(mypy: None) -> None:
 
 def test_the_stubs_are_those_of_the_runtime(mypy: None) -> None:
     allow = str(HERE / "stubtest_allowlist.txt")
-    assert run("mypy.stubtest", "ulmus", "--mypy-config-file", str(CONFIG), "--allowlist", allow, "--ignore-unused-allowlist") == ""
+    assert (
+        run(
+            "mypy.stubtest",
+            "ulmus",
+            "--mypy-config-file",
+            str(CONFIG),
+            "--allowlist",
+            allow,
+            "--ignore-unused-allowlist",
+        )
+        == ""
+    )
 
 
 def test_a_user_sees_the_types(mypy: None, tmp_path: Path) -> None:

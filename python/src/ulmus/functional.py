@@ -92,7 +92,8 @@ def loss_and_grad(
     except TypeError as error:
         if "incompatible function arguments" not in str(error):
             raise
-        message = f"the arrays cannot be read without a copy: logits {_describe(logits)}, labels {_describe(labels)}, out {_describe(out)}; give writable CPU arrays"
+        came = f"logits {_describe(logits)}, labels {_describe(labels)}, out {_describe(out)}"
+        message = f"the arrays cannot be read without a copy: {came}; give writable CPU arrays"
         raise TypeError(message) from None
     return (value if losses is None else losses), out
 
@@ -145,9 +146,7 @@ def adjust_logits(logits: Any, class_counts: Iterable[Any], tau: float = 1.0, ki
     counts = _family.whole_numbers(class_counts, "class count")
     _core.Loss("ce", counts)  # refuses counts that are none
     if logits.shape[-1] != len(counts):
-        raise ValueError(
-            f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts"
-        )
+        raise ValueError(f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts")
     smallest = min(count for count in counts if count > 0)
     log_prior = np.log(np.array([count or smallest for count in counts], dtype=np.float64) / sum(counts))
     numbers = tau * log_prior if kind == "additive" else np.exp(-tau * log_prior)

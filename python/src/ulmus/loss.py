@@ -222,9 +222,7 @@ class Loss(torch.nn.Module):
         if len(shape) != 2:
             raise ValueError(f"the logits are {_describe(logits)}, expected floating point [N, {self._classes}]")
         if shape[1] != self._classes:
-            raise ValueError(
-                f"the logits have {shape[1]} columns, expected one for each of the {self._classes} class counts"
-            )
+            raise ValueError(f"the logits have {shape[1]} columns, expected one for each of the {self._classes} class counts")
         self._check_rows(labels, shape[0], "labels")
         if labels.dtype is not torch.int64:
             raise TypeError(f"the labels are {_describe(labels)}, expected int64 [{shape[0]}]; use labels.long()")
@@ -374,7 +372,8 @@ class _NoSecondDerivative(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> NoReturn:  # type: ignore[override]
         raise ValueError(
-            "the fused loss has no second derivative; use ulmus.composed_loss(loss, logits, labels) where create_graph is needed"
+            "the fused loss has no second derivative; "
+            "use ulmus.composed_loss(loss, logits, labels) where create_graph is needed"
         )
 
 
@@ -394,9 +393,7 @@ if hasattr(torch.library, "custom_op"):
         rows = logits.shape[0] if wants_gradient else 0
         gradient = logits.new_empty((rows, logits.shape[1]))
         known = _losses[loss]
-        value = _evaluate(
-            known, logits, labels, sample_weights, gradient if wants_gradient else None, reduction, value_dtype
-        )
+        value = _evaluate(known, logits, labels, sample_weights, gradient if wants_gradient else None, reduction, value_dtype)
         return value, gradient
 
     @_compiled.register_fake

@@ -28,9 +28,7 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
                 raise TypeError(f"unknown key of {entry['name']} '{argument}'; {words}")
         settings = [f"{keys[name]['name']}={_family.number_text(value)}" for name, value in values.items()]
         text = ":".join([entry["name"], ",".join(settings)]) if settings else entry["name"]
-        Loss.__init__(
-            self, f"{text}+{rule}" if rule else text, class_counts, reduction=reduction, ignore_index=ignore_index
-        )
+        Loss.__init__(self, f"{text}+{rule}" if rule else text, class_counts, reduction=reduction, ignore_index=ignore_index)
 
     def keyword(name: str, default: Any, kind: str) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

@@ -23,7 +23,7 @@ class CE(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -35,7 +35,7 @@ class LDAM(Loss):
         max_margin: float = 0.5,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -48,7 +48,7 @@ class ELM(Loss):
         max_margin: float = 0.5,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -59,7 +59,7 @@ class BS(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -71,7 +71,7 @@ class LA(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -84,7 +84,7 @@ class VS(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -96,7 +96,7 @@ class CDT(Loss):
         gamma: float = 0.2,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...
 
@@ -108,6 +108,6 @@ class Focal(Loss):
         gamma: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = 'weighted-mean',
+        reduction: str = "weighted-mean",
         ignore_index: int = -100,
     ) -> None: ...

@@ -45,7 +45,7 @@ def evaluate(
     many_above: int = 100,
     few_below: int = 20,
 ) -> dict[str, Any]:
-    """Judges logits ``[N, C]`` against labels ``[N]``; `class_counts` are the training samples ``[C]`` that make the shot groups.
+    """Judges logits ``[N, C]`` against labels ``[N]``; the training samples of each class ``[C]`` make the shot groups.
 
     The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``, ``macro_f1``,
     ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``, ``confusion``, and for
@@ -85,9 +85,7 @@ def _scores(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.int64], N
         raise ValueError(f"the scores are {list(scores.shape)}, expected [{len(truth)}, C]")
     wrong = np.flatnonzero((truth < 0) | (truth >= scores.shape[1]))
     if len(wrong):
-        raise ValueError(
-            f"label {truth[wrong[0]]} at position {wrong[0]} is out of range, expected 0 to {scores.shape[1] - 1}"
-        )
+        raise ValueError(f"label {truth[wrong[0]]} at position {wrong[0]} is out of range, expected 0 to {scores.shape[1] - 1}")
     return truth, scores
 
 

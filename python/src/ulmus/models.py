@@ -6,7 +6,6 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -170,9 +169,8 @@ def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int 
             found.append((tensors, info))
     if len(found) != 1:
         names = [f"{info['text']}, seed {info['seed']}" for _, info in found] or [file.name for file in files]
-        raise ValueError(
-            f"{len(found)} checkpoints of '{folder}' fit, expected one; say loss and seed: {'; '.join(names) or 'there is none'}"
-        )
+        choice = "; ".join(names) or "there is none"
+        raise ValueError(f"{len(found)} checkpoints of '{folder}' fit, expected one; say loss and seed: {choice}")
     tensors, info = found[0]
     model = make_model(info["model"], info["channels"], info["classes"], info["head"])
     model.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer.")})

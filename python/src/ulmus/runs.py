@@ -84,7 +84,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != _SCHEMA_VERSION:
         raise ValueError(
-            f"'{path}' has schema version {version}, this package reads {_SCHEMA_VERSION}; use the release of Ulmus that wrote it"
+            f"'{path}' has schema version {version}, this package reads {_SCHEMA_VERSION}; "
+            "use the release of Ulmus that wrote it"
         )
     result: dict[str, Any] = content
     return result
