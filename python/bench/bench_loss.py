@@ -67,9 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.json:
         print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, f32, microseconds forward and backward")
-        print(
-            "| N x C | ulmus elm | ulmus ce | torch ce | composed elm | elm against torch | elm against composed |"
-        )
+        print("| N x C | ulmus elm | ulmus ce | torch ce | composed elm | elm against torch | elm against composed |")
         print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for rows, classes in SIZES:
         times = measure(rows, classes, options.rounds)

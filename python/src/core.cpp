@@ -2,13 +2,14 @@
 /// eval room, for Python. Nothing here knows PyTorch: tensors come as addresses or through DLPack.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 #include <sys/mman.h>
 
-#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -19,12 +20,11 @@
 #include <vector>
 
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/c.h"
+#include "ulmus/data/sampler.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/eval/evaluation.hpp"
-#include "ulmus/loss/family.hpp"
 #include "ulmus/loss/narrow.hpp"
 #include "ulmus/loss/spec.hpp"
 
@@ -122,6 +122,43 @@ class Loss {
     require(ulmus_loss_set_class_weights(loss_, weights.data()));
   }
 
+  std::int32_t reduction() const {
+    std::int32_t reduction = 0;
+    require(ulmus_loss_reduction(loss_, &reduction));
+    return reduction;
+  }
+  std::uint32_t needs() const {
+    std::uint32_t needs = 0;
+    require(ulmus_loss_needs(loss_, &needs));
+    return needs;
+  }
+  double initial_bias() const {
+    double bias = 0;
+    require(ulmus_loss_initial_bias(loss_, &bias));
+    return bias;
+  }
+  std::vector<double> state() const {
+    std::int64_t size = 0;
+    require(ulmus_loss_state_size(loss_, &size));
+    std::vector<double> values(static_cast<std::size_t>(size));
+    require(ulmus_loss_get_state(loss_, values.data()));
+    return values;
+  }
+  void set_state(const std::vector<double>& values) {
+    require(ulmus_loss_set_state(loss_, values.data(), static_cast<std::int64_t>(values.size())));
+  }
+  void set_seed(std::uint64_t seed) { require(ulmus_loss_set_seed(loss_, seed)); }
+  std::vector<double> measure(const ulmus_batch& batch) const {
+    std::int64_t size = 0;
+    require(ulmus_loss_change_size(loss_, batch.feature_width, &size));
+    std::vector<double> change(static_cast<std::size_t>(size));
+    require(ulmus_loss_measure(loss_, &batch, change.data()));
+    return change;
+  }
+  void advance(const std::vector<double>& change) {
+    require(ulmus_loss_advance(loss_, change.data(), static_cast<std::int64_t>(change.size())));
+  }
+
   double run(const ulmus_batch& batch) const {
     double value = 0;
     ulmus_status status;
@@ -175,6 +212,60 @@ void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t
   if (value != 0) store(reduced, value_dtype, at<void>(value));
 }
 
+/// Addresses of what some losses look at beside logits and labels: features, their gradient, weight of the head, its
+/// gradient, bias, its gradient, offsets, noise; all double, 0 where there is nothing.
+using Context = std::array<std::uintptr_t, 8>;
+
+ulmus_batch with_context(ulmus_batch batch, const Context& context, std::int64_t feature_width,
+                         std::int64_t first_position) {
+  batch.features = at<const double>(context[0]);
+  batch.feature_width = feature_width;
+  batch.feature_gradient = at<double>(context[1]);
+  batch.head_weight = at<const double>(context[2]);
+  batch.head_weight_gradient = at<double>(context[3]);
+  batch.head_bias = at<const double>(context[4]);
+  batch.head_bias_gradient = at<double>(context[5]);
+  batch.offsets = at<const double>(context[6]);
+  batch.noise = at<const double>(context[7]);
+  batch.first_position = first_position;
+  return batch;
+}
+
+/// run_at with a context; returns the reduced loss.
+double run_with_context_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
+                           std::int64_t stride, std::uintptr_t labels, std::uintptr_t gradient, std::uintptr_t losses,
+                           std::uintptr_t sample_weights, std::int64_t ignore_index, std::int32_t reduction,
+                           std::int32_t threads, const Context& context, std::int64_t feature_width,
+                           std::int64_t first_position) {
+  return loss.run(with_context({.dtype = dtype,
+                                .n = n,
+                                .logits = at<const void>(logits),
+                                .logits_stride = stride,
+                                .labels = at<const std::int64_t>(labels),
+                                .gradient = at<void>(gradient),
+                                .losses = at<double>(losses),
+                                .sample_weights = at<const double>(sample_weights),
+                                .ignores = 1,
+                                .ignore_index = ignore_index,
+                                .reduction = reduction,
+                                .threads = threads},
+                               context, feature_width, first_position));
+}
+
+/// What a batch adds to the state of a loss.
+std::vector<double> measure_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
+                               std::int64_t stride, std::uintptr_t labels, std::int64_t ignore_index,
+                               const Context& context, std::int64_t feature_width, std::int64_t first_position) {
+  return loss.measure(with_context({.dtype = dtype,
+                                    .n = n,
+                                    .logits = at<const void>(logits),
+                                    .logits_stride = stride,
+                                    .labels = at<const std::int64_t>(labels),
+                                    .ignores = 1,
+                                    .ignore_index = ignore_index},
+                                   context, feature_width, first_position));
+}
+
 void expect_length(std::size_t length, std::size_t rows, const char* what) {
   if (length != rows)
     throw nb::value_error((std::to_string(length) + " " + what + " came with " + std::to_string(rows) +
@@ -221,38 +312,11 @@ double run_arrays(const Loss& loss, const Matrix& logits, const Labels& labels,
                    .threads = threads});
 }
 
-/// The table of losses and weight rules as JSON.
+/// The table of losses and rules as JSON.
 std::string family_json() {
-  using Json = nlohmann::ordered_json;
-  const auto keys = [](const std::vector<ulmus::Key>& table) {
-    Json list = Json::array();
-    for (const ulmus::Key& key : table)
-      list.push_back({{"name", key.name},
-                      {"default", key.default_value},
-                      {"range", key.range.text()},
-                      {"choices", Json::array()},
-                      {"meaning", key.meaning},
-                      {"source", key.source}});
-    return list;
-  };
-  Json losses = Json::array(), rules = Json::array();
-  for (const ulmus::Member& member : ulmus::family())
-    losses.push_back({{"name", member.name},
-                      {"title", member.title},
-                      {"equation", member.equation},
-                      {"paper", member.paper},
-                      {"advice", member.advice},
-                      {"pitfalls", member.pitfalls},
-                      {"head", name_of(member.head)},
-                      {"needs", Json::array()},
-                      {"keys", keys(member.keys)}});
-  for (const ulmus::WeightRule& rule : ulmus::weight_rules())
-    rules.push_back({{"name", rule.name},
-                     {"title", rule.title},
-                     {"equation", rule.equation},
-                     {"paper", rule.paper},
-                     {"keys", keys(rule.keys)}});
-  return Json{{"losses", losses}, {"weight_rules", rules}}.dump();
+  const char* text = nullptr;
+  require(ulmus_family_json(&text));
+  return text;
 }
 
 /// A data set of which nothing but the labels is known, with a test part of its own, so that no sample is held out.
@@ -267,40 +331,32 @@ ulmus::OpenedData labels_only(const Labels& labels, std::int64_t classes) {
 
 std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> long_tailed(const Labels& labels, std::int64_t classes,
                                                                             const std::string& imbalance,
-                                                                            std::uint64_t seed,
+                                                                            std::uint64_t seed, const std::string& rng,
                                                                             std::int64_t validation_per_class) {
-  const ulmus::Split split =
-      make_split(labels_only(labels, classes),
-                 {.imbalance = imbalance, .seed = seed, .validation_per_class = validation_per_class});
+  const ulmus::Split split = make_split(
+      labels_only(labels, classes),
+      {.imbalance = imbalance, .seed = seed, .validation_per_class = validation_per_class, .rng = rng});
   return {split.train, split.validation};
 }
 
-/// Draws `count` samples with replacement: a class by `probabilities`, then one of its samples, each as likely. From
-/// Stream(seed, "sample", epoch): for every draw one uniform number for the class and one for the sample.
-std::vector<std::int64_t> draw_samples(const Labels& labels, const std::vector<double>& probabilities,
-                                       std::int64_t count, std::uint64_t seed, std::uint64_t epoch) {
-  std::vector<std::vector<std::int64_t>> members(probabilities.size());
-  for (std::size_t i = 0; i < labels.shape(0); ++i)
-    members.at(static_cast<std::size_t>(labels(i))).push_back(static_cast<std::int64_t>(i));
-  std::vector<double> bounds;
-  double sum = 0;
-  for (const double probability : probabilities) bounds.push_back(sum += probability);
-  std::vector<std::int64_t> drawn;
-  ulmus::Stream stream(seed, "sample", epoch);
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto found = std::upper_bound(bounds.begin(), bounds.end(), stream.uniform() * sum);
-    const auto& of_class = members[static_cast<std::size_t>(std::min(found, bounds.end() - 1) - bounds.begin())];
-    drawn.push_back(of_class[stream.below(of_class.size())]);
-  }
-  return drawn;
+/// The samples of an epoch, in order.
+std::vector<std::int64_t> sample_epoch(const std::string& sampler, const Labels& labels, std::uint64_t seed,
+                                       std::int64_t epoch, std::int64_t epochs) {
+  std::vector<std::int64_t> indices(labels.shape(0));
+  std::iota(indices.begin(), indices.end(), 0);
+  return ulmus::sample_epoch(ulmus::Sampler::parse(sampler), indices, {labels.data(), labels.shape(0)},
+                             {.seed = seed, .epoch = epoch, .epochs = epochs});
 }
 
-/// The numbers below `count` in the order in which the program's loader takes them: Stream(seed, "order", epoch).
-std::vector<std::int64_t> shuffled(std::int64_t count, std::uint64_t seed, std::uint64_t epoch) {
-  std::vector<std::int64_t> order(static_cast<std::size_t>(count));
-  std::iota(order.begin(), order.end(), 0);
-  ulmus::Stream(seed, "order", epoch).shuffle(std::span(order));
-  return order;
+std::vector<double> class_probabilities(const std::string& sampler, const std::vector<std::int64_t>& counts,
+                                        std::int64_t epoch, std::int64_t epochs) {
+  return ulmus::class_probabilities(ulmus::Sampler::parse(sampler), counts, epoch, epochs);
+}
+
+/// Canonical text of a sampler, and whether it needs the number of epochs.
+std::pair<std::string, bool> parse_sampler(const std::string& text) {
+  const ulmus::Sampler sampler = ulmus::Sampler::parse(text);
+  return {sampler.text(), sampler.needs_epochs()};
 }
 
 std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& logits,
@@ -332,22 +388,33 @@ NB_MODULE(_core, m) {
       .def_prop_ro("classes", &Loss::classes)
       .def_prop_ro("scale", &Loss::scale)
       .def_prop_ro("head", &Loss::head)
+      .def_prop_ro("reduction", &Loss::reduction)
+      .def_prop_ro("needs", &Loss::needs)
+      .def_prop_ro("initial_bias", &Loss::initial_bias)
       .def("class_weights", &Loss::class_weights)
+      .def("state", &Loss::state)
+      .def("set_state", &Loss::set_state, nb::arg("values"))
+      .def("set_seed", &Loss::set_seed, nb::arg("seed"))
+      .def("advance", &Loss::advance, nb::arg("change"))
       .def("set_epoch", &Loss::set_epoch, nb::arg("epoch"), nb::arg("epochs"))
       .def("set_class_weights", &Loss::set_class_weights, nb::arg("weights"));
 
   m.def("run_at", run_at);
+  m.def("run_with_context_at", run_with_context_at);
+  m.def("measure_at", measure_at);
   m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
         nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),
         nb::arg("threads"));
   m.def("family_json", family_json);
   m.def("long_tailed", long_tailed, nb::arg("labels"), nb::arg("classes"), nb::arg("imbalance"), nb::arg("seed"),
-        nb::arg("validation_per_class"));
-  m.def("draw_samples", draw_samples, nb::arg("labels"), nb::arg("probabilities"), nb::arg("count"), nb::arg("seed"),
-        nb::arg("epoch"));
+        nb::arg("rng"), nb::arg("validation_per_class"));
+  m.def("sample_epoch", sample_epoch, nb::arg("sampler"), nb::arg("labels"), nb::arg("seed"), nb::arg("epoch"),
+        nb::arg("epochs"));
+  m.def("class_probabilities", class_probabilities, nb::arg("sampler"), nb::arg("class_counts"), nb::arg("epoch"),
+        nb::arg("epochs"));
+  m.def("parse_sampler", parse_sampler, nb::arg("text"));
   m.def("evaluate", evaluate, nb::arg("logits"), nb::arg("labels"), nb::arg("class_counts"), nb::arg("scale"),
         nb::arg("many_above"), nb::arg("few_below"));
-  m.def("shuffled", shuffled, nb::arg("count"), nb::arg("seed"), nb::arg("epoch"));
   m.def("choose_head", [](const std::string& text, const std::string& head) {
     return std::string(name_of(ulmus::LossSpec::parse(text).choose_head(head)));
   });

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,23 @@ def test_counts_are_the_published_ones() -> None:
         assert np.bincount(labels[chosen]).tolist() == case["counts"]
         compared += 1
     assert compared >= 4
+
+
+def test_numpy_keeps_the_images_of_the_published_code() -> None:
+    compared = 0
+    for case in golden("subset_selection"):
+        before, classes = case["images_per_class_before"], len(case["classes"])
+        ratio = round(1 / case["imb_factor"])
+        if not isinstance(before, int) or classes > 10 or case["imb_type"] not in ("exp", "step"):
+            continue
+        labels = np.repeat(np.arange(classes), before)
+        chosen = ulmus.make_long_tailed(labels, f"{case['imb_type']}:{ratio}", case["seed"], rng="numpy")
+        for of_class in case["classes"]:
+            positions = chosen[labels[chosen] == of_class["cls"]] - of_class["cls"] * before
+            assert len(positions) == of_class["kept"] and positions.sum() == of_class["sum_positions"]
+            assert zlib.crc32(positions.astype("<u4").tobytes()) == of_class["crc32_of_sorted_uint32_le"]
+        compared += 1
+    assert compared >= 3
 
 
 def test_none_keeps_everything_and_tensors_will_do() -> None:

@@ -49,6 +49,10 @@ def work(rank: int, port: int, out: str) -> None:
     inputs, labels = batch()
     model(inputs[rank::2], labels[rank::2]).backward()
     sampler = ulmus.ClassSampler([0] * 50 + [1] * 5, "balanced", seed=1)
+    carrying = ulmus.Loss("loce", COUNTS)
+    carrying(inputs[rank::2, :10], labels[rank::2])
+    if rank == 0:
+        torch.save(carrying.state_dict()["carried"], f"{out}/carried.pt")
     torch.save((model.module.linear.weight.grad, list(sampler)), f"{out}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -64,5 +68,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for gradient, _ in parts:
         torch.testing.assert_close(gradient, alone.linear.weight.grad)
+    carrying = ulmus.Loss("loce", COUNTS)
+    inputs, labels = batch()
+    carrying(inputs[:, :10], labels)
+    torch.testing.assert_close(torch.load(tmp_path / "carried.pt"), carrying.state_dict()["carried"])
     together = [index for turn in zip(*(drawn for _, drawn in parts)) for index in turn]
     assert together[:55] == list(ulmus.ClassSampler([0] * 50 + [1] * 5, "balanced", seed=1))

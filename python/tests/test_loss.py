@@ -368,3 +368,70 @@ def test_mistakes_are_named(call: object, kind: type[Exception], message: str) -
     logits, labels = batch()
     with pytest.raises(kind, match=message):
         call(logits, labels)  # type: ignore[operator]
+
+
+def test_the_mean_is_that_of_the_definition() -> None:
+    assert ulmus.Loss("elm", COUNTS).reduction == "weighted-mean"
+    assert ulmus.Loss("focal", COUNTS).reduction == "mean"
+    assert ulmus.Focal(COUNTS, reduction="sum").reduction == "sum"
+    assert ulmus.DROLT(COUNTS, start=0.25).spec == "dro-lt:from=0.25"
+
+
+def test_a_carried_state_moves_in_training_and_is_saved() -> None:
+    logits, labels = batch()
+    loss = ulmus.Loss("seesaw", COUNTS)
+    first = loss(logits, labels).item()
+    seen = torch.bincount(labels, minlength=10).double()
+    assert loss.state_dict()["carried"].equal(seen)
+    loss.eval()
+    assert loss(logits, labels).item() == first and loss.state_dict()["carried"].equal(seen)
+    loss.train()(logits, labels)
+    for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        assert twin.state_dict()["carried"].equal(2 * seen)
+    fresh = ulmus.Loss("seesaw", COUNTS)
+    fresh.load_state_dict(loss.state_dict())
+    assert fresh.eval()(logits, labels).item() == loss.eval()(logits, labels).item()
+    with pytest.raises(RuntimeError, match='Missing key.*"carried"'):
+        fresh.load_state_dict({})
+    with pytest.raises(RuntimeError, match="does not fit"):
+        fresh.load_state_dict({"carried": torch.zeros(3)})
+
+
+def test_random_draws_are_those_of_seed_and_step() -> None:
+    logits, labels = batch()
+    cosines = logits.detach().tanh()
+
+    def values(seed: int) -> list[float]:
+        loss = ulmus.Loss("gcl", COUNTS, seed=seed)
+        return [loss(cosines, labels).item() for _ in range(3)]
+
+    assert values(1) == values(1) != values(2)
+    assert len(set(values(1))) == 3
+
+
+def test_features_get_their_gradient_in_a_model() -> None:
+    torch.manual_seed(0)
+    body, head = torch.nn.Linear(20, 6), torch.nn.Linear(6, 10)
+    loss = ulmus.Loss("lmd", COUNTS)
+    features = body(torch.randn(32, 20))
+    loss(head(features), batch()[1], features=features, head=head).backward()
+    assert body.weight.grad is not None and head.bias.grad is not None
+    with pytest.raises(ValueError, match="features"):
+        ulmus.Loss("ib:from=0", COUNTS)(*batch())
+    with pytest.raises(ValueError, match=r"the features came as float32 \[3, 6\] on cpu, expected \[32, 6\]"):
+        loss(*batch(), features=features[:3], head=head)
+    with pytest.raises(ValueError, match="'lade' has no loss of a single sample"):
+        ulmus.Loss("lade", COUNTS, reduction="none")(*batch())
+
+
+@NEEDS_COMPILER
+def test_losses_that_look_at_more_run_between_two_graphs() -> None:
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    model, loss = torch.nn.Linear(20, 10), ulmus.Loss("seesaw", COUNTS).eval()
+    inputs, labels = torch.randn(32, 20), batch()[1]
+
+    def step(inputs: Tensor) -> Tensor:
+        return loss(model(inputs), labels) * 2
+
+    assert torch.compile(step, backend="aot_eager")(inputs).item() == step(inputs).item()

@@ -20,19 +20,45 @@ CLASS_NAMES = {
     "vs": "VS",
     "cdt": "CDT",
     "focal": "Focal",
+    "poly1": "Poly1",
+    "cb": "CB",
+    "gr": "GR",
+    "mm": "MM",
+    "ala": "ALA",
+    "dbm": "DBM",
+    "kps": "KPS",
+    "gcl": "GCL",
+    "lade": "LADE",
+    "ib": "IB",
+    "ib-focal": "IBFocal",
+    "seesaw": "Seesaw",
+    "eql": "EQL",
+    "loce": "LOCE",
+    "fce": "FCE",
+    "lafce": "LAFCE",
+    "las": "LAS",
+    "logitnorm": "LogitNorm",
+    "lm-softmax": "LMSoftmax",
+    "arcface": "ArcFace",
+    "cosface": "CosFace",
+    "sphereface": "SphereFace",
+    "dro-lt": "DROLT",
+    "lmd": "LMD",
+    "tam": "TAM",
 }
 
 
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
-    """``{"losses": {name: entry}, "weight_rules": {name: entry}}``."""
+    """``{"losses": {name: entry}, "rules": {name: entry}}``."""
     family = json.loads(_core.family_json())
     return {part: {entry["name"]: entry for entry in entries} for part, entries in family.items()}
 
 
 def argument_name(key: str) -> str:
-    """The keyword argument of a key: ``lambda`` is a word of Python's, so it is ``lam``; a dash becomes an underscore."""
-    return {"lambda": "lam"}.get(key, key.replace("-", "_"))
+    """The keyword argument of a key: ``lambda`` and ``from`` are words of Python's, so they
+    are ``lam`` and ``start``; a dash becomes an underscore."""
+    return {"lambda": "lam", "from": "start"}.get(key, key.replace("-", "_"))
 
 
 def key_values(text: str) -> dict[str, Any]:

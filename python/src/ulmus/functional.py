@@ -40,7 +40,7 @@ def loss_and_grad(
     *,
     class_weights: Iterable[float] | None = None,
     sample_weights: Any = None,
-    reduction: str = "weighted-mean",
+    reduction: str | None = None,
     ignore_index: int = -100,
     out: Any = None,
     threads: int = 0,
@@ -55,16 +55,20 @@ def loss_and_grad(
         loss: a text with `class_counts`, something from :func:`prepare`, or an :class:`ulmus.Loss`.
         class_weights: ``[C]``, in place of those of a rule.
         sample_weights: ``[N]``.
-        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`.
+        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`; by default that of
+            the loss, or of its definition.
         out: takes the gradient; may be `logits` itself.
         threads: at most so many; 0: as many as OpenMP gives. The interpreter lock is released.
 
     Returns the reduced loss as a float (float64 ``[N]`` with ``"none"``) and the gradient ``[N, C]`` in the dtype of the
-    logits. Errors are those of :class:`ulmus.Loss`.
+    logits. Losses that look at features are for :class:`ulmus.Loss`, and so is moving a state: it stays as it is here.
+    Errors are those of :class:`ulmus.Loss`.
     """
-    if reduction not in _REDUCTIONS:
+    if reduction is not None and reduction not in _REDUCTIONS:
         raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
     core = _core_of(loss, class_counts, class_weights)
+    if reduction is None:
+        reduction = list(_REDUCTIONS)[core.reduction] if isinstance(loss, (str, _core.Loss)) else str(loss.reduction)
     logits = _array(logits)
     labels = _array(labels)
     _check_dtype(labels, "int64", "labels")

@@ -18,8 +18,9 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         class_counts: Iterable[Any],
         *,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
         **values: Any,
     ) -> None:
         for argument in values:
@@ -39,8 +40,9 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         inspect.Parameter("class_counts", positional, annotation="Iterable[Any]"),
         *(keyword(name, key["default"], "str" if key["choices"] else "float") for name, key in keys.items()),
         keyword("rule", None, "str | None"),
-        keyword("reduction", "weighted-mean", "str"),
+        keyword("reduction", None, "str | None"),
         keyword("ignore_index", -100, "int"),
+        keyword("seed", 0, "int"),
     ]
     __init__.__signature__ = inspect.Signature(parameters, return_annotation="None")  # type: ignore[attr-defined]
 

@@ -14,6 +14,31 @@ __all__ = [
     "VS",
     "CDT",
     "Focal",
+    "Poly1",
+    "CB",
+    "GR",
+    "MM",
+    "ALA",
+    "DBM",
+    "KPS",
+    "GCL",
+    "LADE",
+    "IB",
+    "IBFocal",
+    "Seesaw",
+    "EQL",
+    "LOCE",
+    "FCE",
+    "LAFCE",
+    "LAS",
+    "LogitNorm",
+    "LMSoftmax",
+    "ArcFace",
+    "CosFace",
+    "SphereFace",
+    "DROLT",
+    "LMD",
+    "TAM",
 ]
 
 class CE(Loss):
@@ -23,8 +48,9 @@ class CE(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class LDAM(Loss):
@@ -35,8 +61,9 @@ class LDAM(Loss):
         max_margin: float = 0.5,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class ELM(Loss):
@@ -46,10 +73,12 @@ class ELM(Loss):
         *,
         lam: float = 1.0,
         max_margin: float = 0.5,
+        placement: str = "true",
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class BS(Loss):
@@ -59,8 +88,9 @@ class BS(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class LA(Loss):
@@ -71,8 +101,9 @@ class LA(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class VS(Loss):
@@ -84,8 +115,9 @@ class VS(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class CDT(Loss):
@@ -96,8 +128,9 @@ class CDT(Loss):
         gamma: float = 0.2,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...
 
 class Focal(Loss):
@@ -108,6 +141,361 @@ class Focal(Loss):
         gamma: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str = "weighted-mean",
+        reduction: str | None = None,
         ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class Poly1(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        epsilon: float = 1.0,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class CB(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        kind: str = "softmax",
+        beta: float = 0.9999,
+        gamma: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class GR(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        rho: float = 1.2,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class MM(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        max_margin: float = 0.5,
+        gamma: float = 1.1,
+        variant: str = "plain",
+        scale: float = 30.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class ALA(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        scale: float = 30.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class DBM(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        max_margin: float = 0.1,
+        tau: float = 1.0,
+        lam: float = 1.0,
+        base: str = "ce",
+        scale: float = 32.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class KPS(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        max_margin: float = 0.2,
+        scaling: str = "one",
+        scale: float = 15.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class GCL(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        noise: float = 0.5,
+        margin: float = 0.0,
+        scale: float = 30.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LADE(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 0.1,
+        lam: float = 0.01,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class IB(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 1000.0,
+        weights: str = "inverse",
+        beta: float = 0.9999,
+        start: float = 0.5,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class IBFocal(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 1000.0,
+        gamma: float = 1.0,
+        weights: str = "inverse",
+        beta: float = 0.9999,
+        start: float = 0.5,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class Seesaw(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        p: float = 0.8,
+        q: float = 2.0,
+        eps: float = 0.01,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class EQL(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        kind: str = "softmax",
+        lam: float = 0.005,
+        gamma: float = 0.9,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LOCE(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        momentum: float = 0.9,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class FCE(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        temperature: float = 4.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LAFCE(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        temperature: float = 6.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LAS(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        head: float = 0.4,
+        tail: float = 0.1,
+        shape: str = "concave",
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LogitNorm(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        temperature: float = 0.01,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LMSoftmax(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        lam: float = 0.3,
+        lower: float = 0.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class ArcFace(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        margin: float = 0.5,
+        variant: str = "insightface",
+        scale: float = 64.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class CosFace(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        margin: float = 0.4,
+        scale: float = 64.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class SphereFace(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        margin: float = 1.7,
+        scale: float = 30.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class DROLT(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 0.1,
+        temperature: float = 0.07,
+        epsilon: float = 1.0,
+        momentum: float = 0.9,
+        start: float = 0.5,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class LMD(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        gamma: float = 0.001,
+        delta_v: float = 0.5,
+        delta_d: float = 1.5,
+        momentum: float = 0.99,
+        norm: str = "l2",
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None: ...
+
+class TAM(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        alpha: float = 2.5,
+        beta: float = 0.5,
+        base: str = "ce",
+        neighbours: float = 5.0,
+        start: float = 0.0025,
+        scale: float = 1.0,
+        rule: str | None = None,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
     ) -> None: ...

@@ -27,7 +27,7 @@ __all__ = ["MarginClassifier"]
 
 _HEADS = ["cosine", "linear", "mlp"]
 #: Losses and rules whose training has taken the class frequencies out of the predictions already.
-_BALANCING = {"bs", "la", "vs", "cdt", "cb", "inverse", "drw"}
+_BALANCING = {"bs", "la", "vs", "cdt", "lade", "lafce", "gr", "cb", "inverse", "drw", "weights"}
 
 Array = NDArray[np.floating[Any]]
 
@@ -62,7 +62,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     prior : None, "balanced", dict or array, default=None
         Class frequencies to expect when predicting. Probabilities are moved by the logarithm of expected over trained
         frequency (post-hoc logit adjustment, Menon et al., ICLR 2021), where a loss or rule that balances by itself (``bs``,
-        ``la``, ``vs``, ``cdt``, ``+cb``, ``+inverse``, ``+drw``, ``class_weight="balanced"``) counts as trained for equal ones.
+        ``la``, ``vs``, ``cdt``, ``lade``, ``lafce``, ``gr``, ``cb``, ``+cb``, ``+inverse``, ``+drw``, ``+weights``,
+        ``class_weight="balanced"``) counts as trained for equal ones.
     standardize : bool, default=True
         Brings each feature to mean 0 and standard deviation 1 first.
     random_state : int, RandomState or None, default=None
@@ -148,6 +149,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _prepare_loss(self) -> _core.Loss:
         loss = prepare(self.loss, self.class_counts_)
+        if loss.needs:
+            raise ValueError(
+                f"the loss '{loss.text}' looks at features, a graph or what came before, which this classifier has not; "
+                "use ulmus.Loss with a model of your own"
+            )
         self.cosine_ = _core.choose_head(loss.text, "" if self.head == "mlp" else self.head) == "cosine"
         return loss
 
