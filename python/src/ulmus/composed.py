@@ -199,9 +199,10 @@ def _kps(z: Tensor, b: Batch) -> Tensor:
     reverse = torch.empty_like(q).scatter(0, order, q[order.flip(0)])
     v = q * z
     v = _replaced(v, b.labels, _true_logit(v, b.labels) - (b.keys["max_margin"] * reverse / q.max())[b.labels])
-    scale: Tensor | float = b.keys["scale"]
+    scale = float(b.keys["scale"])
     if b.keys["scaling"] == "label":
-        scale = (reverse[b.labels] * scale).clamp(scale, max(scale, 50.0)).unsqueeze(1)
+        of_label = (reverse[b.labels] * scale).clamp(scale, max(scale, 50.0))
+        return _cross_entropy(of_label.unsqueeze(1) * v, b.labels)
     return _cross_entropy(scale * v, b.labels)
 
 

@@ -278,7 +278,9 @@ class Loss(torch.nn.Module):
     ) -> list[Tensor | None]:
         """Features, weight and bias of the head, offsets, noise: those that this loss looks at."""
         rows, classes = logits.shape
-        weight, bias = (head.weight, head.bias) if isinstance(head, torch.nn.Module) else head or (None, None)
+        parts: Any = (head.weight, head.bias) if isinstance(head, torch.nn.Module) else head or (None, None)
+        weight: Tensor | None = parts[0]
+        bias: Tensor | None = parts[1]
         features = features if self._needs & _FEATURES else None
         if not self._needs & _HEAD:
             weight = bias = None
@@ -678,7 +680,8 @@ def _compose(loss: Loss, logits: Tensor, labels: Tensor, sample_weights: Tensor 
     losses = losses * row_weights
     if term is not None and divisor is None:
         raise ValueError(
-            f"loss '{loss.spec}' has no loss of a single sample, so reduction {loss.reduction} cannot apply; use weighted-mean or mean"
+            f"loss '{loss.spec}' has no loss of a single sample, so reduction {loss.reduction} cannot apply; "
+            "use weighted-mean or mean"
         )
     if loss.reduction == "none":
         return losses.to(logits.dtype)
