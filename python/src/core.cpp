@@ -183,7 +183,8 @@ void ask_for_huge_pages(void* memory, std::int64_t bytes) {
   constexpr std::uintptr_t k_page = 4096;
   if (memory == nullptr || bytes < k_worth_it) return;
   const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(memory) + k_page - 1) / k_page * k_page;
-  const std::uintptr_t end = (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) / k_page * k_page;
+  const std::uintptr_t end =
+      (reinterpret_cast<std::uintptr_t>(memory) + static_cast<std::uintptr_t>(bytes)) / k_page * k_page;
   madvise(at<void>(begin), end - begin, MADV_HUGEPAGE);
 #endif
 }
@@ -333,9 +334,9 @@ std::pair<std::vector<std::int64_t>, std::vector<std::int64_t>> long_tailed(cons
                                                                             const std::string& imbalance,
                                                                             std::uint64_t seed, const std::string& rng,
                                                                             std::int64_t validation_per_class) {
-  const ulmus::Split split = make_split(
-      labels_only(labels, classes),
-      {.imbalance = imbalance, .seed = seed, .validation_per_class = validation_per_class, .rng = rng});
+  const ulmus::Split split =
+      make_split(labels_only(labels, classes),
+                 {.imbalance = imbalance, .seed = seed, .validation_per_class = validation_per_class, .rng = rng});
   return {split.train, split.validation};
 }
 
@@ -418,9 +419,8 @@ NB_MODULE(_core, m) {
   m.def("choose_head", [](const std::string& text, const std::string& head) {
     return std::string(name_of(ulmus::LossSpec::parse(text).choose_head(head)));
   });
-  m.def("suggest", [](const std::string& word, const std::vector<std::string>& names) {
-    return ulmus::suggest(word, names);
-  });
+  m.def("suggest",
+        [](const std::string& word, const std::vector<std::string>& names) { return ulmus::suggest(word, names); });
   m.def("version", [] { return ulmus_version(); });
   m.def("target", [] {
     const char* target = nullptr;

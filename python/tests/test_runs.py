@@ -94,10 +94,11 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 def write_checkpoint(path: Path, model: ulmus.models.Classifier, info: dict[str, Any]) -> None:
     """A safetensors file, by its specification."""
-    names = {torch.float32: "F32", torch.int64: "I64"}
+    names = {torch.float32: "F32", torch.int64: "I64", torch.float64: "F64"}
+    beside = {"optimizer.momentum.fc.weight": torch.zeros(2), "loss.state": torch.zeros(3, dtype=torch.float64)}
     header: dict[str, Any] = {"__metadata__": {"ulmus": json.dumps(info)}}
     data = b""
-    for name, tensor in [*model.state_dict().items(), ("optimizer.momentum.fc.weight", torch.zeros(2))]:
+    for name, tensor in [*model.state_dict().items(), *beside.items()]:
         content = tensor.contiguous().numpy().tobytes()
         header[name] = {
             "dtype": names[tensor.dtype],

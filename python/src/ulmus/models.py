@@ -138,10 +138,15 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
+def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without what training left beside the model."""
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(("optimizer.", "loss."))}
+
+
 def load_weights(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
     """The state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with torchvision's names."""
     tensors, _ = _read_safetensors(Path(checkpoint))
-    return {name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer.")}
+    return _of_model(tensors)
 
 
 def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int | None = None) -> Classifier:
@@ -173,7 +178,7 @@ def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int 
         raise ValueError(f"{len(found)} checkpoints of '{folder}' fit, expected one; say loss and seed: {choice}")
     tensors, info = found[0]
     model = make_model(info["model"], info["channels"], info["classes"], info["head"])
-    model.load_state_dict({name: tensor for name, tensor in tensors.items() if not name.startswith("optimizer.")})
+    model.load_state_dict(_of_model(tensors))
     model.class_names, model.mean, model.stddev = info["class_names"], info["mean"], info["stddev"]
     model.loss, model.scale = info["text"], _core.Loss(info["loss"], [1]).scale
     return model.eval()
