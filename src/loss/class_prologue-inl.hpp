@@ -42,30 +42,57 @@ struct Uniform {
   double Chain(double gradient, std::size_t) const { return gradient; }
 };
 
-/// v[j] = slope[j] * (z[j] - origin) + offset[j].
+/// v[j] = z[j] - origin + offset[j].
 template <class A>
-struct Affine {
-  const A *slope, *offset;
-  bool slopes_are_one;
+struct Shifted {
+  const A* offset;
 
-  /// The tables from class `begin` on.
-  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
-      : slope(terms.slope + begin), offset(terms.offset + begin), slopes_are_one(terms.slopes_are_one) {}
+  /// The table from class `begin` on.
+  explicit Shifted(const ClassTerms<A>& terms, std::size_t begin = 0) : offset(terms.offset + begin) {}
 
-  /// Where the slopes are one, it moves all v alike.
-  A Origin(A true_logit) const { return slopes_are_one && std::isfinite(true_logit) ? true_logit : A{0}; }
+  A Origin(A true_logit) const { return std::isfinite(true_logit) ? true_logit : A{0}; }
 
   /// Lane k is class j + k.
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE V Adjust(D d, V z, V origin, std::size_t j) const {
-    return hn::MulAdd(hn::LoadU(d, slope + j), hn::Sub(z, origin), hn::LoadU(d, offset + j));
+    return hn::Add(hn::Sub(z, origin), hn::LoadU(d, offset + j));
   }
   /// All lanes are class j.
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE V AdjustOne(D d, V z, V origin, std::size_t j) const {
-    return hn::MulAdd(hn::Set(d, slope[j]), hn::Sub(z, origin), hn::Set(d, offset[j]));
+    return hn::Add(hn::Sub(z, origin), hn::Set(d, offset[j]));
   }
-  A Adjust(A z, A origin, std::size_t j) const { return slope[j] * (z - origin) + offset[j]; }
+  A Adjust(A z, A origin, std::size_t j) const { return z - origin + offset[j]; }
+
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Chain(D, V gradient, std::size_t) const {
+    return gradient;
+  }
+  double Chain(double gradient, std::size_t) const { return gradient; }
+};
+
+/// v[j] = slope[j] * z[j] + offset[j].
+template <class A>
+struct Affine {
+  const A *slope, *offset;
+
+  /// The tables from class `begin` on.
+  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
+      : slope(terms.slope + begin), offset(terms.offset + begin) {}
+
+  A Origin(A) const { return 0; }
+
+  /// Lane k is class j + k.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D d, V z, V, std::size_t j) const {
+    return hn::MulAdd(hn::LoadU(d, slope + j), z, hn::LoadU(d, offset + j));
+  }
+  /// All lanes are class j.
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustOne(D d, V z, V, std::size_t j) const {
+    return hn::MulAdd(hn::Set(d, slope[j]), z, hn::Set(d, offset[j]));
+  }
+  A Adjust(A z, A, std::size_t j) const { return slope[j] * z + offset[j]; }
 
   /// dl/dz from dl/dv.
   template <class D, class V = hn::Vec<D>>

@@ -179,7 +179,7 @@ struct BatchLoop {
     for (std::size_t i = 0; numbers.true_logit && i < rows; ++i) {
       const T* z = logits.row(begin + static_cast<std::int64_t>(i));
       true_logit[i] = wide(z[tile_labels[i]]);
-      if (terms.slope != nullptr) largest_wrong[i] = largest(z, tile_labels[i]);
+      if (terms.offset != nullptr) largest_wrong[i] = largest(z, tile_labels[i]);
     }
 
     std::array<detail::RowStatistics, most> statistics;
@@ -192,7 +192,7 @@ struct BatchLoop {
       sum[i] = statistics[i].sum;
       double lowered;
       if (numbers.true_logit) {
-        const double rival = terms.slope == nullptr ? true_logit[i] + statistics[i].gap : largest_wrong[i];
+        const double rival = terms.offset == nullptr ? true_logit[i] + statistics[i].gap : largest_wrong[i];
         const TrueLogit moved = numbers.true_logit(true_logit[i], rival, tile_labels[i]);
         lowered = true_logit[i] - moved.value;
         true_pull[i] = moved.slope;
@@ -453,10 +453,10 @@ std::vector<double> read_weights(const std::string& path, std::int64_t classes) 
 
 Loss::Loss(LossSpec spec, ClassCounts counts)
     : spec_(std::move(spec)), counts_(std::move(counts)), terms_(spec_.member().fill(spec_.keys(), counts_)) {
-  // The affine prologue reads both tables.
-  const auto classes = static_cast<std::size_t>(counts_.classes());
-  if (terms_.slope.empty() && !terms_.offset.empty()) terms_.slope.assign(classes, 1);
-  if (terms_.offset.empty() && !terms_.slope.empty()) terms_.offset.assign(classes, 0);
+  // The affine prologue reads both tables; slopes of one are none.
+  if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
+  if (terms_.offset.empty() && !terms_.slope.empty())
+    terms_.offset.assign(static_cast<std::size_t>(counts_.classes()), 0);
   slope_.assign(terms_.slope.begin(), terms_.slope.end());
   offset_.assign(terms_.offset.begin(), terms_.offset.end());
   if (!terms_.class_weight.empty())
@@ -630,16 +630,14 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   const auto make_loop = [&]<class U>(MatrixView<const U> z, MatrixView<U> target) {
     using A = detail::Compute<U>;
     detail::ClassTerms<A> terms{.scale = terms_.scale};
-    const bool affine = !terms_.slope.empty(), few = z.columns <= detail::k_narrow_classes;
-    if (affine) {
-      if constexpr (std::is_same_v<A, double>) {
-        terms.slope = terms_.slope.data();
-        terms.offset = terms_.offset.data();
-      } else {
-        terms.slope = slope_.data();
-        terms.offset = offset_.data();
-      }
-      terms.slopes_are_one = std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; });
+    const bool affine = !terms_.slope.empty(), shifted = !affine && !terms_.offset.empty();
+    const bool few = z.columns <= detail::k_narrow_classes;
+    if constexpr (std::is_same_v<A, double>) {
+      if (affine) terms.slope = terms_.slope.data();
+      if (affine || shifted) terms.offset = terms_.offset.data();
+    } else {
+      if (affine) terms.slope = slope_.data();
+      if (affine || shifted) terms.offset = offset_.data();
     }
     const auto& of_type = kernels.of<U>();
     return BatchLoop<U>{.logits = z,
@@ -647,8 +645,9 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                         .labels = batch.labels,
                         .weights = weighting.weights,
                         .losses = losses,
-                        .kernel = few ? (affine ? of_type.narrow_affine : of_type.narrow_uniform)
-                                      : (affine ? of_type.wide_affine : of_type.wide_uniform),
+                        .kernel = affine    ? (few ? of_type.narrow_affine : of_type.wide_affine)
+                                  : shifted ? (few ? of_type.narrow_shifted : of_type.wide_shifted)
+                                            : (few ? of_type.narrow_uniform : of_type.wide_uniform),
                         .terms = terms,
                         .find_largest_wrong = of_type.largest_wrong,
                         .numbers = terms_,

@@ -14,14 +14,16 @@
 HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
 
-// Every instantiation of the kernel: four logit types by two prologues, and three shapes.
+// Every instantiation of the kernel: four logit types by three prologues, and three shapes.
 
 template <class T>
 RowKernels::Of<T> KernelsOf() {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
   return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
+          .narrow_shifted = {lanes, SweepNarrow<T, Shifted>, SpreadNarrow<T, Shifted>},
           .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
           .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
+          .wide_shifted = {0, SweepWide<T, Shifted>, SpreadWide<T, Shifted>},
           .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>},
           .largest_wrong = LargestWrong<T>};
 }

@@ -27,13 +27,13 @@ constexpr std::int64_t k_block_classes = 4096;
 
 constexpr std::int64_t block_count(std::int64_t classes) { return (classes + k_block_classes - 1) / k_block_classes; }
 
-/// The class prologue u[j] = scale * v[j]: v[j] = z[j] (uniform, null pointers) or slope[j] * z[j] + offset[j].
+/// The class prologue u[j] = scale * v[j]: v[j] = z[j] (uniform, null pointers), z[j] + offset[j] (shifted, no slope)
+/// or slope[j] * z[j] + offset[j] (affine).
 template <class A>
 struct ClassTerms {
   double scale;
   const A* slope = nullptr;   ///< [C]
   const A* offset = nullptr;  ///< [C]
-  bool slopes_are_one = false;
 };
 
 /// What the sweep over the wrong classes of a row leaves for its epilogue.
@@ -83,7 +83,7 @@ using RowEpilogue = void (*)(const double* parameter, std::int64_t rows, const d
 struct RowKernels {
   template <class T>
   struct Of {
-    RowKernel<T> narrow_uniform, narrow_affine, wide_uniform, wide_affine;
+    RowKernel<T> narrow_uniform, narrow_shifted, narrow_affine, wide_uniform, wide_shifted, wide_affine;
     /// max over j != y of z[j] of a wide row.
     Compute<T> (*largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
   };

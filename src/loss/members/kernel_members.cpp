@@ -157,10 +157,10 @@ RowTerms fill_arcface(const KeyValues& keys, const ClassCounts&) {
       return TrueLogit{std::cos(std::min(std::acos(std::clamp(z, -1.0, 1.0)) + m, k_largest_angle)), 1};
     };
   else
-    terms.true_logit = [m](double z, double, std::int64_t) {
-      if (z <= std::cos(std::numbers::pi - m)) return TrueLogit{z - m * std::sin(m), 1};
+    terms.true_logit = [m, cos_m = std::cos(m), sin_m = std::sin(m)](double z, double, std::int64_t) {
+      if (z <= -cos_m) return TrueLogit{z - m * sin_m, 1};
       const double s = sine(z);
-      return TrueLogit{z * std::cos(m) - s * std::sin(m), std::cos(m) + z * std::sin(m) / s};
+      return TrueLogit{z * cos_m - s * sin_m, cos_m + z * sin_m / s};
     };
   return terms;
 }
@@ -174,7 +174,7 @@ RowTerms fill_sphereface(const KeyValues& keys, const ClassCounts&) {
   RowTerms terms{.scale = keys["scale"]};
   terms.true_logit = [m = keys["margin"]](double z, double, std::int64_t) {
     const double angle = m * std::acos(std::clamp(z, -1.0, 1.0)), k = std::floor(angle / std::numbers::pi);
-    const double sign = std::fmod(k, 2) == 0 ? 1 : -1;
+    const double sign = static_cast<int>(k) % 2 == 0 ? 1 : -1;
     return TrueLogit{sign * std::cos(angle) - 2 * k, 1};
   };
   return terms;
