@@ -40,20 +40,22 @@ ulmus_room(eval SOURCES evaluation.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # floor 4, reads run folders only
-ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp run_folder.cpp summary.cpp table.cpp wording.cpp
+ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp markup.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
 
-# The page is kept as HTML and compiled in, so the program needs no file of its own at run time.
+# The pages are kept as HTML and compiled in, so the program needs no file of its own at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
-set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_page.cpp)
-add_custom_command(
-  OUTPUT ${report_page}
-  COMMAND ${CMAKE_COMMAND} -DPAGE=${report_source}/page.html -DTEMPLATE=${report_source}/page.cpp.in
-          -DOUTPUT=${report_page} -P ${report_source}/embed.cmake
-  DEPENDS ${report_source}/page.html ${report_source}/page.cpp.in ${report_source}/embed.cmake
-  VERBATIM)
-target_sources(ulmus_report PRIVATE ${report_page})
+foreach(page IN ITEMS page tuning_page)
+  set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
+  add_custom_command(
+    OUTPUT ${report_page}
+    COMMAND ${CMAKE_COMMAND} -DNAME=k_${page} -DPAGE=${report_source}/${page}.html
+            -DTEMPLATE=${report_source}/page.cpp.in -DOUTPUT=${report_page} -P ${report_source}/embed.cmake
+    DEPENDS ${report_source}/${page}.html ${report_source}/page.cpp.in ${report_source}/embed.cmake
+    VERBATIM)
+  target_sources(ulmus_report PRIVATE ${report_page})
+endforeach()
 target_include_directories(ulmus_report PRIVATE src/report)
 
 if(ULMUS_TORCH)
@@ -81,12 +83,12 @@ if(ULMUS_TORCH)
                    PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
   ulmus_torch_room(nn SOURCES conv3.cpp cosine_linear.cpp model.cpp resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
-  ulmus_torch_room(train SOURCES checkpoint.cpp member.cpp options.cpp run.cpp safetensors.cpp schedule.cpp
+  ulmus_torch_room(train SOURCES checkpoint.cpp head_fit.cpp member.cpp options.cpp run.cpp safetensors.cpp schedule.cpp tune.cpp
                    PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)
 
   # floor 5
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/verbs.cpp)
+  add_executable(ulmus src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/tune.cpp src/cli/verbs.cpp)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_include_directories(ulmus PRIVATE src)
   target_compile_definitions(ulmus PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")

@@ -416,6 +416,7 @@ void add_verbs(CLI::App& program) {
                "train --resume runs/birds",
                train);
   add_eval_verb(program);
+  add_tune_verb(program);
   add_inspect_verb(program);
   add_losses_verb(program);
   add_report_verb(program);
@@ -423,5 +424,7 @@ void add_verbs(CLI::App& program) {
 }
 
 void request_stop() noexcept { g_stop = 1; }
+
+bool stop_requested() noexcept { return g_stop != 0; }
 
 }  // namespace ulmus::cli

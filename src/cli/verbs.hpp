@@ -7,6 +7,12 @@ namespace ulmus::cli {
 /// Adds the verbs to the program. Each runs when it is parsed and throws ulmus::Error.
 void add_verbs(CLI::App& program);
 
+/// One of them, with a file of its own.
+void add_tune_verb(CLI::App& program);
+
+/// Whether request_stop() was called.
+bool stop_requested() noexcept;
+
 /// Ends a running training at its next step; safe in a signal handler.
 void request_stop() noexcept;
 

@@ -36,6 +36,7 @@ ordered_json keys_json(std::span<const Key> keys) {
       one["default"] = key.text(key.default_value);
     one["range"] = key.range_text();
     one["choices"] = std::vector<std::string>(key.choices.begin(), key.choices.end());
+    one["automatic"] = std::vector<double>(key.automatic.begin(), key.automatic.end());
     one["only_with"] = key.only_with;
     one["meaning"] = key.meaning;
     one["source"] = key.source;

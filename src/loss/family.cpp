@@ -19,6 +19,7 @@ constexpr Range k_any{-k_infinity, k_infinity, true, true};
 constexpr Range k_not_negative{0, k_infinity, false, true};
 constexpr Range k_positive{0, k_infinity, true, true};
 
+constexpr double k_lambdas[] = {0, 0.25, 0.5, 0.75, 1};
 constexpr std::string_view k_placements[] = {"true", "rival"};
 constexpr std::string_view k_cb_kinds[] = {"softmax", "sigmoid", "focal"};
 constexpr std::string_view k_mm_variants[] = {"plain", "ldam"};
@@ -85,7 +86,7 @@ const std::vector<Member>& members() {
               "Kato, Hotta: Enlarged Large Margin Loss for Imbalanced Classification, IEEE SMC 2023, arXiv 2306.09132",
           .advice = "With +drw, where the rare classes matter most. lambda is a head-tail dial: 0 is LDAM, 0.25 to 0.5 "
                     "is a good "
-                    "start; choose it on validation data.",
+                    "start; choose it on validation data: `ulmus tune`, or lambda=auto.",
           .pitfalls = "The default lambda = 1 is the authors'; it can shift too far: a frequent class whose look-alike "
                       "is rare is "
                       "given up. The sign is the released code's, in which lambda > 0 lowers the margin against a rare "
@@ -93,7 +94,15 @@ const std::vector<Member>& members() {
                       "abstract's wording matches lambda < 0, or placement=rival: the rival's logit raised by lambda "
                       "D[m] and the true one lowered by D[y]. Ties of the rival go to the lowest class index.",
           .head = Head::cosine,
-          .keys = {{"lambda", 1, k_any, "weight of the rival's margin; 0 is LDAM", "released ELM code"},
+          .keys = {{"lambda",
+                    1,
+                    k_any,
+                    "weight of the rival's margin; 0 is LDAM; auto: the trainer chooses 0, 0.25, 0.5, 0.75 or 1 on the "
+                    "validation part",
+                    "released ELM code",
+                    {},
+                    {},
+                    k_lambdas},
                    k_max_margin,
                    {"placement",
                     0,
@@ -756,11 +765,12 @@ std::string Range::text() const {
 }
 
 std::string Key::text(double value) const {
+  if (value == k_auto) return "auto";
   return choices.empty() ? format_number(value) : std::string(choices[static_cast<std::size_t>(value)]);
 }
 
 std::string Key::range_text() const {
-  if (choices.empty()) return range.text();
+  if (choices.empty()) return range.text() + (automatic.empty() ? "" : " or auto");
   return join(std::vector<std::string>(choices.begin(), choices.end()), " or ");
 }
 

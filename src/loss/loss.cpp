@@ -453,6 +453,11 @@ std::vector<double> read_weights(const std::string& path, std::int64_t classes) 
 
 Loss::Loss(LossSpec spec, ClassCounts counts)
     : spec_(std::move(spec)), counts_(std::move(counts)), terms_(spec_.member().fill(spec_.keys(), counts_)) {
+  if (const Key* key = spec_.automatic())
+    throw Error(ErrorKind::usage,
+                fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
+                            "here, for example {}",
+                            spec_.text(), key->name, spec_.with(key->name, format_number(key->automatic[0])).text()));
   // The affine prologue reads both tables; slopes of one are none.
   if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
   if (terms_.offset.empty() && !terms_.slope.empty())

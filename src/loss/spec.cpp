@@ -56,6 +56,7 @@ double read_value(const Key& key, const std::string& value, std::string_view tex
                          suggest(value, std::vector<std::string>(key.choices.begin(), key.choices.end()))));
     return static_cast<double>(word - key.choices.begin());
   }
+  if (value == "auto" && !key.automatic.empty()) return k_auto;
   const double number = parse_number(value, what);
   if (!key.range.contains(number))
     refuse(fmt::format("{} is {}, expected {}: {}", what, format_number(number), key.range.text(), key.meaning));
@@ -151,6 +152,23 @@ std::string LossSpec::compose(bool all) const {
   return text;
 }
 
+LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
+  LossSpec changed = *this;
+  std::vector<Key> keys = member_->keys;
+  if (rule_) keys.insert(keys.end(), rule_->keys.begin(), rule_->keys.end());
+  const Key& entry = find(std::span<const Key>(keys), key, fmt::format("key of {}", text()), key);
+  KeyValues& values = keys_.has(key) ? changed.keys_ : changed.rule_keys_;
+  values.set(key, read_value(entry, value, text()));
+  if (!values.applies(entry))
+    refuse(fmt::format("key '{}' of loss '{}' applies only with {}; add that", key, text(), entry.only_with));
+  return parse(changed.full_text());
+}
+
+const Key* LossSpec::automatic() const {
+  const auto found = std::ranges::find_if(member_->keys, [this](const Key& key) { return keys_[key.name] == k_auto; });
+  return found == member_->keys.end() ? nullptr : &*found;
+}
+
 namespace {
 
 /// For what a member fills in whatever the counts are.
@@ -197,7 +215,7 @@ Head LossSpec::choose_head(std::string_view requested) const {
   return head;
 }
 
-std::vector<LossSpec> parse_losses(std::string_view list) {
+std::vector<std::string> split_losses(std::string_view list) {
   std::vector<std::string> texts;
   for (const std::string& piece : split(list, ',')) {
     // `key=value` goes on with the loss before it; in `loss:key=value` and `loss+weights=FILE` something comes first.
@@ -211,10 +229,14 @@ std::vector<LossSpec> parse_losses(std::string_view list) {
       texts.push_back(piece);
     }
   }
+  if (std::ranges::find(texts, "") != texts.end())
+    refuse(fmt::format("the list of losses '{}' has an empty place; write for example ce,ldam+drw", list));
+  return texts;
+}
+
+std::vector<LossSpec> parse_losses(std::string_view list) {
   std::vector<LossSpec> losses;
-  for (const std::string& text : texts) {
-    if (text.empty())
-      refuse(fmt::format("the list of losses '{}' has an empty place; write for example ce,ldam+drw", list));
+  for (const std::string& text : split_losses(list)) {
     losses.push_back(LossSpec::parse(text));
     for (std::size_t i = 0; i + 1 < losses.size(); ++i)
       if (losses[i] == losses.back())

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "charts.hpp"
+#include "markup.hpp"
 #include "page.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -37,32 +38,6 @@ constexpr std::string_view k_table_end = "</tbody></table></div>";
 
 /// Losses whose colours differ; later ones repeat them with a dashed line.
 constexpr std::size_t k_colours = 8;
-
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        result += c;
-    }
-  }
-  return result;
-}
 
 /// JSON that may stand inside a script element: no `<`, so no tag can end or open there.
 std::string script_json(const nlohmann::json& json) {
@@ -481,19 +456,6 @@ std::string definitions(ShotThresholds thresholds) {
     text += fact(metric.label, escaped(meaning));
   }
   return text + "</dl>";
-}
-
-/// Puts the pieces into the template in one pass, so what a piece holds is never read as a slot.
-std::string filled(std::string_view page, const std::map<std::string, std::string, std::less<>>& pieces) {
-  std::string result;
-  for (;;) {
-    const std::size_t open = page.find("{{");
-    result += page.substr(0, open);
-    if (open == std::string_view::npos) return result;
-    const std::size_t close = page.find("}}", open);
-    result += pieces.at(std::string(page.substr(open + 2, close - open - 2)));
-    page.remove_prefix(close + 2);
-  }
 }
 
 }  // namespace

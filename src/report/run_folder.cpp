@@ -144,6 +144,9 @@ MemberResult read_result(const Path& path, std::size_t classes) {
     json.at("train").get_to(result.train);
     json.at("test").get_to(result.test);
     if (!json.at("validation").is_null()) result.validation = json.at("validation").get<Evaluation>();
+    if (const Json selection = json.value("selection", Json()); !selection.is_null())
+      result.selection =
+          Selection{selection.at("chosen").get<std::string>(), selection.at("candidates").get<std::int64_t>()};
     check_shapes(result.train, classes, path);
     check_shapes(result.test, classes, path);
     if (result.validation) check_shapes(*result.validation, classes, path);

@@ -80,6 +80,7 @@ LossSummary summarize_loss(std::span<const MemberResult> members, const std::vec
                       .scale = first.scale,
                       .epochs = first.epochs,
                       .seeds = {},
+                      .selections = {},
                       .seconds = 0,
                       .train = {},
                       .test = {},
@@ -91,6 +92,7 @@ LossSummary summarize_loss(std::span<const MemberResult> members, const std::vec
     train.push_back(&member.train);
     test.push_back(&member.test);
     if (member.validation) validation.push_back(&*member.validation);
+    if (member.selection) summary.selections.push_back(*member.selection);
   }
   summary.train = summarize_set(train, class_names);
   summary.test = summarize_set(test, class_names);
@@ -124,6 +126,13 @@ Json set_json(const SetSummary& set) {
     if (metric.interval) entry["interval"] = {metric.interval->low, metric.interval->high};
     if (k_metrics[i].name == "worst_class") entry["classes"] = set.worst_classes;
   }
+  return json;
+}
+
+Json selections_json(const std::vector<Selection>& selections) {
+  Json json = Json::array();
+  for (const Selection& selection : selections)
+    json.push_back({{"chosen", selection.chosen}, {"candidates", selection.candidates}});
   return json;
 }
 
@@ -222,6 +231,7 @@ std::string to_json(const Summary& summary) {
                                {"scale", loss.scale},
                                {"seeds", loss.seeds},
                                {"seconds", loss.seconds},
+                               {"selections", selections_json(loss.selections)},
                                {"test", set_json(loss.test)},
                                {"validation", loss.validation ? set_json(*loss.validation) : Json()},
                                {"train", set_json(loss.train)}});

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "ulmus/base/text.hpp"
+
 namespace ulmus {
 
 std::string percent(const std::optional<double>& fraction) {
@@ -60,9 +62,19 @@ std::string seeds_phrase(const Summary& summary) {
 
 std::string selection_phrase(const Summary& summary) {
   if (summary.validation_per_class == 0) return "Weights of the last epoch; nothing was chosen on the test set";
+  std::string chosen;
+  for (const LossSummary& loss : summary.losses) {
+    if (loss.selections.empty()) continue;
+    std::vector<std::string> choices;
+    for (const Selection& selection : loss.selections) choices.push_back(selection.chosen);
+    if (std::ranges::count(choices, choices.front()) == std::ssize(choices)) choices.resize(1);
+    chosen += fmt::format("{}{} for {} (of {} tried)", chosen.empty() ? ", which chose: " : "; ", join(choices, ", "),
+                          loss.loss, loss.selections.front().candidates);
+  }
   return fmt::format(
-      "Weights of the last epoch; nothing was chosen on the test set ({} images of each class held out for validation)",
-      summary.validation_per_class);
+      "Weights of the last epoch; nothing was chosen on the test set ({} images of each class held out for "
+      "validation{})",
+      summary.validation_per_class, chosen);
 }
 
 std::string shortened(std::string_view text, std::size_t width) {

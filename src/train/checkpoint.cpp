@@ -84,7 +84,9 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
                      {"mean", info.normalisation.mean},
                      {"stddev", info.normalisation.stddev},
                      {"class_names", info.class_names},
-                     {"encoding", info.encoding}};
+                     {"encoding", info.encoding},
+                     {"tuned", info.tuned},
+                     {"chosen", info.chosen}};
   file.metadata[k_info] = text.dump();
   write_file(path, encode_safetensors(file));
 }
@@ -108,7 +110,9 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
                                   .head = info.at("head") == "cosine" ? Head::cosine : Head::linear},
                         .normalisation = {.mean = info.at("mean"), .stddev = info.at("stddev")},
                         .class_names = info.at("class_names"),
-                        .encoding = info.value("encoding", "")};
+                        .encoding = info.value("encoding", ""),
+                        .tuned = info.value("tuned", ""),
+                        .chosen = info.value("chosen", "")};
     if (const auto state = file.tensors.find(k_loss_state); state != file.tensors.end()) {
       const torch::Tensor values = state->second.to(torch::kDouble).contiguous();
       read.loss_state.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
@@ -126,6 +130,10 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
   } catch (const json::exception& error) {
     refuse(path, error.what());
   }
+}
+
+std::string member_name(const CheckpointInfo& info, const LossSpec& loss) {
+  return info.tuned.empty() ? loss.text() : info.tuned;
 }
 
 LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path) {

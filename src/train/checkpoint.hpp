@@ -13,7 +13,7 @@ namespace ulmus::detail {
 
 /// What a checkpoint says beside its tensors; kept as JSON in the safetensors metadata.
 struct CheckpointInfo {
-  std::string loss;  ///< full text
+  std::string loss;  ///< full text; of a head that `tune` chose: the loss that it was fitted with
   std::uint64_t seed = 0;
   std::int64_t epochs_done = 0;
   std::int64_t epochs = 0;
@@ -23,7 +23,12 @@ struct CheckpointInfo {
   std::vector<std::string> class_names;
   std::vector<double> loss_state;  ///< LossState::values
   std::string encoding;            ///< of a table, as JSON; empty for other data
+  std::string tuned;   ///< name of a member with a head that `tune` chose, "ce/crt"; empty: trained as it is
+  std::string chosen;  ///< value of the loss's key that is `auto`, once the trainer has chosen it
 };
+
+/// What the user calls the member of a checkpoint: its loss in canonical text, or the name that `tune` gave it.
+std::string member_name(const CheckpointInfo& info, const LossSpec& loss);
 
 /// Writes parameters and buffers under their names and, with an optimizer, its momentum under
 /// `optimizer.momentum.<parameter>`.

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -9,8 +10,10 @@
 #include <optional>
 
 #include "train/checkpoint.hpp"
+#include "train/head_fit.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/torch/margin_loss.hpp"
 
 namespace ulmus::detail {
@@ -35,10 +38,10 @@ json brief(const Evaluation& evaluation) {
   return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
 }
 
-LossModule make_loss(const Plan& plan, const RunMember& member) {
-  Loss loss(member.loss, plan.counts);
+LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed) {
+  Loss loss(spec, plan.counts);
   LossState state = loss.state();
-  state.seed = member.seed;
+  state.seed = seed;
   loss.set_state(std::move(state));
   const Reduction reduction =
       plan.options.reduction == "auto" ? loss.terms().reduction : parse_reduction(plan.options.reduction);
@@ -57,7 +60,7 @@ class Training {
   Training(const Plan& plan, const RunMember& member)
       : plan_(plan),
         member_(member),
-        loss_(make_loss(plan, member)),
+        loss_(make_loss(plan, first_loss(member.loss), member.seed)),
         model_(make_model(model_options(plan.options.model, plan.data.train, member.head))),
         loader_(plan.data.train, plan.split.train,
                 {.batch_size = plan.options.batch_size,
@@ -98,6 +101,7 @@ class Training {
                       checkpoint.string(), info.loss, info.seed, info.epochs, member_.loss.full_text(), member_.seed,
                       plan_.options.epochs));
     load_checkpoint(checkpoint, model_, optimizer_.get());
+    if (!info.chosen.empty()) use_choice(info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = member_.seed});
     epoch_ = info.epochs_done;
     seconds_before_ = info.seconds;
@@ -115,7 +119,8 @@ class Training {
                      .normalisation = plan_.normalisation,
                      .class_names = plan_.data.train.class_names,
                      .loss_state = loss_->loss().state().values,
-                     .encoding = plan_.encoding},
+                     .encoding = plan_.encoding,
+                     .chosen = chosen_},
                     model_, finished ? nullptr : optimizer_.get());
   }
 
@@ -125,6 +130,7 @@ class Training {
   json run_epoch(const MemberProgress& progress, const std::function<bool()>& stop) {
     const std::int64_t epochs = plan_.options.epochs;
     const auto start = Clock::now();
+    const json trials = choose();
     judgement_.reset();
     model_->train();
     loss_->set_epoch(epoch_, epochs);
@@ -166,17 +172,19 @@ class Training {
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
     const auto& [test, validation] = judgement();
-    const json line = {{"loss", member_.loss.text()},
-                       {"seed", member_.seed},
-                       {"epoch", epoch_},
-                       {"epochs", epochs},
-                       {"learning_rate", first_rate},
-                       {"reweighted", !loss_->loss().class_weights().empty()},
-                       {"train_loss", loss_sum / static_cast<double>(samples)},
-                       {"train_top1", static_cast<double>(correct) / static_cast<double>(samples)},
-                       {"test", brief(test)},
-                       {"validation", validation ? brief(*validation) : json()},
-                       {"seconds", seconds_since(start)}};
+    json line = {{"loss", member_.loss.text()},
+                 {"seed", member_.seed},
+                 {"epoch", epoch_},
+                 {"epochs", epochs},
+                 {"learning_rate", first_rate},
+                 {"reweighted", !loss_->loss().class_weights().empty()},
+                 {"train_loss", loss_sum / static_cast<double>(samples)},
+                 {"train_top1", static_cast<double>(correct) / static_cast<double>(samples)},
+                 {"test", brief(test)},
+                 {"validation", validation ? brief(*validation) : json()},
+                 {"seconds", seconds_since(start)}};
+    if (!chosen_.empty()) line["chosen"] = selection();
+    if (!trials.is_null()) line["trials"] = trials;
     report(progress, steps, steps, loss_sum / static_cast<double>(samples), &test);
     ++epoch_;
     return line;
@@ -198,10 +206,47 @@ class Training {
             {"seconds", seconds()},
             {"train", judge(plan_.data.train, plan_.split.train)},
             {"test", test},
-            {"validation", validation ? json(*validation) : json()}};
+            {"validation", validation ? json(*validation) : json()},
+            {"selection", chosen_.empty() ? json() : selection()}};
   }
 
  private:
+  /// What was chosen, among how many.
+  json selection() const {
+    const Key& key = *member_.loss.automatic();
+    return {{"chosen", fmt::format("{}={}", key.name, chosen_)}, {"candidates", key.automatic.size()}};
+  }
+
+  void use_choice(const std::string& value) {
+    chosen_ = value;
+    loss_ = make_loss(plan_, member_.loss.with(member_.loss.automatic()->name, value), member_.seed);
+  }
+
+  /// Chooses the value of a key `auto` when training has come to where it counts, and says how each did: a head is
+  /// fitted with each on the features as they are, and the best on the validation part is taken.
+  json choose() {
+    const Key* key = member_.loss.automatic();
+    if (!key || !chosen_.empty() || epoch_ < choice_epoch(member_.loss, plan_.options.epochs)) return nullptr;
+    const auto features_of = [&](const std::vector<std::int64_t>& indices) {
+      return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
+                              static_cast<int>(plan_.options.loader_threads));
+    };
+    const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
+    std::vector<Evaluation> evaluations;
+    json trials = json::array();
+    for (const double value : key->automatic) {
+      const LossSpec loss = member_.loss.with(key->name, format_number(value));
+      const HeadWeights head =
+          fit_head(train, loss, plan_.counts, member_.head, fit_options(plan_.options, member_.seed));
+      evaluations.push_back(judge_head(head, validation, plan_.counts, loss.scale()));
+      trials.push_back({{key->name, value},
+                        {"balanced_accuracy", evaluations.back().balanced_accuracy},
+                        {"nll", evaluations.back().nll}});
+    }
+    use_choice(format_number(key->automatic[best_of(evaluations)]));
+    return trials;
+  }
+
   double seconds() const { return seconds_before_ + seconds_since(start_); }
 
   Evaluation judge(const Dataset& data, const std::vector<std::int64_t>& indices) {
@@ -239,12 +284,29 @@ class Training {
   Loader loader_;
   std::unique_ptr<torch::optim::SGD> optimizer_;
   std::optional<Judgement> judgement_;
+  std::string chosen_;      ///< value of the loss's key that is `auto`; empty: none, or not yet
   std::int64_t epoch_ = 0;  ///< finished epochs
   double seconds_before_ = 0;
   Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace
+
+LossSpec first_loss(const LossSpec& loss) {
+  const Key* key = loss.automatic();
+  return key ? loss.with(key->name, format_number(key->automatic[key->automatic.size() / 2])) : loss;
+}
+
+std::int64_t choice_epoch(const LossSpec& loss, std::int64_t epochs) {
+  constexpr double k_without_rule = 0.8;  // where drw begins by default
+  const std::int64_t epoch =
+      loss.deferred() ? loss.rule_epoch(epochs) : std::llround(k_without_rule * static_cast<double>(epochs));
+  return std::clamp<std::int64_t>(epoch, 1, epochs - 1);
+}
+
+HeadFitOptions fit_options(const RunOptions& options, std::uint64_t seed) {
+  return {.batch_size = options.batch_size, .reduction = options.reduction, .seed = seed};
+}
 
 std::vector<std::int64_t> all_of(const Dataset& data) {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(data.size()));

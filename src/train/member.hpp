@@ -4,6 +4,7 @@
 #include <functional>
 #include <nlohmann/json_fwd.hpp>
 
+#include "train/head_fit.hpp"
 #include "ulmus/nn/model.hpp"
 #include "ulmus/train/run.hpp"
 
@@ -22,6 +23,19 @@ using MemberProgress = std::function<void(Progress&)>;
 /// Trains one member from its checkpoint, or from the start, to the end and writes its result.
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,
                   const std::function<bool()>& stop);
+
+/// The loss that training begins with: a key `auto` has the middle of what is tried later.
+LossSpec first_loss(const LossSpec& loss);
+
+/// The 0-based epoch before which a key `auto` of the loss is chosen: where its rule begins, without a deferred rule at
+/// 0.8 of the epochs; not before the first epoch has been trained. `epochs` >= 2.
+std::int64_t choice_epoch(const LossSpec& loss, std::int64_t epochs);
+
+/// For a head that is fitted anew: the run's batches and reduction.
+HeadFitOptions fit_options(const RunOptions& options, std::uint64_t seed);
+
+/// How the data of a run are opened.
+OpenOptions open_options(const RunOptions& options);
 
 /// The indices of every image.
 std::vector<std::int64_t> all_of(const Dataset& data);

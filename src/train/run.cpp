@@ -138,12 +138,6 @@ class RunFolder {
   bool existed_ = false;
 };
 
-OpenOptions open_options(const RunOptions& options) {
-  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
-  if (options.image_size > 0) open.image_size = options.image_size;
-  return open;
-}
-
 /// Trains the members that have no result yet, several at a time.
 class Crew {
  public:
@@ -239,14 +233,36 @@ class Crew {
   std::exception_ptr error_;
 };
 
+/// What a loss with a key `auto` needs of a run.
+void check_choice(const LossSpec& loss, const RunOptions& options) {
+  const Key* key = loss.automatic();
+  if (!key) return;
+  if (options.validation == 0)
+    refuse(
+        fmt::format("loss '{}' chooses {} on a validation part, and this run has none; add --validation N, for "
+                    "example --validation 20, or write a number, for example {}",
+                    loss.text(), key->name, loss.with(key->name, format_number(key->automatic[1])).text()));
+  if (options.epochs < 2)
+    refuse(fmt::format("loss '{}' chooses {} on the features of an earlier epoch, and --epochs is {}; give at least 2",
+                       loss.text(), key->name, options.epochs));
+}
+
 }  // namespace
 
-std::string RunMember::slug() const {
-  std::string slug = loss.text();
+OpenOptions detail::open_options(const RunOptions& options) {
+  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
+  if (options.image_size > 0) open.image_size = options.image_size;
+  return open;
+}
+
+std::string slug_of(const std::string& name, std::uint64_t seed) {
+  std::string slug = name;
   for (char& c : slug)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '-';
   return fmt::format("{}.seed{}", slug, seed);
 }
+
+std::string RunMember::slug() const { return slug_of(loss.text(), seed); }
 
 std::string shell_quoted(const std::string& text) {
   if (!text.empty() &&
@@ -282,7 +298,7 @@ Plan plan_run(const RunOptions& given) {
       .kind = LearningRateSchedule::parse_kind(options.schedule), .base = options.lr, .warmup = options.warmup};
   ImbalanceProfile::parse(options.imbalance);
 
-  OpenedData data = open_data(options.data, open_options(options));
+  OpenedData data = open_data(options.data, detail::open_options(options));
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));
@@ -313,7 +329,10 @@ Plan plan_run(const RunOptions& given) {
   options.jobs = std::min(options.jobs == 0 ? cores : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
   ClassCounts counts(split.train_counts);
-  for (const LossSpec& loss : losses) Loss(loss, counts);  // class weights of a file are read here
+  for (const LossSpec& loss : losses) {
+    check_choice(loss, options);
+    Loss(detail::first_loss(loss), counts);  // class weights of a file are read here
+  }
   // A table's encoding has standardised it.
   Normalisation normalisation = encoding.empty() ? channel_statistics(data.train, split.train) : Normalisation{};
   return {std::move(options), std::move(data),     std::move(split), std::move(counts), std::move(normalisation),
@@ -366,7 +385,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   const Split split = read_split(folder / "split.json");
   RunOptions options = run_options;
   if (!address.empty()) options.data = address;
-  OpenedData data = open_data(options.data, open_options(options));
+  OpenedData data = open_data(options.data, detail::open_options(options));
   const bool own_test = address.empty() && !data.test;
   const std::string test_sha256 = data.test ? data.test->sha256 : "";
   if (address.empty() && (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256))
@@ -379,7 +398,6 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
                 fmt::format("'{}' has the classes {}, the run has {}; they must be the same", options.data,
                             join(judged.class_names, ", "), join(split.class_names, ", ")));
   const std::vector<std::int64_t> indices = own_test ? split.test : detail::all_of(judged);
-  const std::string wanted = loss.empty() ? "" : LossSpec::parse(loss).full_text();
   const ClassCounts counts(split.train_counts);
 
   at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, options.threads)));
@@ -391,16 +409,21 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   std::vector<MemberEvaluation> evaluations;
   std::vector<std::string> known;
   std::vector<fs::path> checkpoints;
+  bool tuned = false;  // the wanted member is one that `tune` made
   if (fs::is_directory(folder / "checkpoints"))
     for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
-      if (entry.path().extension() == ".safetensors") checkpoints.push_back(entry.path());
+      if (entry.path().extension() == ".safetensors") {
+        checkpoints.push_back(entry.path());
+        tuned = tuned || (!loss.empty() && detail::read_checkpoint_info(entry.path()).tuned == loss);
+      }
   std::sort(checkpoints.begin(), checkpoints.end());
+  const std::string wanted = loss.empty() || tuned ? loss : LossSpec::parse(loss).text();
   for (const fs::path& path : checkpoints) {
     const detail::CheckpointInfo info = detail::read_checkpoint_info(path);
     const LossSpec spec = detail::loss_of(info, path);
-    known.push_back(fmt::format("{} seed {}", spec.text(), info.seed));
-    if ((!wanted.empty() && wanted != spec.full_text()) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed))
-      continue;
+    const std::string name = detail::member_name(info, spec);
+    known.push_back(fmt::format("{} seed {}", name, info.seed));
+    if ((!wanted.empty() && wanted != name) || (seed >= 0 && static_cast<std::uint64_t>(seed) != info.seed)) continue;
     if (data.train_table && !info.encoding.empty()) encode_tables(data, encoding_from_json(info.encoding));
     if (!same_images(info.model))
       throw Error(
@@ -411,7 +434,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
                       path.string(), info.model.classes, info.model.channels, info.model.height, info.model.width));
     Classifier model = make_model(info.model);
     detail::load_checkpoint(path, model, nullptr);
-    evaluations.push_back({spec.text(), info.seed,
+    evaluations.push_back({name, info.seed,
                            detail::evaluate_model(model, judged, indices, counts, info.normalisation, spec.scale(),
                                                   static_cast<int>(options.loader_threads))});
   }

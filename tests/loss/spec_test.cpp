@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/loss/loss.hpp"
 
 namespace ulmus {
 namespace {
@@ -52,6 +53,36 @@ TEST(LossSpec, RefusesWhatCannotApply) {
                            "elm:scale=0", "elm:lambda=1,lambda=2", "ldam:lambda=1", "ce+drw:beta=1", "ce+drw:from=1.5",
                            "ce+cb+drw", "ce+inverse:beta=0.9", "ldam:max_margin=-1", "elm ", "ELM"})
     EXPECT_NE(message_of(text), "") << text;
+}
+
+TEST(LossSpec, AKeyMayBeLeftToTheTrainer) {
+  const LossSpec spec = LossSpec::parse("elm:lambda=auto+drw");
+  EXPECT_EQ(spec.text(), "elm:lambda=auto+drw");
+  EXPECT_EQ(LossSpec::parse(spec.full_text()), spec);
+  ASSERT_NE(spec.automatic(), nullptr);
+  EXPECT_EQ(spec.automatic()->name, "lambda");
+  EXPECT_EQ(LossSpec::parse("elm+drw").automatic(), nullptr);
+  EXPECT_EQ(spec.choose_head(""), Head::cosine);
+  EXPECT_NE(message_of("elm:max_margin=auto"), "");
+  EXPECT_NE(message_of("la:tau=auto"), "");
+  try {
+    Loss(spec, ClassCounts({5, 2}));
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("elm:lambda=0+drw"), std::string::npos) << error.what();
+  }
+}
+
+TEST(LossSpec, WithChangesOneKey) {
+  const LossSpec spec = LossSpec::parse("elm:max_margin=0.3+drw");
+  EXPECT_EQ(spec.with("lambda", "0.25").text(), "elm:lambda=0.25,max_margin=0.3+drw");
+  EXPECT_EQ(spec.with("beta", "0.99").text(), "elm:max_margin=0.3+drw:beta=0.99");
+  EXPECT_EQ(spec.with("placement", "rival").text(), "elm:max_margin=0.3,placement=rival+drw");
+  for (const auto& [key, value] : {std::pair("lamda", "0"), std::pair("scale", "-1"), std::pair("lambda", "x")})
+    EXPECT_THROW(spec.with(key, value), Error) << key;
+  EXPECT_THROW(LossSpec::parse("cb").with("gamma", "2"), Error);
+  EXPECT_THROW(LossSpec::parse("ce").with("beta", "0"), Error);
 }
 
 TEST(LossSpec, AKeyOfWordsTakesItsWords) {

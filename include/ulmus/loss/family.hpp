@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -78,6 +79,9 @@ struct Range {
   std::string text() const;
 };
 
+/// The value of a key that is written as the word `auto`: the trainer chooses it on the validation part.
+inline constexpr double k_auto = std::numeric_limits<double>::infinity();
+
 /// One parameter of a member or a rule; the parser, the program's help, the documentation and the bindings are made
 /// from it.
 struct Key {
@@ -88,10 +92,11 @@ struct Key {
   std::string_view source;                         ///< where the default comes from
   std::span<const std::string_view> choices = {};  ///< of a key of words: its value is a position in this list
   std::string_view only_with = {};                 ///< "kind=focal": has a meaning only beside this
+  std::span<const double> automatic = {};          ///< what is tried where the value is k_auto; empty: it cannot be
 
-  /// A value as it is written in a spec: "0.5", "rival".
+  /// A value as it is written in a spec: "0.5", "rival", "auto".
   std::string text(double value) const;
-  /// "at least 0", "true or rival".
+  /// "at least 0", "true or rival", "any number or auto".
   std::string range_text() const;
 };
 

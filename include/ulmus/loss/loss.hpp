@@ -41,6 +41,8 @@ struct LossBatch {
 /// A value: copying it is cheap beside a batch, and evaluate() is const and may run on several threads at once.
 class Loss {
  public:
+  /// Throws Error{usage} for a loss with a key that is `auto`, Error{data} for a file of class weights that does not
+  /// fit.
   Loss(LossSpec spec, ClassCounts counts);
 
   const LossSpec& spec() const { return spec_; }

@@ -31,6 +31,12 @@ class LossSpec {
   /// The same with every key written out.
   std::string full_text() const { return compose(true); }
 
+  /// The same loss with another value of a key, of the loss or else of its rule. Throws as parse().
+  LossSpec with(std::string_view key, const std::string& value) const;
+
+  /// The key whose value is the word `auto`, which a trainer must replace before there can be a Loss; or nullptr.
+  const Key* automatic() const;
+
   /// True when the rule begins only at a later epoch (`drw`, `drs`).
   bool deferred() const;
 
@@ -65,8 +71,11 @@ class LossSpec {
   std::string rule_file_;
 };
 
-/// A list of losses: "ce,ldam+drw,elm:lambda=0.5,scale=20+drw". A piece `key=value` belongs to the loss before it.
-/// `all` stands for every member as it is. Throws Error{usage}, also for an empty list or a loss given twice.
+/// The losses of a list as text: "elm:lambda=0.5,scale=20+drw,ce" has two. A piece `key=value` belongs to the loss
+/// before it, and `all` stands for every member as it is. Throws Error{usage} for an empty place.
+std::vector<std::string> split_losses(std::string_view list);
+
+/// The same, parsed. Throws Error{usage}, also for a loss given twice.
 std::vector<LossSpec> parse_losses(std::string_view list);
 
 }  // namespace ulmus

@@ -30,6 +30,12 @@ struct EpochRecord {
   double seconds = 0;
 };
 
+/// What was chosen for a member on the validation part.
+struct Selection {
+  std::string chosen;  ///< "lambda=0.25", "head crt"
+  std::int64_t candidates = 0;
+};
+
 /// A file of `results/`: one finished member, a loss trained with one seed.
 struct MemberResult {
   std::int64_t order = 0;  ///< of the loss in the run
@@ -44,6 +50,7 @@ struct MemberResult {
   double seconds = 0;
   Evaluation train, test;
   std::optional<Evaluation> validation;
+  std::optional<Selection> selection;  ///< absent where nothing was chosen
 };
 
 /// What a run left on disk.

@@ -58,7 +58,8 @@ struct LossSummary {
   double scale = 1;
   std::int64_t epochs = 0;
   std::vector<std::int64_t> seeds;
-  double seconds = 0;  ///< mean over the seeds
+  std::vector<Selection> selections;  ///< [seeds], what was chosen on the validation part; empty: nothing
+  double seconds = 0;                 ///< mean over the seeds
   SetSummary train, test;
   std::optional<SetSummary> validation;  ///< absent unless every seed has it
 };

@@ -25,9 +25,11 @@ struct RunMember {
   std::uint64_t seed;
   std::int64_t parameters;  ///< of the model
 
-  /// File name stem, "elm-lambda-0.5-drw.seed0".
-  std::string slug() const;
+  std::string slug() const;  ///< slug_of its loss
 };
+
+/// The name of a member as the stem of its files, "elm-lambda-0.5-drw.seed0".
+std::string slug_of(const std::string& name, std::uint64_t seed);
 
 /// A run, checked whole before anything is trained or written: data opened, split made, every loss matched with a head
 /// and a model.

@@ -1,0 +1,165 @@
+#include "train/head_fit.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "train/member.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/nn/cosine_linear.hpp"
+#include "ulmus/torch/margin_loss.hpp"
+#include "ulmus/train/schedule.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+const std::vector<std::int64_t> k_counts = {60, 20, 6};
+
+/// Three noisy clouds around unit vectors, the rare ones few.
+FeatureSet clouds(double noise, std::uint64_t seed, const std::vector<std::int64_t>& counts = k_counts) {
+  torch::manual_seed(seed);
+  std::vector<torch::Tensor> parts;
+  FeatureSet set;
+  for (std::size_t j = 0; j < counts.size(); ++j) {
+    auto part = noise * torch::randn({counts[j], 5});
+    part.select(1, static_cast<std::int64_t>(j)) += 1;
+    parts.push_back(part);
+    set.labels.insert(set.labels.end(), static_cast<std::size_t>(counts[j]), static_cast<std::int64_t>(j));
+  }
+  set.features = torch::cat(parts);
+  return set;
+}
+
+/// The fit written with LibTorch's modules, autograd and optimizer.
+HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, HeadWeights head,
+                          const HeadFitOptions& options) {
+  const auto leaf = [](const torch::Tensor& of) { return of.defined() ? of.clone().requires_grad_() : of; };
+  const auto weight = leaf(head.weight), bias = leaf(head.bias);
+  std::vector<torch::Tensor> parameters = {weight};
+  if (bias.defined()) parameters.push_back(bias);
+  torch::optim::SGD optimizer(
+      parameters, torch::optim::SGDOptions(options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
+  LossModule loss(Loss(spec, counts), Loss(spec, counts).terms().reduction);
+  loss->set_epoch(99, 100);
+  namespace F = torch::nn::functional;
+  const auto unit = F::NormalizeFuncOptions().dim(1).eps(1e-12);
+  std::vector<std::int64_t> all(train.labels.size());
+  std::iota(all.begin(), all.end(), std::int64_t{0});
+  const auto rows = static_cast<std::int64_t>(all.size());
+  const std::int64_t steps = (rows + options.batch_size - 1) / options.batch_size;
+  for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
+    const auto order = sample_epoch(options.sampler, all, train.labels,
+                                    {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
+    for (std::int64_t step = 0; step < steps; ++step) {
+      const std::int64_t first = step * options.batch_size, last = std::min(rows, first + options.batch_size);
+      std::vector<std::int64_t> picked(order.begin() + first, order.begin() + last), labels;
+      for (const std::int64_t i : picked) labels.push_back(train.labels[static_cast<std::size_t>(i)]);
+      const auto x = train.features.index_select(0, torch::tensor(picked));
+      const auto z =
+          bias.defined() ? F::linear(x, weight, bias) : F::linear(F::normalize(x, unit), F::normalize(weight, unit));
+      static_cast<torch::optim::SGDOptions&>(optimizer.param_groups()[0].options())
+          .lr(learning_rate({.kind = LearningRateSchedule::Kind::cosine, .base = options.lr, .warmup = 0}, epoch,
+                            options.epochs, step, steps));
+      optimizer.zero_grad();
+      loss(z, torch::tensor(labels), {.features = x, .weight = weight, .bias = bias}).backward();
+      optimizer.step();
+    }
+  }
+  return {.kind = head.kind, .weight = weight.detach(), .bias = bias.defined() ? bias.detach() : bias};
+}
+
+TEST(HeadFit, TakesTheStepsOfAutogradAndLibTorchsSgd) {
+  const FeatureSet train = clouds(0.3, 1);
+  const ClassCounts counts(k_counts);
+  const HeadFitOptions options{.epochs = 3, .batch_size = 32, .lr = 0.05, .weight_decay = 1e-2, .seed = 5};
+  HeadFitOptions untrained = options;
+  untrained.epochs = 0;
+  // A margin on cosines with late weights, an adjusted linear one, one that looks at the head, one that carries state.
+  for (const char* text : {"elm:lambda=0.5+drw", "la:tau=1.5", "ib", "seesaw"}) {
+    const LossSpec spec = LossSpec::parse(text);
+    const Head kind = spec.choose_head("");
+    const HeadWeights first = fit_head(train, spec, counts, kind, untrained);
+    const HeadWeights ours = fit_head(train, spec, counts, kind, options);
+    const HeadWeights theirs = reference_fit(train, spec, counts, first, options);
+    EXPECT_FALSE(torch::allclose(first.weight, ours.weight, 1e-2, 1e-2)) << text;
+    EXPECT_TRUE(torch::allclose(ours.weight, theirs.weight, 1e-4, 1e-5)) << text << ours.weight << theirs.weight;
+    if (kind == Head::linear) EXPECT_TRUE(torch::allclose(ours.bias, theirs.bias, 1e-4, 1e-5)) << text;
+  }
+}
+
+TEST(HeadFit, SameSeedSameBits) {
+  const FeatureSet train = clouds(0.3, 1);
+  const ClassCounts counts(k_counts);
+  const LossSpec spec = LossSpec::parse("elm+drw");
+  const auto weight = [&](std::uint64_t seed) {
+    return fit_head(train, spec, counts, Head::cosine, {.epochs = 2, .seed = seed}).weight;
+  };
+  EXPECT_TRUE(torch::equal(weight(3), weight(3)));
+  EXPECT_FALSE(torch::equal(weight(3), weight(4)));
+}
+
+TEST(HeadFit, BalancedSamplingServesTheRareClasses) {
+  const FeatureSet train = clouds(0.6, 1), judged = clouds(0.6, 2, {200, 200, 200});
+  const ClassCounts counts(k_counts);
+  const LossSpec ce = LossSpec::parse("ce");
+  HeadFitOptions options{.epochs = 40, .batch_size = 16};
+  const Evaluation plain = judge_head(fit_head(train, ce, counts, Head::linear, options), judged, counts, 1);
+  options.sampler = {.kind = Sampler::Kind::balanced};
+  const Evaluation balanced = judge_head(fit_head(train, ce, counts, Head::linear, options), judged, counts, 1);
+  EXPECT_GT(*balanced.classes[2].recall, *plain.classes[2].recall);
+  EXPECT_GT(balanced.balanced_accuracy, plain.balanced_accuracy);
+}
+
+TEST(HeadFit, ClassScalesKeepTheDirectionsAndRaiseTheRare) {
+  const FeatureSet train = clouds(0.6, 1);
+  const ClassCounts counts(k_counts);
+  const LossSpec ce = LossSpec::parse("ce");
+  const HeadWeights trained = fit_head(train, ce, counts, Head::linear, {.epochs = 40, .batch_size = 16});
+  const HeadWeights scaled = fit_class_scales(train, ce, counts, trained,
+                                              {.epochs = 40, .batch_size = 16, .sampler = {Sampler::Kind::balanced}});
+  const auto factor = scaled.bias / trained.bias;
+  EXPECT_TRUE(torch::allclose(scaled.weight, trained.weight * factor.unsqueeze(1), 1e-4, 1e-5));
+  EXPECT_GT(factor[2].item<float>(), factor[0].item<float>());
+}
+
+TEST(HeadFit, TauGoesFromTheTrainedWeightsToUnitLength) {
+  const HeadWeights head{.weight = torch::tensor({{3.f, 4.f}, {0.f, 2.f}}), .bias = torch::ones({2})};
+  EXPECT_TRUE(torch::equal(tau_normalised(head, 0).weight, head.weight));
+  EXPECT_TRUE(torch::allclose(tau_normalised(head, 1).weight, torch::tensor({{0.6f, 0.8f}, {0.f, 1.f}})));
+  EXPECT_TRUE(torch::allclose(tau_normalised(head, 0.5).weight.norm(2, {1}), torch::tensor({5.f, 2.f}).sqrt()));
+  EXPECT_EQ(tau_normalised(head, 1).bias.abs().sum().item<float>(), 0);
+}
+
+TEST(HeadFit, ALossThatIsNotFiniteIsNamed) {
+  try {
+    fit_head(clouds(0.3, 1), LossSpec::parse("ce"), ClassCounts(k_counts), Head::linear,
+             {.batch_size = 16, .lr = 1e38});
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::numerical);
+    EXPECT_NE(std::string(error.what()).find("with ce is"), std::string::npos) << error.what();
+  }
+}
+
+TEST(HeadFit, TheBestHasTheHighestBalancedAccuracyThenTheSmallestNll) {
+  const auto made = [](double accuracy, double nll) {
+    Evaluation evaluation;
+    evaluation.balanced_accuracy = accuracy;
+    evaluation.nll = nll;
+    return evaluation;
+  };
+  EXPECT_EQ(best_of({made(0.5, 1), made(0.7, 2), made(0.7, 1.5), made(0.7, 1.5)}), 2u);
+}
+
+TEST(Choice, IsMadeWhereTheRuleBeginsButNotBeforeTheFirstEpoch) {
+  const auto at = [](const char* loss, std::int64_t epochs) { return choice_epoch(LossSpec::parse(loss), epochs); };
+  EXPECT_EQ(at("elm:lambda=auto+drw", 200), 160);
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.5", 200), 100);
+  EXPECT_EQ(at("elm:lambda=auto", 10), 8);
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0", 10), 1);
+  EXPECT_EQ(at("elm:lambda=auto+cb", 2), 1);
+  EXPECT_EQ(first_loss(LossSpec::parse("elm:lambda=auto+drw")).text(), "elm:lambda=0.5+drw");
+}
+
+}  // namespace
+}  // namespace ulmus::detail
