@@ -105,14 +105,18 @@ void descend(const FeatureSet& train, const Tensor& table, const LossSpec& spec,
                                : k_linear_rate / std::max(table.square().sum(1).mean().item<double>(), k_smallest_norm);
   const LearningRateSchedule schedule{
       .kind = LearningRateSchedule::Kind::cosine, .base = options.lr > 0 ? options.lr : automatic, .warmup = 0};
+  // A rule for sampling says more than the options; it is in force from the start.
+  const Sampler sampler = spec.resamples()
+                              ? Sampler{.kind = Sampler::Kind::deferred, .beta = spec.rule_keys()["beta"], .from = 0}
+                              : options.sampler;
   std::vector<std::int64_t> all(train.labels.size());
   std::iota(all.begin(), all.end(), std::int64_t{0});
   const auto rows = static_cast<std::int64_t>(all.size());
   const std::int64_t steps = (rows + options.batch_size - 1) / options.batch_size;
   std::vector<std::int64_t> labels;
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    std::vector<std::int64_t> order = sample_epoch(options.sampler, all, train.labels,
-                                                   {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
+    std::vector<std::int64_t> order =
+        sample_epoch(sampler, all, train.labels, {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
     for (std::int64_t step = 0; step < steps; ++step) {
       const std::int64_t first = step * options.batch_size, size = std::min(options.batch_size, rows - first);
       const Tensor positions = torch::from_blob(order.data() + first, {size}, torch::kInt64);

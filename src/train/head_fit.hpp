@@ -47,7 +47,7 @@ struct HeadFitOptions {
   double weight_decay = 2e-4;
   std::string reduction = "auto";  ///< or a name; auto: that of the loss's definition
   std::uint64_t seed = 0;          ///< of the first weights, the order and a loss's random draws
-  Sampler sampler{};
+  Sampler sampler{};               ///< unless the loss has a rule for it
 };
 
 /// A head trained from new weights on frozen features by the fused kernel, with everything of the loss in force that

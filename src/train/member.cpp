@@ -232,12 +232,14 @@ class Training {
                               static_cast<int>(plan_.options.loader_threads));
     };
     const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
+    HeadFitOptions options = fit_options(plan_.options, member_.seed);
+    options.sampler = member_.sampler;
+    options.sampler.from = 0;
     std::vector<Evaluation> evaluations;
     json trials = json::array();
     for (const double value : key->automatic) {
       const LossSpec loss = member_.loss.with(key->name, format_number(value));
-      const HeadWeights head =
-          fit_head(train, loss, plan_.counts, member_.head, fit_options(plan_.options, member_.seed));
+      const HeadWeights head = fit_head(train, loss, plan_.counts, member_.head, options);
       evaluations.push_back(judge_head(head, validation, plan_.counts, loss.scale()));
       trials.push_back({{key->name, value},
                         {"balanced_accuracy", evaluations.back().balanced_accuracy},
