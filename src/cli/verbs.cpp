@@ -80,6 +80,9 @@ std::string describe(const Plan& plan) {
     if (member.loss.deferred())
       text += fmt::format(", {} from epoch {} of {}", member.loss.resamples() ? "balanced sampling" : "class weights",
                           member.loss.rule_epoch(options.epochs) + 1, options.epochs);
+    if (const Key* key = member.loss.automatic())
+      text += fmt::format(", {} chosen before epoch {} of {}", key->name, member.loss.choice_epoch(options.epochs) + 1,
+                          options.epochs);
     text += fmt::format(", {} parameters\n", member.parameters);
   }
   const std::size_t losses = plan.members.size() / static_cast<std::size_t>(options.seeds);

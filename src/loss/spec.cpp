@@ -192,6 +192,11 @@ long long LossSpec::start_epoch(long long epochs) const {
   return keys_.has("from") ? epoch_at(keys_["from"], epochs) : 0;
 }
 
+long long LossSpec::choice_epoch(long long epochs) const {
+  constexpr double k_without_rule = 0.8;  // where drw begins by default
+  return std::max(1LL, deferred() ? rule_epoch(epochs) : epoch_at(k_without_rule, epochs));
+}
+
 double LossSpec::scale() const { return member_->fill(keys_, any_counts()).scale; }
 
 Head LossSpec::choose_head(std::string_view requested) const {

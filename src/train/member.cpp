@@ -226,7 +226,7 @@ class Training {
   /// fitted with each on the features as they are, and the best on the validation part is taken.
   json choose() {
     const Key* key = member_.loss.automatic();
-    if (!key || !chosen_.empty() || epoch_ < choice_epoch(member_.loss, plan_.options.epochs)) return nullptr;
+    if (!key || !chosen_.empty() || epoch_ < member_.loss.choice_epoch(plan_.options.epochs)) return nullptr;
     const auto features_of = [&](const std::vector<std::int64_t>& indices) {
       return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
                               static_cast<int>(plan_.options.loader_threads));
@@ -297,13 +297,6 @@ class Training {
 LossSpec first_loss(const LossSpec& loss) {
   const Key* key = loss.automatic();
   return key ? loss.with(key->name, format_number(key->automatic[key->automatic.size() / 2])) : loss;
-}
-
-std::int64_t choice_epoch(const LossSpec& loss, std::int64_t epochs) {
-  constexpr double k_without_rule = 0.8;  // where drw begins by default
-  const std::int64_t epoch =
-      loss.deferred() ? loss.rule_epoch(epochs) : std::llround(k_without_rule * static_cast<double>(epochs));
-  return std::clamp<std::int64_t>(epoch, 1, epochs - 1);
 }
 
 HeadFitOptions fit_options(const RunOptions& options, std::uint64_t seed) {

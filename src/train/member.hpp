@@ -27,10 +27,6 @@ void train_member(const Plan& plan, const RunMember& member, const MemberPaths& 
 /// The loss that training begins with: a key `auto` has the middle of what is tried later.
 LossSpec first_loss(const LossSpec& loss);
 
-/// The 0-based epoch before which a key `auto` of the loss is chosen: where its rule begins, without a deferred rule at
-/// 0.8 of the epochs; not before the first epoch has been trained. `epochs` >= 2.
-std::int64_t choice_epoch(const LossSpec& loss, std::int64_t epochs);
-
 /// For a head that is fitted anew: the run's batches and reduction.
 HeadFitOptions fit_options(const RunOptions& options, std::uint64_t seed);
 

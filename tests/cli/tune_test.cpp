@@ -147,6 +147,8 @@ TEST_F(Tune, LambdaAutoIsChosenOnceAndKept) {
                         {"at least 2"}));
   const Arguments arguments = {"--losses", "elm:lambda=auto+drw:from=0.4", "--epochs", "4", "--validation", "3",
                                "--quiet"};
+  const Outcome plan = run(compare(arguments + Arguments{"--dry-run"}));
+  EXPECT_TRUE(has(plan.out, "lambda chosen before epoch 3 of 4")) << plan;
   ASSERT_EQ(run(compare(arguments + Arguments{"--out", "o"})).code, 0);
   const auto result = read_json(path("o/results/elm-lambda-auto-drw-from-0.4.seed0.json"));
   const std::string chosen = result.at("selection").at("chosen");

@@ -74,6 +74,15 @@ TEST(LossSpec, AKeyMayBeLeftToTheTrainer) {
   }
 }
 
+TEST(LossSpec, AChoiceIsMadeWhereTheRuleBeginsButNotBeforeTheFirstEpoch) {
+  const auto at = [](const char* loss, long long epochs) { return LossSpec::parse(loss).choice_epoch(epochs); };
+  EXPECT_EQ(at("elm:lambda=auto+drw", 200), 160);
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.5", 200), 100);
+  EXPECT_EQ(at("elm:lambda=auto", 10), 8);
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0", 10), 1);
+  EXPECT_EQ(at("elm:lambda=auto+cb", 2), 1);
+}
+
 TEST(LossSpec, WithChangesOneKey) {
   const LossSpec spec = LossSpec::parse("elm:max_margin=0.3+drw");
   EXPECT_EQ(spec.with("lambda", "0.25").text(), "elm:lambda=0.25,max_margin=0.3+drw");

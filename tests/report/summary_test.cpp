@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "report/synthetic_run.hpp"
+#include "report/wording.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/report/report.hpp"
 
@@ -34,6 +35,22 @@ RunFolder made_run(const std::vector<std::pair<std::string, std::vector<double>>
     ++order;
   }
   return run;
+}
+
+TEST(SelectionPhrase, SaysWhatWasChosenForWhichLoss) {
+  RunFolder run = made_run({{"ce", {0.5, 0.6}}, {"elm:lambda=auto+drw", {0.6, 0.7}}, {"ce/crt", {0.6, 0.6}}});
+  EXPECT_EQ(selection_phrase(summarize(run)), "Weights of the last epoch; nothing was chosen on the test set");
+  run.validation_per_class = 20;
+  run.results[2].selection = Selection{"lambda=0.25", 5};
+  run.results[3].selection = Selection{"lambda=0.5", 5};
+  for (const std::size_t i : {4u, 5u}) run.results[i].selection = Selection{"head crt", 9};
+  EXPECT_EQ(
+      selection_phrase(summarize(run)),
+      "Weights of the last epoch; nothing was chosen on the test set (20 images of each class held out for "
+      "validation, which chose: lambda=0.25, lambda=0.5 for elm:lambda=auto+drw (of 5 tried); head crt for ce/crt "
+      "(of 9 tried))");
+  EXPECT_EQ(nlohmann::json::parse(to_json(summarize(run))).at("results")[1].at("selections")[1].at("chosen"),
+            "lambda=0.5");
 }
 
 TEST(StudentT, MatchesPublishedPoints) {

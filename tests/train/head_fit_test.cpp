@@ -151,14 +151,9 @@ TEST(HeadFit, TheBestHasTheHighestBalancedAccuracyThenTheSmallestNll) {
   EXPECT_EQ(best_of({made(0.5, 1), made(0.7, 2), made(0.7, 1.5), made(0.7, 1.5)}), 2u);
 }
 
-TEST(Choice, IsMadeWhereTheRuleBeginsButNotBeforeTheFirstEpoch) {
-  const auto at = [](const char* loss, std::int64_t epochs) { return choice_epoch(LossSpec::parse(loss), epochs); };
-  EXPECT_EQ(at("elm:lambda=auto+drw", 200), 160);
-  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.5", 200), 100);
-  EXPECT_EQ(at("elm:lambda=auto", 10), 8);
-  EXPECT_EQ(at("elm:lambda=auto+drw:from=0", 10), 1);
-  EXPECT_EQ(at("elm:lambda=auto+cb", 2), 1);
+TEST(FirstLoss, HasTheMiddleOfWhatIsTriedLater) {
   EXPECT_EQ(first_loss(LossSpec::parse("elm:lambda=auto+drw")).text(), "elm:lambda=0.5+drw");
+  EXPECT_EQ(first_loss(LossSpec::parse("ldam")).text(), "ldam");
 }
 
 }  // namespace
