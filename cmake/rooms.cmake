@@ -81,7 +81,8 @@ if(ULMUS_TORCH)
   # floor 1 to 3
   ulmus_torch_room(torch SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
-  ulmus_torch_room(nn SOURCES conv3.cpp cosine_linear.cpp model.cpp resnet.cpp
+  ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp torchscript.cpp torchvision_resnet.cpp
+                              wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
   ulmus_torch_room(train SOURCES checkpoint.cpp head_fit.cpp member.cpp options.cpp run.cpp safetensors.cpp schedule.cpp tune.cpp
                    PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)

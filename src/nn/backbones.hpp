@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "ulmus/nn/model.hpp"
 
@@ -8,7 +9,24 @@ namespace ulmus::detail {
 
 std::shared_ptr<ClassifierImpl> make_conv3(const ModelOptions& options);
 
-/// `depth` = 6n + 2.
-std::shared_ptr<ClassifierImpl> make_resnet(const ModelOptions& options, std::int64_t depth);
+/// `resnetN` with N = 6n + 2.
+std::shared_ptr<ClassifierImpl> make_cifar_resnet(const ModelOptions& options);
+
+std::shared_ptr<ClassifierImpl> make_resnet18(const ModelOptions& options);
+std::shared_ptr<ClassifierImpl> make_resnet50(const ModelOptions& options);
+std::shared_ptr<ClassifierImpl> make_resnext50(const ModelOptions& options);
+
+std::shared_ptr<ClassifierImpl> make_wide_resnet(const ModelOptions& options);
+
+/// `mlp` with the keys of its name.
+std::shared_ptr<ClassifierImpl> make_mlp(const ModelOptions& options);
+
+std::shared_ptr<ClassifierImpl> make_linear(const ModelOptions& options);
+
+/// The file behind `torchscript:`.
+std::shared_ptr<ClassifierImpl> make_torchscript(const ModelOptions& options);
+
+/// What follows the colon of a model's name; empty without one.
+std::string argument_of(const std::string& name);
 
 }  // namespace ulmus::detail

@@ -11,9 +11,9 @@
 
 namespace ulmus {
 
-/// What a classifier is built from.
+/// What a classifier is built from. Feature vectors are images of 1x1 with as many channels as there are features.
 struct ModelOptions {
-  std::string name;           ///< a name of model_names()
+  std::string name;           ///< one of model_names(), `mlp:KEY=VALUE,...` or `torchscript:FILE`
   std::int64_t channels = 3;  ///< of the images [N, channels, height, width]
   std::int64_t height = 32;
   std::int64_t width = 32;
@@ -21,17 +21,33 @@ struct ModelOptions {
   Head head = Head::linear;
 };
 
-/// `conv3` (three convolutions with batch norm, for small grey images), `resnet20`, `resnet32`, `resnet44`, `resnet56`
-/// (the CIFAR family of He et al. 2016, option A shortcuts).
+/// For images:
+/// - `conv3`: three convolutions with batch norm, for small grey images;
+/// - `resnet20`, `resnet32`, `resnet44`, `resnet56`: the CIFAR family of He et al. 2016, option A shortcuts;
+/// - `wrn28-10`: Zagoruyko and Komodakis 2016, depth 28, width 10, without dropout;
+/// - `resnet18`, `resnet50`, `resnext50` (32x4d): as torchvision builds and names them.
+///
+/// For features, and for images as vectors of their pixels:
+/// - `mlp`: linear layers, each followed by batch norm, ReLU and dropout; keys `layers` (2), `width` (256), `dropout`
+///   (0.1);
+/// - `linear`: no backbone, the head on the input as it is.
+///
+/// Not among these names, as it needs a file: `torchscript:FILE`, a TorchScript module from images [N, C, H, W] (or
+/// features [N, D]) to features [N, D'].
 const std::vector<std::string>& model_names();
 
-/// The model that suits images of this shape: `conv3` up to 28x28, otherwise `resnet32`.
+/// Whether `name` is of a model that make_model knows, whatever follows a colon.
+bool is_model_name(const std::string& name);
+
+/// The model that suits samples of this shape: `mlp` for features, `conv3` for grey images up to 28x28, otherwise
+/// `resnet32`.
 std::string default_model(std::int64_t channels, std::int64_t height, std::int64_t width);
 
-/// A backbone and its head. Parameters carry torchvision's names (conv1, bn1, layer1.0.conv1, ..., fc).
+/// A backbone and its head. The parameters of `resnet*`, `resnext50` and `conv3` carry torchvision's names (conv1, bn1,
+/// layer1.0.conv1, ..., fc); those of a TorchScript backbone its own, after `backbone.`.
 class ClassifierImpl : public torch::nn::Module {
  public:
-  /// Images, float [N, channels, height, width], to features, float [N, D].
+  /// Images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
   virtual torch::Tensor features(const torch::Tensor& images) = 0;
   /// Features to the head's output [N, C].
   torch::Tensor classify(const torch::Tensor& features);
@@ -40,23 +56,39 @@ class ClassifierImpl : public torch::nn::Module {
   /// These features and the head, for the losses that look at them.
   HeadInputs head_inputs(const torch::Tensor& features) const;
 
+  /// Where training is. What a model draws in training mode (the dropout of `mlp`) comes from Stream(seed, "dropout",
+  /// step, layer). A TorchScript module draws what it draws.
+  void set_step(std::uint64_t seed, std::int64_t step);
+
+  /// Whether initialise() starts the convolutions from their fan-out, as the published recipe of the model has it.
+  virtual bool starts_from_fan_out() const { return false; }
+
  protected:
   /// Registers `fc`, the head over `width` features.
   void add_head(std::int64_t width, const ModelOptions& options);
+
+  std::uint64_t seed_ = 0;
+  std::uint64_t step_ = 0;
 
  private:
   torch::nn::AnyModule fc_;
 };
 TORCH_MODULE(Classifier);
 
-/// Throws Error{usage} for an unknown model (with the nearest name) and for images too small for it.
+/// Throws Error{usage} for an unknown model or key (with the nearest name), a key out of range, and samples that the
+/// model cannot take; Error{data} for a file that is no TorchScript module or gives anything but [N, D'].
 Classifier make_model(const ModelOptions& options);
 
-/// Sets every parameter anew from Stream(seed, "init", position): Kaiming normal (fan-in, gain sqrt 2) for convolution
-/// and linear weights, uniform(+-1/sqrt(fan-in)) for linear biases, 1 and 0 for batch norm; cosine heads uniform(-1,
-/// 1), then unit norm per class. The library's own numbers, so a seed gives the same weights with every LibTorch.
+/// Sets every parameter anew from Stream(seed, "init", position): Kaiming normal (gain sqrt 2) for the weights of
+/// convolutions (fan-in; fan-out where starts_from_fan_out()) and linear layers (fan-in), uniform(+-1/sqrt(fan-in)) for
+/// linear biases, 1 and 0 for batch norm; cosine heads uniform(-1, 1), then unit norm per class. The backbone of
+/// `torchscript:` keeps the weights of its file. The library's own numbers, so a seed gives the same weights with every
+/// LibTorch.
 void initialise(Classifier& model, std::uint64_t seed);
 
 std::int64_t parameter_count(const torch::nn::Module& model);
+
+/// The parameters below the head.
+std::vector<torch::Tensor> backbone_parameters(const ClassifierImpl& model);
 
 }  // namespace ulmus

@@ -1,4 +1,5 @@
 #include "nn/backbones.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -73,7 +74,8 @@ class ResNet : public ClassifierImpl {
 
 }  // namespace
 
-std::shared_ptr<ClassifierImpl> make_resnet(const ModelOptions& options, std::int64_t depth) {
+std::shared_ptr<ClassifierImpl> make_cifar_resnet(const ModelOptions& options) {
+  const std::int64_t depth = parse_integer(options.name.substr(6), "the depth of the model");
   return std::make_shared<ResNet>(options, (depth - 2) / 6);
 }
 

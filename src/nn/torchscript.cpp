@@ -1,0 +1,108 @@
+#include <fmt/format.h>
+#include <torch/csrc/jit/runtime/graph_executor.h>
+#include <torch/script.h>
+
+#include <filesystem>
+#include <set>
+#include <span>
+
+#include "nn/backbones.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+/// LibTorch's message is pages of context; its first line says what is wrong.
+std::string first_line(const std::exception& error) {
+  std::string text = error.what();
+  if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) text = torch_error->what_without_backtrace();
+  return text.substr(0, text.find('\n'));
+}
+
+torch::jit::Module load_script(const std::string& path) {
+  if (path.empty())
+    throw Error(ErrorKind::usage, "model 'torchscript' needs a file, for example torchscript:backbone.pt");
+  if (!std::filesystem::is_regular_file(path))
+    throw Error(ErrorKind::data, fmt::format("cannot read the model '{}': no such file", path));
+  try {
+    return torch::jit::load(path, torch::kCPU);
+  } catch (const std::exception& error) {
+    throw Error(ErrorKind::data, fmt::format("'{}' is not a TorchScript module ({}); save one with "
+                                             "torch.jit.script(backbone).save(FILE)",
+                                             path, printable(first_line(error))));
+  }
+}
+
+torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
+  const auto children = parent.named_children();
+  if (const auto* found = children.find(name)) return **found;
+  return *parent.register_module(name, std::make_shared<torch::nn::Module>());
+}
+
+/// A module of TorchScript is no torch::nn::Module: its tensors are registered once more, so that they are trained,
+/// moved and saved like all others.
+class TorchScript : public ClassifierImpl {
+ public:
+  explicit TorchScript(const ModelOptions& options) : path_(argument_of(options.name)), module_(load_script(path_)) {
+    std::set<const c10::TensorImpl*> seen;  // a tensor may have several names
+    const auto place = [&](const std::string& name) -> torch::nn::Module& {
+      torch::nn::Module* module = &child(*this, "backbone");
+      for (auto pieces = split(name, '.'); const std::string& piece : std::span(pieces).first(pieces.size() - 1))
+        module = &child(*module, piece);
+      return *module;
+    };
+    const auto last = [](const std::string& name) { return name.substr(name.rfind('.') + 1); };
+    for (const auto& [name, tensor] : module_.named_parameters())
+      if (seen.insert(tensor.unsafeGetTensorImpl()).second)
+        place(name).register_parameter(last(name), tensor, tensor.is_floating_point());
+    for (const auto& [name, tensor] : module_.named_buffers())
+      if (seen.insert(tensor.unsafeGetTensorImpl()).second) place(name).register_buffer(last(name), tensor);
+    add_head(feature_width(options), options);
+  }
+
+  torch::Tensor features(const torch::Tensor& images) override {
+    // Optimised, the first calls run other code than the later ones, and a resumed run would differ in its bits.
+    const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+    const bool vectors = images.dim() == 4 && images.size(2) == 1 && images.size(3) == 1;
+    return module_.forward({vectors ? images.flatten(1) : images}).toTensor();
+  }
+
+  void train(bool on) override {
+    ClassifierImpl::train(on);
+    module_.train(on);
+  }
+
+ private:
+  /// D', found by a dry run.
+  std::int64_t feature_width(const ModelOptions& options) {
+    const torch::NoGradGuard no_gradient;
+    module_.eval();
+    torch::Tensor output;
+    try {
+      output = features(torch::zeros({2, options.channels, options.height, options.width}));
+    } catch (const std::exception& error) {
+      throw Error(ErrorKind::data,
+                  fmt::format("the TorchScript module '{}' fails on images of {}x{}x{} (channels x height x width): {}",
+                              path_, options.channels, options.height, options.width, printable(first_line(error))));
+    }
+    if (output.dim() != 2 || output.size(0) != 2 || output.scalar_type() != torch::kFloat)
+      throw Error(ErrorKind::data,
+                  fmt::format("the TorchScript module '{}' makes {} [{}] of 2 images, expected features, Float [2, D]; "
+                              "leave its classifier out and flatten what it gives",
+                              path_, c10::toString(output.scalar_type()), fmt::join(output.sizes(), ", ")));
+    module_.train(is_training());
+    return output.size(1);
+  }
+
+  std::string path_;
+  torch::jit::Module module_;
+};
+
+}  // namespace
+
+std::shared_ptr<ClassifierImpl> make_torchscript(const ModelOptions& options) {
+  return std::make_shared<TorchScript>(options);
+}
+
+}  // namespace ulmus::detail
