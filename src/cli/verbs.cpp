@@ -72,6 +72,16 @@ std::string describe(const Plan& plan) {
   text += fmt::format("model   {}, {} {}, batch {}, {} schedule from {}, augmentation {}\n", options.model,
                       options.epochs, options.epochs == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
                       format_number(options.lr), options.augment);
+  std::vector<std::string> more;
+  if (options.optimizer != "sgd") more.push_back(options.optimizer);
+  if (!options.weights.empty()) more.push_back(fmt::format("weights from {}", options.weights));
+  if (options.freeze == "backbone") more.push_back("backbone frozen");
+  if (options.clip > 0) more.push_back(fmt::format("gradients clipped to {}", format_number(options.clip)));
+  if (options.ema > 0) more.push_back(fmt::format("moving average of the weights {}", format_number(options.ema)));
+  if (options.device != "cpu") more.push_back("on " + options.device);
+  if (options.channels_last) more.push_back("channels last");
+  if (options.autocast != "none") more.push_back("backbone in " + options.autocast);
+  if (!more.empty()) text += fmt::format("        {}\n", join(more, ", "));
   for (const RunMember& member : plan.members) {
     if (member.seed != options.seed) break;
     text += fmt::format("loss    {}: {} head", member.loss.text(), name_of(member.head));
@@ -190,7 +200,7 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
 void add_eval_verb(CLI::App& program) {
   CLI::App* verb = program.add_subcommand("eval", "judge the models of a run on its test part or on other data");
   struct Request {
-    std::string run, data, data_root, loss;
+    std::string run, data, data_root, loss, device;
     std::int64_t seed = -1;
     bool as_json = false, skip_bad = false;
   };
@@ -202,6 +212,7 @@ void add_eval_verb(CLI::App& program) {
   verb->add_option("--loss", request->loss, "only this loss of the run");
   CLI::Option* seed = add_number(*verb, "--seed", request->seed, "only this seed of the run");
   verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  verb->add_option("--device", request->device, "cpu, cuda or cuda:N; default: that of the run");
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer("Example:\n  ulmus eval --run runs/birds --data folder:more");
   verb->allow_extras();
@@ -212,6 +223,7 @@ void add_eval_verb(CLI::App& program) {
     RunOptions options = read_run_options(request->run);
     if (!request->data_root.empty()) options.data_root = request->data_root;
     if (request->skip_bad) options.skip_bad = true;
+    if (!request->device.empty()) options.device = request->device;
     const auto results = evaluate_run(request->run, options, request->data, request->loss, request->seed);
     if (request->as_json) {
       json all = json::array();

@@ -7,7 +7,6 @@
 #include <sstream>
 #include <type_traits>
 
-#include "train/safetensors.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 
@@ -16,9 +15,10 @@ namespace {
 
 using nlohmann::json;
 
-constexpr const char* k_momentum = "optimizer.momentum.";
-constexpr const char* k_info = "ulmus";
-constexpr const char* k_loss_state = "loss.state";
+const std::string k_optimizer = "optimizer.";
+const std::string k_weights = "optimizer.weights.";  // beside their average
+const std::string k_info = "ulmus";
+const std::string k_loss_state = "loss.state";
 
 /// The optimizer's state of a parameter: LibTorch keys it by text up to 1.13 and by address since.
 template <class Map>
@@ -32,12 +32,8 @@ auto state_key(const Map&, const torch::Tensor& parameter) {
   }
 }
 
-/// Calls visit(name, tensor) for every parameter and buffer.
-template <class Visit>
-void visit_tensors(const torch::nn::Module& model, Visit&& visit) {
-  for (const auto& item : model.named_parameters()) visit(item.key(), item.value());
-  for (const auto& item : model.named_buffers()) visit(item.key(), item.value());
-}
+/// As it is written: on the CPU, rows first.
+torch::Tensor portable(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
   throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}; train again", path.string(), why));
@@ -53,20 +49,33 @@ void require_like(const std::filesystem::path& path, const std::string& name, co
 
 }  // namespace
 
+bool is_checkpoint(const TensorFile& file) { return file.metadata.contains(k_info); }
+
+bool is_training_state(const std::string& name) { return name.starts_with(k_optimizer) || name == k_loss_state; }
+
 void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, const Classifier& model,
-                     torch::optim::SGD* optimizer) {
+                     torch::optim::Optimizer* optimizer, const WeightAverage* average) {
   const torch::NoGradGuard no_gradient;
   TensorFile file;
   visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
-    file.tensors[name] = tensor.detach().contiguous();
+    file.tensors[name] = portable(average ? average->tensors().at(name) : tensor);
+    if (average && optimizer) file.tensors[k_weights + name] = portable(tensor);
   });
   if (optimizer) {
     const auto& states = optimizer->state();
     for (const auto& item : model->named_parameters()) {
-      const auto state = states.find(state_key(states, item.value()));
-      if (state == states.end()) continue;
-      const auto& momentum = static_cast<const torch::optim::SGDParamState&>(*state->second).momentum_buffer();
-      if (momentum.defined()) file.tensors[k_momentum + item.key()] = momentum.contiguous();
+      const auto found = states.find(state_key(states, item.value()));
+      if (found == states.end()) continue;
+      const auto put = [&](const char* part, const torch::Tensor& tensor) {
+        file.tensors[fmt::format("{}{}.{}", k_optimizer, part, item.key())] = portable(tensor);
+      };
+      if (const auto* sgd = dynamic_cast<const torch::optim::SGDParamState*>(found->second.get())) {
+        if (sgd->momentum_buffer().defined()) put("momentum", sgd->momentum_buffer());
+      } else if (const auto* adamw = dynamic_cast<const torch::optim::AdamWParamState*>(found->second.get())) {
+        put("exp_avg", adamw->exp_avg());
+        put("exp_avg_sq", adamw->exp_avg_sq());
+        put("step", torch::tensor(adamw->step()));
+      }
     }
   }
   if (!info.loss_state.empty()) file.tensors[k_loss_state] = torch::tensor(info.loss_state, torch::kDouble);
@@ -118,8 +127,7 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
       read.loss_state.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
     }
     const auto channels = static_cast<std::size_t>(read.model.channels);
-    if (std::ranges::find(model_names(), read.model.name) == model_names().end())
-      refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
+    if (!is_model_name(read.model.name)) refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
     const bool normalises = !read.normalisation.mean.empty() || !read.normalisation.stddev.empty();
     if ((normalises && (read.normalisation.mean.size() != channels || read.normalisation.stddev.size() != channels)) ||
         read.class_names.size() != static_cast<std::size_t>(read.model.classes))
@@ -144,24 +152,47 @@ LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path) 
   }
 }
 
-void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::SGD* optimizer) {
+void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::Optimizer* optimizer,
+                     WeightAverage* average) {
   const torch::NoGradGuard no_gradient;
   const TensorFile file = read_safetensors(path);
-  visit_tensors(*model, [&](const std::string& name, torch::Tensor tensor) {
+  const auto fill = [&](const std::string& name, torch::Tensor tensor) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end()) refuse(path, fmt::format("tensor '{}' is missing", name));
     require_like(path, name, found->second, tensor);
     tensor.copy_(found->second);
+  };
+  if (average)
+    for (const auto& [name, tensor] : average->tensors()) fill(name, tensor);
+  visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
+    fill(average && file.tensors.contains(k_weights + name) ? k_weights + name : name, tensor);
   });
   if (!optimizer) return;
   auto& states = optimizer->state();
   for (const auto& item : model->named_parameters()) {
-    const auto found = file.tensors.find(k_momentum + item.key());
-    if (found == file.tensors.end()) continue;
-    require_like(path, found->first, found->second, item.value());
-    auto state = std::make_unique<torch::optim::SGDParamState>();
-    state->momentum_buffer(found->second);
-    states[state_key(states, item.value())] = std::move(state);
+    const torch::Tensor& parameter = item.value();
+    const auto find = [&](const char* part) -> torch::Tensor {
+      const auto found = file.tensors.find(fmt::format("{}{}.{}", k_optimizer, part, item.key()));
+      return found == file.tensors.end() ? torch::Tensor() : found->second;
+    };
+    const auto like_parameter = [&](const char* part) {
+      const torch::Tensor tensor = find(part);
+      if (!tensor.defined()) refuse(path, fmt::format("tensor '{}{}.{}' is missing", k_optimizer, part, item.key()));
+      require_like(path, fmt::format("{}{}.{}", k_optimizer, part, item.key()), tensor, parameter);
+      return tensor.to(parameter.device());
+    };
+    if (find("momentum").defined()) {
+      auto state = std::make_unique<torch::optim::SGDParamState>();
+      state->momentum_buffer(like_parameter("momentum"));
+      states[state_key(states, parameter)] = std::move(state);
+    } else if (const torch::Tensor step = find("step"); step.defined()) {
+      require_like(path, fmt::format("{}step.{}", k_optimizer, item.key()), step, torch::tensor(std::int64_t{0}));
+      auto state = std::make_unique<torch::optim::AdamWParamState>();
+      state->step(step.item<std::int64_t>());
+      state->exp_avg(like_parameter("exp_avg"));
+      state->exp_avg_sq(like_parameter("exp_avg_sq"));
+      states[state_key(states, parameter)] = std::move(state);
+    }
   }
 }
 

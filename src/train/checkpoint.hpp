@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <string>
 
+#include "train/safetensors.hpp"
+#include "train/weight_average.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/loss/spec.hpp"
 #include "ulmus/nn/model.hpp"
@@ -30,10 +32,17 @@ struct CheckpointInfo {
 /// What the user calls the member of a checkpoint: its loss in canonical text, or the name that `tune` gave it.
 std::string member_name(const CheckpointInfo& info, const LossSpec& loss);
 
-/// Writes parameters and buffers under their names and, with an optimizer, its momentum under
-/// `optimizer.momentum.<parameter>`.
+/// Writes parameters and buffers under their names and, with an optimizer, its state: `optimizer.momentum.<parameter>`
+/// of SGD; `optimizer.exp_avg.`, `optimizer.exp_avg_sq.` and `optimizer.step.` of AdamW. With an average, its tensors
+/// have the names, and with an optimizer too, the model's own are under `optimizer.weights.<name>`.
 void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, const Classifier& model,
-                     torch::optim::SGD* optimizer);
+                     torch::optim::Optimizer* optimizer, const WeightAverage* average = nullptr);
+
+/// Whether a file was written by save_checkpoint.
+bool is_checkpoint(const TensorFile& file);
+
+/// Whether a tensor of a checkpoint serves only to train on: state of the optimizer or the loss.
+bool is_training_state(const std::string& name);
 
 /// Throws Error{data} when the file is no checkpoint or contradicts itself.
 CheckpointInfo read_checkpoint_info(const std::filesystem::path& path);
@@ -43,6 +52,7 @@ LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path);
 
 /// Loads into a model built from the checkpoint's own ModelOptions. Throws Error{data} when a tensor is missing or has
 /// another shape.
-void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::SGD* optimizer);
+void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::Optimizer* optimizer,
+                     WeightAverage* average = nullptr);
 
 }  // namespace ulmus::detail

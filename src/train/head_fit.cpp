@@ -183,7 +183,7 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
 }  // namespace
 
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                            const Normalisation& normalisation, int loader_threads) {
+                            const Normalisation& normalisation, int loader_threads, const Placement& placement) {
   const torch::NoGradGuard no_gradient;
   model->eval();
   Loader loader(data, indices,
@@ -195,7 +195,7 @@ FeatureSet extract_features(Classifier& model, const Dataset& data, const std::v
   for (Batch batch; loader.next(batch); done += batch.size) {
     const auto images =
         torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
-    const Tensor features = model->features(images);
+    const Tensor features = compute_features(model, images, placement).to(torch::kCPU);
     if (done == 0)
       set.features = torch::empty({static_cast<std::int64_t>(indices.size()), features.size(1)}, torch::kFloat);
     set.features.narrow(0, done, batch.size).copy_(features);

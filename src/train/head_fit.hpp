@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "train/placement.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/data/sampler.hpp"
 #include "ulmus/eval/evaluation.hpp"
@@ -22,7 +23,8 @@ struct FeatureSet {
 
 /// In evaluation mode, without augmentation, in the order of the indices.
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                            const Normalisation& normalisation, int loader_threads);
+                            const Normalisation& normalisation, int loader_threads,
+                            const Placement& placement = {});
 
 /// The last layer of a classifier by itself.
 struct HeadWeights {

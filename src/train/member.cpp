@@ -11,6 +11,9 @@
 
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
+#include "train/optimizer.hpp"
+#include "train/weight_average.hpp"
+#include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -61,10 +64,13 @@ class Training {
       : plan_(plan),
         member_(member),
         loss_(make_loss(plan, first_loss(member.loss), member.seed)),
+        placement_(make_placement(plan.options)),
         model_(make_model(model_options(plan.options.model, plan.data.train, member.head))),
         loader_(plan.data.train, plan.split.train,
                 {.batch_size = plan.options.batch_size,
                  .shuffle = true,
+                 // Batch norm over vectors has no variance of a single sample; another is left out in every epoch.
+                 .drop_last = static_cast<std::int64_t>(plan.split.train.size()) % plan.options.batch_size == 1,
                  .augmentation = plan.augmentation,
                  .normalisation = plan.normalisation,
                  .seed = member.seed,
@@ -72,22 +78,19 @@ class Training {
                  .sampler = member.sampler,
                  .epochs = plan.options.epochs}) {
     initialise(model_, member.seed);
-    const auto options = torch::optim::SGDOptions(plan.options.lr)
-                             .momentum(plan.options.momentum)
-                             .weight_decay(plan.options.weight_decay);
-    std::vector<torch::Tensor> decayed = model_->parameters(), biases;
+    if (!plan.options.weights.empty())
+      load_weights(plan.options.weights, model_, model_options(plan.options.model, plan.data.train, member.head));
+    place(model_, placement_);
+    if (frozen())
+      for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
+    std::vector<torch::Tensor> biases;
     if (const double bias = loss_->loss().terms().parts.initial_bias; bias != 0) {
       // The sigmoid losses start from a prior probability, from which weight decay would drag them away.
       const torch::NoGradGuard no_gradient;
       biases.push_back(model_->head_inputs({}).bias.fill_(bias));
-      std::erase_if(decayed, [&](const torch::Tensor& p) { return p.is_same(biases[0]); });
     }
-    optimizer_ = std::make_unique<torch::optim::SGD>(decayed, options);
-    if (!biases.empty()) {
-      auto undecayed = std::make_unique<torch::optim::SGDOptions>(options);
-      undecayed->weight_decay(0);
-      optimizer_->add_param_group({biases, std::move(undecayed)});
-    }
+    optimizer_ = make_optimizer(*model_, plan.options, biases);
+    if (plan.options.ema > 0) average_.emplace(model_, plan.options.ema);
   }
 
   /// Goes back to where a checkpoint was written.
@@ -100,7 +103,7 @@ class Training {
                       "to train this member again",
                       checkpoint.string(), info.loss, info.seed, info.epochs, member_.loss.full_text(), member_.seed,
                       plan_.options.epochs));
-    load_checkpoint(checkpoint, model_, optimizer_.get());
+    load_checkpoint(checkpoint, model_, optimizer_.get(), average());
     if (!info.chosen.empty()) use_choice(info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = member_.seed});
     epoch_ = info.epochs_done;
@@ -121,7 +124,7 @@ class Training {
                      .loss_state = loss_->loss().state().values,
                      .encoding = plan_.encoding,
                      .chosen = chosen_},
-                    model_, finished ? nullptr : optimizer_.get());
+                    model_, finished ? nullptr : optimizer_.get(), average());
   }
 
   bool finished() const { return epoch_ == plan_.options.epochs; }
@@ -132,7 +135,7 @@ class Training {
     const auto start = Clock::now();
     const json trials = choose();
     judgement_.reset();
-    model_->train();
+    model_->train(!frozen());
     loss_->set_epoch(epoch_, epochs);
     loader_.start(epoch_);
     const std::int64_t steps = loader_.batches();
@@ -144,16 +147,17 @@ class Training {
                                                         member_.loss.text(), member_.seed));
       const double rate = learning_rate(plan_.schedule, epoch_, epochs, step, steps);
       if (step == 0) first_rate = rate;
-      for (auto& group : optimizer_->param_groups()) static_cast<torch::optim::SGDOptions&>(group.options()).lr(rate);
+      for (auto& group : optimizer_->param_groups()) group.options().set_lr(rate);
+      model_->set_step(member_.seed, epoch_ * steps + step);
 
-      const auto labels = labels_of(batch.labels);
-      const auto features = model_->features(images_of(batch, plan_.data.train.shape));
+      const auto labels = labels_of(batch.labels).to(placement_.device);
+      const auto features = train_features(images_of(batch, plan_.data.train.shape));
       const auto logits = model_->classify(features);
       auto loss = loss_(logits, labels, model_->head_inputs(features));
       if (!batch.second_labels.empty())  // mixed of two samples
-        loss = batch.lambda * loss + (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels),
-                                                                      loss_->loss(), loss_->reduction(),
-                                                                      model_->head_inputs(features));
+        loss = batch.lambda * loss +
+               (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device),
+                                                loss_->loss(), loss_->reduction(), model_->head_inputs(features));
       const auto value = loss.item<double>();
       if (!std::isfinite(value))
         throw Error(
@@ -164,7 +168,9 @@ class Training {
                         member_.loss.text(), member_.seed, epoch_ * steps + step + 1, plan_.options.lr));
       optimizer_->zero_grad();
       loss.backward();
+      if (plan_.options.clip > 0) clip_gradients(*optimizer_, plan_.options.clip);
       optimizer_->step();
+      if (average_) average_->update(epoch_ * steps + step);
 
       loss_sum += value * static_cast<double>(batch.size);
       samples += batch.size;
@@ -229,7 +235,7 @@ class Training {
     if (!key || !chosen_.empty() || epoch_ < member_.loss.choice_epoch(plan_.options.epochs)) return nullptr;
     const auto features_of = [&](const std::vector<std::int64_t>& indices) {
       return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
-                              static_cast<int>(plan_.options.loader_threads));
+                              static_cast<int>(plan_.options.loader_threads), placement_);
     };
     const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
     HeadFitOptions options = fit_options(plan_.options, member_.seed);
@@ -251,9 +257,18 @@ class Training {
 
   double seconds() const { return seconds_before_ + seconds_since(start_); }
 
+  bool frozen() const { return plan_.options.freeze == "backbone"; }
+  WeightAverage* average() { return average_ ? &*average_ : nullptr; }
+
+  torch::Tensor train_features(const torch::Tensor& images) {
+    const torch::AutoGradMode of_backbone(!frozen());
+    return compute_features(model_, images, placement_);
+  }
+
   Evaluation judge(const Dataset& data, const std::vector<std::int64_t>& indices) {
+    const AveragedWeights averaged(average());
     return evaluate_model(model_, data, indices, plan_.counts, plan_.normalisation, member_.loss.scale(),
-                          static_cast<int>(plan_.options.loader_threads));
+                          static_cast<int>(plan_.options.loader_threads), placement_);
   }
 
   /// Of the weights as they are, made once: the last epoch's is also the result's.
@@ -282,9 +297,11 @@ class Training {
   const Plan& plan_;
   const RunMember& member_;
   LossModule loss_;
+  Placement placement_;
   Classifier model_;
   Loader loader_;
-  std::unique_ptr<torch::optim::SGD> optimizer_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;
   std::optional<Judgement> judgement_;
   std::string chosen_;      ///< value of the loss's key that is `auto`; empty: none, or not yet
   std::int64_t epoch_ = 0;  ///< finished epochs
@@ -320,7 +337,7 @@ ModelOptions model_options(const std::string& name, const Dataset& data, Head he
 
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads) {
+                          int loader_threads, const Placement& placement) {
   const torch::NoGradGuard no_gradient;
   model->eval();
   Loader loader(data, indices,
@@ -331,7 +348,8 @@ Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vec
   loader.start(0);
   std::int64_t done = 0;
   for (Batch batch; loader.next(batch); done += batch.size) {
-    logits.narrow(0, done, batch.size).copy_(model->forward(images_of(batch, data.shape)));
+    logits.narrow(0, done, batch.size)
+        .copy_(model->classify(compute_features(model, images_of(batch, data.shape), placement)));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + batch.size);
   }
   return evaluate({logits.data_ptr<float>(), rows, train_counts.classes()}, labels, train_counts, {.scale = scale});

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "train/head_fit.hpp"
+#include "train/placement.hpp"
 #include "ulmus/nn/model.hpp"
 #include "ulmus/train/run.hpp"
 
@@ -39,7 +40,7 @@ std::vector<std::int64_t> all_of(const Dataset& data);
 /// Judges a model on a part of a data set.
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads);
+                          int loader_threads, const Placement& placement);
 
 ModelOptions model_options(const std::string& name, const Dataset& data, Head head);
 

@@ -9,6 +9,7 @@
 #include <chrono>
 #include <ctime>
 #include <exception>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -17,6 +18,8 @@
 
 #include "train/checkpoint.hpp"
 #include "train/member.hpp"
+#include "train/placement.hpp"
+#include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -35,6 +38,11 @@ void need(bool holds, const char* option, Number value, const char* expected) {
   if (!holds) refuse(fmt::format("--{} is {}, expected {}", option, value, expected));
 }
 
+void need_word(const char* option, const std::string& word, const std::vector<std::string>& words) {
+  if (std::ranges::find(words, word) == words.end())
+    refuse(fmt::format("unknown --{} '{}'; {}", option, word, suggest(word, words)));
+}
+
 void check_ranges(const RunOptions& o) {
   need(o.seeds >= 1 && o.seeds <= 1000, "seeds", o.seeds, "1 to 1000");
   need(o.validation >= 0, "validation", o.validation, "at least 0");
@@ -42,9 +50,14 @@ void check_ranges(const RunOptions& o) {
   need(o.epochs >= 0 && o.epochs <= 1'000'000, "epochs", o.epochs, "1 to 1000000, or 0 for the default");
   need(o.batch_size >= 2 && o.batch_size <= 1'000'000, "batch-size", o.batch_size,
        "2 (batch norm needs two images) to 1000000");
-  need(o.lr > 0, "lr", o.lr, "above 0");
+  need(o.lr >= 0, "lr", o.lr, "above 0, or 0 for the default");
   need(o.momentum >= 0 && o.momentum < 1, "momentum", o.momentum, "in [0, 1)");
-  need(o.weight_decay >= 0, "weight-decay", o.weight_decay, "at least 0");
+  need(o.weight_decay >= 0 || o.weight_decay == -1, "weight-decay", o.weight_decay,
+       "at least 0, or -1 for the default");
+  need(o.clip >= 0, "clip", o.clip, "above 0, or 0 to leave the gradients");
+  need(o.ema >= 0 && o.ema < 1, "ema", o.ema, "above 0 and below 1, or 0 for none");
+  need_word("optimizer", o.optimizer, {"auto", "sgd", "adamw"});
+  need_word("freeze", o.freeze, {"none", "backbone"});
   need(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
   need(o.jobs >= 0 && o.jobs <= 256, "jobs", o.jobs, "1 to 256, or 0 for as many as there are cores");
   need(o.threads >= 0 && o.threads <= 256, "threads", o.threads, "1 to 256, or 0 for the cores that are left");
@@ -55,6 +68,38 @@ void check_ranges(const RunOptions& o) {
 /// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
 /// epochs).
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
+
+/// Tables differ in size far more than in difficulty: at least 2000 steps, in 10 to 200 epochs.
+std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_size) {
+  const std::int64_t steps = (samples + batch_size - 1) / batch_size;
+  return std::clamp<std::int64_t>((2000 + steps - 1) / steps, 10, 200);
+}
+
+/// Fills in what depends on the data and the model, and refuses what cannot apply to them.
+void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
+  const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
+  if (o.model == "auto") o.model = default_model(data.shape.channels, data.shape.height, data.shape.width);
+  if (o.epochs == 0) o.epochs = features ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
+  if (o.optimizer == "auto") o.optimizer = features ? "adamw" : "sgd";
+  const bool adamw = o.optimizer == "adamw";
+  if (adamw && o.momentum != RunOptions{}.momentum)
+    refuse(fmt::format("--momentum {} cannot apply: adamw has none; leave it out, or take --optimizer sgd",
+                       format_number(o.momentum)));
+  const bool goes_on = o.freeze == "none" && (scripted || !o.weights.empty());
+  if (o.lr == 0) o.lr = adamw ? (goes_on ? 1e-4 : 1e-3) : (goes_on ? 0.01 : 0.1);
+  if (o.weight_decay == -1) o.weight_decay = adamw ? 1e-4 : 2e-4;
+  if (scripted && !o.weights.empty())
+    refuse(fmt::format("--weights cannot apply: model '{}' brings its own weights; leave it out", o.model));
+  if (o.freeze == "backbone" && o.model == "linear")
+    refuse("--freeze backbone cannot apply: model 'linear' is a head alone; leave it out");
+  if (o.freeze == "backbone" && !scripted && o.weights.empty())
+    refuse(
+        fmt::format("--freeze backbone would train a head on what '{}' makes of random weights; name trained ones "
+                    "with --weights FILE.safetensors",
+                    o.model));
+  if (o.channels_last && features)
+    refuse("--channels-last cannot apply: the data are features, not images; leave it out");
+}
 
 Augmentation make_augmentation(std::string& name, const std::string& model, const Dataset& data) {
   if (name == "auto" && (model == "conv3" || data.is_features()))
@@ -294,8 +339,8 @@ Plan plan_run(const RunOptions& given) {
   for (const LossSpec& loss : losses) loss.choose_head(requested_head);
   if (options.reduction != "auto" && parse_reduction(options.reduction) == Reduction::none)
     refuse("--reduction none gives a batch no single loss to train on; use weighted-mean or mean");
-  const LearningRateSchedule schedule{
-      .kind = LearningRateSchedule::parse_kind(options.schedule), .base = options.lr, .warmup = options.warmup};
+  const LearningRateSchedule::Kind schedule_kind = LearningRateSchedule::parse_kind(options.schedule);
+  detail::make_placement(options);
   ImbalanceProfile::parse(options.imbalance);
 
   OpenedData data = open_data(options.data, detail::open_options(options));
@@ -310,23 +355,30 @@ Plan plan_run(const RunOptions& given) {
   Split split = make_split(data, split_options);
   std::string encoding;
   if (data.train_table) encoding = to_json(encode_tables(data, split.train));
-  if (options.model == "auto")
-    options.model = data.train.is_features()
-                        ? "mlp"
-                        : default_model(data.train.shape.channels, data.train.shape.height, data.train.shape.width);
-  if (options.epochs == 0) options.epochs = default_epochs(options.model);
+  resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
+  const LearningRateSchedule schedule{.kind = schedule_kind, .base = options.lr, .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
 
+  std::map<Head, std::int64_t> parameters;  // a large model takes a second to make
+  std::optional<Normalisation> of_weights;
+  for (const LossSpec& loss : losses) {
+    const Head head = loss.choose_head(requested_head);
+    if (parameters.contains(head)) continue;
+    const ModelOptions model_options = detail::model_options(options.model, data.train, head);
+    Classifier model = make_model(model_options);
+    parameters[head] = parameter_count(*model);
+    if (!options.weights.empty()) of_weights = detail::load_weights(options.weights, model, model_options);
+  }
   std::vector<RunMember> members;
   for (std::int64_t s = 0; s < options.seeds; ++s)
     for (std::size_t i = 0; i < losses.size(); ++i) {
       const Head head = losses[i].choose_head(requested_head);
-      const auto model = make_model(detail::model_options(options.model, data.train, head));
       members.push_back({losses[i], static_cast<std::int64_t>(i), head, make_sampler(losses[i], options.sampler),
-                         options.seed + static_cast<std::uint64_t>(s), parameter_count(*model)});
+                         options.seed + static_cast<std::uint64_t>(s), parameters.at(head)});
     }
   const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  options.jobs = std::min(options.jobs == 0 ? cores : options.jobs, static_cast<std::int64_t>(members.size()));
+  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
+  options.jobs = std::min(options.jobs == 0 ? default_jobs : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
   ClassCounts counts(split.train_counts);
   for (const LossSpec& loss : losses) {
@@ -334,7 +386,8 @@ Plan plan_run(const RunOptions& given) {
     Loss(detail::first_loss(loss), counts);  // class weights of a file are read here
   }
   // A table's encoding has standardised it.
-  Normalisation normalisation = encoding.empty() ? channel_statistics(data.train, split.train) : Normalisation{};
+  Normalisation normalisation;
+  if (encoding.empty()) normalisation = of_weights ? *of_weights : channel_statistics(data.train, split.train);
   return {std::move(options), std::move(data),     std::move(split), std::move(counts), std::move(normalisation),
           augmentation,       std::move(encoding), schedule,         std::move(members)};
 }
@@ -401,6 +454,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   const ClassCounts counts(split.train_counts);
 
   at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, options.threads)));
+  const detail::Placement placement = detail::make_placement(options);
   const auto same_images = [&](const ModelOptions& model) {
     const ImageShape& shape = judged.shape;
     return model.channels == shape.channels && model.height == shape.height && model.width == shape.width &&
@@ -434,9 +488,10 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
                       path.string(), info.model.classes, info.model.channels, info.model.height, info.model.width));
     Classifier model = make_model(info.model);
     detail::load_checkpoint(path, model, nullptr);
+    detail::place(model, placement);
     evaluations.push_back({name, info.seed,
                            detail::evaluate_model(model, judged, indices, counts, info.normalisation, spec.scale(),
-                                                  static_cast<int>(options.loader_threads))});
+                                                  static_cast<int>(options.loader_threads), placement)});
   }
   if (evaluations.empty())
     refuse(known.empty()

@@ -23,7 +23,11 @@ struct StoredType {
   const char* name;
   torch::ScalarType type;
 };
-constexpr StoredType k_types[] = {{"F32", torch::kFloat}, {"F64", torch::kDouble}, {"I64", torch::kInt64}};
+constexpr StoredType k_types[] = {{"F32", torch::kFloat},
+                                  {"F64", torch::kDouble},
+                                  {"F16", torch::kHalf},
+                                  {"BF16", torch::kBFloat16},
+                                  {"I64", torch::kInt64}};
 
 }  // namespace
 

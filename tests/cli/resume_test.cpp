@@ -11,23 +11,23 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 class Resume : public CliTest {
  protected:
-  Arguments long_run(const std::string& out, const std::string& seed = "0") const {
-    return compare({"--epochs", "12", "--augment", "crop", "--jobs", "1", "--seed", seed, "--out", out});
+  Arguments long_run(const std::string& out, const Arguments& more = {}) const {
+    return compare({"--epochs", "12", "--augment", "crop", "--jobs", "1", "--out", out}) + more;
   }
 
   /// A run that `number` ends once `file` of it is there.
-  Outcome stop_at(const std::string& file, int number, const std::string& out) const {
-    Process process(long_run(out), place_);
+  Outcome stop_at(const std::string& file, int number, const std::string& out, const Arguments& more = {}) const {
+    Process process(long_run(out, more), place_);
     EXPECT_TRUE(appears(path(out) / file));
     process.signal(number);
     return process.wait();
   }
 
-  void expect_whole_after_resume(const std::string& out) const {
+  void expect_whole_after_resume(const std::string& out, const Arguments& more = {}) const {
     EXPECT_FALSE(fs::exists(path(out) / "summary.json")) << "the run had ended before it was stopped";
     const Outcome resumed = run({"compare", "--resume", out});
     ASSERT_EQ(resumed.code, 0) << resumed;
-    ASSERT_EQ(run(long_run("whole")).code, 0);
+    ASSERT_EQ(run(long_run("whole", more)).code, 0);
     EXPECT_TRUE(same_run(path("whole"), path(out)));
     EXPECT_EQ(without_times(read_json(path("whole/summary.json")).at("results")),
               without_times(read_json(path(out) / "summary.json").at("results")));
@@ -50,6 +50,13 @@ TEST_F(Resume, AfterAKillGoesOnToTheSameBits) {
   write_bytes(path("o/metrics.jsonl"), metrics + "{\"epoch\":1,\"lo");
   expect_whole_after_resume("o");
   for (const std::string& name : contents()) EXPECT_FALSE(has(name, ".tmp")) << name;
+}
+
+TEST_F(Resume, RestoresAdamwTheMovingAverageAndDropout) {
+  const Arguments more = {"--optimizer", "adamw", "--lr", "0.003", "--ema", "0.9", "--clip", "1", "--model", "mlp"};
+  const Outcome stopped = stop_at("checkpoints/ce.seed0.safetensors", SIGINT, "o", more);
+  EXPECT_EQ(stopped.code, 130) << stopped;
+  expect_whole_after_resume("o", more);
 }
 
 TEST_F(Resume, AnInterruptBeforeTheFirstEpochLeavesNothing) {

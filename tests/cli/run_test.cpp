@@ -135,6 +135,61 @@ TEST_F(Run, ALossThatIsNotFiniteStopsItByName) {
   EXPECT_EQ(contents(), before);
 }
 
+TEST_F(Run, ARunGoesOnFromTheWeightsOfAnother) {
+  const Arguments one = {"--losses", "ce", "--epochs", "4"};
+  make_run(one);
+  const std::string weights = "o/checkpoints/ce.seed0.safetensors";
+  const double before = read_json(path("o/results/ce.seed0.json")).at("test").at("top1");
+  const Outcome frozen =
+      run(compare({"--losses", "ce,elm", "--weights", weights, "--freeze", "backbone", "--out", "p"}));
+  ASSERT_EQ(frozen.code, 0) << frozen;
+  EXPECT_TRUE(has(frozen.err, "weights from " + weights + ", backbone frozen")) << frozen;
+  EXPECT_GE(read_json(path("p/results/ce.seed0.json")).at("test").at("top1").get<double>(), before - 0.05);
+  const Outcome other = run(compare({"--model", "resnet20", "--weights", weights}));
+  EXPECT_TRUE(
+      complains(other, 3, {weights, "do not fit model 'resnet20'", "the first: 'layer1.0.conv1.weight' is missing"}));
+}
+
+TEST_F(Run, EveryWayToComputeLearns) {
+  for (const Arguments& more : {Arguments{"--channels-last"},
+                                {"--autocast", "bf16"},
+                                {"--optimizer", "adamw", "--lr", "0.01"},
+                                {"--ema", "0.99", "--clip", "5"},
+                                {"--model", "mlp", "--optimizer", "adamw", "--lr", "0.003"},
+                                {"--model", "linear", "--lr", "0.01"}}) {
+    fs::remove_all(path("o"));
+    make_run(Arguments{"--losses", "ce", "--epochs", "6"} + more);
+    EXPECT_GT(read_json(path("o/results/ce.seed0.json")).at("test").at("top1"), 0.5) << more[1];
+  }
+}
+
+TEST_F(Run, ATableHasDefaultsThatSuitIt) {
+  std::string table = "a,b,label\n";
+  for (int i = 0; i < 301; ++i) {  // 241 to train: batches of 60 leave one row
+    const int label = i % 3;
+    table +=
+        std::to_string(label + 0.01 * (i % 40)) + "," + std::to_string(i % 7) + ",c" + std::to_string(label) + "\n";
+  }
+  write_bytes(path("t.csv"), table);
+  const Arguments command = {"compare", "--data", "csv:t.csv?label=label", "--losses", "ce,ldam",
+                             "--seeds", "1",      "--batch-size",          "60",       "--threads",
+                             "1"};
+  const Outcome dry = run(command + Arguments{"--out", "o", "--dry-run", "--json"});
+  ASSERT_EQ(dry.code, 0) << dry;
+  const auto options = nlohmann::json::parse(dry.out).at("options");
+  EXPECT_EQ(options.at("model"), "mlp");
+  EXPECT_EQ(options.at("optimizer"), "adamw");
+  EXPECT_EQ(options.at("lr"), 0.001);
+  EXPECT_EQ(options.at("weight-decay"), 0.0001);
+  EXPECT_EQ(options.at("epochs"), 200);
+  ASSERT_EQ(run(command + Arguments{"--epochs", "30", "--out", "o"}).code, 0);
+  for (const auto& result : read_json(path("o/summary.json")).at("results"))
+    EXPECT_GT(result.at("test").at("top1").at("mean"), 0.9) << result.at("loss");
+  EXPECT_TRUE(
+      complains(run(command + Arguments{"--model", "resnet20", "--out", "p"}), 2, {"vectors of 2 features", "mlp"}));
+  EXPECT_TRUE(complains(run(command + Arguments{"--channels-last", "--out", "p"}), 2, {"--channels-last"}));
+}
+
 TEST_F(Run, TrainTakesOneLossAndANumberedFolderByItself) {
   const Arguments train = {"train",    "--data", "mnist",        "--data-root", "root",      "--loss", "ldam",
                            "--epochs", "1",      "--batch-size", "60",          "--threads", "1",      "--quiet"};

@@ -57,6 +57,10 @@ TEST_F(Usage, UnknownNamesInValuesAreNamedWithTheNearest) {
                   {compare({"--losses", "ce,ce"}), {"twice"}},
                   {compare({"--losses", ""}), {"empty"}},
                   {compare({"--model", "resnet23"}), {"'resnet23'", "did you mean 'resnet20'"}},
+                  {compare({"--optimizer", "adam"}), {"'adam'", "did you mean 'adamw'"}},
+                  {compare({"--freeze", "backbon"}), {"'backbon'", "did you mean 'backbone'"}},
+                  {compare({"--device", "cudda"}), {"'cudda'", "did you mean 'cuda'"}},
+                  {compare({"--autocast", "bf61"}), {"'bf61'", "did you mean 'bf16'"}},
                   {compare({"--head", "cosin"}), {"'cosin'", "did you mean 'cosine'"}},
                   {compare({"--schedule", "cosin"}), {"'cosin'", "did you mean 'cosine'"}},
                   {compare({"--reduction", "weighted-maen"}), {"did you mean 'weighted-mean'"}},
@@ -72,6 +76,27 @@ TEST_F(Usage, AHeadThatCannotWorkIsRefusedWithTheReason) {
                   {compare({"--losses", "ce", "--head", "cosine"}), {"'ce'", "scale 1", "ce:scale=30"}}});
 }
 
+TEST_F(Usage, AnOptionThatCannotApplyIsRefusedWithTheReason) {
+  expect_refused(
+      {{compare({"--optimizer", "adamw", "--momentum", "0.8"}), {"--momentum 0.8", "adamw has none"}},
+       {compare({"--freeze", "backbone"}), {"random weights", "--weights"}},
+       {compare({"--freeze", "backbone", "--model", "linear"}), {"'linear' is a head alone"}},
+       {compare({"--weights", "w.safetensors", "--model", "torchscript:b.pt"}), {"brings its own weights"}}});
+}
+
+TEST_F(Usage, ADeviceThatIsNotThereComesWithThoseThatAre) {
+  EXPECT_TRUE(complains(run(compare({"--device", "cuda:99"})), 5, {"cuda:99", "LibTorch", "cpu"}));
+}
+
+TEST_F(Usage, AModelFileThatIsNoneIsADataError) {
+  write_bytes(path("b.pt"), "no archive");
+  write_bytes(path("w.safetensors"), "no header");
+  EXPECT_TRUE(complains(run(compare({"--model", "torchscript:b.pt"})), 3, {"'b.pt' is not a TorchScript module"}));
+  EXPECT_TRUE(complains(run(compare({"--model", "torchscript:c.pt"})), 3, {"'c.pt'", "no such file"}));
+  EXPECT_TRUE(complains(run(compare({"--weights", "w.safetensors"})), 3, {"'w.safetensors'"}));
+  EXPECT_TRUE(complains(run(compare({"--weights", "none.safetensors"})), 3, {"'none.safetensors'"}));
+}
+
 TEST_F(Usage, EveryNumberIsCheckedForItsKindAndItsRange) {
   std::vector<Case> cases;
   const std::vector<std::pair<std::string, std::vector<std::string>>> ranges = {
@@ -79,8 +104,9 @@ TEST_F(Usage, EveryNumberIsCheckedForItsKindAndItsRange) {
       {"split-seed", {"-1"}},    {"validation", {"-1", "30"}},
       {"test-fraction", {"1"}},  {"image-size", {"-1"}},
       {"epochs", {"-1"}},        {"batch-size", {"1", "9223372036854775807"}},
-      {"lr", {"0", "inf"}},      {"momentum", {"nan"}},
-      {"weight-decay", {"-1"}},  {"warmup", {"1"}},
+      {"lr", {"-1", "inf"}},     {"momentum", {"nan"}},
+      {"weight-decay", {"-2"}},  {"warmup", {"1"}},
+      {"clip", {"-1"}},          {"ema", {"1"}},
       {"jobs", {"-1"}},          {"threads", {"1000000"}},
       {"loader-threads", {"-1"}}};
   for (const auto& [option, values] : ranges) {

@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
+#include <memory>
 
 #include "temporary_folder.hpp"
+#include "train/optimizer.hpp"
 #include "train/safetensors.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -15,21 +18,29 @@ namespace {
 const ModelOptions k_model{
     .name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 4, .head = Head::cosine};
 
-/// A model after a few steps, with the momentum they left.
+/// A model after a few steps, with the state they left.
 struct Trained {
   Classifier model = make_model(k_model);
-  torch::optim::SGD optimizer{model->parameters(), torch::optim::SGDOptions(0.1).momentum(0.9)};
+  std::unique_ptr<torch::optim::Optimizer> optimizer;
+  std::unique_ptr<WeightAverage> average;
 
-  explicit Trained(int steps) {
+  explicit Trained(int steps, const std::string& name = "sgd") {
     initialise(model, 1);
+    RunOptions options;
+    options.optimizer = name;
+    options.lr = 0.1;
+    options.weight_decay = 1e-3;
+    optimizer = make_optimizer(*model, options, {});
+    average = std::make_unique<WeightAverage>(model, 0.5);
     for (int i = 0; i < steps; ++i) step(i);
   }
   void step(int i) {
     torch::manual_seed(static_cast<std::uint64_t>(i));
-    optimizer.zero_grad();
+    optimizer->zero_grad();
     model->train();
     model->forward(torch::randn({8, 1, 12, 12})).square().sum().backward();
-    optimizer.step();
+    optimizer->step();
+    average->update(i);
   }
   std::vector<torch::Tensor> tensors() const {
     std::vector<torch::Tensor> all;
@@ -56,24 +67,77 @@ const CheckpointInfo k_info{.loss = "elm",
 TEST(Checkpoint, GoesOnBitForBit) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.safetensors";
-  Trained straight(5);
-  Trained first(3);
-  save_checkpoint(path, k_info, first.model, &first.optimizer);
-  Trained resumed(0);
-  load_checkpoint(path, resumed.model, &resumed.optimizer);
-  EXPECT_TRUE(equal(resumed.tensors(), first.tensors()));
-  for (const int i : {3, 4}) resumed.step(i);
-  EXPECT_TRUE(equal(resumed.tensors(), straight.tensors()));
+  for (const char* name : {"sgd", "adamw"}) {
+    Trained straight(5, name);
+    Trained first(3, name);
+    save_checkpoint(path, k_info, first.model, first.optimizer.get(), first.average.get());
+    Trained resumed(0, name);
+    load_checkpoint(path, resumed.model, resumed.optimizer.get(), resumed.average.get());
+    EXPECT_TRUE(equal(resumed.tensors(), first.tensors()));
+    for (const int i : {3, 4}) resumed.step(i);
+    EXPECT_TRUE(equal(resumed.tensors(), straight.tensors())) << name;
+    for (const auto& [key, tensor] : straight.average->tensors())
+      EXPECT_TRUE(torch::equal(tensor, resumed.average->tensors().at(key))) << name << " " << key;
+  }
 }
 
-TEST(Checkpoint, MomentumMatters) {
+TEST(Checkpoint, TheStateOfTheOptimizerMatters) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.safetensors";
-  Trained straight(5), first(3), forgetful(0);
-  save_checkpoint(path, k_info, first.model, nullptr);
-  load_checkpoint(path, forgetful.model, &forgetful.optimizer);
-  for (const int i : {3, 4}) forgetful.step(i);
-  EXPECT_FALSE(equal(forgetful.tensors(), straight.tensors()));
+  for (const char* name : {"sgd", "adamw"}) {
+    Trained straight(5, name), first(3, name), forgetful(0, name);
+    save_checkpoint(path, k_info, first.model, nullptr);
+    load_checkpoint(path, forgetful.model, forgetful.optimizer.get());
+    for (const int i : {3, 4}) forgetful.step(i);
+    EXPECT_FALSE(equal(forgetful.tensors(), straight.tensors())) << name;
+  }
+}
+
+TEST(Checkpoint, HoldsTheAverageInPlaceOfTheWeights) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  Trained trained(3), judged(0);
+  for (torch::optim::Optimizer* optimizer : {trained.optimizer.get(), static_cast<torch::optim::Optimizer*>(nullptr)}) {
+    save_checkpoint(path, k_info, trained.model, optimizer, trained.average.get());
+    load_checkpoint(path, judged.model, nullptr);
+    visit_tensors(*judged.model, [&](const std::string& name, const torch::Tensor& tensor) {
+      EXPECT_TRUE(torch::equal(tensor, trained.average->tensors().at(name))) << name;
+    });
+  }
+}
+
+TEST(WeightAverage, IsItsFormula) {
+  Trained trained(0);
+  const auto weight = [&] { return trained.model->named_parameters()["conv1.weight"].detach().clone(); };
+  const auto average = [&] { return trained.average->tensors().at("conv1.weight"); };
+  torch::Tensor expected = weight();
+  for (int i = 0; i < 30; ++i) {
+    trained.step(i);
+    const double decay = std::min(0.5, (1.0 + i) / (10.0 + i));
+    expected = decay * expected + (1 - decay) * weight();
+  }
+  EXPECT_TRUE(torch::allclose(average(), expected, 1e-5, 1e-6));
+  const torch::Tensor raw = weight(), averaged = average().clone();
+  {
+    const AveragedWeights guard(trained.average.get());
+    EXPECT_TRUE(torch::equal(weight(), averaged));
+  }
+  EXPECT_TRUE(torch::equal(weight(), raw));
+  EXPECT_TRUE(torch::equal(average(), averaged));
+}
+
+TEST(ClipGradients, ShortensLongOnesAlone) {
+  Trained trained(1);
+  const auto norm = [&] {
+    double squares = 0;
+    for (const auto& parameter : trained.model->parameters()) squares += parameter.grad().square().sum().item<double>();
+    return std::sqrt(squares);
+  };
+  const double before = norm();
+  clip_gradients(*trained.optimizer, 2 * before);
+  EXPECT_NEAR(norm(), before, 1e-5 * before);
+  clip_gradients(*trained.optimizer, before / 4);
+  EXPECT_NEAR(norm(), before / 4, 1e-4 * before);
 }
 
 TEST(Checkpoint, RemembersWhatItIs) {

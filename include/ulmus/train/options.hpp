@@ -21,19 +21,27 @@ struct RunOptions {
   bool skip_bad = false;
   std::string model = "auto";
   std::string head = "auto";
+  std::string weights;
+  std::string freeze = "none";
   std::string augment = "auto";
   std::string sampler = "instance";
   std::int64_t epochs = 0;
   std::int64_t batch_size = 128;
-  double lr = 0.1;
+  std::string optimizer = "auto";
+  double lr = 0;
   double momentum = 0.9;
-  double weight_decay = 2e-4;
+  double weight_decay = -1;
+  double clip = 0;
+  double ema = 0;
   std::string schedule = "cosine";
   double warmup = 0.025;
   std::string reduction = "auto";
   std::int64_t jobs = 0;
   std::int64_t threads = 0;
   std::int64_t loader_threads = 1;
+  std::string device = "cpu";
+  bool channels_last = false;
+  std::string autocast = "none";
 };
 
 /// The one table of options: `visit(name, field, help)` for each, in the order of the help. The command line,
@@ -41,7 +49,8 @@ struct RunOptions {
 template <class Options, class Visit>
 void visit_options(Options& options, Visit&& visit) {
   visit("data", options.data,
-        "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR (a folder of images per class) or list:FILE");
+        "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR (a folder of images per class), list:FILE, "
+        "csv:FILE?label=COLUMN or npy:FEATURES,LABELS");
   visit("data-root", options.data_root, "where named data sets lie; else $ULMUS_DATA, /usr/share/datasets");
   visit("imbalance", options.imbalance,
         "make the training part long-tailed: exp:RATIO, step:RATIO, pareto:ALPHA, counts:FILE or none");
@@ -56,17 +65,27 @@ void visit_options(Options& options, Visit&& visit) {
         "part of every class held out for test when the data have no test part");
   visit("image-size", options.image_size, "resize image files to squares of this side; 0: leave them");
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
-  visit("model", options.model, "conv3, resnet20, resnet32, resnet44, resnet56, or auto by the image size");
+  visit("model", options.model,
+        "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50; mlp, linear (for "
+        "features too); torchscript:FILE; or auto by the data");
   visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
+  visit("weights", options.weights, "safetensors file of weights to begin with: published ones, or a run's checkpoint");
+  visit("freeze", options.freeze, "none, or backbone: train the head alone, and leave batch norm statistics");
   visit("augment", options.augment,
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
-  visit("epochs", options.epochs, "epochs to train; 0: a default for the model");
+  visit("epochs", options.epochs, "epochs to train; 0: a default for the model and the data");
   visit("batch-size", options.batch_size, "images in a batch");
-  visit("lr", options.lr, "base learning rate of SGD");
-  visit("momentum", options.momentum, "momentum of SGD");
-  visit("weight-decay", options.weight_decay, "weight decay, on every parameter");
+  visit("optimizer", options.optimizer, "sgd, adamw, or auto: adamw for features, sgd for images");
+  visit(
+      "lr", options.lr,
+      "base learning rate; 0: 0.1 for sgd, 0.001 for adamw, a tenth of it where the whole of a trained model goes on");
+  visit("momentum", options.momentum, "momentum of sgd");
+  visit("weight-decay", options.weight_decay, "weight decay, on every parameter; -1: 0.0002 for sgd, 0.0001 for adamw");
+  visit("clip", options.clip, "scale gradients down to this norm, all of them together; 0: leave them");
+  visit("ema", options.ema,
+        "decay of a moving average of the weights, e.g. 0.999, which is judged and kept in their place; 0: none");
   visit("schedule", options.schedule, "learning rate: cosine, step (the reference protocol) or constant");
   visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
   visit("reduction", options.reduction,
@@ -75,6 +94,10 @@ void visit_options(Options& options, Visit&& visit) {
         "losses and seeds trained at the same time; 0: as many as there are cores. Changes no result");
   visit("threads", options.threads, "threads for each of them; 0: the cores that are left. May change the last bits");
   visit("loader-threads", options.loader_threads, "threads that prepare batches; changes no result");
+  visit("device", options.device, "cpu, cuda or cuda:N, where LibTorch finds it");
+  visit("channels-last", options.channels_last,
+        "keep images and convolutions channels last in memory, often faster; may change the last bits");
+  visit("autocast", options.autocast, "bf16: compute the backbone in bfloat16, head and loss in float; or none");
 }
 
 /// The options as flat TOML, one `name = value` a line.

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <map>
+#include <string>
+
+#include "ulmus/nn/model.hpp"
+
+namespace ulmus::detail {
+
+/// Calls visit(name, tensor) for every parameter and buffer.
+template <class Visit>
+void visit_tensors(const torch::nn::Module& model, Visit&& visit) {
+  for (const auto& item : model.named_parameters()) visit(item.key(), item.value());
+  for (const auto& item : model.named_buffers()) visit(item.key(), item.value());
+}
+
+/// An exponential moving average of a model's parameters and floating-point buffers; whole numbers are those of the
+/// model. The model must outlive it and keep its tensors.
+class WeightAverage {
+ public:
+  /// Begins at the weights as they are.
+  WeightAverage(const Classifier& model, double decay);
+
+  /// After the 0-based `step` of the whole training: average = d * average + (1 - d) * weights, with d the smaller of
+  /// the decay and (1 + step) / (10 + step), so that a short training does not keep its first weights.
+  void update(std::int64_t step);
+
+  /// Puts the average into the model and the model's weights here, or back.
+  void exchange();
+
+  const std::map<std::string, torch::Tensor>& tensors() const { return average_; }
+
+ private:
+  Classifier model_;
+  double decay_;
+  std::map<std::string, torch::Tensor> average_;
+};
+
+/// The model has its averaged weights while this lives; nothing happens without an average.
+class AveragedWeights {
+ public:
+  explicit AveragedWeights(WeightAverage* average) : average_(average) {
+    if (average_) average_->exchange();
+  }
+  ~AveragedWeights() {
+    if (average_) average_->exchange();
+  }
+  AveragedWeights(const AveragedWeights&) = delete;
+  AveragedWeights& operator=(const AveragedWeights&) = delete;
+
+ private:
+  WeightAverage* average_;
+};
+
+}  // namespace ulmus::detail
