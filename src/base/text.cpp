@@ -94,6 +94,16 @@ long long parse_integer(std::string_view text, std::string_view what) {
 
 std::string format_number(double value) { return fmt::format("{}", value); }
 
+std::string shell_quoted(const std::string& text) {
+  if (!text.empty() &&
+      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
+          std::string::npos)
+    return text;
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
 std::string printable(std::string_view text) {
   constexpr std::size_t k_most = 60;
   std::string shown;

@@ -15,8 +15,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/bench/bench.hpp"
-#include "ulmus/data/imbalance.hpp"
-#include "ulmus/data/table.hpp"
+#include "ulmus/data/inspection.hpp"
 #include "ulmus/loss/describe.hpp"
 #include "ulmus/report/report.hpp"
 #include "ulmus/train/run.hpp"
@@ -244,24 +243,14 @@ void add_eval_verb(CLI::App& program) {
   });
 }
 
-std::vector<std::int64_t> shape_of(const Dataset& data) {
-  return {data.shape.channels, data.shape.height, data.shape.width};
-}
-
-/// What a sample is. A table has columns until its encoding, and with it the number of features, is learnt from a
-/// split.
-std::string samples_text(const OpenedData& data) {
-  if (data.train_table) return fmt::format("rows of {} columns", data.train_table->columns.size());
-  if (data.train.is_features()) return fmt::format("rows of {} features", data.train.shape.channels);
-  return fmt::format("images of {}", fmt::join(shape_of(data.train), "x"));
-}
-
 void add_inspect_verb(CLI::App& program) {
-  CLI::App* verb = program.add_subcommand("inspect", "show the classes of a data set and how imbalanced they are");
+  CLI::App* verb = program.add_subcommand(
+      "inspect",
+      "show the classes of a data set, how imbalanced they are, what is wrong with it and a run to begin with");
   struct Request {
-    std::string data, data_root, imbalance = "none";
+    std::string data, data_root, imbalance = "none", picture;
     std::int64_t image_size = 0;
-    bool skip_bad = false, as_json = false;
+    bool quick = false, all = false, as_json = false;
   };
   const auto request = std::make_shared<Request>();
   verb->add_option("--data", request->data,
@@ -269,55 +258,28 @@ void add_inspect_verb(CLI::App& program) {
                    "npy:FEATURES,LABELS")
       ->required();
   verb->add_option("--data-root", request->data_root, "where named data sets lie");
-  verb->add_option("--imbalance", request->imbalance, "show it made long-tailed: exp:RATIO, step:RATIO or none")
+  verb->add_option("--imbalance", request->imbalance,
+                   "show it made long-tailed: exp:RATIO, step:RATIO, pareto:ALPHA, counts:FILE or none")
       ->capture_default_str();
   add_number(*verb, "--image-size", request->image_size, "resize image files to squares of this side; 0: leave them")
       ->default_str("0");
-  verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  CLI::Option* picture =
+      verb->add_option("--picture", request->picture, "write a bar chart of the classes, an SVG file");
+  verb->add_flag("--quick", request->quick, "look at no sample: count, and search for no duplicates");
+  verb->add_flag("--all", request->all, "show every class, not the ten largest and smallest of many");
   verb->add_flag("--json", request->as_json, "print as JSON");
-  verb->footer("Example:\n  ulmus inspect --data folder:photos");
+  verb->footer("Example:\n  ulmus inspect --data folder:photos --picture classes.svg");
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
-    OpenOptions open{.data_root = request->data_root, .skip_bad = request->skip_bad};
+    if (picture->count() > 0 && request->picture.empty())
+      throw Error(ErrorKind::usage, "--picture is empty, expected a file, for example --picture classes.svg");
+    OpenOptions open{.data_root = request->data_root};
     if (request->image_size != 0) open.image_size = request->image_size;
-    const OpenedData data = open_data(request->data, open);
-    const ClassCounts counts(imbalance_counts(ImbalanceProfile::parse(request->imbalance), data.train.counts()));
-    std::int64_t groups[3] = {};
-    for (const std::int64_t n : counts.values()) ++groups[static_cast<int>(shot_group(n))];
-    if (request->as_json) {
-      print_line(json{{"data", data.train.name},
-                      {"sha256", data.train.sha256},
-                      {"class_names", data.train.class_names},
-                      {"train_counts", counts.values()},
-                      {"test_counts", data.test ? json(data.test->counts()) : json()},
-                      {"imbalance_ratio", counts.imbalance_ratio()},
-                      {"many_shot_classes", groups[0]},
-                      {"medium_shot_classes", groups[1]},
-                      {"few_shot_classes", groups[2]},
-                      {"shape", data.train_table ? json() : json(shape_of(data.train))},
-                      {"skipped", data.skipped}}
-                     .dump(2));
-      return;
-    }
-    print_line(fmt::format("{}: {} {} in {} classes to train, {} to test", data.train.name, counts.total(),
-                           samples_text(data), counts.classes(),
-                           data.test ? fmt::format("{}", data.test->size()) : std::string("a part of these")));
-    if (data.skipped > 0) print_line(skipped_text(data.skipped));
-    print_line(
-        fmt::format("imbalance ratio {:.4g}; {} many-shot (over 100), {} medium-shot, {} few-shot (under 20) classes",
-                    counts.imbalance_ratio(), groups[0], groups[1], groups[2]));
-    if (const auto empty = std::ranges::count(counts.values(), 0); empty > 0)
-      print_line(fmt::format("{} {} left without an image: no run can be made of it, lower the ratio", empty,
-                             empty == 1 ? "class is" : "classes are"));
-    std::size_t width = 0;
-    for (const std::string& name : data.train.class_names) width = std::max(width, name.size());
-    const std::int64_t largest = *std::max_element(counts.values().begin(), counts.values().end());
-    for (std::int64_t j = 0; j < counts.classes(); ++j) {
-      const auto bar = static_cast<std::size_t>((40 * counts[j] + largest - 1) / largest);
-      print_line(fmt::format("  {:<{}}  {:>7}  {}", data.train.class_names[static_cast<std::size_t>(j)], width,
-                             counts[j], std::string(bar, '#')));
-    }
+    const Inspection inspection =
+        inspect(request->data, open, {.imbalance = request->imbalance, .quick = request->quick});
+    if (picture->count() > 0) write_file(request->picture, to_svg(inspection));
+    print(request->as_json ? to_json(inspection) : to_text(inspection, request->all));
   });
 }
 

@@ -77,6 +77,12 @@ std::vector<std::string> class_names(const fs::path& folder, const Version& vers
   return names;
 }
 
+std::vector<fs::path> places_of_version(std::string_view name, const Version& version, const OpenOptions& options) {
+  const std::string own(name);
+  const std::array<std::string, 3> folders{own, version.folder, own + "/" + version.folder};
+  return places_of(folders, options.data_root);
+}
+
 Dataset open_part(const fs::path& folder, std::span<const std::string> files, const Version& version) {
   Dataset data;
   data.class_names = class_names(folder, version);
@@ -121,11 +127,15 @@ std::vector<std::int64_t> read_cifar_labels(std::string_view bytes, const fs::pa
   return labels;
 }
 
+bool cifar_is_folders(std::string_view name, const OpenOptions& options) {
+  const Version& version = version_of(name);
+  return std::ranges::none_of(places_of_version(name, version, options),
+                              [&](const fs::path& place) { return holds_files(place, version); });
+}
+
 OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
   const Version& version = version_of(name);
-  const std::string own(name);
-  const std::array<std::string, 3> folders{own, version.folder, own + "/" + version.folder};
-  const std::vector<fs::path> places = places_of(folders, options.data_root);
+  const std::vector<fs::path> places = places_of_version(name, version, options);
 
   const auto files = std::ranges::find_if(places, [&](const fs::path& place) { return holds_files(place, version); });
   if (files != places.end()) {

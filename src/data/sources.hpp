@@ -23,6 +23,9 @@ OpenedData open_idx(std::string_view name, const OpenOptions& options);
 /// `cifar10` or `cifar100`: the files of the official binary version, or folders of images.
 OpenedData open_cifar(std::string_view name, const OpenOptions& options);
 
+/// Whether that is made of image files, or not there.
+bool cifar_is_folders(std::string_view name, const OpenOptions& options);
+
 /// A folder of images per class below `folder`, or below its `train` and `test`.
 OpenedData open_folder(const std::filesystem::path& folder, const OpenOptions& options);
 

@@ -134,15 +134,26 @@ std::string manifest_sha256(nlohmann::json json) {
 
 }  // namespace
 
+SplitCounts split_counts(const OpenedData& data, const SplitOptions& options) {
+  if (!data.test && !(options.test_fraction > 0 && options.test_fraction < 1))
+    throw Error(ErrorKind::usage,
+                fmt::format("test_fraction is {}, expected a number between 0 and 1: the data have no test part",
+                            format_number(options.test_fraction)));
+  Counts available = data.train.counts();
+  Counts held_out(available.size(), 0);
+  for (std::size_t c = 0; c < available.size(); ++c) {
+    if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
+    available[c] -= held_out[c];
+  }
+  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available), std::move(held_out)};
+}
+
 Split make_split(const OpenedData& data, const SplitOptions& options) {
   const ImbalanceProfile profile = ImbalanceProfile::parse(options.imbalance);
   if (options.validation_per_class < 0)
     throw Error(ErrorKind::usage,
                 fmt::format("validation_per_class is {}, expected 0 or more", options.validation_per_class));
-  if (!data.test && !(options.test_fraction > 0 && options.test_fraction < 1))
-    throw Error(ErrorKind::usage,
-                fmt::format("test_fraction is {}, expected a number between 0 and 1: the data have no test part",
-                            format_number(options.test_fraction)));
+  const auto [kept, held_out] = split_counts(data, options);
   check_rng(options);
 
   const Dataset& images = data.train;
@@ -150,13 +161,8 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
   for (std::size_t i = 0; i < images.labels.size(); ++i)
     by_class[static_cast<std::size_t>(images.labels[i])].push_back(static_cast<std::int64_t>(i));
 
-  Counts held_out(by_class.size(), 0);
   Counts available = images.counts();
-  for (std::size_t c = 0; c < by_class.size(); ++c) {
-    if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
-    available[c] -= held_out[c];
-  }
-  const Counts kept = imbalance_counts(profile, available);
+  for (std::size_t c = 0; c < by_class.size(); ++c) available[c] -= held_out[c];
   check_counts(kept, available, images.class_names, options, profile);
 
   Split split;

@@ -309,16 +309,6 @@ std::string slug_of(const std::string& name, std::uint64_t seed) {
 
 std::string RunMember::slug() const { return slug_of(loss.text(), seed); }
 
-std::string shell_quoted(const std::string& text) {
-  if (!text.empty() &&
-      text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
-          std::string::npos)
-    return text;
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
 void require_free(const fs::path& folder) {
   std::error_code unknown;  // making the folder says what is wrong
   if (fs::exists(folder / "config.toml", unknown))

@@ -43,6 +43,8 @@ class Dataset {
   std::string sha256;
   Reader read;                  ///< images; empty for features
   FeatureReader read_features;  ///< features; empty for images
+  /// Path of the file of image `index`; empty where images have no files of their own.
+  std::function<std::string(std::int64_t index)> file;
 
   bool is_features() const { return static_cast<bool>(read_features); }
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
@@ -65,11 +67,14 @@ struct OpenOptions {
   int threads = 0;                                    ///< for decoding; 0: all cores
 };
 
+constexpr std::size_t k_named_skipped = 5;
+
 /// What an address holds: a training part, and a test part where the data have one.
 struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
-  std::int64_t skipped = 0;  ///< undecodable images passed over
+  std::int64_t skipped = 0;                  ///< undecodable images passed over
+  std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
   /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
   /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
   std::shared_ptr<const Table> train_table;

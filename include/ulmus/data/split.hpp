@@ -39,6 +39,15 @@ struct Split {
   std::string sha256;
 };
 
+/// How many samples of each class `make_split` takes for each part, [C].
+struct SplitCounts {
+  std::vector<std::int64_t> train;  ///< validation included; may be 0, which make_split refuses
+  std::vector<std::int64_t> test;   ///< held out of the training part; zeros when the data have a test part
+};
+
+/// Throws as make_split for the imbalance and the test fraction.
+SplitCounts split_counts(const OpenedData& data, const SplitOptions& options);
+
 /// Selection: for each class, its indices in file order are shuffled; the first n_test are the test part (when the data
 /// have none), the next n[c] (imbalance_counts of the rest) the long-tailed set, whose last `validation_per_class` are
 /// held out for validation.

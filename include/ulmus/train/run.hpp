@@ -51,9 +51,6 @@ Plan plan_run(const RunOptions& options);
 /// The command that makes this run: `verb` and the options that differ from their defaults, quoted for a shell.
 std::string command_text(const std::string& verb, const RunOptions& options);
 
-/// `text` as one word of a shell, quoted where it needs it.
-std::string shell_quoted(const std::string& text);
-
 /// Throws Error{usage} when a new run cannot be made in `folder`: it holds a run, is not empty or is no folder.
 void require_free(const std::filesystem::path& folder);
 
