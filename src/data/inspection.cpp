@@ -226,7 +226,7 @@ void propose_epochs(Proposal& proposal, std::int64_t samples, bool small) {
   proposal.epochs = std::clamp<std::int64_t>(10 * tens, small ? 10 : 90, k_most_epochs);
   proposal.schedule = "cosine";
   proposal.reasons.push_back("schedule: cosine needs no milestones; step is the reference protocol's");
-  proposal.reasons.push_back(fmt::format("epochs: {} times {} of {} are {} steps; about {} are enough for {}",
+  proposal.reasons.push_back(fmt::format("epochs: {} times {} of {} are {} steps; a rule of thumb is {} for {}",
                                          proposal.epochs, number_text(per_epoch, "batch", "batches"), k_batch,
                                          proposal.epochs * per_epoch, steps,
                                          small ? "features and small grey images" : "images"));

@@ -32,7 +32,7 @@ TEST(Program, HelpOfEveryVerbNamesItsOptionsAndGivesAnExample) {
                    "--out",     "--resume",    "--config",     "--json",  "--dry-run",    "--quiet"}},
       {"train", {"--data", "--loss", "--epochs", "--out", "--resume", "--dry-run"}},
       {"eval", {"--run", "--data", "--loss", "--seed", "--skip-bad", "--json"}},
-      {"inspect", {"--data", "--imbalance", "--image-size", "--json"}},
+      {"inspect", {"--data", "--imbalance", "--image-size", "--picture", "--quick", "--all", "--json"}},
       {"losses", {"name", "--json"}},
       {"report", {"run", "--json"}},
       {"bench", {"--losses", "--sizes", "--dtypes", "--threads", "--json"}}};
@@ -117,10 +117,29 @@ TEST_F(Inspect, TellsTheSameAsJson) {
   EXPECT_EQ(json.at("shape"), (std::vector<int>{1, 28, 28}));
 }
 
+TEST_F(Inspect, ProposesARunThatCanBePlanned) {
+  const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--json"});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  const auto proposal = nlohmann::json::parse(outcome.out).at("proposal");
+  EXPECT_TRUE(has(proposal.at("command").get<std::string>(), "ulmus compare --data mnist --data-root root")) << outcome;
+  const Outcome plan =
+      run({"compare", "--data", "mnist", "--data-root", "root", "--losses", proposal.at("losses").get<std::string>(),
+           "--schedule", proposal.at("schedule").get<std::string>(), "--epochs",
+           std::to_string(proposal.at("epochs").get<int>()), "--validation",
+           std::to_string(proposal.at("validation").get<int>()), "--seeds", "3", "--dry-run"});
+  EXPECT_EQ(plan.code, 0) << plan;
+}
+
+TEST_F(Inspect, RefusesAPictureWithoutAFile) {
+  const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--picture", ""});
+  EXPECT_EQ(outcome.code, 2) << outcome;
+  EXPECT_TRUE(has(outcome.err, "--picture is empty")) << outcome;
+}
+
 TEST_F(Inspect, CountsWhatARatioLeavesEmpty) {
   const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--imbalance", "step:100"});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_TRUE(has(outcome.out, "5 classes are left without an image")) << outcome;
+  EXPECT_TRUE(has(outcome.out, "5 classes are left without a training sample")) << outcome;
 }
 
 }  // namespace
