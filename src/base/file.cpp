@@ -10,11 +10,14 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 #include "ulmus/base/error.hpp"
 
 namespace ulmus {
 namespace {
+
+constexpr std::size_t k_write_size = std::size_t{1} << 20;
 
 [[noreturn]] void cannot(const char* action, const std::filesystem::path& path, int code) {
   throw Error(ErrorKind::environment, fmt::format("cannot {} '{}': {}; free space or choose another --out", action,
@@ -50,22 +53,44 @@ std::string read_file(const std::filesystem::path& path) {
   return std::move(content).str();
 }
 
+WholeFile::WholeFile(std::filesystem::path path)
+    : path_(std::move(path)), temporary_(path_.string() + fmt::format(".tmp{}", ::getpid())) {
+  file_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (file_ < 0) cannot("create", path_, errno);
+}
+
+WholeFile::~WholeFile() {
+  if (file_ < 0) return;
+  ::close(file_);
+  ::unlink(temporary_.c_str());
+}
+
+void WholeFile::write(std::string_view content) {
+  waiting_ += content;
+  if (waiting_.size() >= k_write_size) flush();
+}
+
+void WholeFile::flush() {
+  write_all(file_, waiting_, path_);
+  waiting_.clear();
+}
+
+const std::filesystem::path& WholeFile::temporary() {
+  flush();
+  return temporary_;
+}
+
+void WholeFile::commit() {
+  flush();
+  if (::fsync(file_) != 0) cannot("write", path_, errno);
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) cannot("write", path_, errno);
+  ::close(std::exchange(file_, -1));
+}
+
 void write_file(const std::filesystem::path& path, std::string_view content) {
-  const std::filesystem::path temporary = path.string() + fmt::format(".tmp{}", ::getpid());
-  try {
-    const Descriptor file{::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)};
-    if (file.value < 0) cannot("create", path, errno);
-    write_all(file.value, content, path);
-    if (::fsync(file.value) != 0) cannot("write", path, errno);
-  } catch (...) {
-    ::unlink(temporary.c_str());
-    throw;
-  }
-  if (::rename(temporary.c_str(), path.c_str()) != 0) {
-    const int code = errno;
-    ::unlink(temporary.c_str());
-    cannot("write", path, code);
-  }
+  WholeFile file(path);
+  file.write(content);
+  file.commit();
 }
 
 void append_line(const std::filesystem::path& path, std::string_view line) {

@@ -109,6 +109,24 @@ TEST(WriteFile, NamesTheReasonAndKeepsTheOldFileOnAFullDisk) {
   }
 }
 
+TEST(WholeFile, IsNotThereBeforeItIsCommittedAndNothingIsLeftOtherwise) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "file";
+  const std::string piece(300'000, 'x');
+  {
+    WholeFile file(path);
+    for (int i = 0; i < 5; ++i) file.write(piece);
+    EXPECT_FALSE(std::filesystem::exists(path));
+    EXPECT_EQ(read_file(file.temporary()).size(), 5 * piece.size());
+  }
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+  WholeFile file(path);
+  for (int i = 0; i < 5; ++i) file.write(piece);
+  file.commit();
+  EXPECT_EQ(read_file(path).size(), 5 * piece.size());
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
+}
+
 TEST(WriteFile, RefusesAFolderThatIsNotThere) {
   EXPECT_THROW(write_file("/nonexistent/folder/file", "text"), Error);
   EXPECT_THROW(make_folder("/proc/nonexistent"), Error);

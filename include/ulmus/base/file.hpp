@@ -13,6 +13,29 @@ std::string read_file(const std::filesystem::path& path);
 /// never a part. Throws Error{environment} naming the path and the reason (disk full, read-only, no permission).
 void write_file(const std::filesystem::path& path, std::string_view content);
 
+/// The same for what is too large to be held, or must be looked at before it is shown: pieces go to a temporary file in
+/// the same folder, which takes the place of `path` when it is committed, and is removed otherwise.
+class WholeFile {
+ public:
+  /// Throws Error{environment}, as write() and commit() do.
+  explicit WholeFile(std::filesystem::path path);
+  ~WholeFile();
+  WholeFile(const WholeFile&) = delete;
+  WholeFile& operator=(const WholeFile&) = delete;
+
+  void write(std::string_view content);
+  /// The temporary file, with everything that was written so far.
+  const std::filesystem::path& temporary();
+  void commit();
+
+ private:
+  void flush();
+
+  std::filesystem::path path_, temporary_;
+  std::string waiting_;
+  int file_ = -1;
+};
+
 /// Appends one line and flushes it to the operating system. Throws Error{environment}.
 void append_line(const std::filesystem::path& path, std::string_view line);
 
