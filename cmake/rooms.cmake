@@ -36,7 +36,7 @@ ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp csv.cpp data
                         images.cpp imbalance.cpp inspection.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json ZLIB::ZLIB Threads::Threads
                   opencv_core opencv_imgcodecs opencv_imgproc)
-ulmus_room(eval SOURCES evaluation.cpp
+ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # floor 4, reads run folders only

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/loss/class_counts.hpp"
+#include "ulmus/loss/view.hpp"
+
+namespace ulmus {
+
+/// What is compared and what becomes a probability, made of the head's output z [C]:
+///
+///     score     u[j] = scale / temperature * slope[j] * z[j] + offset[j]
+///     p(j | x)  = softmax(u)[j]
+///
+/// The temperature divides what the model says of an image, not what is known of the classes.
+struct Scores {
+  double scale = 1;  ///< the loss's
+  double temperature = 1;
+  std::vector<double> slope;   ///< [C], above 0; empty: ones
+  std::vector<double> offset;  ///< [C]; empty: zeros
+
+  /// True when the scores rank as z does and p = softmax(scale z): nothing was adjusted.
+  bool plain() const { return temperature == 1 && slope.empty() && offset.empty(); }
+
+  /// u of one sample into `scores`; both [C]. Double precision.
+  void apply(std::span<const float> logits, std::span<double> scores) const;
+
+  /// p of one sample; both [C].
+  void probabilities(std::span<const float> logits, std::span<double> probabilities) const;
+
+  /// Every row of `logits` [N, C] becomes (temperature / scale) u in place, the scores in the units of the head. Then
+  /// `evaluate` with the scale `scale / temperature` judges the scores.
+  void adjust(MatrixView<float> logits) const;
+};
+
+/// An adjustment of a trained classifier for its imbalance, without training; pi is the prior of the training part,
+/// s the scale of the loss.
+///
+///     la:tau=T        u[j] = s z[j] - T log pi[j]             Menon et al., ICLR 2021; T = 1 for a uniform test prior
+///     mla:tau=T       u[j] = s z[j] pi[j]^-T                  Hasegawa and Sato, ICLR 2025; 0.65 there for
+///     CIFAR-100-LT tau-norm:tau=T  W[j] becomes W[j] / |W[j]|^T, no bias   Kang et al., ICLR 2020; a linear head's
+struct PostHoc {
+  enum class Kind { none, la, mla, tau_norm };
+  Kind kind = Kind::none;
+  double tau = 0;
+
+  /// "none", or a name above with or without `:tau=T`, T a number of at least 0. Throws Error{usage} with the nearest
+  /// name.
+  static PostHoc parse(std::string_view text);
+  std::string text() const;
+
+  /// Adds the adjustment to plain scores; nothing for `tau_norm`, which changes the head. Throws Error{data} for a
+  /// class without training samples.
+  void apply(Scores& scores, const ClassCounts& train_counts) const;
+
+  /// The rows of a linear head's weights [C, D], each divided by |W[j]|^tau, in place. A row of zeros stays.
+  void normalise(MatrixView<float> weight) const;
+};
+
+}  // namespace ulmus

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ulmus {
+
+/// Predictions as text, a line each.
+///
+///     csv     a header, then the fields; quoted where RFC 4180 asks for it, lines end with \n
+///     jsonl   an object a line
+///
+/// What identifies a sample comes first, as pairs of name and value. Then `predicted` (the name of its class, the
+/// lowest index on a tie), `probability`, and the probabilities of all classes in their order (columns `p(NAME)`; an
+/// object `probabilities`), or of the K largest (columns `class_1,p_1,...`; a list `top`). Probabilities have six
+/// significant digits. Text that is not UTF-8 stays as it is in CSV; in JSON, which holds nothing else, U+FFFD stands
+/// for it.
+class PredictionWriter {
+ public:
+  enum class Format { csv, jsonl };
+  /// "csv" or "jsonl"; throws Error{usage} with the nearest name.
+  static Format parse_format(std::string_view name);
+
+  /// A field of a sample; numbers are written without quotes in JSON.
+  struct Field {
+    std::string name;
+    std::string value;
+    bool is_number = false;
+  };
+
+  /// `top` = 0: all classes. Throws Error{usage} unless 0 <= top <= C.
+  PredictionWriter(Format format, std::vector<std::string> class_names, std::int64_t top);
+
+  /// The first line, or nothing; `fields` as they will come.
+  std::string header(std::span<const std::string> fields) const;
+  std::string line(std::span<const Field> fields, std::span<const double> probabilities) const;
+
+ private:
+  Format format_;
+  std::vector<std::string> class_names_;
+  std::int64_t top_;
+};
+
+/// `text` as a field of CSV: in quotes when it holds a comma, a quote, a line break, or a space at an end.
+std::string csv_field(std::string_view text);
+
+}  // namespace ulmus

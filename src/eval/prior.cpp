@@ -1,0 +1,130 @@
+#include "ulmus/eval/prior.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus {
+namespace {
+
+void normalise(std::vector<double>& prior) {
+  const double sum = std::accumulate(prior.begin(), prior.end(), 0.0);
+  for (double& p : prior) p /= sum;
+}
+
+bool is_number(const std::string& text) {
+  try {
+    parse_number(text, "");
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+/// Lines with something on them.
+std::vector<std::string> lines_of(const std::filesystem::path& path) {
+  std::vector<std::string> lines;
+  for (std::string& line : split(read_file(path), '\n')) {
+    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
+    if (!line.empty()) lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::vector<double> read_numbers(const std::vector<std::string>& texts, std::int64_t classes, ErrorKind kind,
+                                 const std::string& where) {
+  if (static_cast<std::int64_t>(texts.size()) != classes)
+    throw Error(kind, fmt::format("{} has {} numbers, expected one for each of {} classes, in their order", where,
+                                  texts.size(), classes));
+  std::vector<double> prior;
+  for (std::size_t j = 0; j < texts.size(); ++j) {
+    if (!is_number(texts[j]) || parse_number(texts[j], where) <= 0)
+      throw Error(kind,
+                  fmt::format("number {} of {} is '{}', expected a number above 0", j + 1, where, printable(texts[j])));
+    prior.push_back(parse_number(texts[j], where));
+  }
+  normalise(prior);
+  return prior;
+}
+
+}  // namespace
+
+std::vector<double> parse_prior(const std::string& text, const ClassCounts& train_counts) {
+  const std::int64_t classes = train_counts.classes();
+  if (text == "uniform")
+    return std::vector<double>(static_cast<std::size_t>(classes), 1 / static_cast<double>(classes));
+  if (text == "train") {
+    std::vector<std::string> counts;
+    for (const std::int64_t n : train_counts.values()) counts.push_back(std::to_string(n));
+    return read_numbers(counts, classes, ErrorKind::data, "--prior train");
+  }
+  if (const auto pieces = split(text, ','); is_number(pieces[0]))
+    return read_numbers(pieces, classes, ErrorKind::usage, "--prior");
+  if (!std::filesystem::exists(text)) {
+    const std::vector<std::string> names = {"uniform", "train"};
+    const std::string near = nearest_name(text, names);
+    throw Error(ErrorKind::usage,
+                fmt::format("--prior '{}' is no file; {}", printable(text),
+                            near.empty() ? "write uniform, train, numbers p1,p2,... or a file with a number a line"
+                                         : fmt::format("did you mean '{}'?", near)));
+  }
+  return read_numbers(lines_of(text), classes, ErrorKind::data, fmt::format("'{}'", text));
+}
+
+std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train_counts) {
+  Loss loss(spec, train_counts);
+  loss.set_epoch(1, 2);  // the end of a training: everything late has begun
+  std::vector<double> prior = train_counts.prior();
+  std::vector<double> weights(loss.class_weights().begin(), loss.class_weights().end());
+  if (spec.resamples()) weights = spec.rule()->weights(spec.rule_keys(), train_counts);
+  for (std::size_t j = 0; j < prior.size(); ++j) {
+    if (!weights.empty()) prior[j] *= weights[j];
+    if (!loss.terms().offset.empty()) prior[j] *= std::exp(-loss.terms().scale * loss.terms().offset[j]);
+  }
+  normalise(prior);
+  return prior;
+}
+
+std::vector<double> assumed_prior(std::vector<double> of_loss, const PostHoc& posthoc,
+                                  const ClassCounts& train_counts) {
+  if (posthoc.kind == PostHoc::Kind::mla || posthoc.kind == PostHoc::Kind::tau_norm)
+    throw Error(ErrorKind::usage,
+                fmt::format("--prior cannot correct what --posthoc {} made: no class prior can be named that its "
+                            "probabilities assume; leave one out",
+                            posthoc.text()));
+  if (posthoc.kind == PostHoc::Kind::none) return of_loss;
+  const std::vector<double> pi = train_counts.prior();
+  for (std::size_t j = 0; j < pi.size(); ++j) of_loss[j] *= std::pow(pi[j], -posthoc.tau);
+  normalise(of_loss);
+  return of_loss;
+}
+
+void correct_prior(Scores& scores, std::span<const double> assumed, std::span<const double> q) {
+  scores.offset.resize(q.size(), 0);
+  for (std::size_t j = 0; j < q.size(); ++j) {
+    if (!(assumed[j] > 0))
+      throw Error(
+          ErrorKind::data,
+          fmt::format("the prior of class {} cannot be corrected: the model assumes that it does not occur", j));
+    scores.offset[j] += std::log(q[j] / assumed[j]);
+  }
+}
+
+double accuracy_under(const Evaluation& evaluation, std::span<const double> q) {
+  double hits = 0, sum = 0;
+  for (std::size_t j = 0; j < q.size(); ++j) {
+    if (!evaluation.classes[j].recall) continue;
+    hits += q[j] * *evaluation.classes[j].recall;
+    sum += q[j];
+  }
+  return hits / sum;
+}
+
+}  // namespace ulmus
