@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 
 #include "data/images.hpp"
 #include "data/sources.hpp"
@@ -31,15 +30,6 @@ std::vector<std::string> subfolders(const fs::path& folder) {
     if (entry.is_directory(ignored)) names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
   return names;
-}
-
-bool has_image_extension(const fs::path& path) {
-  static constexpr std::array<std::string_view, 9> k_extensions{".jpg", ".jpeg", ".png", ".bmp", ".webp",
-                                                                ".tif", ".tiff", ".pgm", ".ppm"};
-  std::string extension = path.extension().string();
-  for (char& c : extension)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::ranges::find(k_extensions, extension) != k_extensions.end();
 }
 
 std::vector<std::string> image_names(const fs::path& folder) {

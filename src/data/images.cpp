@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 #include <cstring>
@@ -308,6 +309,32 @@ class ImagesOnDemand {
 };
 
 }  // namespace
+
+bool has_image_extension(const fs::path& path) {
+  static constexpr std::array<std::string_view, 9> k_extensions{".jpg", ".jpeg", ".png", ".bmp", ".webp",
+                                                                ".tif", ".tiff", ".pgm", ".ppm"};
+  std::string extension = path.extension().string();
+  for (char& c : extension)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return std::ranges::find(k_extensions, extension) != k_extensions.end();
+}
+
+void read_image_as(const fs::path& path, const ImageShape& shape, std::optional<std::int64_t> side,
+                   std::span<std::uint8_t> out) {
+  const Image image = load(path, side);
+  if (!image.decoded())
+    throw Error(ErrorKind::data,
+                fmt::format("'{}' cannot be decoded as an image (empty, truncated or damaged)", path.string()));
+  if (!same_size(image.shape, shape))
+    throw Error(ErrorKind::data, fmt::format("'{}' is {} pixels (width x height), the model was trained on {}",
+                                             path.string(), size_text(image.shape), size_text(shape)));
+  if (shape.channels >= image.shape.channels) return copy_planes(image.pixels, out);
+  const std::size_t plane = out.size();
+  for (std::size_t i = 0; i < plane; ++i) {
+    const int red = image.pixels[i], green = image.pixels[plane + i], blue = image.pixels[2 * plane + i];
+    out[i] = static_cast<std::uint8_t>((299 * red + 587 * green + 114 * blue + 500) / 1000);
+  }
+}
 
 OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const OpenOptions& options) {
   const AllFiles files{train, test};

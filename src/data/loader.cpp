@@ -3,42 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
 #include <thread>
 
+#include "data/pixels.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/random.hpp"
 
 namespace ulmus {
 namespace {
 
-/// What each 8-bit value becomes, one table per channel.
-using PixelTable = std::array<float, 256>;
-
-std::vector<PixelTable> pixel_tables(const Normalisation& normalisation, std::int64_t channels) {
-  std::vector<PixelTable> tables(static_cast<std::size_t>(channels));
-  for (std::size_t c = 0; c < tables.size(); ++c)
-    for (std::size_t value = 0; value < 256; ++value) {
-      const float scaled = static_cast<float>(value) / 255.0f;
-      tables[c][value] =
-          normalisation.mean.empty() ? scaled : (scaled - normalisation.mean[c]) / normalisation.stddev[c];
-    }
-  return tables;
-}
-
 std::string_view sample_word(const Dataset& data) { return data.is_features() ? "sample" : "image"; }
-
-void write_image(std::span<const std::uint8_t> image, std::span<const PixelTable> tables, float* out) {
-  const std::size_t plane = image.size() / tables.size();
-  for (const PixelTable& table : tables) {
-    for (const std::uint8_t value : image.first(plane)) *out++ = table[value];
-    image = image.subspan(plane);
-  }
-}
 
 void check_options(const Dataset& data, std::span<const std::int64_t> indices, const LoaderOptions& options) {
   const auto fail = [](const std::string& message) { throw Error(ErrorKind::usage, message); };
@@ -158,7 +136,7 @@ struct Loader::State {
   Dataset data;
   std::vector<std::int64_t> indices;
   LoaderOptions options;
-  std::vector<PixelTable> tables;
+  std::vector<detail::PixelTable> tables;
   std::int64_t epoch = 0;
   bool drawn = false;               ///< with replacement
   std::vector<std::int64_t> order;  ///< of this epoch and shard
@@ -195,7 +173,7 @@ struct Loader::State {
         drawn ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
                        static_cast<std::uint64_t>(position))
               : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)));
-    write_image(image, tables, out);
+    detail::write_image(image, tables, out);
   }
 
   void read_sample(std::int64_t index, std::span<float> values) const {
@@ -323,7 +301,7 @@ struct Loader::State {
 Loader::Loader(Dataset data, std::vector<std::int64_t> indices, LoaderOptions options)
     : state_(std::make_unique<State>()) {
   check_options(data, indices, options);
-  if (!data.is_features()) state_->tables = pixel_tables(options.normalisation, data.shape.channels);
+  if (!data.is_features()) state_->tables = detail::pixel_tables(options.normalisation, data.shape.channels);
   state_->data = std::move(data);
   state_->indices = std::move(indices);
   state_->options = std::move(options);

@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ulmus/data/loader.hpp"
+
+namespace ulmus {
+
+struct ImageStreamOptions {
+  ImageShape shape;                        ///< of the model's images, 1 or 3 channels
+  std::optional<std::int64_t> image_size;  ///< as in OpenOptions; unset: a file must have the size of `shape`
+  Normalisation normalisation{};
+  std::int64_t batch_size = 64;
+  int threads = 1;   ///< that decode, at least 1
+  int prefetch = 4;  ///< batches decoded ahead at most
+};
+
+/// Image files one after the other, a batch at a time. A batch may be smaller than the others where files could not be
+/// read.
+struct ImageBatch {
+  std::vector<std::string> paths;     ///< [size], of the images that could be read, in order
+  std::vector<float> pixels;          ///< [size, channels, height, width], normalised as the loader does
+  std::vector<std::string> failures;  ///< a line each, naming the path, of what could not
+};
+
+/// The images behind paths: a file stands for itself, whatever its name; a folder for the image files in it and in its
+/// folders, entries in the byte order of their names. Hidden entries and files of other kinds are passed over; a link
+/// to a folder is followed, but not back into one that is being read. A folder that cannot be listed is a failure.
+///
+/// Decoded by worker threads as they are needed. Memory: the names in the folders that are open at a time, and
+/// `prefetch` + `threads` batches. The order does not depend on threads. Used from one thread.
+class ImageStream {
+ public:
+  /// Throws Error{data} for a path that does not exist, Error{usage} for an option out of range.
+  ImageStream(std::vector<std::filesystem::path> paths, ImageStreamOptions options);
+  ~ImageStream();
+  ImageStream(const ImageStream&) = delete;
+  ImageStream& operator=(const ImageStream&) = delete;
+
+  /// The next batch, with at least one image or failure; false at the end.
+  bool next(ImageBatch& batch);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ulmus
