@@ -9,6 +9,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/apply_verbs.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
 #include "ulmus/base/error.hpp"
@@ -196,53 +197,6 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
   });
 }
 
-void add_eval_verb(CLI::App& program) {
-  CLI::App* verb = program.add_subcommand("eval", "judge the models of a run on its test part or on other data");
-  struct Request {
-    std::string run, data, data_root, loss, device;
-    std::int64_t seed = -1;
-    bool as_json = false, skip_bad = false;
-  };
-  const auto request = std::make_shared<Request>();
-  verb->add_option("--run", request->run, "run folder")->required();
-  verb->add_option("--data", request->data,
-                   "other data with the same classes, e.g. folder:DIR; default: the run's own test part");
-  verb->add_option("--data-root", request->data_root, "where named data sets lie");
-  verb->add_option("--loss", request->loss, "only this loss of the run");
-  CLI::Option* seed = add_number(*verb, "--seed", request->seed, "only this seed of the run");
-  verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
-  verb->add_option("--device", request->device, "cpu, cuda or cuda:N; default: that of the run");
-  verb->add_flag("--json", request->as_json, "print everything as JSON");
-  verb->footer("Example:\n  ulmus eval --run runs/birds --data folder:more");
-  verb->allow_extras();
-  verb->callback([=] {
-    refuse_extras(*verb);
-    if (seed->count() > 0 && request->seed < 0)
-      throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", request->seed));
-    RunOptions options = read_run_options(request->run);
-    if (!request->data_root.empty()) options.data_root = request->data_root;
-    if (request->skip_bad) options.skip_bad = true;
-    if (!request->device.empty()) options.device = request->device;
-    const auto results = evaluate_run(request->run, options, request->data, request->loss, request->seed);
-    if (request->as_json) {
-      json all = json::array();
-      for (const MemberEvaluation& result : results)
-        all.push_back({{"loss", result.loss}, {"seed", result.seed}, {"evaluation", result.evaluation}});
-      print_line(json{{"schema_version", 1}, {"results", all}}.dump(2));
-      return;
-    }
-    std::size_t width = 4;
-    for (const MemberEvaluation& result : results) width = std::max(width, result.loss.size());
-    print_line(fmt::format("{:<{}}  seed  samples  balanced  top-1  macro-F1  worst class    ECE", "loss", width));
-    for (const MemberEvaluation& result : results) {
-      const Evaluation& e = result.evaluation;
-      print_line(fmt::format("{:<{}}  {:>4}  {:>7}  {:>8.1f}  {:>5.1f}  {:>8.1f}  {:>11.1f}  {:>5.1f}", result.loss,
-                             width, result.seed, e.samples, 100 * e.balanced_accuracy, 100 * e.top1, 100 * e.macro_f1,
-                             100 * e.worst_class, 100 * e.ece));
-    }
-  });
-}
-
 void add_inspect_verb(CLI::App& program) {
   CLI::App* verb = program.add_subcommand(
       "inspect",
@@ -392,7 +346,7 @@ void add_verbs(CLI::App& program) {
                "Example:\n  ulmus train --data folder:photos --loss ldam+drw --epochs 60 --out runs/birds\n  ulmus "
                "train --resume runs/birds",
                train);
-  add_eval_verb(program);
+  add_apply_verbs(program);
   add_tune_verb(program);
   add_inspect_verb(program);
   add_losses_verb(program);

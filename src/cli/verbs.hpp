@@ -13,7 +13,7 @@ void add_tune_verb(CLI::App& program);
 /// Whether request_stop() was called.
 bool stop_requested() noexcept;
 
-/// Ends a running training at its next step; safe in a signal handler.
+/// Ends a running training or prediction at its next step; safe in a signal handler.
 void request_stop() noexcept;
 
 }  // namespace ulmus::cli

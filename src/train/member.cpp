@@ -335,16 +335,16 @@ ModelOptions model_options(const std::string& name, const Dataset& data, Head he
           .head = head};
 }
 
-Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement) {
+torch::Tensor logits_of(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                        const Normalisation& normalisation, int loader_threads, const Placement& placement,
+                        std::vector<std::int64_t>& labels) {
   const torch::NoGradGuard no_gradient;
   model->eval();
   Loader loader(data, indices,
                 {.batch_size = k_evaluation_batch, .normalisation = normalisation, .threads = loader_threads});
   const auto rows = static_cast<std::int64_t>(indices.size());
-  auto logits = torch::empty({rows, train_counts.classes()}, torch::kFloat);
-  std::vector<std::int64_t> labels;
+  auto logits = torch::empty({rows, data.classes()}, torch::kFloat);
+  labels.clear();
   loader.start(0);
   std::int64_t done = 0;
   for (Batch batch; loader.next(batch); done += batch.size) {
@@ -352,7 +352,15 @@ Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vec
         .copy_(model->classify(compute_features(model, images_of(batch, data.shape), placement)));
     labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + batch.size);
   }
-  return evaluate({logits.data_ptr<float>(), rows, train_counts.classes()}, labels, train_counts, {.scale = scale});
+  return logits;
+}
+
+Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
+                          int loader_threads, const Placement& placement) {
+  std::vector<std::int64_t> labels;
+  const torch::Tensor logits = logits_of(model, data, indices, normalisation, loader_threads, placement, labels);
+  return evaluate({logits.data_ptr<float>(), logits.size(0), logits.size(1)}, labels, train_counts, {.scale = scale});
 }
 
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,

@@ -464,7 +464,8 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   if (fs::exists(checkpoint) && detail::read_checkpoint_info(checkpoint).tuned.empty())
     refuse(fmt::format("'{}' is a trained member, which is not overwritten; rename it", checkpoint.string()));
   const auto judge = [&](const Dataset& on, const std::vector<std::int64_t>& indices) {
-    return detail::evaluate_model(changed, on, indices, counts, info.normalisation, recipe.shown.scale, loader_threads, {});
+    return detail::evaluate_model(changed, on, indices, counts, info.normalisation, recipe.shown.scale, loader_threads,
+                                  {});
   };
   const json result = {
       {"schema_version", 1},

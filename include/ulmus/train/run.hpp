@@ -87,16 +87,4 @@ struct RunHooks {
 void execute(const Plan& plan, const std::filesystem::path& folder, const std::string& verb, const RunHooks& hooks = {},
              bool resume = false);
 
-/// One finished member of a run judged on other data.
-struct MemberEvaluation {
-  std::string loss;
-  std::uint64_t seed = 0;
-  Evaluation evaluation;
-};
-
-/// Judges the checkpoints of a run on `address` (its test part, or all of it where it has none); empty: the run's own
-/// test part. `loss` and `seed` select members; empty and -1: all. The data must have the classes of the run.
-std::vector<MemberEvaluation> evaluate_run(const std::filesystem::path& folder, const RunOptions& run_options,
-                                           const std::string& address, const std::string& loss, std::int64_t seed);
-
 }  // namespace ulmus

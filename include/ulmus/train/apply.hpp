@@ -1,0 +1,130 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/eval/evaluation.hpp"
+#include "ulmus/eval/predictions.hpp"
+#include "ulmus/train/options.hpp"
+
+/// What can be done with a trained run: judge it, predict with it, export it. Nothing is chosen on test data.
+namespace ulmus {
+
+/// How the outputs of a trained model are read. In this order: the head is changed or the logits adjusted, the
+/// probabilities corrected for a test prior, the temperature set; see eval/posthoc.hpp, eval/prior.hpp.
+struct Adjustment {
+  std::string posthoc = "none";  ///< PostHoc in text
+  std::string prior;             ///< test prior, as parse_prior reads it; empty: as the model assumes it
+  std::string temperature;       ///< a number above 0; "auto": fitted on the validation part; empty: 1
+};
+
+/// Accuracy of the probabilities before and after a temperature.
+struct TemperatureEffect {
+  double temperature = 1;
+  bool fitted = false;
+  double ece_before = 0, ece_after = 0;
+  double nll_before = 0, nll_after = 0;
+};
+
+/// One finished member of a run judged on other data.
+struct MemberEvaluation {
+  std::string loss;
+  std::uint64_t seed = 0;
+  Evaluation evaluation;
+  std::vector<double> assumed_prior;     ///< [C], by the probabilities before --prior; empty without a test prior
+  std::vector<double> prior;             ///< [C], the test prior; empty: none
+  std::optional<double> prior_accuracy;  ///< accuracy_under the test prior
+  std::optional<TemperatureEffect> temperature;
+};
+
+struct EvaluateOptions {
+  std::string address;     ///< data; empty: the run's own test part
+  std::string loss;        ///< members; empty: all
+  std::int64_t seed = -1;  ///< members; -1: all
+  Adjustment adjustment = {};
+  std::filesystem::path predictions = {};  ///< a file for a line a sample and member; empty: none
+};
+
+/// Judges the checkpoints of a run on the test part of the data, or on all of them where they have none. The data must
+/// have the classes of the run. An adjustment applies to every member; a temperature is fitted for each.
+///
+/// Fitting minimises the negative log-likelihood of the run's validation part, which has the same number of images of
+/// every class, each class weighted by the test prior where one is given. Predictions are CSV, or JSONL when the
+/// file's name ends so: loss, seed, sample (its index in the data), true, then what PredictionWriter writes.
+///
+/// Throws Error{usage} for a member that is not there (with those that are), an adjustment that cannot apply, a
+/// temperature to be fitted in a run without a validation part; Error{data} when the data have changed since.
+std::vector<MemberEvaluation> evaluate_run(const std::filesystem::path& folder, const RunOptions& run_options,
+                                           const EvaluateOptions& options);
+
+struct PredictOptions {
+  std::vector<std::filesystem::path> paths;  ///< image files and folders
+  std::string loss;                          ///< empty and -1: see choose below
+  std::int64_t seed = -1;
+  Adjustment adjustment = {};
+  PredictionWriter::Format format = PredictionWriter::Format::csv;
+  std::int64_t top = 0;  ///< classes a line; 0: all
+  int threads = 0;       ///< that decode, and for the model; 0: all cores
+};
+
+struct PredictHooks {
+  std::function<void(std::string_view text)> write;             ///< takes the lines, in order
+  std::function<void(const std::string& failure)> failed = {};  ///< an image that was passed over, in one line
+  std::function<bool()> stop = {};                              ///< true ends it with Error{interrupted}
+};
+
+struct PredictResult {
+  std::string loss;  ///< of the member
+  std::uint64_t seed = 0;
+  std::int64_t predicted = 0;
+  std::int64_t failed = 0;
+};
+
+/// Predicts the class of every image, a line each in the order of the paths (see ImageStream), resized as in the run.
+/// Memory does not grow with the number of images.
+///
+/// The member is the one that `loss` and `seed` leave. Where they leave several, it is chosen on the validation part:
+/// the loss with the largest mean balanced accuracy over its seeds, and its first seed; without a validation part it is
+/// an Error{usage} with the members.
+///
+/// Throws Error{data} when no image could be predicted, and as evaluate_run does.
+PredictResult predict_run(const std::filesystem::path& folder, const RunOptions& run_options,
+                          const PredictOptions& options, const PredictHooks& hooks);
+
+enum class ExportFormat { safetensors, torchscript };
+
+/// "safetensors" or "torchscript"; throws Error{usage} for another, with the reason for "onnx".
+ExportFormat parse_export_format(std::string_view name);
+
+struct ExportOptions {
+  std::string loss;  ///< a member, as in PredictOptions
+  std::int64_t seed = -1;
+  ExportFormat format = ExportFormat::safetensors;
+  std::filesystem::path out;
+};
+
+struct ExportResult {
+  std::string loss;
+  std::uint64_t seed = 0;
+  double max_difference = 0;  ///< between the probabilities of the model and of the file read back
+  std::uintmax_t bytes = 0;
+};
+
+/// Writes one trained model for other programs.
+///
+///     safetensors   parameters and buffers under torchvision's names; the metadata, all text, have `classes`, `mean`,
+///                   `stddev` and `image_shape` (JSON lists), `loss`, `scale`, `seed`, `model`, `head`, `format` ("pt")
+///     torchscript   forward(images): float [N, channels, height, width] in [0, 1] to probabilities [N, C], with
+///                   normalisation and scale inside; the attribute `class_names`
+///
+/// The file is read back and its probabilities of random images are compared with the model's before it takes its name.
+/// Throws Error{usage} for a model of which no TorchScript can be made, Error{numerical} when the comparison fails,
+/// Error{environment} for what cannot be written.
+ExportResult export_run(const std::filesystem::path& folder, const ExportOptions& options);
+
+}  // namespace ulmus

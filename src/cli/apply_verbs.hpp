@@ -1,0 +1,10 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace ulmus::cli {
+
+/// Adds what is done with a trained run: eval, predict, export.
+void add_apply_verbs(CLI::App& program);
+
+}  // namespace ulmus::cli

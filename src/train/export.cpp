@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "train/safetensors.hpp"
+#include "train/torchscript.hpp"
+#include "train/trained.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::int64_t k_checked_images = 4;
+constexpr double k_accepted_difference = 1e-5;
+
+/// Images in [0, 1], the same every time.
+torch::Tensor random_images(const ModelOptions& model) {
+  auto images = torch::empty({k_checked_images, model.channels, model.height, model.width}, torch::kFloat);
+  Stream stream(0, "export");
+  float* data = images.data_ptr<float>();
+  std::generate_n(data, images.numel(), [&] { return static_cast<float>(stream.uniform()); });
+  return images;
+}
+
+/// What the run itself makes of images in [0, 1].
+torch::Tensor probabilities_of(const detail::TrainedMember& member, Classifier& model, const torch::Tensor& images) {
+  const torch::NoGradGuard no_gradient;
+  const Normalisation& normalisation = member.info.normalisation;
+  const auto by_channel = [](const std::vector<float>& values) {
+    return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
+  };
+  const auto logits = model->forward((images - by_channel(normalisation.mean)) / by_channel(normalisation.stddev));
+  return torch::softmax(logits * member.loss.scale(), 1);
+}
+
+std::string encode_weights(const detail::TrainedMember& member, const Classifier& model) {
+  detail::TensorFile file;
+  for (const auto& item : model->named_parameters()) file.tensors[item.key()] = item.value().detach().contiguous();
+  for (const auto& item : model->named_buffers()) file.tensors[item.key()] = item.value().contiguous();
+  const detail::CheckpointInfo& info = member.info;
+  file.metadata = {{"format", "pt"},  // by which loaders know whose layout the tensors have
+                   {"classes", json(info.class_names).dump()},
+                   {"mean", json(info.normalisation.mean).dump()},
+                   {"stddev", json(info.normalisation.stddev).dump()},
+                   {"image_shape", json({info.model.channels, info.model.height, info.model.width}).dump()},
+                   {"loss", member.loss.full_text()},
+                   {"scale", format_number(member.loss.scale())},
+                   {"seed", std::to_string(info.seed)},
+                   {"model", info.model.name},
+                   {"head", std::string(name_of(info.model.head))}};
+  return detail::encode_safetensors(file);
+}
+
+/// The model with the weights of an exported file.
+Classifier read_weights(const detail::TrainedMember& member, const std::filesystem::path& path) {
+  Classifier model = make_model(member.info.model);
+  detail::load_checkpoint(path, model, nullptr);
+  model->eval();
+  return model;
+}
+
+}  // namespace
+
+ExportFormat parse_export_format(std::string_view name) {
+  static const std::vector<std::string> names = {"safetensors", "torchscript"};
+  if (name == "onnx")
+    throw Error(
+        ErrorKind::usage,
+        "--format onnx cannot be written: LibTorch has no ONNX exporter in C++; export torchscript, and in Python "
+        "call torch.onnx.export on what torch.jit.load makes of it (docs/using.md shows how)");
+  const auto found = std::ranges::find(names, name);
+  if (found == names.end())
+    throw Error(ErrorKind::usage, fmt::format("unknown export format '{}'; {}", printable(name), suggest(name, names)));
+  return static_cast<ExportFormat>(found - names.begin());
+}
+
+ExportResult export_run(const std::filesystem::path& folder, const ExportOptions& options) {
+  const detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
+  const bool script = options.format == ExportFormat::torchscript;
+  if (script) detail::require_scriptable(member.info.model);
+  Classifier model = member.load();
+
+  WholeFile file(options.out);
+  const std::string bytes = script ? detail::encode_torchscript(member, model) : encode_weights(member, model);
+  file.write(bytes);
+  const torch::Tensor images = random_images(member.info.model);
+  const torch::Tensor expected = probabilities_of(member, model, images);
+  torch::Tensor came;
+  if (script) {
+    came = detail::run_torchscript(file.temporary(), images);
+  } else {
+    Classifier read = read_weights(member, file.temporary());
+    came = probabilities_of(member, read, images);
+  }
+  const double difference = (came - expected).abs().max().item<double>();
+  if (!(difference <= k_accepted_difference))
+    throw Error(ErrorKind::numerical,
+                fmt::format("the probabilities of the exported model differ by {} from the run's, expected at most {}; "
+                            "nothing was written",
+                            difference, k_accepted_difference));
+  file.commit();
+  return {.loss = member.label(), .seed = member.info.seed, .max_difference = difference, .bytes = bytes.size()};
+}
+
+}  // namespace ulmus

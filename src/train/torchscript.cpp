@@ -1,0 +1,169 @@
+#include "train/torchscript.hpp"
+
+#include <fmt/format.h>
+#include <torch/script.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <cmath>
+#include <sstream>
+#include <variant>
+
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+constexpr std::array k_resnets = {"resnet20", "resnet32", "resnet44", "resnet56"};
+
+/// A module with the tensors and the modules of `from`, under the same names.
+torch::jit::Module mirror(const torch::nn::Module& from, const std::string& name,
+                          const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
+  torch::jit::Module module(c10::QualifiedName(name), unit, /*shouldMangle=*/true);
+  module.register_attribute("training", c10::BoolType::get(), false);  // what train() and eval() look for
+  for (const auto& item : from.named_parameters(/*recurse=*/false))
+    module.register_parameter(item.key(), item.value().detach(), /*is_buffer=*/false);
+  for (const auto& item : from.named_buffers(/*recurse=*/false))
+    module.register_parameter(item.key(), item.value(), /*is_buffer=*/true);
+  for (const auto& item : from.named_children()) {
+    // A number, as the blocks of a layer are called, cannot be the last part of a type's name.
+    const std::string last =
+        std::isdigit(static_cast<unsigned char>(item.key()[0])) ? "Block" + item.key() : item.key();
+    module.register_module(item.key(), mirror(*item.value(), name + "." + last, unit));
+  }
+  return module;
+}
+
+/// "layer1.0.conv1" as an expression: getattr(self.layer1, "0").conv1.
+std::string module_at(const std::string& name) {
+  std::string expression = "self";
+  for (const std::string& piece : split(name, '.')) {
+    const bool number = std::isdigit(static_cast<unsigned char>(piece[0])) != 0;
+    expression =
+        number ? fmt::format("getattr({}, \"{}\")", expression, piece) : fmt::format("{}.{}", expression, piece);
+  }
+  return expression;
+}
+
+/// Writes `forward`, a statement a line.
+class Source {
+ public:
+  explicit Source(const Classifier& model) : modules_(model->named_modules()) {}
+
+  void line(const std::string& statement) { text_ += "    " + statement + "\n"; }
+
+  std::string conv(const std::string& name, const std::string& x) const {
+    const auto& options = module<torch::nn::Conv2dImpl>(name).options;
+    using std::get;  // LibTorch has a variant of its own up to 2.0
+    const auto& padding = get<torch::ExpandingArray<2>>(options.padding());
+    return fmt::format("torch.conv2d({}, {}.weight, None, [{}], [{}])", x, module_at(name),
+                       fmt::join(*options.stride(), ", "), fmt::join(*padding, ", "));
+  }
+  std::string norm(const std::string& name, const std::string& x) const {
+    const std::string at = module_at(name);
+    return fmt::format(
+        "torch.batch_norm({}, {}.weight, {}.bias, {}.running_mean, {}.running_var, False, 0.0, {}, True)", x, at, at,
+        at, at, format_number(module<torch::nn::BatchNorm2dImpl>(name).options.eps()));
+  }
+  bool has(const std::string& name) const { return modules_.contains(name); }
+  template <class Module>
+  const Module& module(const std::string& name) const {
+    return *modules_[name]->as<Module>();
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>> modules_;
+  std::string text_;
+};
+
+void add_conv3(Source& source) {
+  for (const char* number : {"1", "2"})
+    source.line(fmt::format(
+        "x = torch.relu({})",
+        source.norm(fmt::format("bn{}", number),
+                    fmt::format("torch.max_pool2d({}, [2, 2])", source.conv(fmt::format("conv{}", number), "x")))));
+  source.line(fmt::format("x = torch.relu({})", source.norm("bn3", source.conv("conv3", "x"))));
+}
+
+void add_resnet(Source& source) {
+  source.line(fmt::format("x = torch.relu({})", source.norm("bn1", source.conv("conv1", "x"))));
+  for (const char* layer : {"layer1", "layer2", "layer3"})
+    for (int i = 0; source.has(fmt::format("{}.{}", layer, i)); ++i) {
+      const std::string block = fmt::format("{}.{}", layer, i);
+      const auto& convolution = source.module<torch::nn::Conv2dImpl>(block + ".conv1");
+      const std::int64_t added = convolution.options.out_channels() - convolution.options.in_channels();
+      source.line(fmt::format("y = torch.relu({})", source.norm(block + ".bn1", source.conv(block + ".conv1", "x"))));
+      source.line(fmt::format("y = {}", source.norm(block + ".bn2", source.conv(block + ".conv2", "y"))));
+      if (added > 0)
+        source.line(
+            fmt::format("x = torch.constant_pad_nd(x[:, :, ::2, ::2], [0, 0, 0, 0, {}, {}])", added / 2, added / 2));
+      source.line("x = torch.relu(y + x)");
+    }
+}
+
+std::string forward_source(const ModelOptions& options, const Classifier& model, double scale) {
+  Source source(model);
+  source.line("x = (images - self.mean) / self.stddev");
+  if (options.name == "conv3")
+    add_conv3(source);
+  else
+    add_resnet(source);
+  source.line("x = torch.mean(x, [2, 3])");
+  if (options.head == Head::cosine) {
+    source.line("x = x / torch.clamp_min(torch.norm(x, 2, [1], True), 1e-12)");
+    source.line("w = self.fc.weight / torch.clamp_min(torch.norm(self.fc.weight, 2, [1], True), 1e-12)");
+    source.line("x = torch.linear(x, w)");
+  } else {
+    source.line("x = torch.linear(x, self.fc.weight, self.fc.bias)");
+  }
+  source.line(fmt::format("return torch.softmax(x * {}, 1)",
+                          scale == std::floor(scale) ? fmt::format("{:.1f}", scale) : format_number(scale)));
+  return "def forward(self, images: Tensor) -> Tensor:\n" + source.text();
+}
+
+/// Of a channel each, to go along with images [N, C, H, W].
+torch::Tensor by_channel(const std::vector<float>& values) {
+  return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
+}
+
+}  // namespace
+
+void require_scriptable(const ModelOptions& model) {
+  if (model.name == "conv3" || std::ranges::find(k_resnets, model.name) != k_resnets.end()) return;
+  throw Error(ErrorKind::usage,
+              fmt::format("no TorchScript can be made of '{}', only of conv3, {}; write --format safetensors and load "
+                          "the weights into the model in Python",
+                          model.name, fmt::join(k_resnets, ", ")));
+}
+
+std::string encode_torchscript(const TrainedMember& member, const Classifier& model) {
+  require_scriptable(member.info.model);
+  const torch::NoGradGuard no_gradient;
+  const auto unit = std::make_shared<torch::jit::CompilationUnit>();
+  torch::jit::Module module = mirror(*model, "__torch__.ulmus.Classifier", unit);
+  module.register_parameter("mean", by_channel(member.info.normalisation.mean), /*is_buffer=*/true);
+  module.register_parameter("stddev", by_channel(member.info.normalisation.stddev), /*is_buffer=*/true);
+  c10::List<std::string> names;
+  for (const std::string& name : member.info.class_names) names.push_back(name);
+  module.register_attribute("class_names", c10::ListType::ofStrings(), names);
+  module.define(forward_source(member.info.model, model, member.loss.scale()));
+  std::ostringstream bytes;
+  module.save(bytes);
+  return std::move(bytes).str();
+}
+
+torch::Tensor run_torchscript(const std::filesystem::path& path, const torch::Tensor& images) {
+  const torch::NoGradGuard no_gradient;
+  try {
+    torch::jit::Module module = torch::jit::load(path.string());
+    return module.forward({images}).toTensor();
+  } catch (const c10::Error& error) {
+    throw Error(ErrorKind::environment, fmt::format("the TorchScript that was made cannot be run by this LibTorch: {}",
+                                                    error.what_without_backtrace()));
+  }
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,212 @@
+#include "train/trained.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "train/member.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/log.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/data/table.hpp"
+#include "ulmus/eval/prior.hpp"
+#include "ulmus/eval/temperature.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+std::string names_of(const std::vector<TrainedMember>& members) {
+  std::vector<std::string> names;
+  for (const TrainedMember& member : members) names.push_back(member.name());
+  return join(names, "; ");
+}
+
+std::vector<TrainedMember> all_members(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  if (fs::is_directory(folder / "checkpoints"))
+    for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
+      if (entry.path().extension() == ".safetensors") paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  std::vector<TrainedMember> members;
+  for (const fs::path& path : paths) {
+    CheckpointInfo info = read_checkpoint_info(path);
+    LossSpec loss = loss_of(info, path);
+    members.push_back({path, std::move(info), std::move(loss)});
+  }
+  if (members.empty()) refuse(fmt::format("'{}' holds no checkpoint; train it first", folder.string()));
+  return members;
+}
+
+/// Balanced accuracy on the validation part, from the member's result; absent without one.
+std::optional<double> validation_accuracy(const fs::path& folder, const TrainedMember& member) {
+  const fs::path result = folder / "results" / member.checkpoint.stem().concat(".json");
+  if (!fs::exists(result))
+    refuse(
+        fmt::format("'{}' has not finished, so the members of '{}' cannot be compared; choose one with --loss and "
+                    "--seed, or finish it with 'ulmus compare --resume'",
+                    member.name(), folder.string()));
+  const auto json = nlohmann::json::parse(read_file(result), nullptr, false);
+  if (!json.is_object() || !json.contains("validation"))
+    throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member; train again", result.string()));
+  const auto& validation = json["validation"];
+  if (validation.is_null()) return std::nullopt;
+  return validation.value("balanced_accuracy", 0.0);
+}
+
+}  // namespace
+
+std::string TrainedMember::label() const { return member_name(info, loss); }
+
+std::string TrainedMember::name() const { return fmt::format("{} seed {}", label(), info.seed); }
+
+LossSpec TrainedMember::resolved() const {
+  return info.chosen.empty() ? loss : loss.with(loss.automatic()->name, info.chosen);
+}
+
+Classifier TrainedMember::load() const {
+  Classifier model = make_model(info.model);
+  load_checkpoint(checkpoint, model, nullptr);
+  model->eval();
+  return model;
+}
+
+std::vector<TrainedMember> find_members(const fs::path& folder, const std::string& loss, std::int64_t seed) {
+  const std::vector<TrainedMember> all = all_members(folder);
+  const bool tuned = std::ranges::any_of(all, [&](const TrainedMember& m) { return m.info.tuned == loss; });
+  const std::string wanted = loss.empty() || tuned ? loss : LossSpec::parse(loss).text();
+  std::vector<TrainedMember> chosen;
+  for (const TrainedMember& member : all)
+    if ((wanted.empty() || wanted == member.label()) &&
+        (seed < 0 || static_cast<std::uint64_t>(seed) == member.info.seed))
+      chosen.push_back(member);
+  if (chosen.empty()) refuse(fmt::format("'{}' has no such member; choose one of {}", folder.string(), names_of(all)));
+  return chosen;
+}
+
+TrainedMember choose_member(const fs::path& folder, const std::string& loss, std::int64_t seed) {
+  std::vector<TrainedMember> members = find_members(folder, loss, seed);
+  if (members.size() == 1) return members[0];
+  struct Candidate {
+    double sum = 0;
+    std::vector<const TrainedMember*> seeds;
+    double mean() const { return sum / static_cast<double>(seeds.size()); }
+  };
+  std::map<std::string, Candidate> losses;
+  for (const TrainedMember& member : members) {
+    const auto accuracy = validation_accuracy(folder, member);
+    if (!accuracy)
+      refuse(
+          fmt::format("'{}' has several members and no validation part to choose one on; choose with --loss and "
+                      "--seed one of {}",
+                      folder.string(), names_of(members)));
+    Candidate& candidate = losses[member.label()];
+    candidate.sum += *accuracy;
+    candidate.seeds.push_back(&member);
+  }
+  const auto best = std::ranges::max_element(losses, {}, [](const auto& entry) { return entry.second.mean(); });
+  return **std::ranges::min_element(best->second.seeds, {}, [](const TrainedMember* m) { return m->info.seed; });
+}
+
+void require_same_data(const OpenedData& data, const Split& split, const fs::path& folder) {
+  const std::string test_sha256 = data.test ? data.test->sha256 : "";
+  if (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256)
+    throw Error(ErrorKind::data,
+                fmt::format("the data of '{}' have changed since it was trained; name other data with --data",
+                            folder.string()));
+}
+
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
+  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
+  if (options.image_size > 0) open.image_size = options.image_size;
+  OpenedData data = open_data(options.data, open);
+  if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
+  return data;
+}
+
+Outputs outputs_of(Classifier& model, const TrainedMember& member, const Dataset& data,
+                   const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement) {
+  const ModelOptions& shape = member.info.model;
+  if (shape.channels != data.shape.channels || shape.height != data.shape.height || shape.width != data.shape.width ||
+      shape.classes != data.classes())
+    throw Error(
+        ErrorKind::data,
+        fmt::format("'{}' has {} classes of images of {}x{}x{}, '{}' was trained on {} of {}x{}x{} (channels x height "
+                    "x width); convert the images, or restore the checkpoint",
+                    data.name, data.classes(), data.shape.channels, data.shape.height, data.shape.width,
+                    member.checkpoint.string(), shape.classes, shape.channels, shape.height, shape.width));
+  Outputs outputs;
+  outputs.logits =
+      logits_of(model, data, indices, member.info.normalisation, loader_threads, placement, outputs.labels);
+  return outputs;
+}
+
+Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
+                   const std::string& encoding)
+    : split_(std::move(split)),
+      counts_(split_.train_counts),
+      posthoc_(PostHoc::parse(adjustment.posthoc)),
+      loader_threads_(static_cast<int>(options.loader_threads)),
+      placement_(make_placement(options)) {
+  if (!adjustment.prior.empty()) {
+    prior_ = parse_prior(adjustment.prior, counts_);
+    assumed_prior(counts_.prior(), posthoc_, counts_);  // refuses what cannot be combined, before anything is read
+  }
+  if (adjustment.temperature == "auto") {
+    fit_ = true;
+    if (split_.validation.empty())
+      refuse(
+          fmt::format("--temperature auto is fitted on a validation part, and '{}' has none; train with --validation "
+                      "N, or set a number",
+                      folder.string()));
+    data_ = open_run_data(options, encoding);
+    require_same_data(data_, split_, folder);
+  } else if (!adjustment.temperature.empty()) {
+    temperature_ = parse_number(adjustment.temperature, "--temperature, a number or 'auto',");
+    if (temperature_ <= 0)
+      refuse(fmt::format("--temperature is {}, expected a number above 0 or auto", adjustment.temperature));
+  }
+}
+
+Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model) const {
+  Reading reading{.scores = {.scale = member.loss.scale()}};
+  if (posthoc_.kind == PostHoc::Kind::tau_norm) {
+    if (member.info.model.head == Head::cosine)
+      refuse(
+          fmt::format("--posthoc {} cannot apply to {}: its cosine head is normalised already; leave it out, or "
+                      "choose a member with a linear head by --loss",
+                      posthoc_.text(), member.name()));
+    const torch::NoGradGuard no_gradient;
+    const HeadInputs head = model->head_inputs({});
+    torch::Tensor weight = head.weight.detach().clone().contiguous();
+    posthoc_.normalise({weight.data_ptr<float>(), weight.size(0), weight.size(1)});
+    torch::Tensor(head.weight).copy_(weight);
+    if (head.bias.defined()) torch::Tensor(head.bias).zero_();
+  }
+  posthoc_.apply(reading.scores, counts_);
+  if (!prior_.empty()) {
+    reading.assumed_prior = assumed_prior(assumed_prior(member.resolved(), counts_), posthoc_, counts_);
+    correct_prior(reading.scores, reading.assumed_prior, prior_);
+  }
+  if (temperature_ != 0) reading.scores.temperature = temperature_;
+  if (fit_) {
+    const Outputs outputs = outputs_of(model, member, data_.train, split_.validation, loader_threads_, placement_);
+    const MatrixView<float> logits = outputs.view();
+    reading.scores.temperature =
+        fit_temperature({logits.data, logits.rows, logits.columns}, outputs.labels, reading.scores, prior_);
+    if (const double t = reading.scores.temperature; t == k_lowest_temperature || t == k_highest_temperature)
+      announce_once("temperature-bound " + member.name(),
+                    fmt::format("the temperature of {} ends at its bound {}: the {} images of the validation part do "
+                                "not determine it",
+                                member.name(), format_number(t), split_.validation.size()));
+  }
+  return reading;
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "train/checkpoint.hpp"
+#include "ulmus/data/dataset.hpp"
+#include "ulmus/data/split.hpp"
+#include "ulmus/eval/posthoc.hpp"
+#include "ulmus/train/apply.hpp"
+
+namespace ulmus::detail {
+
+/// A member of a run as its checkpoint has it.
+struct TrainedMember {
+  std::filesystem::path checkpoint;
+  CheckpointInfo info;
+  LossSpec loss;
+
+  std::string label() const;  ///< "ce", or what `tune` called it
+  std::string name() const;   ///< "ce seed 0"
+  /// The loss with what the trainer chose for a key that is `auto`.
+  LossSpec resolved() const;
+  Classifier load() const;
+};
+
+/// The members that `loss` and `seed` select, empty and -1: all, in the order of their files' names. Throws
+/// Error{usage} when there is none, with those that are there.
+std::vector<TrainedMember> find_members(const std::filesystem::path& folder, const std::string& loss,
+                                        std::int64_t seed);
+
+/// The one member to predict with, as predict_run says.
+TrainedMember choose_member(const std::filesystem::path& folder, const std::string& loss, std::int64_t seed);
+
+/// Throws Error{data} unless the opened data are those of the split.
+void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder);
+
+/// Opens the data of a run; a table is encoded as the checkpoint says.
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding);
+
+/// The head's outputs for a part of a data set, in order.
+struct Outputs {
+  torch::Tensor logits;  ///< float [N, C]
+  std::vector<std::int64_t> labels;
+
+  MatrixView<float> view() const { return {logits.data_ptr<float>(), logits.size(0), logits.size(1)}; }
+};
+
+Outputs outputs_of(Classifier& model, const TrainedMember& member, const Dataset& data,
+                   const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement);
+
+/// An adjustment, read once for all members.
+class Adjuster {
+ public:
+  /// Opens the run's data when a temperature is to be fitted. Throws Error{usage} for what cannot be.
+  Adjuster(const std::filesystem::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
+           const std::string& encoding);
+
+  struct Reading {
+    Scores scores;
+    std::vector<double> assumed_prior;  ///< empty without a test prior
+  };
+  /// How to read a member; changes the head of `model` for tau-norm.
+  Reading read(const TrainedMember& member, Classifier& model) const;
+
+  const std::vector<double>& prior() const { return prior_; }
+  bool has_temperature() const { return fit_ || temperature_ != 0; }
+  bool fits() const { return fit_; }
+
+ private:
+  Split split_;
+  ClassCounts counts_;
+  PostHoc posthoc_;
+  std::vector<double> prior_;
+  double temperature_ = 0;  ///< 0: none given
+  bool fit_ = false;
+  int loader_threads_;
+  Placement placement_;
+  OpenedData data_;  ///< where a temperature is fitted
+};
+
+}  // namespace ulmus::detail
