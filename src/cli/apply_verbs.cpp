@@ -109,7 +109,7 @@ void add_eval_verb(CLI::App& program) {
   verb->add_option("--device", request->device, "cpu, cuda or cuda:N; default: that of the run");
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer(
-      "Examples:\n  ulmus eval --run runs/birds --data folder:more\n  ulmus eval --run runs/birds --posthoc "
+      "Example:\n  ulmus eval --run runs/birds --data folder:more\n  ulmus eval --run runs/birds --posthoc "
       "la:tau=1 --temperature auto");
   verb->allow_extras();
   verb->callback([=] {

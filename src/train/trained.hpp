@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "train/checkpoint.hpp"
+#include "train/placement.hpp"
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/eval/posthoc.hpp"
