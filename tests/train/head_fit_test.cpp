@@ -61,7 +61,7 @@ HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const C
           .lr(learning_rate({.kind = LearningRateSchedule::Kind::cosine, .base = options.lr, .warmup = 0}, epoch,
                             options.epochs, step, steps));
       optimizer.zero_grad();
-      loss(z, torch::tensor(labels), {.features = x, .weight = weight, .bias = bias}).backward();
+      loss(z, torch::tensor(labels), HeadInputs{.features = x, .weight = weight, .bias = bias}).backward();
       optimizer.step();
     }
   }
@@ -83,7 +83,9 @@ TEST(HeadFit, TakesTheStepsOfAutogradAndLibTorchsSgd) {
     const HeadWeights theirs = reference_fit(train, spec, counts, first, options);
     EXPECT_FALSE(torch::allclose(first.weight, ours.weight, 1e-2, 1e-2)) << text;
     EXPECT_TRUE(torch::allclose(ours.weight, theirs.weight, 1e-4, 1e-5)) << text << ours.weight << theirs.weight;
-    if (kind == Head::linear) EXPECT_TRUE(torch::allclose(ours.bias, theirs.bias, 1e-4, 1e-5)) << text;
+    if (kind == Head::linear) {
+      EXPECT_TRUE(torch::allclose(ours.bias, theirs.bias, 1e-4, 1e-5)) << text;
+    }
   }
 }
 
