@@ -64,7 +64,7 @@ TEST_F(Usage, UnknownNamesInValuesAreNamedWithTheNearest) {
                   {compare({"--head", "cosin"}), {"'cosin'", "did you mean 'cosine'"}},
                   {compare({"--schedule", "cosin"}), {"'cosin'", "did you mean 'cosine'"}},
                   {compare({"--reduction", "weighted-maen"}), {"did you mean 'weighted-mean'"}},
-                  {compare({"--augment", "crop-flp"}), {"did you mean 'crop-flip'"}},
+                  {compare({"--augment", "flp"}), {"did you mean 'flip'"}},
                   {compare({"--imbalance", "exq:10"}), {"'exq:10'", "did you mean 'exp'"}},
                   {compare({"--data", "minst"}), {"'minst'", "did you mean 'mnist'"}},
                   {compare({"--data", "root"}), {"folder:root"}},
@@ -118,7 +118,7 @@ TEST_F(Usage, EveryNumberIsCheckedForItsKindAndItsRange) {
   cases.push_back({compare({"--imbalance", "exp:0.5"}), {"'exp:0.5'", "below 1"}});
   cases.push_back({compare({"--imbalance", "exp:"}), {"needs the ratio"}});
   cases.push_back({compare({"--test-fraction", "0.3"}), {"--test-fraction", "test part"}});
-  cases.push_back({compare({"--image-size", "16"}), {"--image-size", "folder:DIR"}});
+  cases.push_back({compare({"--image-size", "16"}), {"--image-size", "image files"}});
   expect_refused(cases);
 }
 
