@@ -77,6 +77,20 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
+std::vector<NumberedLine> content_lines(std::string_view text) {
+  constexpr std::string_view k_blanks = " \t\r";
+  std::vector<NumberedLine> lines;
+  std::int64_t number = 0;
+  for (const std::string& line : split(text, '\n')) {
+    ++number;
+    const std::string content = line.substr(0, line.find('#'));
+    const std::size_t begin = content.find_first_not_of(k_blanks);
+    if (begin == std::string::npos) continue;
+    lines.push_back({content.substr(begin, content.find_last_not_of(k_blanks) - begin + 1), number});
+  }
+  return lines;
+}
+
 std::string join(std::span<const std::string> pieces, std::string_view separator) {
   return fmt::format("{}", fmt::join(pieces, separator));
 }

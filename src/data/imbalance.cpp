@@ -42,19 +42,9 @@ double fraction(const ImbalanceProfile& profile, std::int64_t c, std::int64_t cl
   return 1;
 }
 
-std::string_view trim(std::string_view text) {
-  constexpr std::string_view k_blanks = " \t\r";
-  const std::size_t begin = text.find_first_not_of(k_blanks);
-  return begin == std::string_view::npos ? "" : text.substr(begin, text.find_last_not_of(k_blanks) - begin + 1);
-}
-
 std::vector<Given> read_counts(const std::string& file) {
   std::vector<Given> given;
-  std::int64_t number = 0;
-  for (const std::string& line : split(read_file(file), '\n')) {
-    ++number;
-    const std::string_view text = trim(std::string_view(line).substr(0, line.find('#')));
-    if (text.empty()) continue;
+  for (const auto& [text, number] : content_lines(read_file(file))) {
     std::int64_t count = 0;
     const char* end = text.data() + text.size();
     if (const auto [stopped, status] = std::from_chars(text.data(), end, count);

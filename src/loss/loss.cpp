@@ -430,17 +430,11 @@ namespace {
 /// The weights of +weights=FILE.
 std::vector<double> read_weights(const std::string& path, std::int64_t classes) {
   std::vector<double> weights;
-  std::int64_t number = 0;
-  for (const std::string& raw : split(read_file(path), '\n')) {
-    ++number;
-    const std::string line = raw.substr(0, raw.find('#'));
-    const auto first = line.find_first_not_of(" \t\r");
-    if (first == std::string::npos) continue;
-    const std::string text = line.substr(first, line.find_last_not_of(" \t\r") - first + 1);
-    const double weight = parse_number(text, fmt::format("line {} of the class weights '{}'", number, path));
+  for (const NumberedLine& line : content_lines(read_file(path))) {
+    const double weight = parse_number(line.text, fmt::format("line {} of the class weights '{}'", line.number, path));
     if (weight < 0)
-      throw Error(ErrorKind::data,
-                  fmt::format("line {} of the class weights '{}' is {}, expected at least 0", number, path, text));
+      throw Error(ErrorKind::data, fmt::format("line {} of the class weights '{}' is {}, expected at least 0",
+                                               line.number, path, line.text));
     weights.push_back(weight);
   }
   if (static_cast<std::int64_t>(weights.size()) != classes)
@@ -514,10 +508,11 @@ void Loss::set_state(LossState state) {
 }
 
 template <class T>
-WholeBatch Loss::whole(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
+WholeBatch Loss::whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
+                       MatrixView<T> gradient) const {
   WholeBatch result{.rows = logits.rows,
                     .classes = counts_.classes(),
-                    .labels = batch.labels,
+                    .labels = labels,
                     .features = batch.features,
                     .class_weights = class_weights(),
                     .first_position = batch.first_position};
@@ -551,8 +546,7 @@ std::vector<double> Loss::measure(MatrixView<const T> logits, const LossBatch& b
   check_features(batch.features, logits.rows, counts_.classes());
   check_needs(spec_.member(), batch);
   const std::vector<std::int64_t> labels = counted_labels(batch, {});
-  WholeBatch all = whole<T>(logits, batch, {});
-  all.labels = labels;
+  const WholeBatch all = whole<T>(logits, batch, labels, {});
   return terms_.parts.measure(all, state_);
 }
 
@@ -583,8 +577,7 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
   if (of_batch && batch.offsets.empty()) {
     check_needs(spec_.member(), batch);
     const std::vector<std::int64_t> labels = counted_labels(batch, {});
-    WholeBatch all = whole<double>(logits, batch, {});
-    all.labels = labels;
+    const WholeBatch all = whole<double>(logits, batch, labels, {});
     offsets = parts.batch_offset(all);
   }
   offsets.resize(static_cast<std::size_t>(logits.rows * logits.columns));
@@ -672,8 +665,7 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   std::vector<double> made_offsets;
   MatrixView<const double> offsets = parts.batch_offset && started_ ? batch.offsets : MatrixView<const double>();
   if (parts.batch_offset && started_ && offsets.empty()) {
-    WholeBatch all = whole<T>(logits, batch, {});
-    all.labels = labels;
+    const WholeBatch all = whole<T>(logits, batch, labels, {});
     made_offsets = parts.batch_offset(all);
     offsets = {made_offsets.data(), rows, counts_.classes()};
   }
@@ -702,8 +694,7 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
       }
   const bool something = std::any_of(labels.begin(), labels.end(), [](std::int64_t label) { return label >= 0; });
   if (whole_batch && parts.batch_term && something) {
-    WholeBatch all = whole<T>(before, batch, gradient);
-    all.labels = labels;
+    const WholeBatch all = whole<T>(before, batch, labels, gradient);
     if (carries_state() && state_.values.empty()) {  // a first batch that nobody measured
       LossState state = state_;
       parts.advance(state, parts.measure(all, state));

@@ -149,14 +149,27 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
   }
 };
 
+template <class T>
+std::vector<double> measure_as(const Loss& loss, const Tensor& rows, const LossBatch& batch) {
+  return loss.measure(MatrixView<const T>(static_cast<const T*>(rows.data_ptr()), rows.size(0), rows.size(1)), batch);
+}
+
 /// What a batch adds to the state of a loss that carries one.
 std::vector<double> measure(const Loss& loss, const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
-  const Tensor rows = logits.detach().to(torch::kCPU, torch::kDouble).contiguous();
-  const Tensor targets = labels.to(torch::kCPU).contiguous();
-  const HeadInDouble inputs(loss, {head.features.defined() ? head.features.to(torch::kCPU) : Tensor(),
-                                   head.weight.defined() ? head.weight.to(torch::kCPU) : Tensor(),
-                                   head.bias.defined() ? head.bias.to(torch::kCPU) : Tensor()});
-  return loss.measure(InDouble::matrix(rows), {.labels = span_of(targets), .features = inputs.view()});
+  const auto on_cpu = [](const Tensor& tensor) { return tensor.defined() ? tensor.to(torch::kCPU) : Tensor(); };
+  const Tensor rows = logits.detach().to(torch::kCPU).contiguous(), targets = labels.to(torch::kCPU).contiguous();
+  const HeadInDouble inputs(loss, {on_cpu(head.features), on_cpu(head.weight), on_cpu(head.bias)});
+  const LossBatch batch{.labels = span_of(targets), .features = inputs.view()};
+  switch (rows.scalar_type()) {
+    case torch::kFloat:
+      return measure_as<float>(loss, rows, batch);
+    case torch::kBFloat16:
+      return measure_as<BFloat16>(loss, rows, batch);
+    case torch::kHalf:
+      return measure_as<Half>(loss, rows, batch);
+    default:
+      return measure_as<double>(loss, rows.to(torch::kDouble), batch);
+  }
 }
 
 }  // namespace

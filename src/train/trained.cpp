@@ -28,22 +28,6 @@ std::string names_of(const std::vector<TrainedMember>& members) {
   return join(names, "; ");
 }
 
-std::vector<TrainedMember> all_members(const fs::path& folder) {
-  std::vector<fs::path> paths;
-  if (fs::is_directory(folder / "checkpoints"))
-    for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
-      if (entry.path().extension() == ".safetensors") paths.push_back(entry.path());
-  std::ranges::sort(paths);
-  std::vector<TrainedMember> members;
-  for (const fs::path& path : paths) {
-    CheckpointInfo info = read_checkpoint_info(path);
-    LossSpec loss = loss_of(info, path);
-    members.push_back({path, std::move(info), std::move(loss)});
-  }
-  if (members.empty()) refuse(fmt::format("'{}' holds no checkpoint; train it first", folder.string()));
-  return members;
-}
-
 /// Balanced accuracy on the validation part, from the member's result; absent without one.
 std::optional<double> validation_accuracy(const fs::path& folder, const TrainedMember& member) {
   const fs::path result = folder / "results" / member.checkpoint.stem().concat(".json");
@@ -75,6 +59,22 @@ Classifier TrainedMember::load() const {
   load_checkpoint(checkpoint, model, nullptr);
   model->eval();
   return model;
+}
+
+std::vector<TrainedMember> all_members(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  if (fs::is_directory(folder / "checkpoints"))
+    for (const auto& entry : fs::directory_iterator(folder / "checkpoints"))
+      if (entry.path().extension() == ".safetensors") paths.push_back(entry.path());
+  std::ranges::sort(paths);
+  std::vector<TrainedMember> members;
+  for (const fs::path& path : paths) {
+    CheckpointInfo info = read_checkpoint_info(path);
+    LossSpec loss = loss_of(info, path);
+    members.push_back({path, std::move(info), std::move(loss)});
+  }
+  if (members.empty()) refuse(fmt::format("'{}' holds no checkpoint; train it first", folder.string()));
+  return members;
 }
 
 std::vector<TrainedMember> find_members(const fs::path& folder, const std::string& loss, std::int64_t seed) {
@@ -114,18 +114,15 @@ TrainedMember choose_member(const fs::path& folder, const std::string& loss, std
   return **std::ranges::min_element(best->second.seeds, {}, [](const TrainedMember* m) { return m->info.seed; });
 }
 
-void require_same_data(const OpenedData& data, const Split& split, const fs::path& folder) {
+void require_same_data(const OpenedData& data, const Split& split, const fs::path& folder, std::string_view cure) {
   const std::string test_sha256 = data.test ? data.test->sha256 : "";
   if (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256)
     throw Error(ErrorKind::data,
-                fmt::format("the data of '{}' have changed since it was trained; name other data with --data",
-                            folder.string()));
+                fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
 }
 
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
-  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
-  if (options.image_size > 0) open.image_size = options.image_size;
-  OpenedData data = open_data(options.data, open);
+  OpenedData data = open_data(options.data, open_options(options));
   if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
   return data;
 }

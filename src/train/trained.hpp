@@ -28,6 +28,9 @@ struct TrainedMember {
   Classifier load() const;
 };
 
+/// Every member of a run, in the order of their files' names. Throws Error{usage} when there is none.
+std::vector<TrainedMember> all_members(const std::filesystem::path& folder);
+
 /// The members that `loss` and `seed` select, empty and -1: all, in the order of their files' names. Throws
 /// Error{usage} when there is none, with those that are there.
 std::vector<TrainedMember> find_members(const std::filesystem::path& folder, const std::string& loss,
@@ -36,8 +39,9 @@ std::vector<TrainedMember> find_members(const std::filesystem::path& folder, con
 /// The one member to predict with, as predict_run says.
 TrainedMember choose_member(const std::filesystem::path& folder, const std::string& loss, std::int64_t seed);
 
-/// Throws Error{data} unless the opened data are those of the split.
-void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder);
+/// Throws Error{data} with the cure unless the opened data are those of the split.
+void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
+                       std::string_view cure = "name other data with --data");
 
 /// Opens the data of a run; a table is encoded as the checkpoint says.
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding);

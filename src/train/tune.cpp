@@ -17,6 +17,7 @@
 #include "train/head_fit.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
+#include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -31,6 +32,7 @@ using detail::CheckpointInfo;
 using detail::FeatureSet;
 using detail::HeadFitOptions;
 using detail::HeadWeights;
+using detail::TrainedMember;
 using nlohmann::json;
 
 constexpr std::size_t k_most_candidates = 10'000;
@@ -254,27 +256,13 @@ std::vector<Recipe> make_recipes(const TuneOptions& options, const LossSpec& tra
   return recipes;
 }
 
-/// A trained member of a run, as it lies in its folder.
-struct Trained {
-  fs::path path;
-  CheckpointInfo info;
-  LossSpec loss;
-};
-
-Trained find_member(const fs::path& folder, const TuneOptions& options) {
-  std::vector<Trained> members, wanted;
-  std::error_code none;
-  for (const auto& entry : fs::directory_iterator(folder / "checkpoints", none)) {
-    if (entry.path().extension() != ".safetensors") continue;
-    CheckpointInfo info = detail::read_checkpoint_info(entry.path());
-    LossSpec loss = detail::loss_of(info, entry.path());
-    if (info.tuned.empty()) members.push_back({entry.path(), std::move(info), std::move(loss)});
-  }
-  std::ranges::sort(members, {}, &Trained::path);
-  if (members.empty()) refuse(fmt::format("'{}' holds no checkpoint; train it first", folder.string()));
+/// The one trained member that the options select; those that tune made are no choice.
+TrainedMember find_member(const fs::path& folder, const TuneOptions& options) {
+  std::vector<TrainedMember> members = detail::all_members(folder), wanted;
+  std::erase_if(members, [](const TrainedMember& member) { return !member.info.tuned.empty(); });
   std::vector<std::string> known;
-  for (const Trained& member : members) {
-    known.push_back(fmt::format("{} seed {}", member.loss.text(), member.info.seed));
+  for (const TrainedMember& member : members) {
+    known.push_back(member.name());
     if ((options.loss.empty() || LossSpec::parse(options.loss) == member.loss) &&
         (options.seed < 0 || static_cast<std::uint64_t>(options.seed) == member.info.seed))
       wanted.push_back(member);
@@ -285,8 +273,8 @@ Trained find_member(const fs::path& folder, const TuneOptions& options) {
     refuse(fmt::format("'{}' has {} members to tune; choose one by --loss and --seed: {}", folder.string(),
                        wanted.size(), join(known, "; ")));
   if (wanted[0].info.epochs_done < wanted[0].info.epochs)
-    refuse(fmt::format("{} has trained {} of {} epochs; finish it first by 'ulmus compare --resume {}'", known[0],
-                       wanted[0].info.epochs_done, wanted[0].info.epochs, folder.string()));
+    refuse(fmt::format("{} has trained {} of {} epochs; finish it first by 'ulmus compare --resume {}'",
+                       wanted[0].name(), wanted[0].info.epochs_done, wanted[0].info.epochs, folder.string()));
   return wanted[0];
 }
 
@@ -409,24 +397,21 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
         fmt::format("'{}' has no validation part to choose on; train it again with --validation N, for example "
                     "--validation 20",
                     folder.string()));
-  const Trained member = find_member(folder, options);
-  Classifier model = make_model(member.info.model);
-  detail::load_checkpoint(member.path, model, nullptr);
+  const TrainedMember member = find_member(folder, options);
+  Classifier model = member.load();
   const HeadWeights trained = detail::head_of(model);
   const std::vector<Recipe> recipes = make_recipes(options, member.loss, trained);
 
   OpenedData data = open_data(run_options.data, detail::open_options(run_options));
-  if (data.train.sha256 != split.data_sha256 || (data.test ? data.test->sha256 : "") != split.test_sha256)
-    throw Error(ErrorKind::data,
-                fmt::format("the data of '{}' have changed since it was trained; restore them", folder.string()));
+  detail::require_same_data(data, split, folder, "restore them");
   if (data.train_table) encode_tables(data, encoding_from_json(member.info.encoding));
   const ClassCounts counts(split.train_counts);
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   at::set_num_threads(static_cast<int>(cores));
   const int loader_threads = static_cast<int>(run_options.loader_threads);
-  const std::string origin = sha256(read_file(member.path)) + " " + split.sha256;
-  const Features features = features_of(folder / "features" / member.path.filename(), origin, model, data.train, split,
-                                        member.info.normalisation, loader_threads);
+  const std::string origin = sha256(read_file(member.checkpoint)) + " " + split.sha256;
+  const Features features = features_of(folder / "features" / member.checkpoint.filename(), origin, model, data.train,
+                                        split, member.info.normalisation, loader_threads);
 
   const std::vector<Fitted> fitted =
       fit_all(recipes, trained, features, counts, detail::fit_options(run_options, member.info.seed),

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -16,6 +17,15 @@ std::string suggest(std::string_view word, std::span<const std::string> candidat
 
 /// The pieces of `text` between separators. An empty text has one empty piece.
 std::vector<std::string> split(std::string_view text, char separator);
+
+/// A line and its number, from 1.
+struct NumberedLine {
+  std::string text;
+  std::int64_t number;
+};
+
+/// The lines of a file of values: without blanks at their ends and what follows a `#`; empty ones are passed over.
+std::vector<NumberedLine> content_lines(std::string_view text);
 
 std::string join(std::span<const std::string> pieces, std::string_view separator);
 

@@ -112,8 +112,10 @@ class Loss {
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
  private:
+  /// `labels` are those of the batch, -1 where a row does not count.
   template <class T>
-  WholeBatch whole(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const;
+  WholeBatch whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
+                   MatrixView<T> gradient) const;
 
   LossSpec spec_;
   ClassCounts counts_;

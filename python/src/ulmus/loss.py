@@ -654,9 +654,9 @@ def _compose(loss: Loss, logits: Tensor, labels: Tensor, sample_weights: Tensor 
     divisor = None
     if loss.reduction in ("mean", "weighted-mean"):
         divisor = loss._divisor(labels, sample_weights, dtype)
-    if loss.reduction == "weighted-mean":
+    if divisor is not None and loss.reduction == "weighted-mean":
         of_samples = counted.to(dtype) if sample_weights is None else sample_weights.to(dtype) * counted
-        unweighted = unweighted * loss._divisor(labels, sample_weights, dtype) / of_samples.sum().clamp_min(tiny)
+        unweighted = unweighted * divisor / of_samples.sum().clamp_min(tiny)
     features, weight, bias, offsets, noise = (None if tensor is None else tensor.to(dtype) for tensor in context)
     state = loss._core.state() if loss._needs & _STATE else []
     batch = Batch(

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "loss/members/fills.hpp"
+#include "loss/members/random_step.hpp"
 #include "loss/members/row_math.hpp"
-#include "ulmus/base/random.hpp"
 
 namespace ulmus::detail {
 
@@ -29,21 +29,16 @@ RowTerms fill_eql(const KeyValues& keys, const ClassCounts& counts) {
     return terms;
   }
 
-  terms.parts.initial_state = {0};  // batches seen: the step of the random draws
+  count_batches(terms.parts);
   terms.parts.row_offset = [rare, gamma = keys["gamma"]](const Sample& sample, const LossState& state,
                                                          std::span<double> offset) {
-    Stream stream(state.seed, "eql", static_cast<std::uint64_t>(state.values[0]),
-                  static_cast<std::uint64_t>(sample.position));
+    Stream stream = draws_of("eql", sample, state);
     for (std::size_t j = 0; j < offset.size(); ++j) {
       if (!rare[j] || j == static_cast<std::size_t>(sample.label)) continue;
       const bool spared = sample.noise.empty() ? stream.uniform() < gamma : sample.noise[j] != 0;
       if (spared) offset[j] = -std::numeric_limits<double>::infinity();
     }
   };
-  terms.parts.measure = [](const WholeBatch& batch, const LossState&) {
-    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
-  };
-  terms.parts.advance = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
   return terms;
 }
 

@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "loss/members/fills.hpp"
-#include "ulmus/base/random.hpp"
+#include "loss/members/random_step.hpp"
 
 namespace ulmus::detail {
 
@@ -16,21 +16,16 @@ RowTerms fill_gcl(const KeyValues& keys, const ClassCounts& counts) {
   const double most = std::log(*largest), range = most - std::log(*smallest);
   for (double& r : amplitude) r = range > 0 ? keys["noise"] * (most - std::log(r)) / range : 0;
 
-  terms.parts.initial_state = {0};  // batches seen: the step of the random draws
+  count_batches(terms.parts);
   terms.parts.row_offset = [amplitude = std::move(amplitude), scale = terms.scale](
                                const Sample& sample, const LossState& state, std::span<double> offset) {
-    Stream stream(state.seed, "gcl", static_cast<std::uint64_t>(state.values[0]),
-                  static_cast<std::uint64_t>(sample.position));
+    Stream stream = draws_of("gcl", sample, state);
     for (std::size_t j = 0; j < offset.size(); ++j) {
       const double noise =
           sample.noise.empty() ? std::clamp(k_deviation * stream.normal(), -1.0, 1.0) : sample.noise[j];
       offset[j] -= scale * amplitude[j] * std::fabs(noise);
     }
   };
-  terms.parts.measure = [](const WholeBatch& batch, const LossState&) {
-    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
-  };
-  terms.parts.advance = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
   return terms;
 }
 

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+
+#include "ulmus/base/random.hpp"
+#include "ulmus/loss/parts.hpp"
+
+/// The random draws of a member, whose state is the batches seen.
+namespace ulmus::detail {
+
+/// The stream of a sample: a function of seed, step and place in the batch.
+inline Stream draws_of(std::string_view member, const Sample& sample, const LossState& state) {
+  return Stream(state.seed, member, static_cast<std::uint64_t>(state.values[0]),
+                static_cast<std::uint64_t>(sample.position));
+}
+
+/// Counts a batch once, whoever of its processes has the first row.
+inline void count_batches(Parts& parts) {
+  parts.initial_state = {0};
+  parts.measure = [](const WholeBatch& batch, const LossState&) {
+    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
+  };
+  parts.advance = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
+}
+
+}  // namespace ulmus::detail
