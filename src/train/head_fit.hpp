@@ -23,7 +23,7 @@ struct FeatureSet {
 
 /// In evaluation mode, without augmentation, in the order of the indices.
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                            const Normalisation& normalisation, int loader_threads, const Placement& placement = {});
+                            const Normalisation& normalisation, int loader_threads, const Placement& placement);
 
 /// The last layer of a classifier by itself.
 struct HeadWeights {

@@ -233,6 +233,7 @@ class Training {
   json choose() {
     const Key* key = member_.loss.automatic();
     if (!key || !chosen_.empty() || epoch_ < member_.loss.choice_epoch(plan_.options.epochs)) return nullptr;
+    const AveragedWeights averaged(average());
     const auto features_of = [&](const std::vector<std::int64_t>& indices) {
       return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
                               static_cast<int>(plan_.options.loader_threads), placement_);

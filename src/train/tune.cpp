@@ -300,12 +300,15 @@ std::optional<Features> read_features(const fs::path& path, const std::string& o
 }
 
 Features features_of(const fs::path& path, const std::string& origin, Classifier& model, const Dataset& data,
-                     const Split& split, const Normalisation& normalisation, int loader_threads) {
+                     const Split& split, const Normalisation& normalisation, int loader_threads,
+                     const detail::Placement& placement) {
   if (auto kept = read_features(path, origin)) return std::move(*kept);
   const auto extract = [&](const std::vector<std::int64_t>& indices) {
-    return detail::extract_features(model, data, indices, normalisation, loader_threads);
+    return detail::extract_features(model, data, indices, normalisation, loader_threads, placement);
   };
+  detail::place(model, placement);
   Features features{.train = extract(split.train), .validation = extract(split.validation)};
+  model->to(torch::kCPU);  // where heads are fitted
   make_folder(path.parent_path());
   write_file(path,
              detail::encode_safetensors({.tensors = {{"train", features.train.features},
@@ -409,9 +412,10 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   at::set_num_threads(static_cast<int>(cores));
   const int loader_threads = static_cast<int>(run_options.loader_threads);
+  const detail::Placement placement = detail::make_placement(run_options);
   const std::string origin = sha256(read_file(member.checkpoint)) + " " + split.sha256;
   const Features features = features_of(folder / "features" / member.checkpoint.filename(), origin, model, data.train,
-                                        split, member.info.normalisation, loader_threads);
+                                        split, member.info.normalisation, loader_threads, placement);
 
   const std::vector<Fitted> fitted =
       fit_all(recipes, trained, features, counts, detail::fit_options(run_options, member.info.seed),
@@ -448,9 +452,10 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const fs::path checkpoint = folder / "checkpoints" / (slug + ".safetensors");
   if (fs::exists(checkpoint) && detail::read_checkpoint_info(checkpoint).tuned.empty())
     refuse(fmt::format("'{}' is a trained member, which is not overwritten; rename it", checkpoint.string()));
+  detail::place(changed, placement);
   const auto judge = [&](const Dataset& on, const std::vector<std::int64_t>& indices) {
     return detail::evaluate_model(changed, on, indices, counts, info.normalisation, recipe.shown.scale, loader_threads,
-                                  {});
+                                  placement);
   };
   const json result = {
       {"schema_version", 1},
