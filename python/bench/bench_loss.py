@@ -2,8 +2,8 @@
 
     python bench/bench_loss.py [--rounds 15] [--json]
 
-The contenders of a size take turns; a round times each of them over a block of calls, after calls that do not count; the median
-over the rounds is reported, and ratios are medians of ratios within a round.
+The contenders of a size take turns, each round another one first; a round times each of them over a block of calls, after calls
+that do not count; the median over the rounds is reported, and ratios are medians of ratios within a round.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def measure(rows: int, classes: int, rounds: int) -> dict[str, list[float]]:
     calls = max(1, 200_000 // (rows * classes))
     times: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(rounds + 1):
-        for name, run in runs.items():
+        order = list(runs.items())
+        first = turn % len(order)
+        for name, run in order[first:] + order[:first]:
             for _ in range(min(calls, 20)):
                 run()
             begin = time.perf_counter()

@@ -21,6 +21,8 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// v[j] = z[j].
 template <class A>
 struct Uniform {
+  static constexpr bool k_tables = false;  ///< whether v needs tables of the classes
+
   explicit Uniform(const ClassTerms<A>&, std::size_t = 0) {}
 
   A Origin(A) const { return 0; }
@@ -45,6 +47,7 @@ struct Uniform {
 /// v[j] = z[j] - origin + offset[j].
 template <class A>
 struct Shifted {
+  static constexpr bool k_tables = true;
   const A* offset;
 
   /// The table from class `begin` on.
@@ -71,28 +74,28 @@ struct Shifted {
   double Chain(double gradient, std::size_t) const { return gradient; }
 };
 
-/// v[j] = slope[j] * z[j] + offset[j].
+/// v[j] = slope[j] * z[j].
 template <class A>
-struct Affine {
-  const A *slope, *offset;
+struct Scaled {
+  static constexpr bool k_tables = true;
+  const A* slope;
 
-  /// The tables from class `begin` on.
-  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
-      : slope(terms.slope + begin), offset(terms.offset + begin) {}
+  /// The table from class `begin` on.
+  explicit Scaled(const ClassTerms<A>& terms, std::size_t begin = 0) : slope(terms.slope + begin) {}
 
   A Origin(A) const { return 0; }
 
   /// Lane k is class j + k.
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE V Adjust(D d, V z, V, std::size_t j) const {
-    return hn::MulAdd(hn::LoadU(d, slope + j), z, hn::LoadU(d, offset + j));
+    return hn::Mul(hn::LoadU(d, slope + j), z);
   }
   /// All lanes are class j.
   template <class D, class V = hn::Vec<D>>
   HWY_INLINE V AdjustOne(D d, V z, V, std::size_t j) const {
-    return hn::MulAdd(hn::Set(d, slope[j]), z, hn::Set(d, offset[j]));
+    return hn::Mul(hn::Set(d, slope[j]), z);
   }
-  A Adjust(A z, A, std::size_t j) const { return slope[j] * z + offset[j]; }
+  A Adjust(A z, A, std::size_t j) const { return slope[j] * z; }
 
   /// dl/dz from dl/dv.
   template <class D, class V = hn::Vec<D>>
@@ -100,6 +103,27 @@ struct Affine {
     return hn::Mul(gradient, hn::LoadU(d, slope + j));
   }
   double Chain(double gradient, std::size_t j) const { return gradient * static_cast<double>(slope[j]); }
+};
+
+/// v[j] = slope[j] * z[j] + offset[j].
+template <class A>
+struct Affine : Scaled<A> {
+  using Scaled<A>::slope;
+  const A* offset;
+
+  /// The tables from class `begin` on.
+  explicit Affine(const ClassTerms<A>& terms, std::size_t begin = 0)
+      : Scaled<A>(terms, begin), offset(terms.offset + begin) {}
+
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V Adjust(D d, V z, V, std::size_t j) const {
+    return hn::MulAdd(hn::LoadU(d, slope + j), z, hn::LoadU(d, offset + j));
+  }
+  template <class D, class V = hn::Vec<D>>
+  HWY_INLINE V AdjustOne(D d, V z, V, std::size_t j) const {
+    return hn::MulAdd(hn::Set(d, slope[j]), z, hn::Set(d, offset[j]));
+  }
+  A Adjust(A z, A, std::size_t j) const { return slope[j] * z + offset[j]; }
 };
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

@@ -175,31 +175,35 @@ struct BatchLoop {
       }
 
     // The true logit's rule reads the logits, over which the sweep may write its exponentials.
+    const bool moved_logits = terms.slope != nullptr || terms.offset != nullptr;
     std::array<double, most> true_logit{}, largest_wrong{};
     for (std::size_t i = 0; numbers.true_logit && i < rows; ++i) {
       const T* z = logits.row(begin + static_cast<std::int64_t>(i));
       true_logit[i] = wide(z[tile_labels[i]]);
-      if (terms.offset != nullptr) largest_wrong[i] = largest(z, tile_labels[i]);
+      if (moved_logits) largest_wrong[i] = largest(z, tile_labels[i]);
     }
 
     std::array<detail::RowStatistics, most> statistics;
     kernel.sweep(tile, terms, statistics.data());
-    std::array<double, most> shape_parameter, sum{}, gap{}, value, slope, pull, true_pull;
+    std::array<double, most> shape_parameter, sum{}, gap{}, value, slope, pull, true_pull, lowered{};
     shape_parameter.fill(parameter);
     true_pull.fill(1);
+    if (numbers.true_logit) {
+      for (std::size_t i = 0; !moved_logits && i < rows; ++i) largest_wrong[i] = true_logit[i] + statistics[i].gap;
+      std::array<double, most> moved;
+      numbers.true_logit({.z = {true_logit.data(), rows},
+                          .rival = {largest_wrong.data(), rows},
+                          .label = {tile_labels.data(), rows},
+                          .t = {moved.data(), rows},
+                          .slope = {true_pull.data(), rows}});
+      for (std::size_t i = 0; i < rows; ++i) lowered[i] = true_logit[i] - moved[i];
+    } else {
+      for (std::size_t i = 0; i < rows; ++i) lowered[i] = margin(tile_labels[i], statistics[i].rival);
+    }
     for (std::size_t i = 0; i < rows; ++i) {
       if (!parameters.empty()) shape_parameter[i] = parameters[static_cast<std::size_t>(begin) + i];
       sum[i] = statistics[i].sum;
-      double lowered;
-      if (numbers.true_logit) {
-        const double rival = terms.offset == nullptr ? true_logit[i] + statistics[i].gap : largest_wrong[i];
-        const TrueLogit moved = numbers.true_logit(true_logit[i], rival, tile_labels[i]);
-        lowered = true_logit[i] - moved.value;
-        true_pull[i] = moved.slope;
-      } else {
-        lowered = margin(tile_labels[i], statistics[i].rival);
-      }
-      gap[i] = terms.scale * (statistics[i].gap + lowered);
+      gap[i] = terms.scale * (statistics[i].gap + lowered[i]);
     }
     epilogue(shape_parameter.data(), tile.rows, sum.data(), gap.data(), value.data(), slope.data());
     for (std::size_t i = 0; i < rows; ++i) {
@@ -452,10 +456,8 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
                 fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
                             "here, for example {}",
                             spec_.text(), key->name, spec_.with(key->name, format_number(key->automatic[0])).text()));
-  // The affine prologue reads both tables; slopes of one are none.
+  // Slopes of one are none.
   if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
-  if (terms_.offset.empty() && !terms_.slope.empty())
-    terms_.offset.assign(static_cast<std::size_t>(counts_.classes()), 0);
   slope_.assign(terms_.slope.begin(), terms_.slope.end());
   offset_.assign(terms_.offset.begin(), terms_.offset.end());
   if (!terms_.class_weight.empty())
@@ -628,14 +630,14 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   const auto make_loop = [&]<class U>(MatrixView<const U> z, MatrixView<U> target) {
     using A = detail::Compute<U>;
     detail::ClassTerms<A> terms{.scale = terms_.scale};
-    const bool affine = !terms_.slope.empty(), shifted = !affine && !terms_.offset.empty();
+    const bool scaled = !terms_.slope.empty(), shifted = !terms_.offset.empty();
     const bool few = z.columns <= detail::k_narrow_classes;
     if constexpr (std::is_same_v<A, double>) {
-      if (affine) terms.slope = terms_.slope.data();
-      if (affine || shifted) terms.offset = terms_.offset.data();
+      if (scaled) terms.slope = terms_.slope.data();
+      if (shifted) terms.offset = terms_.offset.data();
     } else {
-      if (affine) terms.slope = slope_.data();
-      if (affine || shifted) terms.offset = offset_.data();
+      if (scaled) terms.slope = slope_.data();
+      if (shifted) terms.offset = offset_.data();
     }
     const auto& of_type = kernels.of<U>();
     return BatchLoop<U>{.logits = z,
@@ -643,9 +645,10 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                         .labels = batch.labels,
                         .weights = weighting.weights,
                         .losses = losses,
-                        .kernel = affine    ? (few ? of_type.narrow_affine : of_type.wide_affine)
-                                  : shifted ? (few ? of_type.narrow_shifted : of_type.wide_shifted)
-                                            : (few ? of_type.narrow_uniform : of_type.wide_uniform),
+                        .kernel = scaled && shifted ? (few ? of_type.narrow_affine : of_type.wide_affine)
+                                  : scaled          ? (few ? of_type.narrow_scaled : of_type.wide_scaled)
+                                  : shifted         ? (few ? of_type.narrow_shifted : of_type.wide_shifted)
+                                                    : (few ? of_type.narrow_uniform : of_type.wide_uniform),
                         .terms = terms,
                         .find_largest_wrong = of_type.largest_wrong,
                         .numbers = terms_,

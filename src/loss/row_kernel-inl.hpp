@@ -84,18 +84,22 @@ HWY_INLINE void Sweep(D d, const T* values, std::size_t n, std::size_t hole, Who
   }
 }
 
-/// The largest v but the hole's; a NaN may be passed over, the sum will meet it.
+/// The largest v but the hole's; a NaN may be passed over, the sum will meet it. Stores v unless `kept` is null.
 template <class T, class P, class A = Compute<T>>
-HWY_INLINE A BlockMaximum(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin) {
+HWY_INLINE A BlockMaximum(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin, A* kept) {
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const V base = hn::Set(d, origin), lowest = hn::Set(d, k_minus_infinity<A>);
   V best[4] = {lowest, lowest, lowest, lowest};
+  const auto value = [&](std::size_t i, V z) HWY_ATTR {
+    const V v = prologue.Adjust(d, z, base, i);
+    if (kept != nullptr) hn::StoreU(v, d, kept + i);
+    return v;
+  };
   Sweep(
-      d, logits, n, hole,
-      [&](std::size_t i, V z, int k) HWY_ATTR { best[k] = hn::Max(prologue.Adjust(d, z, base, i), best[k]); },
+      d, logits, n, hole, [&](std::size_t i, V z, int k) HWY_ATTR { best[k] = hn::Max(value(i, z), best[k]); },
       [&](std::size_t i, V z, auto mask)
-          HWY_ATTR { best[0] = hn::Max(hn::IfThenElse(mask, prologue.Adjust(d, z, base, i), lowest), best[0]); });
+          HWY_ATTR { best[0] = hn::Max(hn::IfThenElse(mask, value(i, z), lowest), best[0]); });
   return hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]))));
 }
 
@@ -127,9 +131,9 @@ struct Ahead {
 };
 
 /// Stores e = exp(scale * (v - maximum)) (unless `e` is null) and returns their sum without the hole's.
-template <class T, class P, class A = Compute<T>>
+template <class T, class P, class U, class A = Compute<T>>
 HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t hole, const P& prologue, A origin,
-                                    A maximum, const ClassTerms<A>& terms, A* e, Ahead<T> ahead) {
+                                    A maximum, const ClassTerms<A>& terms, A* e, Ahead<U> ahead) {
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const V base = hn::Set(d, origin), top = hn::Set(d, maximum);
@@ -200,17 +204,25 @@ HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const Cla
     const P<A> prologue(terms, begin);
     const T* logits = row + begin;
     A* e = exponentials == nullptr ? nullptr : exponentials + begin;
-    const A maximum = BlockMaximum(logits, n, hole, prologue, origin);
-    if (maximum > top || b == 0) {
-      top = maximum;
-      if (tile.wants_rival)
-        rival = static_cast<std::int64_t>(begin + FirstMaximum(logits, n, hole, prologue, origin, maximum));
-    }
     const Ahead<T> ahead{row_ahead ? next + begin : b + 1 < blocks ? logits + n : next, short_row};
+    // What needs tables is made once and kept where the exponentials will be.
+    A* kept = P<A>::k_tables ? e : nullptr;
+    const A maximum = BlockMaximum(logits, n, hole, prologue, origin, kept);
     maxima[b] = static_cast<double>(maximum);
-    tile.sums[b] = std::isfinite(maximum)
-                       ? BlockExponentials(logits, n, hole, prologue, origin, maximum, terms, e, ahead)
-                       : InfiniteBlockExponentials(logits, n, hole, prologue, origin, maximum, e);
+    const auto rest = [&](const auto* values, const auto& of_values, A base) HWY_ATTR {
+      if (maximum > top || b == 0) {
+        top = maximum;
+        if (tile.wants_rival)
+          rival = static_cast<std::int64_t>(begin + FirstMaximum(values, n, hole, of_values, base, maximum));
+      }
+      tile.sums[b] = std::isfinite(maximum)
+                         ? BlockExponentials(values, n, hole, of_values, base, maximum, terms, e, ahead)
+                         : InfiniteBlockExponentials(values, n, hole, of_values, base, maximum, e);
+    };
+    if (kept != nullptr)
+      rest(static_cast<const A*>(kept), Uniform<A>(terms), A{0});
+    else
+      rest(logits, prologue, origin);
   }
 
   // From here on maxima[b] is the factor that moves block b from its own maximum to the row's.
@@ -256,7 +268,7 @@ void SpreadWide(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatis
 template <class T, class A = Compute<T>>
 A LargestWrong(const T* row, std::int64_t classes, std::int64_t label) {
   return BlockMaximum(row, static_cast<std::size_t>(classes), static_cast<std::size_t>(label),
-                      Uniform<A>(ClassTerms<A>{}), A{0});
+                      Uniform<A>(ClassTerms<A>{}), A{0}, static_cast<A*>(nullptr));
 }
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

@@ -14,30 +14,48 @@
 HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
 
-// Every instantiation of the kernel: four logit types by three prologues, and three shapes.
+// Every instantiation of the kernel: four logit types by four prologues, and three shapes.
 
 template <class T>
 RowKernels::Of<T> KernelsOf() {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
   return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
           .narrow_shifted = {lanes, SweepNarrow<T, Shifted>, SpreadNarrow<T, Shifted>},
+          .narrow_scaled = {lanes, SweepNarrow<T, Scaled>, SpreadNarrow<T, Scaled>},
           .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
           .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
           .wide_shifted = {0, SweepWide<T, Shifted>, SpreadWide<T, Shifted>},
+          .wide_scaled = {0, SweepWide<T, Scaled>, SpreadWide<T, Scaled>},
           .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>},
           .largest_wrong = LargestWrong<T>};
 }
 
-template <class A>
-void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
+/// result[i] = function(d, x[i]) with d of as many lanes as there are values left.
+template <class A, class Function>
+void ForMany(const A* x, A* result, std::int64_t n, Function function) {
   const hn::ScalableTag<A> d;
   const hn::CappedTag<A, 1> one;
-  const ScaledExp exp(d, scale);
-  const ScaledExp exp_of_one(one, scale);
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
   std::int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) hn::StoreU(exp(hn::LoadU(d, x + i)), d, result + i);
-  for (; i < n; ++i) hn::StoreU(exp_of_one(hn::LoadU(one, x + i)), one, result + i);
+  for (; i + lanes <= n; i += lanes) hn::StoreU(function(d, hn::LoadU(d, x + i)), d, result + i);
+  for (; i < n; ++i) hn::StoreU(function(one, hn::LoadU(one, x + i)), one, result + i);
+}
+
+template <class A>
+void ExpOfMany(double scale, const A* x, A* result, std::int64_t n) {
+  ForMany(x, result, n, [scale](auto d, auto v) HWY_ATTR { return ScaledExp(d, scale)(v); });
+}
+
+void AcosOfMany(const double* x, double* result, std::int64_t n) {
+  ForMany(x, result, n, [](auto d, auto v) HWY_ATTR { return hn::Acos(d, v); });
+}
+
+void CosOfMany(const double* x, double* result, std::int64_t n) {
+  ForMany(x, result, n, [](auto d, auto v) HWY_ATTR { return hn::Cos(d, v); });
+}
+
+void SinOfMany(const double* x, double* result, std::int64_t n) {
+  ForMany(x, result, n, [](auto d, auto v) HWY_ATTR { return hn::Sin(d, v); });
 }
 
 /// All of this instruction set.
@@ -50,7 +68,10 @@ inline RowKernels Kernels() {
           .focal = Epilogue<FocalShape>,
           .poly = Epilogue<PolyShape>,
           .exp_f32 = ExpOfMany<float>,
-          .exp_f64 = ExpOfMany<double>};
+          .exp_f64 = ExpOfMany<double>,
+          .acos_f64 = AcosOfMany,
+          .cos_f64 = CosOfMany,
+          .sin_f64 = SinOfMany};
 }
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

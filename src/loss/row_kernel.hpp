@@ -27,8 +27,8 @@ constexpr std::int64_t k_block_classes = 4096;
 
 constexpr std::int64_t block_count(std::int64_t classes) { return (classes + k_block_classes - 1) / k_block_classes; }
 
-/// The class prologue u[j] = scale * v[j]: v[j] = z[j] (uniform, null pointers), z[j] + offset[j] (shifted, no slope)
-/// or slope[j] * z[j] + offset[j] (affine).
+/// The class prologue u[j] = scale * v[j]: v[j] = z[j] (uniform, null pointers), z[j] + offset[j] (shifted, no slope),
+/// slope[j] * z[j] (scaled, no offset) or slope[j] * z[j] + offset[j] (affine).
 template <class A>
 struct ClassTerms {
   double scale;
@@ -83,7 +83,8 @@ using RowEpilogue = void (*)(const double* parameter, std::int64_t rows, const d
 struct RowKernels {
   template <class T>
   struct Of {
-    RowKernel<T> narrow_uniform, narrow_shifted, narrow_affine, wide_uniform, wide_shifted, wide_affine;
+    RowKernel<T> narrow_uniform, narrow_shifted, narrow_scaled, narrow_affine;
+    RowKernel<T> wide_uniform, wide_shifted, wide_scaled, wide_affine;
     /// max over j != y of z[j] of a wide row.
     Compute<T> (*largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
   };
@@ -97,6 +98,10 @@ struct RowKernels {
   /// exp(scale * x[i]) for x <= 0 as the kernels compute it; `result` may be `x`.
   void (*exp_f32)(double scale, const float* x, float* result, std::int64_t n);
   void (*exp_f64)(double scale, const double* x, double* result, std::int64_t n);
+  /// Of n values in [-1, 1], and of n angles; `result` may be the argument.
+  void (*acos_f64)(const double* x, double* result, std::int64_t n);
+  void (*cos_f64)(const double* x, double* result, std::int64_t n);
+  void (*sin_f64)(const double* x, double* result, std::int64_t n);
 
   template <class T>
   const Of<T>& of() const {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <new>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -13,6 +15,24 @@
 #include "ulmus/loss/view.hpp"
 
 namespace ulmus {
+namespace detail {
+
+/// Memory that begins with a cache line: a vector load of a table then never crosses one.
+template <class T>
+struct CacheLineAllocator {
+  using value_type = T;
+  static constexpr std::align_val_t k_line{64};
+
+  CacheLineAllocator() = default;
+  template <class U>
+  CacheLineAllocator(const CacheLineAllocator<U>&) {}
+
+  T* allocate(std::size_t n) { return static_cast<T*>(::operator new(n * sizeof(T), k_line)); }
+  void deallocate(T* memory, std::size_t) { ::operator delete(memory, k_line); }
+  friend bool operator==(const CacheLineAllocator&, const CacheLineAllocator&) { return true; }
+};
+
+}  // namespace detail
 
 /// What comes with the logits of a batch, and what is wanted of it.
 struct LossBatch {
@@ -120,7 +140,8 @@ class Loss {
   LossSpec spec_;
   ClassCounts counts_;
   RowTerms terms_;
-  std::vector<float> slope_, offset_;  // of the terms, as the kernels of narrow types read them
+  /// Of the terms, as the kernels of narrow types read them.
+  std::vector<float, detail::CacheLineAllocator<float>> slope_, offset_;
   std::vector<double> weights_;
   bool weights_in_force_ = false;
   bool started_ = true;  ///< a loss that is plain at first is itself

@@ -27,13 +27,15 @@ struct LossState {
   std::uint64_t seed = 0;  ///< of random draws; the trainer sets the run's
 };
 
-/// The true logit t in place of z[y], and dt / dz[y].
-struct TrueLogit {
-  double value;
-  double slope;
+/// A few rows whose true logits z[y] become t.
+struct TrueLogits {
+  std::span<const double> z;            ///< [rows], z[y]
+  std::span<const double> rival;        ///< [rows], the largest wrong logit, constant for the gradient
+  std::span<const std::int64_t> label;  ///< [rows]
+  std::span<double> t;                  ///< [rows], to be written
+  std::span<double> slope;              ///< [rows], dt / dz[y], to be written
 };
-/// From z[y], the largest wrong logit (constant for the gradient) and y.
-using TrueLogitRule = std::function<TrueLogit(double true_logit, double rival_logit, std::int64_t label)>;
+using TrueLogitRule = std::function<void(const TrueLogits& rows)>;
 
 /// The cross entropy c of a sample, q = 1 - exp(-c) and p = exp(-c).
 struct CrossEntropy {

@@ -119,6 +119,7 @@ class Loss(torch.nn.Module):
         self._core.set_seed(self._seed)
         self._text = self._core.text
         self._needs = self._core.needs
+        self._is_sum = _family.member_name(self._text) not in _NOT_A_SUM
         self._classes = len(self._counts)
         self._tables: dict[Any, Tensor] = {}
         self._id = next(_ids)
@@ -266,8 +267,7 @@ class Loss(torch.nn.Module):
             if not _is_compiling():
                 _announce(logits)
             return composed_loss(self, logits, labels, sample_weights).to(value_dtype)
-        sums = self.reduction in ("sum", "none") or _family.member_name(self._text) in _NOT_A_SUM
-        if dtype is not torch.float16 or sums:
+        if dtype is not torch.float16 or self.reduction in ("sum", "none") or not self._is_sum:
             return self._fused(logits, labels, sample_weights, self.reduction, value_dtype)
         # A mean's gradient of 16 bits would be lost below 6e-8 before a gradient scaler sees it; that of the sum is not.
         total = self._fused(logits, labels, sample_weights, "sum", torch.float32)

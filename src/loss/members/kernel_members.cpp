@@ -5,9 +5,25 @@
 #include <utility>
 
 #include "loss/members/fills.hpp"
+#include "loss/members/row_math.hpp"
 
 namespace ulmus::detail {
 namespace {
+
+/// A rule made of t and dt / dz[y] of one row: of_row(z[y], the largest wrong logit, y).
+struct TrueLogit {
+  double t, slope;
+};
+template <class OfRow>
+TrueLogitRule for_each_row(OfRow of_row) {
+  return [of_row = std::move(of_row)](const TrueLogits& rows) {
+    for (std::size_t i = 0; i < rows.z.size(); ++i) {
+      const TrueLogit moved = of_row(rows.z[i], rows.rival[i], static_cast<std::size_t>(rows.label[i]));
+      rows.t[i] = moved.t;
+      rows.slope[i] = moved.slope;
+    }
+  };
+}
 
 /// The sine of an angle from its cosine; never 0, so that the angle has a derivative at 0 and pi too.
 double sine(double cosine) { return std::sqrt(std::max(1 - cosine * cosine, 1e-12)); }
@@ -110,11 +126,12 @@ RowTerms fill_mm(const KeyValues& keys, const ClassCounts& counts) {
     const auto D = counts.ldam_margins(k_released_max_margin);
     for (std::size_t j = 0; j < margins.size(); ++j) margins[j] -= D[j];
   }
-  terms.true_logit = [gamma = keys["gamma"], M = std::move(margins)](double z, double rival, std::int64_t label) {
-    const double margin = M[static_cast<std::size_t>(label)], gap = z - std::max(0.0, rival);
-    const double h = gap > 0 ? std::exp(-gap - gamma * margin) : gap < 0 ? std::exp(gap - margin) : 0;
-    return TrueLogit{z - h, 1};
-  };
+  terms.true_logit =
+      for_each_row([gamma = keys["gamma"], M = std::move(margins)](double z, double rival, std::size_t y) {
+        const double gap = z - std::max(0.0, rival);
+        const double h = gap > 0 ? std::exp(-gap - gamma * M[y]) : gap < 0 ? std::exp(gap - M[y]) : 0;
+        return TrueLogit{z - h, 1};
+      });
   return terms;
 }
 
@@ -123,9 +140,9 @@ RowTerms fill_ala(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> strength = positive_counts(counts);
   const double smallest = *std::min_element(strength.begin(), strength.end());
   for (double& a : strength) a = std::numbers::ln2 / std::log(a / smallest + 1);
-  terms.true_logit = [A = std::move(strength)](double z, double, std::int64_t label) {
-    return TrueLogit{z - A[static_cast<std::size_t>(label)] * (1 - z) / 2, 1};
-  };
+  terms.true_logit = for_each_row([A = std::move(strength)](double z, double, std::size_t y) {
+    return TrueLogit{z - A[y] * (1 - z) / 2, 1};
+  });
   return terms;
 }
 
@@ -138,12 +155,20 @@ RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> margins = positive_counts(counts);
   const double smallest = *std::min_element(margins.begin(), margins.end());
   for (double& m : margins) m = keys["max_margin"] * std::pow(smallest / m, keys["tau"]);
-  terms.true_logit = [lambda = keys["lambda"], margins = std::move(margins)](double z, double rival,
-                                                                             std::int64_t label) {
-    const double m = margins[static_cast<std::size_t>(label)], difficulty = rival > z ? m * lambda / 2 : 0;
-    const double angle = m + difficulty * (1 - z), s = sine(z);
-    return TrueLogit{z * std::cos(angle) - s * std::sin(angle),
-                     (s * std::cos(angle) + z * std::sin(angle)) * (1 / s + difficulty)};
+  terms.true_logit = [lambda = keys["lambda"], margins = std::move(margins)](const TrueLogits& rows) {
+    const auto difficulty = [&](std::size_t i) {
+      return rows.rival[i] > rows.z[i] ? margins[static_cast<std::size_t>(rows.label[i])] * lambda / 2 : 0;
+    };
+    // Of the angle M: the cosines lie in t, the sines in slope.
+    for (std::size_t i = 0; i < rows.z.size(); ++i)
+      rows.t[i] = rows.slope[i] = margins[static_cast<std::size_t>(rows.label[i])] + difficulty(i) * (1 - rows.z[i]);
+    cosines(rows.t);
+    sines(rows.slope);
+    for (std::size_t i = 0; i < rows.z.size(); ++i) {
+      const double z = rows.z[i], s = sine(z), cos_M = rows.t[i], sin_M = rows.slope[i];
+      rows.t[i] = z * cos_M - s * sin_M;
+      rows.slope[i] = (s * cos_M + z * sin_M) * (1 / s + difficulty(i));
+    }
   };
   return terms;
 }
@@ -153,15 +178,19 @@ RowTerms fill_arcface(const KeyValues& keys, const ClassCounts&) {
   RowTerms terms{.scale = keys["scale"]};
   const double m = keys["margin"];
   if (keys.word("variant") == "opensphere")
-    terms.true_logit = [m](double z, double, std::int64_t) {
-      return TrueLogit{std::cos(std::min(std::acos(std::clamp(z, -1.0, 1.0)) + m, k_largest_angle)), 1};
+    terms.true_logit = [m](const TrueLogits& rows) {
+      std::copy(rows.z.begin(), rows.z.end(), rows.t.begin());
+      arc_cosines(rows.t);
+      for (double& angle : rows.t) angle = std::min(angle + m, k_largest_angle);
+      cosines(rows.t);
+      std::fill(rows.slope.begin(), rows.slope.end(), 1);
     };
   else
-    terms.true_logit = [m, cos_m = std::cos(m), sin_m = std::sin(m)](double z, double, std::int64_t) {
+    terms.true_logit = for_each_row([m, cos_m = std::cos(m), sin_m = std::sin(m)](double z, double, std::size_t) {
       if (z <= -cos_m) return TrueLogit{z - m * sin_m, 1};
       const double s = sine(z);
       return TrueLogit{z * cos_m - s * sin_m, cos_m + z * sin_m / s};
-    };
+    });
   return terms;
 }
 
@@ -172,10 +201,16 @@ RowTerms fill_cosface(const KeyValues& keys, const ClassCounts& counts) {
 
 RowTerms fill_sphereface(const KeyValues& keys, const ClassCounts&) {
   RowTerms terms{.scale = keys["scale"]};
-  terms.true_logit = [m = keys["margin"]](double z, double, std::int64_t) {
-    const double angle = m * std::acos(std::clamp(z, -1.0, 1.0)), k = std::floor(angle / std::numbers::pi);
-    const double sign = static_cast<int>(k) % 2 == 0 ? 1 : -1;
-    return TrueLogit{sign * std::cos(angle) - 2 * k, 1};
+  terms.true_logit = [m = keys["margin"]](const TrueLogits& rows) {
+    std::copy(rows.z.begin(), rows.z.end(), rows.t.begin());
+    arc_cosines(rows.t);
+    for (std::size_t i = 0; i < rows.t.size(); ++i) rows.slope[i] = rows.t[i] *= m;
+    cosines(rows.t);
+    for (std::size_t i = 0; i < rows.t.size(); ++i) {
+      const int k = static_cast<int>(rows.slope[i] * std::numbers::inv_pi);
+      rows.t[i] = (k % 2 == 0 ? rows.t[i] : -rows.t[i]) - 2 * k;
+      rows.slope[i] = 1;
+    }
   };
   return terms;
 }

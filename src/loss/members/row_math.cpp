@@ -27,6 +27,19 @@ double softmax(std::span<double> values) {
   return largest + std::log(sum);
 }
 
+void arc_cosines(std::span<double> values) {
+  for (double& value : values) value = std::clamp(value, -1.0, 1.0);
+  row_kernels().acos_f64(values.data(), values.data(), static_cast<std::int64_t>(values.size()));
+}
+
+void cosines(std::span<double> angles) {
+  row_kernels().cos_f64(angles.data(), angles.data(), static_cast<std::int64_t>(angles.size()));
+}
+
+void sines(std::span<double> angles) {
+  row_kernels().sin_f64(angles.data(), angles.data(), static_cast<std::int64_t>(angles.size()));
+}
+
 double cross_entropy(std::span<double> u, std::int64_t label) {
   const double true_logit = u[static_cast<std::size_t>(label)];
   const double largest = exponentials(u, label);
