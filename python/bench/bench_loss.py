@@ -2,14 +2,16 @@
 
     python bench/bench_loss.py [--rounds 15] [--json]
 
-The contenders of a size take turns, each round another one first; a round times each of them over a block of calls, after calls
-that do not count; the median over the rounds is reported, and ratios are medians of ratios within a round.
+The contenders of a size take turns, in another order each round; a round times each of them over a block of calls of at least a
+tenth of a second, after calls that do not count; the median over the rounds is reported, and ratios are medians of ratios within
+a round.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ import torch.nn.functional as F
 import ulmus
 
 SIZES = [(128, 10), (256, 1000), (4096, 8142)]
+BLOCK_SECONDS = 0.1
 
 
 def contenders(rows: int, classes: int) -> dict[str, Callable[[], None]]:
@@ -44,21 +47,26 @@ def contenders(rows: int, classes: int) -> dict[str, Callable[[], None]]:
     }
 
 
+def seconds_of(run: Callable[[], None], calls: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(calls):
+        run()
+    return time.perf_counter() - begin
+
+
 def measure(rows: int, classes: int, rounds: int) -> dict[str, list[float]]:
     runs = contenders(rows, classes)
-    calls = max(1, 200_000 // (rows * classes))
+    calls = dict.fromkeys(runs, 1)
+    for name, run in runs.items():
+        while seconds_of(run, calls[name]) < BLOCK_SECONDS:
+            calls[name] *= 2
     times: dict[str, list[float]] = {name: [] for name in runs}
-    for turn in range(rounds + 1):
-        order = list(runs.items())
-        first = turn % len(order)
-        for name, run in order[first:] + order[:first]:
-            for _ in range(min(calls, 20)):
-                run()
-            begin = time.perf_counter()
-            for _ in range(calls):
-                run()
-            if turn:
-                times[name].append((time.perf_counter() - begin) / calls)
+    for turn in range(rounds):
+        order = list(runs)
+        random.Random(turn).shuffle(order)
+        for name in order:
+            seconds_of(runs[name], max(2, calls[name] // 8))  # what the one before left in caches and allocator
+            times[name].append(seconds_of(runs[name], calls[name]) / calls[name])
     return times
 
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cfenv>
 #include <cmath>
 #include <cstdlib>
@@ -344,6 +345,21 @@ TEST_P(Kernel, LeavesTheFloatingPointEnvironmentAlone) {
   EXPECT_EQ(_mm_getcsr() & ~0x3fU, control);
 #endif
 }
+
+#if defined(__x86_64__)
+/// Which the processor would take long to write down.
+TEST_P(Kernel, NoGradientIsBelowTheSmallestNormalNumber) {
+  const Problem<float> problem(200, 100, 3);
+  std::vector<float> gradient(problem.logits.size());
+  problem.loss("elm:scale=10").evaluate<float>(problem.view(), {.labels = problem.labels}, {gradient.data(), 200, 100});
+  const auto kinds = [&](int kind) {
+    return std::count_if(gradient.begin(), gradient.end(), [kind](float g) { return std::fpclassify(g) == kind; });
+  };
+  EXPECT_EQ(kinds(FP_SUBNORMAL), 0);
+  EXPECT_GT(kinds(FP_ZERO), 0);
+  EXPECT_GT(kinds(FP_NORMAL), 10'000);
+}
+#endif
 
 INSTANTIATE_TEST_SUITE_P(Targets, Kernel, ::testing::ValuesIn(available_targets()),
                          [](const auto& instance) { return instance.param; });

@@ -120,7 +120,8 @@ class Loss {
   ///
   /// The rival is constant for the gradient. Row statistics are float (double for double logits), everything after the
   /// sum over a row is double; on float the loss is within 5e-7 and the gradient within 2e-6 of double (relative, in
-  /// norm). Gradients below 2^-125 of the row's largest wrong one are 0.
+  /// norm). Gradients below 2^-125 of the row's largest wrong one are 0, on x86 also those below the smallest normal
+  /// number.
   ///
   /// A row with a NaN gives NaN. Infinite logits have the value and gradient of the limit; infinite both at the label
   /// and elsewhere: NaN. A row that is ignored or has weight 0 costs nothing, whatever is in it. Deterministic: bits

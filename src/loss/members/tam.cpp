@@ -22,6 +22,7 @@ using Row = std::span<const double>;
 double divergence(Row a, Row b) {
   double sum = 0;
   for (std::size_t j = 0; j < a.size(); ++j) {
+    if (a[j] == b[j]) continue;  // adds nothing, and most classes are far from both
     const double middle = (a[j] + b[j]) / 2;
     sum += a[j] * std::log(a[j] / middle) + b[j] * std::log(b[j] / middle);
   }
@@ -91,10 +92,12 @@ GraphMargins graph_margins(const Graph& graph, std::span<const std::int64_t> lab
   for (std::size_t c = 0; c < classes; ++c)
     for (double& q : row(usual, c)) q = std::max(members[c] > 0 ? q / members[c] : 0, k_floor);
 
-  std::vector<double> between(classes * classes);
+  std::vector<double> between(classes * classes);  // of classes with training nodes
   for (std::size_t a = 0; a < classes; ++a)
-    for (std::size_t b = 0; b < classes; ++b)
-      between[a * classes + b] = std::max(divergence(row(usual, a), row(usual, b)), k_floor);
+    for (std::size_t b = 0; b < a && members[a] > 0; ++b)
+      if (members[b] > 0)
+        between[a * classes + b] = between[b * classes + a] =
+            std::max(divergence(row(usual, a), row(usual, b)), k_floor);
 
   GraphMargins margins;
   for (std::size_t v = 0; v < nodes; ++v) {
