@@ -3,7 +3,8 @@
 
 using namespace ulmus;
 
-/// A table, its encoding learnt from every second row, applied to itself and to itself as test part, and written.
+/// A table, its encoding learnt from every second row, applied to itself, to itself as test part and to itself without
+/// its labels, and written.
 ULMUS_FUZZER(data, size) {
   const std::string_view text = fuzz::text_of(data, size);
   const CsvOptions options{.label = "y"};
@@ -20,9 +21,13 @@ ULMUS_FUZZER(data, size) {
     fuzz::require(encoding_from_json(to_json(encoding)) == encoding, "an encoding is read back the same");
     fuzz::require(std::ssize(encoding.feature_names()) == encoding.features(), "every feature has a name");
     const Dataset encoded = encode(table, encoding);
-    std::vector<float> values(static_cast<std::size_t>(encoding.features()));
+    const Dataset unlabelled = encode(read_unlabelled_csv(text, "new.csv", '\0', encoding), encoding);
+    fuzz::require(unlabelled.size() == encoded.size(), "the label makes no row");
+    std::vector<float> values(static_cast<std::size_t>(encoding.features())), same = values;
     for (std::int64_t row = 0; row < encoded.size(); ++row) {
       encoded.read_features(row, values);
+      unlabelled.read_features(row, same);
+      fuzz::require(values == same, "the label is no feature");
       for (const float value : values) fuzz::require(value - value == 0, "features are finite");
     }
   });

@@ -132,7 +132,7 @@ void add_eval_verb(CLI::App& program) {
 }
 
 void add_predict_verb(CLI::App& program) {
-  CLI::App* verb = program.add_subcommand("predict", "predict the classes of images with a model of a run");
+  CLI::App* verb = program.add_subcommand("predict", "predict the classes of images or rows with a model of a run");
   struct Request {
     Selection selection;
     std::vector<std::string> paths;
@@ -143,7 +143,11 @@ void add_predict_verb(CLI::App& program) {
   };
   const auto request = std::make_shared<Request>();
   add_selection(*verb, request->selection);
-  verb->add_option("PATH", request->paths, "image files, and folders that are searched for them")->required();
+  verb->add_option("PATH", request->paths,
+                   "image files, and folders that are searched for them; for a run on csv: CSV files with its columns, "
+                   "on npy: arrays of "
+                   "features")
+      ->required();
   verb->add_option("--format", request->format, "csv or jsonl")->capture_default_str();
   CLI::Option* top = add_number(*verb, "--top", request->top, "only the K likeliest classes; default: all of them");
   verb->add_option("--out", request->out, "file for the predictions; default: standard output");
@@ -153,7 +157,9 @@ void add_predict_verb(CLI::App& program) {
       ->default_str("0");
   verb->add_flag("--skip-bad", request->skip_bad,
                  "only count the images that are passed over because they cannot be read, do not name them");
-  verb->footer("Example:\n  ulmus predict --run runs/birds photos/ --top 3 --out birds.csv");
+  verb->footer(
+      "Example:\n  ulmus predict --run runs/birds photos/ --top 3 --out birds.csv\n  ulmus predict --run runs/table "
+      "new.csv");
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
@@ -185,9 +191,10 @@ void add_predict_verb(CLI::App& program) {
       hooks.failed = [](const std::string& failure) { fmt::print(stderr, "ulmus: passed over: {}\n", failure); };
     const PredictResult result = predict_run(request->selection.run, run, options, hooks);
     if (file) file->commit();
-    fmt::print(stderr, "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
-               result.predicted == 1 ? "image" : "images", result.loss, result.seed,
-               result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed));
+    fmt::print(
+        stderr, "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
+        result.of_features ? (result.predicted == 1 ? "row" : "rows") : (result.predicted == 1 ? "image" : "images"),
+        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed));
   });
 }
 

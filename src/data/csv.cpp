@@ -186,7 +186,7 @@ void check_header(std::span<const std::string> names, std::int64_t line, const f
 /// Columns of the file that become columns of the table, in order.
 struct Header {
   std::size_t fields = 0;
-  std::size_t label = 0;
+  std::optional<std::size_t> label;  ///< none: no label is read
   std::vector<std::size_t> kept;
   std::vector<TableColumn> columns;
 };
@@ -206,7 +206,7 @@ Header read_header(std::span<const std::string> names, std::int64_t line, const 
       throw Error(ErrorKind::usage, fmt::format("column '{}' is the label and cannot be dropped; name another", name));
     left_out[find_column(names, name, "drop", file)] = true;
   }
-  left_out[header.label] = true;
+  left_out[*header.label] = true;
   for (std::size_t i = 0; i < names.size(); ++i)
     if (!left_out[i]) {
       header.kept.push_back(i);
@@ -258,6 +258,21 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
   return header;
 }
 
+/// The columns that were trained on, wherever they are in this file.
+Header trained_header(std::span<const std::string> names, std::int64_t line, const fs::path& file,
+                      const TableEncoding& encoding) {
+  check_header(names, line, file);
+  Header header{.fields = names.size()};
+  for (const ColumnEncoding& column : encoding.columns) {
+    const auto found = std::ranges::find(names, column.name);
+    if (found == names.end())
+      refuse(file, line, fmt::format(" has no column '{}', which was trained on; add it", printable(column.name)));
+    header.kept.push_back(static_cast<std::size_t>(found - names.begin()));
+    header.columns.push_back({column.name, column.kind});
+  }
+  return header;
+}
+
 /// Cells and labels, the labels still being text.
 std::vector<std::string> read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
   std::vector<std::string> labels;
@@ -267,11 +282,10 @@ std::vector<std::string> read_rows(RowReader& reader, const Header& header, cons
              fmt::format(" has {} fields, expected {} as in the header (delimiter {}); correct the line, quote fields "
                          "that hold a delimiter, or add &delimiter= if it is another",
                          reader.fields.size(), header.fields, delimiter_text(options.delimiter)));
-    const std::string& label = reader.fields[header.label];
-    if (label.empty())
+    labels.push_back(header.label ? reader.fields[*header.label] : "");
+    if (header.label && labels.back().empty())
       refuse(table.file, reader.line,
              fmt::format(" has no label (column '{}'); label the row or remove it", printable(table.label)));
-    labels.push_back(label);
     for (const std::size_t i : header.kept) {
       table.text += reader.fields[i];
       table.ends.push_back(table.text.size());
@@ -358,30 +372,36 @@ std::string table_sha256(const Table& table, std::string_view bytes) {
   return sha256(content + sha256(bytes));
 }
 
-/// What both parts have in common: everything but the kinds of the columns.
-Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, const Table* training) {
+/// Everything but the classes and the kinds of the columns; `labels` take the labels as text. `make_header` is called
+/// with the names of the columns and their line.
+template <class MakeHeader>
+Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, std::vector<std::string>& labels,
+                 MakeHeader make_header) {
   const std::string_view text = text_of(bytes, file);
   if (options.delimiter == '\0') options.delimiter = guess_delimiter(text);
   RowReader reader(text, file, options.delimiter);
   if (!reader.next())
     throw Error(ErrorKind::data,
                 fmt::format("'{}' is empty, expected a header line with the names of the columns", file.string()));
-  const Header header = training ? match_header(reader.fields, reader.line, file, options, *training)
-                                 : read_header(reader.fields, reader.line, file, options);
+  const Header header = make_header(reader.fields, reader.line, options);
   Table table;
   table.file = file;
   table.label = options.label;
   table.columns = header.columns;
-  const std::vector<std::string> labels = read_rows(reader, header, options, table);
-  table.class_names = training ? training->class_names : ordered_classes(labels);
-  if (table.class_names.size() < 2)
-    throw Error(
-        ErrorKind::data,
-        fmt::format("'{}' has one class, '{}', in its column '{}', expected at least two; add rows of another, or "
-                    "name the right column with ?label=",
-                    file.string(), printable(table.class_names[0]), printable(table.label)));
-  number_labels(labels, table, "which the training part lacks; remove the row or add the class to the training part");
+  labels = read_rows(reader, header, options, table);
   return table;
+}
+
+/// Throws for text in a numeric column; `where(column)` says whose column it is and what to do.
+template <class Where>
+void check_numbers(const Table& table, Where where) {
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (table.columns[c].kind == ColumnKind::categorical) continue;
+    for (std::int64_t row = 0; row < table.size(); ++row)
+      if (const std::string_view cell = table.cell(row, c); !is_missing(cell) && !number_in(cell))
+        throw Error(ErrorKind::data,
+                    fmt::format("{}, but the column is numeric {}", detail::cell_text(table, row, c), where(c)));
+  }
 }
 
 Dataset unencoded(const std::shared_ptr<const Table>& table) {
@@ -436,10 +456,25 @@ OpenedData open_csv(const Address& address, const OpenOptions& options) {
   return data;
 }
 
+Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const TableEncoding& encoding) {
+  return encode(read_unlabelled_csv(read_file(file), file, csv_options(training).delimiter, encoding), encoding);
+}
+
 }  // namespace detail
 
 Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options) {
-  Table table = read_cells(bytes, file, options, nullptr);
+  std::vector<std::string> labels;
+  Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
+    return read_header(names, line, file, with);
+  });
+  table.class_names = ordered_classes(labels);
+  if (table.class_names.size() < 2)
+    throw Error(
+        ErrorKind::data,
+        fmt::format("'{}' has one class, '{}', in its column '{}', expected at least two; add rows of another, or "
+                    "name the right column with ?label=",
+                    file.string(), printable(table.class_names[0]), printable(table.label)));
+  number_labels(labels, table, "");
   for (std::size_t c = 0; c < table.columns.size(); ++c)
     if (table.columns[c].kind == ColumnKind::numeric) table.columns[c].kind = kind_of(table, c);
   table.sha256 = table_sha256(table, bytes);
@@ -447,18 +482,29 @@ Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& o
 }
 
 Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options, const Table& training) {
-  Table table = read_cells(bytes, file, options, &training);
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    if (table.columns[c].kind == ColumnKind::categorical) continue;
-    for (std::int64_t row = 0; row < table.size(); ++row)
-      if (const std::string_view cell = table.cell(row, c); !is_missing(cell) && !number_in(cell))
-        throw Error(
-            ErrorKind::data,
-            fmt::format("{}, but the column is numeric in the training part '{}'; correct it, leave it empty if "
-                        "it is missing, or add &categorical={}",
-                        detail::cell_text(table, row, c), training.file.string(),
-                        detail::advised(table.columns[c].name)));
-  }
+  std::vector<std::string> labels;
+  Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
+    return match_header(names, line, file, with, training);
+  });
+  table.class_names = training.class_names;
+  number_labels(labels, table, "which the training part lacks; remove the row or add the class to the training part");
+  check_numbers(table, [&](std::size_t c) {
+    return fmt::format("in the training part '{}'; correct it, leave it empty if it is missing, or add &categorical={}",
+                       training.file.string(), detail::advised(table.columns[c].name));
+  });
+  table.sha256 = table_sha256(table, bytes);
+  return table;
+}
+
+Table read_unlabelled_csv(std::string_view bytes, const fs::path& file, char delimiter, const TableEncoding& encoding) {
+  std::vector<std::string> labels;
+  Table table = read_cells(
+      bytes, file, {.delimiter = delimiter}, labels,
+      [&](const auto& names, std::int64_t line, const auto&) { return trained_header(names, line, file, encoding); });
+  table.class_names = encoding.class_names;
+  table.labels.assign(labels.size(), 0);
+  check_numbers(table,
+                [](std::size_t) { return "in the training data; correct it, or leave it empty if it is missing"; });
   table.sha256 = table_sha256(table, bytes);
   return table;
 }

@@ -47,4 +47,11 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
   return data;
 }
 
+Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding) {
+  Dataset data = encoding ? detail::open_unlabelled_csv(file, detail::parse_address(address), *encoding)
+                          : detail::open_unlabelled_npy(file);
+  data.name = file.string();
+  return data;
+}
+
 }  // namespace ulmus

@@ -257,16 +257,20 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-Dataset open_part(const fs::path& features, const fs::path& labels) {
+/// Features and their labels; without a file of labels all are 0.
+Dataset open_part(const fs::path& features, const std::optional<fs::path>& labels) {
   auto file = std::make_shared<const MappedFile>(features);
   const NpyArray array = read_npy_features(file->bytes(), features);
-  const std::string label_bytes = read_file(labels);
+  const std::string label_bytes = labels ? read_file(*labels) : "";
   Dataset data;
-  data.labels = read_npy_labels(label_bytes, labels);
+  if (labels)
+    data.labels = read_npy_labels(label_bytes, *labels);
+  else
+    data.labels.assign(static_cast<std::size_t>(array.rows), 0);
   if (array.rows != data.size())
     throw Error(ErrorKind::data,
                 fmt::format("'{}' holds {} rows of features but '{}' holds {} labels; take both from the same set",
-                            features.string(), array.rows, labels.string(), data.size()));
+                            features.string(), array.rows, labels->string(), data.size()));
   check_npy_features(array);
   data.shape = {.channels = array.columns, .height = 1, .width = 1};
   data.sha256 = sha256(sha256(file->bytes()) + sha256(label_bytes));
@@ -336,6 +340,8 @@ std::vector<std::int64_t> read_npy_labels(std::string_view bytes, const fs::path
     if (labels[i] < 0) refuse(path, fmt::format("gives sample {} the label {}, expected 0 or more", i, labels[i]));
   return labels;
 }
+
+Dataset open_unlabelled_npy(const fs::path& file) { return open_part(file, std::nullopt); }
 
 OpenedData open_npy(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "npy:FEATURES,LABELS");

@@ -11,6 +11,7 @@
 
 #include "data/address.hpp"
 #include "ulmus/data/dataset.hpp"
+#include "ulmus/data/table.hpp"
 
 namespace ulmus::detail {
 
@@ -37,6 +38,10 @@ OpenedData open_csv(const Address& address, const OpenOptions& options);
 
 /// Two NumPy arrays, features and labels.
 OpenedData open_npy(const Address& address, const OpenOptions& options);
+
+/// Of the same kinds, without labels (table.hpp).
+Dataset open_unlabelled_csv(const std::filesystem::path& file, const Address& training, const TableEncoding& encoding);
+Dataset open_unlabelled_npy(const std::filesystem::path& file);
 
 /// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
 /// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.

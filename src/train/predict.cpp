@@ -2,13 +2,112 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
+#include <optional>
 #include <thread>
 
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/data/image_stream.hpp"
+#include "ulmus/data/table.hpp"
 
 namespace ulmus {
+namespace {
+
+using Fields = std::vector<PredictionWriter::Field>;
+
+/// Takes logits and hands on their lines.
+class Lines {
+ public:
+  Lines(PredictionWriter writer, Scores scores, const PredictHooks& hooks, std::size_t classes)
+      : writer_(std::move(writer)), scores_(std::move(scores)), hooks_(hooks), probabilities_(classes) {}
+
+  std::int64_t written = 0;
+
+  void begin(const std::vector<std::string>& fields) const { hooks_.write(writer_.header(fields)); }
+
+  /// `fields_of(i)` identify the sample of row i.
+  template <class FieldsOf>
+  void add(const torch::Tensor& logits, FieldsOf fields_of) {
+    std::string lines;
+    for (std::int64_t i = 0; i < logits.size(0); ++i) {
+      scores_.probabilities({logits.data_ptr<float>() + i * logits.size(1), probabilities_.size()}, probabilities_);
+      lines += writer_.line(fields_of(i), probabilities_);
+    }
+    hooks_.write(lines);
+    written += logits.size(0);
+  }
+
+  void check_stop(std::string_view what) const {
+    if (hooks_.stop && hooks_.stop())
+      throw Error(ErrorKind::interrupted, fmt::format("interrupted after {} {}", written, what));
+  }
+
+ private:
+  PredictionWriter writer_;
+  Scores scores_;
+  const PredictHooks& hooks_;
+  std::vector<double> probabilities_;
+};
+
+void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model, const PredictHooks& hooks,
+                    Lines& lines, PredictResult& result) {
+  lines.begin({"path"});
+  for (ImageBatch batch; images.next(batch);) {
+    lines.check_stop("images");
+    result.failed += static_cast<std::int64_t>(batch.failures.size());
+    if (hooks.failed)
+      for (const std::string& failure : batch.failures) hooks.failed(failure);
+    if (batch.paths.empty()) continue;
+    const auto size = static_cast<std::int64_t>(batch.paths.size());
+    const auto pixels = torch::from_blob(batch.pixels.data(), {size, shape.channels, shape.height, shape.width});
+    lines.add(model->forward(pixels).contiguous(), [&](std::int64_t i) {
+      return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}};
+    });
+  }
+  if (lines.written == 0)
+    throw Error(ErrorKind::data,
+                result.failed == 0
+                    ? "there is no image in what was named; give image files, or folders of them"
+                    : fmt::format("none of {} could be predicted",
+                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed)));
+}
+
+/// Files of features, each opened before the first line is written.
+std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& paths, const RunOptions& run_options,
+                                   const detail::TrainedMember& member) {
+  std::optional<TableEncoding> encoding;
+  if (!member.info.encoding.empty()) encoding = encoding_from_json(member.info.encoding);
+  std::vector<Dataset> files;
+  for (const std::filesystem::path& path : paths) {
+    files.push_back(open_unlabelled(path, run_options.data, encoding ? &*encoding : nullptr));
+    files.back().class_names = member.info.class_names;
+    const std::int64_t width = files.back().shape.channels, expected = member.info.model.channels;
+    if (width != expected)
+      throw Error(ErrorKind::data, fmt::format("'{}' has {} features per row, the run was trained on {}; make them the "
+                                               "same way",
+                                               path.string(), width, expected));
+  }
+  return files;
+}
+
+void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
+                      Lines& lines) {
+  constexpr std::int64_t k_rows = 4096;  // at a time
+  lines.begin({"path", "row"});
+  for (const Dataset& file : files)
+    for (std::int64_t first = 0; first < file.size(); first += k_rows) {
+      lines.check_stop("rows");
+      std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(k_rows, file.size() - first)));
+      std::iota(rows.begin(), rows.end(), first);
+      const detail::Outputs outputs = detail::outputs_of(model, member, file, rows, 1, {});
+      lines.add(outputs.logits, [&](std::int64_t i) {
+        return Fields{{"path", file.name}, {"row", std::to_string(first + i), true}};
+      });
+    }
+}
+
+}  // namespace
 
 PredictResult predict_run(const std::filesystem::path& folder, const RunOptions& run_options,
                           const PredictOptions& options, const PredictHooks& hooks) {
@@ -23,44 +122,31 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(threads);
 
-  ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
-                             .normalisation = member.info.normalisation,
-                             .threads = threads};
-  if (run_options.image_size > 0) reading.image_size = run_options.image_size;
-  ImageStream images(options.paths, std::move(reading));
-  Classifier model = member.load();
-  const Scores scores =
-      detail::Adjuster(folder, run_options, options.adjustment, split, member.info.encoding).read(member, model).scores;
-
-  PredictResult result{.loss = member.label(), .seed = member.info.seed};
-  const torch::NoGradGuard no_gradient;
-  std::vector<double> p(member.info.class_names.size());
-  hooks.write(writer.header(std::vector<std::string>{"path"}));
-  for (ImageBatch batch; images.next(batch);) {
-    if (hooks.stop && hooks.stop())
-      throw Error(ErrorKind::interrupted, fmt::format("interrupted after {} images", result.predicted));
-    result.failed += static_cast<std::int64_t>(batch.failures.size());
-    if (hooks.failed)
-      for (const std::string& failure : batch.failures) hooks.failed(failure);
-    if (batch.paths.empty()) continue;
-    const auto size = static_cast<std::int64_t>(batch.paths.size());
-    const auto pixels = torch::from_blob(batch.pixels.data(), {size, shape.channels, shape.height, shape.width});
-    const torch::Tensor logits = model->forward(pixels).contiguous();
-    std::string lines;
-    for (std::int64_t i = 0; i < size; ++i) {
-      scores.probabilities({logits.data_ptr<float>() + i * logits.size(1), p.size()}, p);
-      const std::vector<PredictionWriter::Field> fields = {{"path", batch.paths[static_cast<std::size_t>(i)]}};
-      lines += writer.line(fields, p);
-    }
-    hooks.write(lines);
-    result.predicted += size;
+  const bool of_features = shape.height == 1 && shape.width == 1;
+  std::optional<ImageStream> images;
+  std::vector<Dataset> files;
+  if (of_features) {
+    files = open_features(options.paths, run_options, member);
+  } else {
+    ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
+                               .normalisation = member.info.normalisation,
+                               .threads = threads};
+    if (run_options.image_size > 0) reading.image_size = run_options.image_size;
+    images.emplace(options.paths, std::move(reading));
   }
-  if (result.predicted == 0)
-    throw Error(ErrorKind::data,
-                result.failed == 0
-                    ? "there is no image in what was named; give image files, or folders of them"
-                    : fmt::format("none of {} could be predicted",
-                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed)));
+  Classifier model = member.load();
+  Lines lines(
+      writer,
+      detail::Adjuster(folder, run_options, options.adjustment, split, member.info.encoding).read(member, model).scores,
+      hooks, member.info.class_names.size());
+
+  PredictResult result{.loss = member.label(), .seed = member.info.seed, .of_features = of_features};
+  const torch::NoGradGuard no_gradient;
+  if (of_features)
+    predict_features(files, member, model, lines);
+  else
+    predict_images(*images, shape, model, hooks, lines, result);
+  result.predicted = lines.written;
   return result;
 }
 

@@ -150,6 +150,36 @@ TEST_F(Apply, EvalWritesEveryPrediction) {
   EXPECT_TRUE(complains(run({"eval", "--run", "o", "--predictions", "no/such/folder.csv"}), 5, {"no/such/folder.csv"}));
 }
 
+TEST_F(Apply, PredictTakesTablesWithoutLabels) {
+  std::string table = "a,b,label\n", rows = "id,b,a\n";
+  for (int i = 0; i < 60; ++i) {
+    const std::string a = std::to_string(i % 3), b = i % 2 == 0 ? "even" : "odd";
+    table += a + "," + b + ",c" + a + "\n";
+    rows += std::to_string(i) + "," + b + "," + a + "\n";
+  }
+  write_bytes(path("t.csv"), table);
+  write_bytes(path("new.csv"), rows);
+  need({"train", "--data", "csv:t.csv?label=label", "--loss", "ce", "--epochs", "2", "--threads", "1", "--out", "t",
+        "--quiet"});
+  const Outcome outcome = run({"predict", "--run", "t", "new.csv", "--format", "jsonl"});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  EXPECT_TRUE(has(outcome.err, "60 rows predicted by ce seed 0")) << outcome;
+  const auto lines = lines_of(outcome.out);
+  ASSERT_EQ(lines.size(), 60u);
+  EXPECT_EQ(json::parse(lines[7]).at("row"), 7);
+
+  need({"eval", "--run", "t", "--data", "csv:t.csv?label=label", "--predictions", "all.jsonl"});
+  const auto judged = lines_of(read_bytes(path("all.jsonl")));
+  ASSERT_EQ(judged.size(), lines.size());
+  for (std::size_t i = 0; i < judged.size(); ++i)
+    EXPECT_EQ(json::parse(judged[i]).at("probabilities"), json::parse(lines[i]).at("probabilities"));
+
+  write_bytes(path("short.csv"), "b\nodd\n");
+  EXPECT_TRUE(complains(run({"predict", "--run", "t", "new.csv", "short.csv", "--out", "p.csv"}), 3,
+                        {"short.csv", "no column 'a'"}));
+  EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
+}
+
 TEST_F(Apply, PredictGivesALineAnImageInOrderAndTheNumbersOfEval) {
   train_photos();
   write_image_folder(path("new"), {"big, \"bad\" cat", "dog", "elk"}, 3);

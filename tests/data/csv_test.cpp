@@ -235,6 +235,30 @@ TEST_F(Csv, OpeningGivesLabelsBeforeTheEncodingIsLearnt) {
   expect_error(ErrorKind::usage, {"no table"}, [&] { encode_tables(data, split.train); });
 }
 
+TEST_F(Csv, WithoutLabelsHasTheTrainedColumnsWhereverTheyAre) {
+  const std::string address = "csv:" + put("train.csv", "a;b;y\n1;u;p\n2;v;q\n3;u;q\n4;v;p\n") + "?label=y&delimiter=;";
+  OpenedData data = open_data(address);
+  const std::vector<std::int64_t> all = {0, 1, 2, 3};
+  const TableEncoding encoding = encode_tables(data, all);
+  const Dataset rows = open_unlabelled(put("new.csv", "id;b;a;y\nn,1;v;2;\nn,2;u;;what\n"), address, &encoding);
+  ASSERT_EQ(rows.size(), 2);
+  EXPECT_EQ(rows.shape, data.train.shape);
+  std::vector<float> expected(3), row(3);
+  data.train.read_features(1, expected);
+  rows.read_features(0, row);
+  EXPECT_EQ(row, expected);
+  rows.read_features(1, row);
+  EXPECT_EQ(row, (std::vector<float>{0, 1, 0})) << "the median, which is the mean here, and the level u";
+
+  const auto open = [&](const std::string& text) {
+    return [&, text] { open_unlabelled(put("new.csv", text), address, &encoding); };
+  };
+  expect_error(ErrorKind::data, {"new.csv", "line 1", "no column 'a'", "trained on"}, open("b;y\nu;p\n"));
+  expect_error(ErrorKind::data, {"new.csv", "line 3", "'a' is 'x'", "numeric"}, open("a;b\n1;u\nx;u\n"));
+  expect_error(ErrorKind::data, {"new.csv", "line 2", "1 fields", "expected 2"}, open("a;b\n1\n"));
+  expect_error(ErrorKind::data, {"new.csv", "no row"}, open("a;b\n"));
+}
+
 TEST_F(Csv, TakesItsKeysFromTheAddress) {
   const std::string train = put("train.csv", "id:a:R&D\n1:7:p\n2:8:q\n");
   const OpenedData data = open_data("csv:" + train + "?label=R%26D&delimiter=:&drop=id&categorical=a");

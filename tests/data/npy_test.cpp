@@ -7,6 +7,7 @@
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/data/table.hpp"
 #include "ulmus/loss/narrow.hpp"
 
 namespace ulmus {
@@ -60,6 +61,16 @@ class Npy : public ::testing::Test {
 
   TemporaryFolder folder_;
 };
+
+TEST_F(Npy, FeaturesAloneCanBeOpened) {
+  const Dataset rows = open_unlabelled(path("x.npy"), address(), nullptr);
+  EXPECT_EQ(rows.size(), 3);
+  EXPECT_EQ(rows.shape, (ImageShape{2, 1, 1}));
+  std::vector<float> row(2);
+  rows.read_features(2, row);
+  EXPECT_EQ(row, (std::vector<float>{5, 6}));
+  expect_error(ErrorKind::data, {"y.npy"}, [&] { open_unlabelled(path("y.npy"), address(), nullptr); });
+}
 
 TEST_F(Npy, ReadsFeaturesAndLabels) {
   const OpenedData data = open();

@@ -67,6 +67,14 @@ Table read_csv(std::string_view bytes, const std::filesystem::path& file, const 
 Table read_test_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options,
                     const Table& training);
 
+struct TableEncoding;
+
+/// A table to predict, for a model of this encoding: the columns that were trained on, wherever they are; others, the
+/// label's among them, are passed over. No label is read: all are 0. Throws as read_csv does, Error{data} also for a
+/// cell of a numeric column that is no number.
+Table read_unlabelled_csv(std::string_view bytes, const std::filesystem::path& file, char delimiter,
+                          const TableEncoding& encoding);
+
 /// A level of a categorical column gets a feature of its own when it is in this many training rows or more,
 constexpr std::int64_t k_min_level_rows = 2;
 /// and is among this many most frequent ones (the first in byte order of equally frequent ones).
@@ -119,6 +127,11 @@ Dataset encode(const Table& table, const TableEncoding& encoding);
 TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices);
 /// The same with an encoding learnt before.
 void encode_tables(OpenedData& data, const TableEncoding& encoding);
+
+/// Samples to predict with a model of features: a CSV, read as above, for the encoding of a table, or a NumPy array
+/// [N, D] without one, memory-mapped. `address` is that of the training data, for its delimiter. The labels are all 0
+/// and mean nothing. Throws Error{data} naming the file and what is wrong with it.
+Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding);
 
 /// One line of JSON with `schema_version` 1, keys in alphabetical order; the same bytes for the same encoding.
 std::string to_json(const TableEncoding& encoding);

@@ -63,7 +63,7 @@ std::vector<MemberEvaluation> evaluate_run(const std::filesystem::path& folder, 
                                            const EvaluateOptions& options);
 
 struct PredictOptions {
-  std::vector<std::filesystem::path> paths;  ///< image files and folders
+  std::vector<std::filesystem::path> paths;  ///< image files and folders; CSV or NumPy files for a model of features
   std::string loss;                          ///< empty and -1: see choose below
   std::int64_t seed = -1;
   Adjustment adjustment = {};
@@ -81,12 +81,14 @@ struct PredictHooks {
 struct PredictResult {
   std::string loss;  ///< of the member
   std::uint64_t seed = 0;
-  std::int64_t predicted = 0;
-  std::int64_t failed = 0;
+  bool of_features = false;    ///< rows of files were predicted, else images
+  std::int64_t predicted = 0;  ///< samples
+  std::int64_t failed = 0;     ///< images passed over
 };
 
 /// Predicts the class of every image, a line each in the order of the paths (see ImageStream), resized as in the run.
-/// Memory does not grow with the number of images.
+/// Memory does not grow with the number of images. For a model of features, of every row of every file (see
+/// open_unlabelled), which is named by its place from 0; a fault of any file is an error before the first line.
 ///
 /// The member is the one that `loss` and `seed` leave. Where they leave several, it is chosen on the validation part:
 /// the loss with the largest mean balanced accuracy over its seeds, and its first seed; without a validation part it is
