@@ -54,6 +54,7 @@ def work(rank: int, port: int, out: str) -> None:
     if rank == 0:
         torch.save(carrying.state_dict()["carried"], f"{out}/carried.pt")
     torch.save((model.module.linear.weight.grad, list(sampler)), f"{out}/{rank}.pt")
+    del model  # before its group: PyTorch 1.13 waits forever otherwise
     dist.destroy_process_group()
 
 
