@@ -191,10 +191,10 @@ HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const Cla
   const P<A> whole(terms);
   const auto true_logit = static_cast<A>(row[label]);
   const A origin = whole.Origin(true_logit);
-  // A short row is fetched to the first-level cache, one that fits the second-level cache beside its successor to that;
-  // of a longer one the next block.
+  // A short row is fetched to the first-level cache, one that fits the second-level cache beside its successor (and
+  // tables) to that; of a longer one the next block.
   const auto bytes = classes * static_cast<std::int64_t>(sizeof(T));
-  const bool short_row = bytes <= (1 << 13), row_ahead = bytes <= (1 << 19);
+  const bool short_row = bytes <= (1 << 13), row_ahead = bytes * (P<A>::k_tables ? 3 : 1) <= (1 << 19);
 
   A top = k_minus_infinity<A>;
   std::int64_t rival = -1;
