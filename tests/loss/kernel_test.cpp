@@ -346,6 +346,17 @@ TEST_P(Kernel, LeavesTheFloatingPointEnvironmentAlone) {
 #endif
 }
 
+TEST_P(Kernel, ANanIsANanUnderAngularMarginsToo) {
+  for (const char* text : {"sphereface", "arcface", "arcface:variant=opensphere", "dbm"}) {
+    Problem<float> problem(2, 5, 0.1);
+    problem.logits[static_cast<std::size_t>(problem.labels[0])] = k_nan;
+    std::vector<double> losses(2);
+    problem.loss(text).evaluate<float>(problem.view(), {.labels = problem.labels, .losses = losses});
+    EXPECT_TRUE(std::isnan(losses[0])) << text;
+    EXPECT_TRUE(std::isfinite(losses[1])) << text;
+  }
+}
+
 #if defined(__x86_64__)
 /// Which the processor would take long to write down.
 TEST_P(Kernel, NoGradientIsBelowTheSmallestNormalNumber) {

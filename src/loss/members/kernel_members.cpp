@@ -10,10 +10,12 @@
 namespace ulmus::detail {
 namespace {
 
-/// A rule made of t and dt / dz[y] of one row: of_row(z[y], the largest wrong logit, y).
+/// t in place of z[y], and dt / dz[y].
 struct TrueLogit {
   double t, slope;
 };
+
+/// A rule made of that of one row: of_row(z[y], the largest wrong logit, y).
 template <class OfRow>
 TrueLogitRule for_each_row(OfRow of_row) {
   return [of_row = std::move(of_row)](const TrueLogits& rows) {
@@ -207,8 +209,9 @@ RowTerms fill_sphereface(const KeyValues& keys, const ClassCounts&) {
     for (std::size_t i = 0; i < rows.t.size(); ++i) rows.slope[i] = rows.t[i] *= m;
     cosines(rows.t);
     for (std::size_t i = 0; i < rows.t.size(); ++i) {
-      const int k = static_cast<int>(rows.slope[i] * std::numbers::inv_pi);
-      rows.t[i] = (k % 2 == 0 ? rows.t[i] : -rows.t[i]) - 2 * k;
+      const double half_turns = rows.slope[i] * std::numbers::inv_pi;
+      const auto k = half_turns >= 0 ? static_cast<std::int64_t>(half_turns) : 0;  // 0 for NaN, which t is already
+      rows.t[i] = (k % 2 == 0 ? rows.t[i] : -rows.t[i]) - 2 * static_cast<double>(k);
       rows.slope[i] = 1;
     }
   };
