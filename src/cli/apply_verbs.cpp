@@ -145,8 +145,7 @@ void add_predict_verb(CLI::App& program) {
   add_selection(*verb, request->selection);
   verb->add_option("PATH", request->paths,
                    "image files, and folders that are searched for them; for a run on csv: CSV files with its columns, "
-                   "on npy: arrays of "
-                   "features")
+                   "on npy: arrays of features")
       ->required();
   verb->add_option("--format", request->format, "csv or jsonl")->capture_default_str();
   CLI::Option* top = add_number(*verb, "--top", request->top, "only the K likeliest classes; default: all of them");

@@ -392,18 +392,6 @@ Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions option
   return table;
 }
 
-/// Throws for text in a numeric column; `where(column)` says whose column it is and what to do.
-template <class Where>
-void check_numbers(const Table& table, Where where) {
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    if (table.columns[c].kind == ColumnKind::categorical) continue;
-    for (std::int64_t row = 0; row < table.size(); ++row)
-      if (const std::string_view cell = table.cell(row, c); !is_missing(cell) && !number_in(cell))
-        throw Error(ErrorKind::data,
-                    fmt::format("{}, but the column is numeric {}", detail::cell_text(table, row, c), where(c)));
-  }
-}
-
 Dataset unencoded(const std::shared_ptr<const Table>& table) {
   Dataset data;
   data.class_names = table->class_names;
@@ -488,10 +476,17 @@ Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptio
   });
   table.class_names = training.class_names;
   number_labels(labels, table, "which the training part lacks; remove the row or add the class to the training part");
-  check_numbers(table, [&](std::size_t c) {
-    return fmt::format("in the training part '{}'; correct it, leave it empty if it is missing, or add &categorical={}",
-                       training.file.string(), detail::advised(table.columns[c].name));
-  });
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (table.columns[c].kind == ColumnKind::categorical) continue;
+    for (std::int64_t row = 0; row < table.size(); ++row)
+      if (const std::string_view cell = table.cell(row, c); !is_missing(cell) && !number_in(cell))
+        throw Error(
+            ErrorKind::data,
+            fmt::format("{}, but the column is numeric in the training part '{}'; correct it, leave it empty if "
+                        "it is missing, or add &categorical={}",
+                        detail::cell_text(table, row, c), training.file.string(),
+                        detail::advised(table.columns[c].name)));
+  }
   table.sha256 = table_sha256(table, bytes);
   return table;
 }
@@ -503,9 +498,6 @@ Table read_unlabelled_csv(std::string_view bytes, const fs::path& file, char del
       [&](const auto& names, std::int64_t line, const auto&) { return trained_header(names, line, file, encoding); });
   table.class_names = encoding.class_names;
   table.labels.assign(labels.size(), 0);
-  check_numbers(table,
-                [](std::size_t) { return "in the training data; correct it, or leave it empty if it is missing"; });
-  table.sha256 = table_sha256(table, bytes);
   return table;
 }
 

@@ -257,23 +257,25 @@ class MappedFile {
   std::size_t size_ = 0;
 };
 
-/// Features and their labels; without a file of labels all are 0.
+/// Features and their labels; without a file of labels all are 0, and nothing is hashed.
 Dataset open_part(const fs::path& features, const std::optional<fs::path>& labels) {
   auto file = std::make_shared<const MappedFile>(features);
   const NpyArray array = read_npy_features(file->bytes(), features);
-  const std::string label_bytes = labels ? read_file(*labels) : "";
   Dataset data;
-  if (labels)
+  std::string label_bytes;
+  if (labels) {
+    label_bytes = read_file(*labels);
     data.labels = read_npy_labels(label_bytes, *labels);
-  else
+  } else {
     data.labels.assign(static_cast<std::size_t>(array.rows), 0);
+  }
   if (array.rows != data.size())
     throw Error(ErrorKind::data,
                 fmt::format("'{}' holds {} rows of features but '{}' holds {} labels; take both from the same set",
                             features.string(), array.rows, labels->string(), data.size()));
   check_npy_features(array);
   data.shape = {.channels = array.columns, .height = 1, .width = 1};
-  data.sha256 = sha256(sha256(file->bytes()) + sha256(label_bytes));
+  if (labels) data.sha256 = sha256(sha256(file->bytes()) + sha256(label_bytes));
   data.read_features = [file = std::move(file), array](std::int64_t index, std::span<float> values) {
     read_npy_row(array, index, values);
   };

@@ -70,8 +70,8 @@ Table read_test_csv(std::string_view bytes, const std::filesystem::path& file, c
 struct TableEncoding;
 
 /// A table to predict, for a model of this encoding: the columns that were trained on, wherever they are; others, the
-/// label's among them, are passed over. No label is read: all are 0. Throws as read_csv does, Error{data} also for a
-/// cell of a numeric column that is no number.
+/// label's among them, are passed over. No label is read: all are 0; there is no hash. Throws as read_csv does for what
+/// can be wrong without a label, and Error{data} for a column that is missing.
 Table read_unlabelled_csv(std::string_view bytes, const std::filesystem::path& file, char delimiter,
                           const TableEncoding& encoding);
 
