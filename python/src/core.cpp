@@ -11,7 +11,6 @@
 
 #include <array>
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -20,6 +19,7 @@
 #include <vector>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/c.h"
 #include "ulmus/data/sampler.hpp"
@@ -365,7 +365,7 @@ std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, n
                      std::int64_t many_above, std::int64_t few_below) {
   const ulmus::MatrixView<const float> view(logits.data(), static_cast<std::int64_t>(logits.shape(0)),
                                             static_cast<std::int64_t>(logits.shape(1)));
-  const nlohmann::json json =
+  const ulmus::Json json =
       ulmus::evaluate(view, {labels.data(), labels.shape(0)}, ulmus::ClassCounts(counts),
                       {.scale = scale, .thresholds = {.many_above = many_above, .few_below = few_below}});
   return json.dump();

@@ -5,19 +5,17 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "cli/options.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/train/apply.hpp"
 
 namespace ulmus::cli {
 namespace {
-
-using nlohmann::json;
 
 void print_line(const std::string& text) { fmt::print("{}\n", text); }
 
@@ -59,8 +57,8 @@ void refuse_empty(const CLI::App& verb, std::initializer_list<const char*> names
   }
 }
 
-json to_json(const MemberEvaluation& result) {
-  json object = {{"loss", result.loss}, {"seed", result.seed}, {"evaluation", result.evaluation}};
+Json to_json(const MemberEvaluation& result) {
+  Json object = {{"loss", result.loss}, {"seed", result.seed}, {"evaluation", result.evaluation}};
   if (result.prior_accuracy)
     object["prior"] = {{"test", result.prior}, {"assumed", result.assumed_prior}, {"accuracy", *result.prior_accuracy}};
   if (const auto& t = result.temperature)
@@ -125,9 +123,9 @@ void add_eval_verb(CLI::App& program) {
     request->options.predictions = request->predictions;
     const auto results = evaluate_run(request->selection.run, run, request->options);
     if (!request->as_json) return print_table(results);
-    json all = json::array();
+    Json all = Json::array();
     for (const MemberEvaluation& result : results) all.push_back(to_json(result));
-    print_line(json{{"schema_version", 1}, {"results", all}}.dump(2));
+    print_line(Json{{"schema_version", 1}, {"results", all}}.dump(2));
   });
 }
 

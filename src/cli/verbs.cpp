@@ -7,13 +7,13 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 
 #include "cli/apply_verbs.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/data/inspection.hpp"
@@ -24,7 +24,6 @@
 namespace ulmus::cli {
 namespace {
 
-using nlohmann::json;
 namespace fs = std::filesystem;
 
 volatile std::sig_atomic_t g_stop = 0;
@@ -102,14 +101,14 @@ std::string describe(const Plan& plan) {
   return text;
 }
 
-json plan_json(const Plan& plan, const fs::path& folder) {
-  json members = json::array();
+Json plan_json(const Plan& plan, const fs::path& folder) {
+  Json members = Json::array();
   for (const RunMember& member : plan.members)
     members.push_back({{"loss", member.loss.text()},
                        {"seed", member.seed},
                        {"head", std::string(name_of(member.head))},
                        {"parameters", member.parameters}});
-  json options = json::object();
+  Json options = Json::object();
   visit_options(plan.options, [&](const char* name, const auto& value, const char*) { options[name] = value; });
   return {{"out", folder.string()},
           {"options", options},

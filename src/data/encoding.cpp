@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <unordered_map>
 
 #include "data/cells.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -16,7 +16,6 @@ namespace {
 
 using detail::is_missing;
 using detail::number_in;
-using Json = nlohmann::json;
 
 constexpr int k_schema_version = 1;
 

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <exception>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <thread>
 #include <unordered_map>
@@ -17,6 +16,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/data/table.hpp"
@@ -26,7 +26,6 @@ namespace ulmus {
 namespace {
 
 using Counts = std::vector<std::int64_t>;
-using nlohmann::json;
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
@@ -436,7 +435,7 @@ std::string outline(const Inspection& inspection, const std::vector<std::size_t>
                      bottom + 50, body);
 }
 
-json duplicates_json(const std::optional<Duplicates>& found) {
+Json duplicates_json(const std::optional<Duplicates>& found) {
   if (!found) return nullptr;
   return {{"copies", found->copies}, {"contradicting", found->contradicting}, {"first_pair", found->pair}};
 }
@@ -539,23 +538,23 @@ std::string to_text(const Inspection& inspection, bool all) {
 
 std::string to_json(const Inspection& inspection) {
   const auto names = [&](const Counts& classes) {
-    json list = json::array();
+    Json list = Json::array();
     for (const std::int64_t c : classes) list.push_back(inspection.class_names[at(c)]);
     return list;
   };
-  json proposal;
+  Json proposal;
   if (inspection.proposal)
     proposal = {{"losses", inspection.proposal->losses},   {"schedule", inspection.proposal->schedule},
                 {"epochs", inspection.proposal->epochs},   {"validation", inspection.proposal->validation},
                 {"reasons", inspection.proposal->reasons}, {"command", inspection.proposal->command}};
-  json shape;
+  Json shape;
   if (inspection.shape) shape = {inspection.shape->channels, inspection.shape->height, inspection.shape->width};
-  const json all = {{"schema_version", 1},
+  const Json all = {{"schema_version", 1},
                     {"data", inspection.data},
                     {"sha256", inspection.sha256},
                     {"class_names", inspection.class_names},
                     {"train_counts", inspection.train_counts},
-                    {"test_counts", inspection.test_counts ? json(*inspection.test_counts) : json()},
+                    {"test_counts", inspection.test_counts ? Json(*inspection.test_counts) : Json()},
                     {"held_out", inspection.held_out},
                     {"imbalance_ratio", inspection.imbalance_ratio},
                     {"gini", inspection.gini},
@@ -572,7 +571,7 @@ std::string to_json(const Inspection& inspection) {
                     {"duplicates_in_test", duplicates_json(inspection.in_test)},
                     {"leak", duplicates_json(inspection.leak)},
                     {"proposal", proposal}};
-  return all.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 std::string to_svg(const Inspection& inspection) {

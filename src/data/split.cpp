@@ -7,11 +7,11 @@
 #include <bit>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <random>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -103,25 +103,25 @@ void check_counts(const Counts& kept, const Counts& available, const std::vector
 }
 
 /// The manifest without its SHA-256; keys in alphabetical order.
-nlohmann::json manifest(const Split& split) {
-  nlohmann::json json = {{"schema_version", k_schema_version},
-                         {"data", split.data},
-                         {"data_sha256", split.data_sha256},
-                         {"test_sha256", split.test_sha256},
-                         {"imbalance", split.options.imbalance},
-                         {"seed", split.options.seed},
-                         {"validation_per_class", split.options.validation_per_class},
-                         {"test_fraction", split.options.test_fraction},
-                         {"class_names", split.class_names},
-                         {"train", split.train},
-                         {"validation", split.validation},
-                         {"test", split.test},
-                         {"train_counts", split.train_counts}};
+Json manifest(const Split& split) {
+  Json json = {{"schema_version", k_schema_version},
+               {"data", split.data},
+               {"data_sha256", split.data_sha256},
+               {"test_sha256", split.test_sha256},
+               {"imbalance", split.options.imbalance},
+               {"seed", split.options.seed},
+               {"validation_per_class", split.options.validation_per_class},
+               {"test_fraction", split.options.test_fraction},
+               {"class_names", split.class_names},
+               {"train", split.train},
+               {"validation", split.validation},
+               {"test", split.test},
+               {"train_counts", split.train_counts}};
   if (split.options.rng != SplitOptions{}.rng) json["rng"] = split.options.rng;
   return json;
 }
 
-std::string manifest_sha256(nlohmann::json json) {
+std::string manifest_sha256(Json json) {
   json.erase("data");
   json.erase("sha256");
   return sha256(json.dump());
@@ -191,7 +191,7 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
 }
 
 std::string to_json(const Split& split) {
-  nlohmann::json json = manifest(split);
+  Json json = manifest(split);
   json["sha256"] = split.sha256;
   std::string text = "{\n";
   for (const char* key :
@@ -199,15 +199,14 @@ std::string to_json(const Split& split) {
         "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"}) {
     if (!json.contains(key)) continue;
     // An address may hold a path that is not UTF-8; no decision depends on it.
-    text +=
-        fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, nlohmann::json::error_handler_t::replace),
-                    std::string_view(key) == "sha256" ? "" : ",");
+    text += fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, Json::error_handler_t::replace),
+                        std::string_view(key) == "sha256" ? "" : ",");
   }
   return text + "}\n";
 }
 
 Split read_split(const std::filesystem::path& path) {
-  const nlohmann::json json = nlohmann::json::parse(read_file(path), nullptr, false);
+  const Json json = Json::parse(read_file(path), nullptr, false);
   if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "
@@ -232,7 +231,7 @@ Split read_split(const std::filesystem::path& path) {
     if (const std::string came = manifest_sha256(json); came != split.sha256)
       damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
     return split;
-  } catch (const nlohmann::json::exception& error) {
+  } catch (const Json::exception& error) {
     damaged(path, error.what());
   }
 }

@@ -6,9 +6,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/json.hpp"
 
 namespace ulmus {
 namespace {
@@ -201,11 +201,9 @@ void average(Evaluation& evaluation, ShotThresholds thresholds) {
   evaluation.thresholds = thresholds;
 }
 
-nlohmann::json json_or_null(const std::optional<double>& value) {
-  return value ? nlohmann::json(*value) : nlohmann::json();
-}
+Json json_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
-std::optional<double> optional_number(const nlohmann::json& json) {
+std::optional<double> optional_number(const Json& json) {
   if (json.is_null()) return std::nullopt;
   return json.get<double>();
 }
@@ -248,7 +246,7 @@ Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t
   return evaluation;
 }
 
-void to_json(nlohmann::json& json, const Evaluation& evaluation) {
+void to_json(Json& json, const Evaluation& evaluation) {
   json = {{"samples", evaluation.samples},
           {"top1", evaluation.top1},
           {"top5", evaluation.top5},
@@ -266,7 +264,7 @@ void to_json(nlohmann::json& json, const Evaluation& evaluation) {
           {"nll", evaluation.nll},
           {"confusion", evaluation.confusion},
           {"margin_edges", evaluation.margin_edges}};
-  nlohmann::json classes = nlohmann::json::array();
+  Json classes = Json::array();
   for (const ClassResult& result : evaluation.classes)
     classes.push_back({{"train_count", result.train_count},
                        {"support", result.support},
@@ -280,7 +278,7 @@ void to_json(nlohmann::json& json, const Evaluation& evaluation) {
   json["classes"] = std::move(classes);
 }
 
-void from_json(const nlohmann::json& json, Evaluation& evaluation) {
+void from_json(const Json& json, Evaluation& evaluation) {
   json.at("samples").get_to(evaluation.samples);
   json.at("top1").get_to(evaluation.top1);
   json.at("top5").get_to(evaluation.top5);
@@ -299,14 +297,14 @@ void from_json(const nlohmann::json& json, Evaluation& evaluation) {
   json.at("confusion").get_to(evaluation.confusion);
   json.at("margin_edges").get_to(evaluation.margin_edges);
   evaluation.classes.clear();
-  for (const nlohmann::json& entry : json.at("classes")) {
+  for (const Json& entry : json.at("classes")) {
     ClassResult& result = evaluation.classes.emplace_back();
     entry.at("train_count").get_to(result.train_count);
     entry.at("support").get_to(result.support);
     result.precision = optional_number(entry.at("precision"));
     result.recall = optional_number(entry.at("recall"));
     result.f1 = optional_number(entry.at("f1"));
-    const nlohmann::json& margin = entry.at("margin");
+    const Json& margin = entry.at("margin");
     margin.at("mean").get_to(result.margin.mean);
     margin.at("quantiles").get_to(result.margin.quantiles);
     margin.at("histogram").get_to(result.margin.histogram);

@@ -6,15 +6,13 @@
 #include <cmath>
 #include <limits>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "ulmus/base/json.hpp"
 #include "wording.hpp"
 
 namespace ulmus {
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr std::size_t k_most_margin_bins = 48;
 constexpr double k_negligible_share = 0.002;
@@ -278,7 +276,7 @@ std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& o
   return charts;
 }
 
-nlohmann::json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins) {
+Json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins) {
   const ClassOrder order = class_order(run.train_counts);
   const auto losses = members_by_loss(run);
   const auto bins = class_bins(order);

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "ulmus/base/json_fwd.hpp"
 #include "ulmus/report/run_folder.hpp"
 #include "ulmus/report/summary.hpp"
 
@@ -51,7 +51,7 @@ struct MarginChart {
 std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& order);
 
 /// Everything that the page's script draws: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
-nlohmann::json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins);
+Json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins);
 
 /// From this many classes on, confusion is drawn instead of written out.
 inline constexpr std::size_t k_most_classes_written = 30;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "charts.hpp"
@@ -13,6 +12,7 @@
 #include "page.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/report/report.hpp"
 #include "wording.hpp"
@@ -40,7 +40,7 @@ constexpr std::string_view k_table_end = "</tbody></table></div>";
 constexpr std::size_t k_colours = 8;
 
 /// JSON that may stand inside a script element: no `<`, so no tag can end or open there.
-std::string script_json(const nlohmann::json& json) {
+std::string script_json(const Json& json) {
   std::string result;
   for (const char c : json.dump()) {
     if (c == '<')

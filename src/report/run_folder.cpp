@@ -4,17 +4,16 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
 
-using Json = nlohmann::json;
 using Path = std::filesystem::path;
 
 constexpr int k_schema_version = 1;

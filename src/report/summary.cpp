@@ -17,7 +17,7 @@ namespace ulmus {
 namespace {
 
 /// ordered: the file reads from the run to its results.
-using Json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 constexpr auto k_metrics = std::to_array<Metric>({
     {"balanced_accuracy", "Balanced accuracy", "Mean recall of the classes: every class counts the same.", true, true,
@@ -113,24 +113,24 @@ std::vector<std::string> unfinished_members(const RunFolder& run) {
   return unfinished;
 }
 
-Json json_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
+ordered_json json_or_null(const std::optional<double>& value) { return value ? ordered_json(*value) : ordered_json(); }
 
-Json set_json(const SetSummary& set) {
-  Json json = {{"samples", set.samples}};
+ordered_json set_json(const SetSummary& set) {
+  ordered_json json = {{"samples", set.samples}};
   for (std::size_t i = 0; i < k_metrics.size(); ++i) {
     const MetricSummary& metric = set.metrics[i];
-    Json values = Json::array();
+    ordered_json values = ordered_json::array();
     for (const auto& value : metric.values) values.push_back(json_or_null(value));
-    Json& entry = json[std::string(k_metrics[i].name)];
-    entry = {{"mean", json_or_null(metric.mean)}, {"interval", Json()}, {"values", std::move(values)}};
+    ordered_json& entry = json[std::string(k_metrics[i].name)];
+    entry = {{"mean", json_or_null(metric.mean)}, {"interval", ordered_json()}, {"values", std::move(values)}};
     if (metric.interval) entry["interval"] = {metric.interval->low, metric.interval->high};
     if (k_metrics[i].name == "worst_class") entry["classes"] = set.worst_classes;
   }
   return json;
 }
 
-Json selections_json(const std::vector<Selection>& selections) {
-  Json json = Json::array();
+ordered_json selections_json(const std::vector<Selection>& selections) {
+  ordered_json json = ordered_json::array();
   for (const Selection& selection : selections)
     json.push_back({{"chosen", selection.chosen}, {"candidates", selection.candidates}});
   return json;
@@ -207,21 +207,21 @@ Summary summarize(const RunFolder& run) {
 }
 
 std::string to_json(const Summary& summary) {
-  Json json = {{"schema_version", 1},
-               {"ulmus", summary.version},
-               {"command", summary.command},
-               {"data", summary.data},
-               {"data_sha256", summary.data_sha256},
-               {"split_sha256", summary.split_sha256},
-               {"imbalance", summary.imbalance},
-               {"imbalance_ratio", summary.imbalance_ratio},
-               {"validation_per_class", summary.validation_per_class},
-               {"class_names", summary.class_names},
-               {"train_counts", summary.train_counts},
-               {"seeds", summary.seeds},
-               {"epochs", summary.losses.front().epochs},
-               {"unfinished", summary.unfinished},
-               {"results", Json::array()}};
+  ordered_json json = {{"schema_version", 1},
+                       {"ulmus", summary.version},
+                       {"command", summary.command},
+                       {"data", summary.data},
+                       {"data_sha256", summary.data_sha256},
+                       {"split_sha256", summary.split_sha256},
+                       {"imbalance", summary.imbalance},
+                       {"imbalance_ratio", summary.imbalance_ratio},
+                       {"validation_per_class", summary.validation_per_class},
+                       {"class_names", summary.class_names},
+                       {"train_counts", summary.train_counts},
+                       {"seeds", summary.seeds},
+                       {"epochs", summary.losses.front().epochs},
+                       {"unfinished", summary.unfinished},
+                       {"results", ordered_json::array()}};
   for (const LossSummary& loss : summary.losses)
     json["results"].push_back({{"loss", loss.loss},
                                {"loss_full", loss.loss_full},
@@ -233,7 +233,7 @@ std::string to_json(const Summary& summary) {
                                {"seconds", loss.seconds},
                                {"selections", selections_json(loss.selections)},
                                {"test", set_json(loss.test)},
-                               {"validation", loss.validation ? set_json(*loss.validation) : Json()},
+                               {"validation", loss.validation ? set_json(*loss.validation) : ordered_json()},
                                {"train", set_json(loss.train)}});
   return json.dump(1) + "\n";
 }

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "charts.hpp"
 #include "markup.hpp"
 #include "page.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "wording.hpp"
 
@@ -254,7 +254,7 @@ std::string tuning_html(const Tuning& tuning) {
 }
 
 std::string to_json(const Tuning& tuning) {
-  nlohmann::json candidates = nlohmann::json::array();
+  Json candidates = Json::array();
   for (const TuneCandidate& candidate : tuning.candidates)
     candidates.push_back({{"name", candidate.name},
                           {"entry", candidate.entry},
@@ -262,14 +262,14 @@ std::string to_json(const Tuning& tuning) {
                           {"head", std::string(name_of(candidate.head))},
                           {"scale", candidate.scale},
                           {"validation", candidate.validation}});
-  const nlohmann::json json = {{"schema_version", 1},
-                               {"loss", tuning.loss},
-                               {"seed", tuning.seed},
-                               {"data", tuning.data},
-                               {"validation_per_class", tuning.validation_per_class},
-                               {"candidates", candidates},
-                               {"chosen", tuning.candidates[tuning.chosen].name},
-                               {"member", tuning.member.empty() ? nlohmann::json() : nlohmann::json(tuning.member)}};
+  const Json json = {{"schema_version", 1},
+                     {"loss", tuning.loss},
+                     {"seed", tuning.seed},
+                     {"data", tuning.data},
+                     {"validation_per_class", tuning.validation_per_class},
+                     {"candidates", candidates},
+                     {"chosen", tuning.candidates[tuning.chosen].name},
+                     {"member", tuning.member.empty() ? Json() : Json(tuning.member)}};
   return json.dump(1) + "\n";
 }
 

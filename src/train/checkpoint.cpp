@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <type_traits>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 
 namespace ulmus::detail {
 namespace {
-
-using nlohmann::json;
 
 const std::string k_optimizer = "optimizer.";
 const std::string k_weights = "optimizer.weights.";  // beside their average
@@ -79,7 +77,7 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
     }
   }
   if (!info.loss_state.empty()) file.tensors[k_loss_state] = torch::tensor(info.loss_state, torch::kDouble);
-  const json text = {{"loss", info.loss},
+  const Json text = {{"loss", info.loss},
                      {"seed", info.seed},
                      {"epochs_done", info.epochs_done},
                      {"epochs", info.epochs},
@@ -105,7 +103,7 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
   const auto text = file.metadata.find(k_info);
   if (text == file.metadata.end()) refuse(path, "it was not written by ulmus");
   try {
-    const json info = json::parse(text->second);
+    const Json info = Json::parse(text->second);
     CheckpointInfo read{.loss = info.at("loss"),
                         .seed = info.at("seed"),
                         .epochs_done = info.at("epochs_done"),
@@ -135,7 +133,7 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
     if (read.epochs_done < 1 || read.epochs_done > read.epochs)
       refuse(path, fmt::format("{} of its {} epochs are done", read.epochs_done, read.epochs));
     return read;
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     refuse(path, error.what());
   }
 }

@@ -1,20 +1,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "train/safetensors.hpp"
 #include "train/torchscript.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
-
-using nlohmann::json;
 
 constexpr std::int64_t k_checked_images = 4;
 constexpr double k_accepted_difference = 1e-5;
@@ -45,10 +43,10 @@ std::string encode_weights(const detail::TrainedMember& member, const Classifier
   for (const auto& item : model->named_buffers()) file.tensors[item.key()] = item.value().contiguous();
   const detail::CheckpointInfo& info = member.info;
   file.metadata = {{"format", "pt"},  // by which loaders know whose layout the tensors have
-                   {"classes", json(info.class_names).dump()},
-                   {"mean", json(info.normalisation.mean).dump()},
-                   {"stddev", json(info.normalisation.stddev).dump()},
-                   {"image_shape", json({info.model.channels, info.model.height, info.model.width}).dump()},
+                   {"classes", Json(info.class_names).dump()},
+                   {"mean", Json(info.normalisation.mean).dump()},
+                   {"stddev", Json(info.normalisation.stddev).dump()},
+                   {"image_shape", Json({info.model.channels, info.model.height, info.model.width}).dump()},
                    {"loss", member.loss.full_text()},
                    {"scale", format_number(member.loss.scale())},
                    {"seed", std::to_string(info.seed)},

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
 
@@ -16,13 +15,13 @@
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/torch/margin_loss.hpp"
 
 namespace ulmus::detail {
 namespace {
 
-using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t k_evaluation_batch = 500;
@@ -37,7 +36,7 @@ torch::Tensor labels_of(std::vector<std::int64_t>& labels) {
   return torch::from_blob(labels.data(), {static_cast<std::int64_t>(labels.size())}, torch::kInt64);
 }
 
-json brief(const Evaluation& evaluation) {
+Json brief(const Evaluation& evaluation) {
   return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
 }
 
@@ -130,10 +129,10 @@ class Training {
   bool finished() const { return epoch_ == plan_.options.epochs; }
 
   /// Trains one epoch and says how it went, as a line of metrics.jsonl.
-  json run_epoch(const MemberProgress& progress, const std::function<bool()>& stop) {
+  Json run_epoch(const MemberProgress& progress, const std::function<bool()>& stop) {
     const std::int64_t epochs = plan_.options.epochs;
     const auto start = Clock::now();
-    const json trials = choose();
+    const Json trials = choose();
     judgement_.reset();
     model_->train(!frozen());
     loss_->set_epoch(epoch_, epochs);
@@ -178,7 +177,7 @@ class Training {
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
     const auto& [test, validation] = judgement();
-    json line = {{"loss", member_.loss.text()},
+    Json line = {{"loss", member_.loss.text()},
                  {"seed", member_.seed},
                  {"epoch", epoch_},
                  {"epochs", epochs},
@@ -187,7 +186,7 @@ class Training {
                  {"train_loss", loss_sum / static_cast<double>(samples)},
                  {"train_top1", static_cast<double>(correct) / static_cast<double>(samples)},
                  {"test", brief(test)},
-                 {"validation", validation ? brief(*validation) : json()},
+                 {"validation", validation ? brief(*validation) : Json()},
                  {"seconds", seconds_since(start)}};
     if (!chosen_.empty()) line["chosen"] = selection();
     if (!trials.is_null()) line["trials"] = trials;
@@ -197,7 +196,7 @@ class Training {
   }
 
   /// The finished member, as its file in results/.
-  json result() {
+  Json result() {
     const auto& [test, validation] = judgement();
     return {{"schema_version", 1},
             {"loss", member_.loss.text()},
@@ -212,13 +211,13 @@ class Training {
             {"seconds", seconds()},
             {"train", judge(plan_.data.train, plan_.split.train)},
             {"test", test},
-            {"validation", validation ? json(*validation) : json()},
-            {"selection", chosen_.empty() ? json() : selection()}};
+            {"validation", validation ? Json(*validation) : Json()},
+            {"selection", chosen_.empty() ? Json() : selection()}};
   }
 
  private:
   /// What was chosen, among how many.
-  json selection() const {
+  Json selection() const {
     const Key& key = *member_.loss.automatic();
     return {{"chosen", fmt::format("{}={}", key.name, chosen_)}, {"candidates", key.automatic.size()}};
   }
@@ -230,7 +229,7 @@ class Training {
 
   /// Chooses the value of a key `auto` when training has come to where it counts, and says how each did: a head is
   /// fitted with each on the features as they are, and the best on the validation part is taken.
-  json choose() {
+  Json choose() {
     const Key* key = member_.loss.automatic();
     if (!key || !chosen_.empty() || epoch_ < member_.loss.choice_epoch(plan_.options.epochs)) return nullptr;
     const AveragedWeights averaged(average());
@@ -243,7 +242,7 @@ class Training {
     options.sampler = member_.sampler;
     options.sampler.from = 0;
     std::vector<Evaluation> evaluations;
-    json trials = json::array();
+    Json trials = Json::array();
     for (const double value : key->automatic) {
       const LossSpec loss = member_.loss.with(key->name, format_number(value));
       const HeadWeights head = fit_head(train, loss, plan_.counts, member_.head, options);
@@ -369,7 +368,7 @@ void train_member(const Plan& plan, const RunMember& member, const MemberPaths& 
   Training training(plan, member);
   if (std::filesystem::exists(paths.checkpoint)) training.restore(paths.checkpoint);
   while (!training.finished()) {
-    const json line = training.run_epoch(progress, stop);
+    const Json line = training.run_epoch(progress, stop);
     append_line(paths.metrics, line.dump());
     training.save(paths.checkpoint);
   }

@@ -2,10 +2,10 @@
 
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json_fwd.hpp>
 
 #include "train/head_fit.hpp"
 #include "train/placement.hpp"
+#include "ulmus/base/json_fwd.hpp"
 #include "ulmus/nn/model.hpp"
 #include "ulmus/train/run.hpp"
 

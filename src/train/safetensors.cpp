@@ -5,17 +5,15 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <utility>
 #include <vector>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 
 namespace ulmus::detail {
 namespace {
-
-using nlohmann::json;
 
 constexpr std::size_t k_longest_header = 100'000'000;  // the limit of the specification
 
@@ -32,7 +30,7 @@ constexpr StoredType k_types[] = {{"F32", torch::kFloat},
 }  // namespace
 
 std::string encode_safetensors(const TensorFile& file) {
-  json header = json::object();
+  Json header = Json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
   std::size_t offset = 0;
   for (const auto& [name, tensor] : file.tensors) {
@@ -66,8 +64,8 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
     header_size |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
   if (header_size > k_longest_header || header_size > bytes.size() - 8)
     refuse(fmt::format("its header says {} bytes, the file has {}", header_size, bytes.size()));
-  const json header =
-      json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_size), nullptr, false);
+  const Json header =
+      Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_size), nullptr, false);
   if (!header.is_object()) refuse("its header is not a JSON object");
   const std::size_t data_size = bytes.size() - 8 - header_size;
   const char* data = bytes.data() + 8 + header_size;
@@ -101,7 +99,7 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
       file.tensors.emplace(name, std::move(tensor));
       ranges.emplace_back(offsets[0], offsets[1]);
     }
-  } catch (const json::exception& error) {
+  } catch (const Json::exception& error) {
     refuse(error.what());
   }
   std::sort(ranges.begin(), ranges.end());

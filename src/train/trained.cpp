@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "train/member.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/table.hpp"
@@ -36,7 +36,7 @@ std::optional<double> validation_accuracy(const fs::path& folder, const TrainedM
         fmt::format("'{}' has not finished, so the members of '{}' cannot be compared; choose one with --loss and "
                     "--seed, or finish it with 'ulmus compare --resume'",
                     member.name(), folder.string()));
-  const auto json = nlohmann::json::parse(read_file(result), nullptr, false);
+  const auto json = Json::parse(read_file(result), nullptr, false);
   if (!json.is_object() || !json.contains("validation"))
     throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member; train again", result.string()));
   const auto& validation = json["validation"];

@@ -8,7 +8,6 @@
 #include <cmath>
 #include <exception>
 #include <mutex>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -20,6 +19,7 @@
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/data/table.hpp"
@@ -33,7 +33,6 @@ using detail::FeatureSet;
 using detail::HeadFitOptions;
 using detail::HeadWeights;
 using detail::TrainedMember;
-using nlohmann::json;
 
 constexpr std::size_t k_most_candidates = 10'000;
 
@@ -457,7 +456,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
     return detail::evaluate_model(changed, on, indices, counts, info.normalisation, recipe.shown.scale, loader_threads,
                                   placement);
   };
-  const json result = {
+  const Json result = {
       {"schema_version", 1},
       {"loss", tuning.member},
       {"loss_full", fmt::format("{}/{}", member.loss.full_text(), recipe.stage ? recipe.shown.name : info.loss)},

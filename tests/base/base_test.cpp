@@ -10,6 +10,7 @@
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -17,6 +18,29 @@ namespace ulmus {
 namespace {
 
 const std::vector<std::string> k_names = {"ce", "ldam", "elm"};
+
+TEST(ExactJson, ReadsAWholeNumberThatTheTypeHolds) {
+  EXPECT_EQ(Json::parse("-5").get<std::int64_t>(), -5);
+  EXPECT_EQ(Json::parse("18446744073709551615").get<std::uint64_t>(), 18446744073709551615U);
+  EXPECT_EQ(Json::parse("[0, 255]").get<std::vector<std::uint8_t>>(), (std::vector<std::uint8_t>{0, 255}));
+  EXPECT_EQ(Json::parse("{}").value("absent", 7), 7);
+}
+
+TEST(ExactJson, RefusesWhatACastWouldChange) {
+  for (const char* text : {"1.5", "1.0", "8.88889e+64", "true", "\"1\"", "null", "9223372036854775808"})
+    EXPECT_THROW(Json::parse(text).get<std::int64_t>(), Json::exception) << text;
+  EXPECT_THROW(Json::parse("-1").get<std::uint64_t>(), Json::exception);
+  EXPECT_THROW(Json::parse("[1, 256]").get<std::vector<std::uint8_t>>(), Json::exception);
+  std::int32_t value = 3;
+  EXPECT_THROW(Json::parse("2147483648").get_to(value), Json::exception);
+  EXPECT_EQ(value, 3);
+}
+
+TEST(ExactJson, LeavesTheOtherTypesAsTheyWere) {
+  EXPECT_EQ(Json::parse("2").get<double>(), 2.0);
+  EXPECT_TRUE(Json::parse("true").get<bool>());
+  EXPECT_EQ(Json(std::vector<std::int64_t>{1, -2}).dump(), "[1,-2]");
+}
 
 TEST(NearestName, FindsATypingMistake) {
   EXPECT_EQ(nearest_name("lda", k_names), "ldam");

@@ -278,6 +278,8 @@ TEST_F(Manifest, RefusesWhatIsNoManifest) {
   expect_damaged(json.dump(), "train");
   json["train"] = "text";
   expect_damaged(json.dump(), "damaged");
+  json["train"] = {1.0, 8.88889e+64};
+  expect_damaged(json.dump(), "a whole number is expected, here is 1.0");
   json["schema_version"] = 2;
   expect_damaged(json.dump(), "schema version 2, this program reads 1");
   expect_error(ErrorKind::data, {"/nonexistent/split.json"}, [] { read_split("/nonexistent/split.json"); });

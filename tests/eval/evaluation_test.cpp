@@ -6,9 +6,9 @@
 #include <cmath>
 #include <functional>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
 
 namespace ulmus {
@@ -213,18 +213,18 @@ TEST(Evaluation, OptionsOutOfRangeAreRefused) {
 
 TEST(Evaluation, JsonRoundTripKeepsEverything) {
   const Evaluation original = judged({{{2, 1, 0}, 0}, {{2, 1, 0.25F}, 1}}, {500, 50, 5});
-  const nlohmann::json json = original;
+  const Json json = original;
   EXPECT_TRUE(json.at("few_shot").is_null());
-  const Evaluation copy = nlohmann::json::parse(json.dump()).get<Evaluation>();
-  EXPECT_EQ(nlohmann::json(copy), json);
+  const Evaluation copy = Json::parse(json.dump()).get<Evaluation>();
+  EXPECT_EQ(Json(copy), json);
   EXPECT_EQ(copy.margin_edges, original.margin_edges);
   EXPECT_EQ(copy.nll, original.nll);
 }
 
 TEST(Evaluation, JsonWithoutAKeyIsRefused) {
-  nlohmann::json json = judged(k_small, k_small_counts);
+  Json json = judged(k_small, k_small_counts);
   json.erase("ece");
-  EXPECT_THROW(json.get<Evaluation>(), nlohmann::json::exception);
+  EXPECT_THROW(json.get<Evaluation>(), Json::exception);
 }
 
 TEST(Evaluation, TenThousandByThousandIsFast) {

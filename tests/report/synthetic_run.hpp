@@ -4,11 +4,11 @@
 #include <cmath>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/eval/evaluation.hpp"
 
@@ -64,16 +64,16 @@ inline std::filesystem::path write_synthetic_run(const std::filesystem::path& fo
   write_file(
       folder / "config.toml",
       "# ulmus compare --data fashion-mnist --imbalance exp:100 --seeds 3 --out runs/first\nmodel = \"conv3\"\n");
-  const nlohmann::json split = {{"schema_version", 1},
-                                {"data", "fashion-mnist"},
-                                {"data_sha256", sha256("data")},
-                                {"sha256", sha256("split")},
-                                {"class_names", run.class_names},
-                                {"train_counts", counts},
-                                {"imbalance", "exp:100"},
-                                {"seed", 0},
-                                {"validation_per_class", run.validation_per_class},
-                                {"train", {0, 1, 2}}};
+  const Json split = {{"schema_version", 1},
+                      {"data", "fashion-mnist"},
+                      {"data_sha256", sha256("data")},
+                      {"sha256", sha256("split")},
+                      {"class_names", run.class_names},
+                      {"train_counts", counts},
+                      {"imbalance", "exp:100"},
+                      {"seed", 0},
+                      {"validation_per_class", run.validation_per_class},
+                      {"train", {0, 1, 2}}};
   write_file(folder / "split.json", split.dump());
 
   std::string metrics;
@@ -90,20 +90,20 @@ inline std::filesystem::path write_synthetic_run(const std::filesystem::path& fo
         return synthetic_evaluation(counts, run.test_per_class, bias, signal + luck, unit, stream_seed, stream);
       };
       const Evaluation test = judged(0.62, "test");
-      nlohmann::json result = {{"schema_version", 1},
-                               {"order", i},
-                               {"loss", loss},
-                               {"loss_full", loss + " with every parameter written out"},
-                               {"seed", seed},
-                               {"epochs", run.epochs},
-                               {"model", "conv3"},
-                               {"head", cosine ? "cosine" : "linear"},
-                               {"scale", cosine ? 30 : 1},
-                               {"parameters", 123456},
-                               {"seconds", 61.5},
-                               {"train", judged(0.95, "train")},
-                               {"test", test},
-                               {"validation", nullptr}};
+      Json result = {{"schema_version", 1},
+                     {"order", i},
+                     {"loss", loss},
+                     {"loss_full", loss + " with every parameter written out"},
+                     {"seed", seed},
+                     {"epochs", run.epochs},
+                     {"model", "conv3"},
+                     {"head", cosine ? "cosine" : "linear"},
+                     {"scale", cosine ? 30 : 1},
+                     {"parameters", 123456},
+                     {"seconds", 61.5},
+                     {"train", judged(0.95, "train")},
+                     {"test", test},
+                     {"validation", nullptr}};
       if (run.validation_per_class > 0) result["validation"] = judged(0.62, "validation");
       write_file(folder / "results" / ("loss" + std::to_string(i) + ".seed" + std::to_string(seed) + ".json"),
                  result.dump());
@@ -111,18 +111,18 @@ inline std::filesystem::path write_synthetic_run(const std::filesystem::path& fo
         const bool reweighted = deferred && 5 * epoch >= 4 * run.epochs;
         const double grown = 1 - 0.6 * std::exp(-0.5 * static_cast<double>(epoch + 1));
         const double accuracy = test.balanced_accuracy * grown * (deferred && !reweighted ? 0.9 : 1);
-        const nlohmann::json score = {{"balanced_accuracy", accuracy}, {"top1", accuracy}};
-        const nlohmann::json line = {{"loss", loss},
-                                     {"seed", seed},
-                                     {"epoch", epoch},
-                                     {"epochs", run.epochs},
-                                     {"learning_rate", 0.1},
-                                     {"reweighted", reweighted},
-                                     {"train_loss", (1.3 + 0.1 * static_cast<double>(i)) * (1.05 - grown)},
-                                     {"train_top1", grown},
-                                     {"test", score},
-                                     {"validation", run.validation_per_class > 0 ? score : nlohmann::json()},
-                                     {"seconds", 6.1}};
+        const Json score = {{"balanced_accuracy", accuracy}, {"top1", accuracy}};
+        const Json line = {{"loss", loss},
+                           {"seed", seed},
+                           {"epoch", epoch},
+                           {"epochs", run.epochs},
+                           {"learning_rate", 0.1},
+                           {"reweighted", reweighted},
+                           {"train_loss", (1.3 + 0.1 * static_cast<double>(i)) * (1.05 - grown)},
+                           {"train_top1", grown},
+                           {"test", score},
+                           {"validation", run.validation_per_class > 0 ? score : Json()},
+                           {"seconds", 6.1}};
         metrics += line.dump() + "\n";
       }
     }

@@ -1,11 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "ulmus/base/json_fwd.hpp"
 #include "ulmus/loss/class_counts.hpp"
 #include "ulmus/loss/view.hpp"
 
@@ -67,8 +67,8 @@ Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t
                     const ClassCounts& train_counts, const EvaluationOptions& options = {});
 
 /// Accuracies are fractions in [0, 1]; an absent value is null. Keys are the member names. `from_json` throws
-/// nlohmann::json::exception for a missing key or another type.
-void to_json(nlohmann::json& json, const Evaluation& evaluation);
-void from_json(const nlohmann::json& json, Evaluation& evaluation);
+/// Json::exception for a missing key or another type.
+void to_json(Json& json, const Evaluation& evaluation);
+void from_json(const Json& json, Evaluation& evaluation);
 
 }  // namespace ulmus

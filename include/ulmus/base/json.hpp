@@ -1,0 +1,31 @@
+#pragma once
+
+#include <concepts>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "ulmus/base/json_fwd.hpp"
+
+namespace ulmus {
+
+/// How Json and C++ values become each other: as nlohmann::json does it, but for the whole numbers below.
+template <class T, class>
+struct ExactSerializer : nlohmann::adl_serializer<T> {};
+
+/// nlohmann::json casts whatever number came: 1.5 becomes 1, 300 in 8 bits becomes 44, and 1e64 is undefined. Here a
+/// whole number comes from a whole number that T holds; anything else throws nlohmann::json::type_error (302) or
+/// out_of_range (406), which are both nlohmann::json::exception.
+template <std::integral T>
+requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl_serializer<T> {
+  static void from_json(const Json& json, T& value) {
+    if (!json.is_number_integer())
+      throw nlohmann::json::type_error::create(302, "a whole number is expected, here is " + json.dump(), &json);
+    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.template get_ref<const std::uint64_t&>())
+                                                : std::in_range<T>(json.template get_ref<const std::int64_t&>());
+    if (!fits) throw nlohmann::json::out_of_range::create(406, "out of range: " + json.dump(), &json);
+    value = json.is_number_unsigned() ? static_cast<T>(json.template get_ref<const std::uint64_t&>())
+                                      : static_cast<T>(json.template get_ref<const std::int64_t&>());
+  }
+};
+
+}  // namespace ulmus
