@@ -1,12 +1,12 @@
 # The house, from the ground up: a room links only rooms below it.
 
 # floor 0: no framework
-ulmus_room(base SOURCES file.cpp log.cpp random.cpp text.cpp
-           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto)
+find_package(nlohmann_json REQUIRED)
+ulmus_room(base SOURCES file.cpp log.cpp random.cpp safetensors_header.cpp text.cpp
+           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-find_package(nlohmann_json REQUIRED)
 ulmus_room(loss SOURCES class_counts.cpp describe.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
                         members/cb.cpp members/class_means.cpp members/dro_lt.cpp members/eql.cpp members/fce.cpp
                         members/gcl.cpp members/ib.cpp members/kernel_members.cpp members/kps.cpp members/lade.cpp

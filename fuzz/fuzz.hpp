@@ -1,9 +1,15 @@
 #pragma once
 
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <string>
 #include <string_view>
 
 #include "ulmus/base/error.hpp"
@@ -24,6 +30,26 @@ inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
 inline void require(bool holds, const char* claim) {
   if (!holds) finding(claim);
 }
+
+/// A file for what reads files, in memory: at a path of its own, or behind a symbolic link at the path that is given.
+class MemoryFile {
+ public:
+  MemoryFile() : file_(::memfd_create("fuzz", 0)), path_(fmt::format("/proc/self/fd/{}", file_)) {}
+  explicit MemoryFile(const std::filesystem::path& link) : MemoryFile() {
+    std::filesystem::create_symlink(path_, link);
+  }
+
+  const std::string& path() const { return path_; }
+  void write(std::string_view content) const {
+    require(::ftruncate(file_, 0) == 0 &&
+                ::pwrite(file_, content.data(), content.size(), 0) == static_cast<ssize_t>(content.size()),
+            "the input is written");
+  }
+
+ private:
+  int file_;
+  std::string path_;
+};
 
 template <class Action>
 void allow_errors(Action action) {

@@ -1,12 +1,14 @@
 /// Writes the inputs that the fuzzers start from: fuzz_seeds FOLDER makes FOLDER/NAME/N for each fuzzer NAME.
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 
+#include "report/synthetic_run.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/split.hpp"
@@ -21,6 +23,27 @@ std::string npy(const std::string& descr, const std::string& shape, char version
   const std::string header = fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': {}, }}\n", descr, shape);
   return "\x93NUMPY"s + version + '\0' + static_cast<char>(header.size()) + '\0' +
          (version == 1 ? ""s : std::string(2, '\0')) + header + values;
+}
+
+/// The files of a small run, with a 0 byte between them.
+std::string run() {
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / fmt::format("ulmus-seeds-{}", ::getpid());
+  ulmus::test::write_synthetic_run(folder, {.losses = {"ce"},
+                                            .class_names = {"a", "b"},
+                                            .seeds = 1,
+                                            .epochs = 2,
+                                            .most = 300,
+                                            .test_per_class = 5,
+                                            .validation_per_class = 1});
+  const auto text = [&](const char* file) { return ulmus::read_file(folder / file); };
+  std::string files = text("split.json") + '\0' + text("metrics.jsonl") + '\0' + text("results/loss0.seed0.json");
+  std::filesystem::remove_all(folder);
+  return files;
+}
+
+std::string safetensors(const std::string& header, std::size_t data) {
+  return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\x01');
 }
 
 Seeds make_seeds() {
@@ -54,6 +77,13 @@ Seeds make_seeds() {
        {npy("<f4", "(2, 1)", 1, "\0\0\x80\x3f\0\0\0\x40"s), npy("<f2", "(1, 2)", 2, "\0\x3c\0\x40"s),
         npy("<f8", "(1, 1)", 3, "\0\0\0\0\0\0\xf0\x3f"s), npy("|u1", "(2,)", 1, "\0\x01"s),
         npy("<i8", "(1, 1)", 1, std::string(8, '\0'))}},
+      {"prior", {"uniform", "0.5,0.5", "3\n1 # rare\n", "1e300\n1e-300"}},
+      {"run", {run()}},
+      {"safetensors",
+       {safetensors(R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
+        safetensors(R"({"a":{"dtype":"BF16","shape":[1,1],"data_offsets":[8,10]},"b":{"dtype":"I64","shape":[],)"
+                    R"("data_offsets":[0,8]}})",
+                    10)}},
       {"split", {ulmus::to_json(ulmus::make_split(data, {.seed = 1, .test_fraction = 0.3}))}},
   };
 }

@@ -6,6 +6,8 @@
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <system_error>
+#include <utility>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -15,6 +17,8 @@ namespace ulmus {
 namespace {
 
 void normalise(std::vector<double>& prior) {
+  const double most = *std::max_element(prior.begin(), prior.end());
+  for (double& p : prior) p /= most;  // whose sum cannot overflow
   const double sum = std::accumulate(prior.begin(), prior.end(), 0.0);
   for (double& p : prior) p /= sum;
 }
@@ -26,16 +30,6 @@ bool is_number(const std::string& text) {
   } catch (const Error&) {
     return false;
   }
-}
-
-/// Lines with something on them.
-std::vector<std::string> lines_of(const std::filesystem::path& path) {
-  std::vector<std::string> lines;
-  for (std::string& line : split(read_file(path), '\n')) {
-    while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.pop_back();
-    if (!line.empty()) lines.push_back(std::move(line));
-  }
-  return lines;
 }
 
 std::vector<double> read_numbers(const std::vector<std::string>& texts, std::int64_t classes, ErrorKind kind,
@@ -67,7 +61,8 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
   }
   if (const auto pieces = split(text, ','); is_number(pieces[0]))
     return read_numbers(pieces, classes, ErrorKind::usage, "--prior");
-  if (!std::filesystem::exists(text)) {
+  // No path at all, one that is too long, is no file either.
+  if (std::error_code reason; !std::filesystem::exists(text, reason)) {
     const std::vector<std::string> names = {"uniform", "train"};
     const std::string near = nearest_name(text, names);
     throw Error(ErrorKind::usage,
@@ -75,7 +70,9 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
                             near.empty() ? "write uniform, train, numbers p1,p2,... or a file with a number a line"
                                          : fmt::format("did you mean '{}'?", near)));
   }
-  return read_numbers(lines_of(text), classes, ErrorKind::data, fmt::format("'{}'", text));
+  std::vector<std::string> numbers;
+  for (NumberedLine& line : content_lines(read_file(text))) numbers.push_back(std::move(line.text));
+  return read_numbers(numbers, classes, ErrorKind::data, fmt::format("'{}'", text));
 }
 
 std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train_counts) {

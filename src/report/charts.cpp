@@ -181,7 +181,9 @@ void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<cons
   std::vector<MarginCurve*> curves;
   std::vector<double> totals;
   for (const auto& [chart, members] : charts) {
-    const auto pool = [&](MarginCurve& curve, Evaluation MemberResult::*set, std::span<const std::size_t> classes) {
+    // Clang 14 captures no binding by itself.
+    const auto pool = [&, members = members](MarginCurve& curve, Evaluation MemberResult::*set,
+                                             std::span<const std::size_t> classes) {
       curve.density.assign(edges.size() - 1, 0);
       for (const MemberResult& member : members) add_histogram(curve.density, edges, member.*set, classes);
       const double total = std::accumulate(curve.density.begin(), curve.density.end(), 0.0);

@@ -121,7 +121,8 @@ std::string character_picture(const Tuning& tuning, std::size_t width) {
   const std::vector<std::string> entries = entries_of(tuning);
   const std::size_t columns = std::min<std::size_t>(width - k_margin, 72);
   std::vector<std::string> rows(k_rows, std::string(columns, ' '));
-  const auto put = [&](std::size_t i, char c) {
+  // Clang 14 captures no binding by itself.
+  const auto put = [&, head = head, tail = tail](std::size_t i, char c) {
     const auto x = static_cast<std::size_t>(std::lround(head.share(head.values[i]) * static_cast<double>(columns - 1)));
     const auto y = static_cast<std::size_t>(std::lround(tail.share(tail.values[i]) * static_cast<double>(k_rows - 1)));
     rows[k_rows - 1 - y][x] = c;

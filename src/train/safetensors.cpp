@@ -6,16 +6,13 @@
 #include <cstring>
 #include <iterator>
 #include <utility>
-#include <vector>
 
-#include "ulmus/base/error.hpp"
+#include "base/safetensors_header.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 
 namespace ulmus::detail {
 namespace {
-
-constexpr std::size_t k_longest_header = 100'000'000;  // the limit of the specification
 
 struct StoredType {
   const char* name;
@@ -53,62 +50,16 @@ std::string encode_safetensors(const TensorFile& file) {
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   const std::string bytes = read_file(path);
-  const auto refuse = [&](const std::string& why) {
-    throw Error(
-        ErrorKind::data,
-        fmt::format("'{}' is not a safetensors file we can read: {}; restore it or train again", path.string(), why));
-  };
-  if (bytes.size() < 8) refuse(fmt::format("it has {} bytes, expected at least 8", bytes.size()));
-  std::size_t header_size = 0;
-  for (std::size_t i = 0; i < 8; ++i)
-    header_size |= static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
-  if (header_size > k_longest_header || header_size > bytes.size() - 8)
-    refuse(fmt::format("its header says {} bytes, the file has {}", header_size, bytes.size()));
-  const Json header =
-      Json::parse(bytes.begin() + 8, bytes.begin() + 8 + static_cast<std::ptrdiff_t>(header_size), nullptr, false);
-  if (!header.is_object()) refuse("its header is not a JSON object");
-  const std::size_t data_size = bytes.size() - 8 - header_size;
-  const char* data = bytes.data() + 8 + header_size;
-
-  TensorFile file;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
-  try {
-    for (const auto& [name, entry] : header.items()) {
-      if (name == "__metadata__") {
-        file.metadata = entry.get<std::map<std::string, std::string>>();
-        continue;
-      }
-      const auto stored = std::find_if(std::begin(k_types), std::end(k_types),
-                                       [&](const StoredType& known) { return entry.at("dtype") == known.name; });
-      if (stored == std::end(k_types)) refuse(fmt::format("tensor '{}' has dtype {}", name, entry.at("dtype").dump()));
-      const auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
-      const auto offsets = entry.at("data_offsets").get<std::vector<std::uint64_t>>();
-      if (offsets.size() != 2 || offsets[0] > offsets[1] || offsets[1] > data_size)
-        refuse(fmt::format("tensor '{}' lies outside the file", name));
-      std::uint64_t elements = 1;
-      for (const std::int64_t side : shape) {
-        if (side < 0 || (side > 0 && elements > data_size / static_cast<std::uint64_t>(side)))
-          refuse(fmt::format("tensor '{}' has an impossible shape", name));
-        elements *= static_cast<std::uint64_t>(side);
-      }
-      const std::size_t size = offsets[1] - offsets[0];
-      if (elements * c10::elementSize(stored->type) != size)
-        refuse(fmt::format("tensor '{}' does not have the bytes of its shape", name));
-      auto tensor = torch::empty(shape, stored->type);
-      if (size > 0) std::memcpy(tensor.data_ptr(), data + offsets[0], size);
-      file.tensors.emplace(name, std::move(tensor));
-      ranges.emplace_back(offsets[0], offsets[1]);
-    }
-  } catch (const Json::exception& error) {
-    refuse(error.what());
+  SafetensorsHeader header = read_safetensors_header(bytes, path);
+  TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
+  for (const StoredTensor& stored : header.tensors) {
+    const auto type = std::find_if(std::begin(k_types), std::end(k_types),
+                                   [&](const StoredType& known) { return known.name == stored.dtype; });
+    TORCH_CHECK(type != std::end(k_types), "no type for safetensors dtype ", stored.dtype);
+    auto tensor = torch::empty(stored.shape, type->type);
+    if (stored.size > 0) std::memcpy(tensor.data_ptr(), bytes.data() + stored.begin, stored.size);
+    file.tensors.emplace(stored.name, std::move(tensor));
   }
-  std::sort(ranges.begin(), ranges.end());
-  std::uint64_t end = 0;
-  for (const auto& [first, last] : ranges) {
-    if (first != end) refuse("its tensors overlap or leave a hole");
-    end = last;
-  }
-  if (end != data_size) refuse(fmt::format("its tensors cover {} of {} bytes of data", end, data_size));
   return file;
 }
 

@@ -14,12 +14,10 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// The bytes of a safetensors file (specification 0.x of huggingface/safetensors): 8 bytes little-endian header length,
-/// JSON header, data.
+/// The bytes of a safetensors file; base/safetensors_header.hpp says what one is.
 std::string encode_safetensors(const TensorFile& file);
 
-/// Reads a safetensors file. Nothing in it is executed; every length and offset is checked before it is used.
-/// Throws Error{data} naming the file and what is wrong.
+/// Reads a safetensors file. Nothing in it is executed; throws as read_safetensors_header() does.
 TensorFile read_safetensors(const std::filesystem::path& path);
 
 }  // namespace ulmus::detail

@@ -128,7 +128,10 @@ TEST(Prior, RefusesWhatIsNone) {
   refused("uniforn", "did you mean 'uniform'");
   refused("no-such-file", "is no file");
   refused("", "is no file");
+  refused(std::string(5000, 'x'), "is no file");
 }
+
+TEST(Prior, OfLargeNumbersHasTheSumOne) { expect_near(parse_prior("8e307,8e307,16e307", k_counts), {0.25, 0.25, 0.5}); }
 
 TEST(Prior, OfEachLossIsWhatItsOptimumAssumes) {
   const auto assumed = [](const char* loss) { return assumed_prior(LossSpec::parse(loss), k_counts); };

@@ -1,0 +1,36 @@
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <string>
+
+#include "fuzz.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/report/report.hpp"
+
+using namespace ulmus;
+
+/// The files of a run folder, one after the other with a 0 byte between them: split, metrics, result of a member.
+ULMUS_FUZZER(data, size) {
+  static const std::filesystem::path folder = [] {
+    std::string name = std::filesystem::temp_directory_path() / "ulmus-fuzz-XXXXXX";
+    fuzz::require(::mkdtemp(name.data()) != nullptr, "a folder for the run is made");
+    make_folder(std::filesystem::path(name) / "results");
+    return std::filesystem::path(name);
+  }();
+  static const std::array<fuzz::MemoryFile, 3> files{fuzz::MemoryFile(folder / "split.json"),
+                                                     fuzz::MemoryFile(folder / "metrics.jsonl"),
+                                                     fuzz::MemoryFile(folder / "results" / "ce.seed0.json")};
+  std::string_view rest = fuzz::text_of(data, size);
+  for (const fuzz::MemoryFile& file : files) {
+    const std::string_view part = rest.substr(0, rest.find('\0'));
+    file.write(part);
+    rest.remove_prefix(std::min(rest.size(), part.size() + 1));
+  }
+  fuzz::allow_errors([&] {
+    const RunFolder run = read_run(folder);
+    const Summary summary = summarize(run);
+    fuzz::require(!to_json(summary).empty() && !terminal_table(summary).empty(), "a run that was read can be shown");
+    fuzz::require(!html(run, summary).empty(), "a run that was read has a page");
+  });
+  return 0;
+}
