@@ -29,6 +29,8 @@ struct Image {
   std::string sha256;  ///< of the file
 
   bool decoded() const { return shape.channels > 0; }
+  /// Gives the memory back, which `pixels = {}` would keep.
+  void drop_pixels() { std::vector<std::uint8_t>().swap(pixels); }
 };
 
 // ---- from bytes to pixels
@@ -175,7 +177,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
         images[i] = load(files.path(i), options.image_size);
         if (!images[i].decoded() && !options.skip_bad) undecodable(files.path(i));
         bytes += images[i].shape.pixels();
-        if (bytes > options.memory_limit) images[i].pixels = {};
+        if (bytes > options.memory_limit) images[i].drop_pixels();
         if (i == 0) first_known = images[0].decoded();
         // Another size is an error that common_shape reports; there is no use in decoding what comes after it.
         if (first_known && images[i].decoded() && !same_size(images[i].shape, images[0].shape)) {
@@ -202,7 +204,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
 
   const bool fit = bytes <= options.memory_limit;
   if (!fit)
-    for (auto& image : images) image.pixels = {};
+    for (auto& image : images) image.drop_pixels();
   return {std::move(images), shape, fit};
 }
 
