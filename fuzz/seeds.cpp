@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <map>
 
+#include "data/image_files.hpp"
 #include "report/synthetic_run.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -52,6 +53,8 @@ Seeds make_seeds() {
   const std::array<std::int64_t, 6> rows{0, 1, 2, 3, 4, 5};
   ulmus::OpenedData data;
   data.train = ulmus::encode(read, ulmus::learn_encoding(read, rows));
+  cv::Mat colours(12, 17, CV_8UC3);
+  cv::randu(colours, 0, 256);
   const std::string record = std::string(3 * 32 * 32, '\x40');
   return {
       {"address",
@@ -70,6 +73,10 @@ Seeds make_seeds() {
         "\0\0\x08\x01\0\0\0\x02"s
         "\x01\x02"}},
       {"imbalance", {"none", "exp:100", "step:1.5", "exp:1e9"}},
+      {"jpeg",
+       {ulmus::test::encode_image(".jpg", ulmus::test::grey(9, 7, 99)),
+        ulmus::test::with_orientation(ulmus::test::encode_image(".jpg", colours, {cv::IMWRITE_JPEG_QUALITY, 95}), 1),
+        ulmus::test::encode_image(".jpg", colours, {cv::IMWRITE_JPEG_PROGRESSIVE, 1})}},
       {"list", {"a/b.jpg 0\r\nc d.png 1\n\n e.png\t2 \n", "x 1\ny 0"}},
       {"loss",
        {"ce", "ldam+drw", "elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999", "ce,focal:gamma=2+cb,la:tau=1e+0"}},

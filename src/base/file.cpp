@@ -3,13 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
-#include <sstream>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
@@ -44,13 +43,26 @@ void write_all(int file, std::string_view content, const std::filesystem::path& 
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream || std::filesystem::is_directory(path))
-    throw Error(ErrorKind::data,
-                fmt::format("cannot read '{}': {}", path.string(), stream ? "it is a folder" : std::strerror(errno)));
-  std::ostringstream content;
-  content << stream.rdbuf();
-  return std::move(content).str();
+  const auto refuse = [&](const char* why) {
+    throw Error(ErrorKind::data, fmt::format("cannot read '{}': {}", path.string(), why));
+  };
+  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+  struct stat status = {};
+  if (file.value < 0 || ::fstat(file.value, &status) != 0) refuse(std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) refuse("it is a folder");
+  // One byte more than the file has, so that its end is seen without growing. What has no size, as a pipe, grows.
+  std::string content(static_cast<std::size_t>(status.st_size) + 1, '\0');
+  for (std::size_t size = 0;;) {
+    if (size == content.size()) content.resize(2 * size + k_write_size);
+    const ssize_t came = ::read(file.value, content.data() + size, content.size() - size);
+    if (came < 0 && errno == EINTR) continue;
+    if (came < 0) refuse(std::strerror(errno));
+    size += static_cast<std::size_t>(came);
+    if (came == 0) {
+      content.resize(size);
+      return content;
+    }
+  }
 }
 
 WholeFile::WholeFile(std::filesystem::path path)

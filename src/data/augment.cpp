@@ -554,8 +554,7 @@ void augment(const Augmentation& a, std::span<std::uint8_t> pixels, const ImageS
   const Image image{pixels, shape};
   if (a.pad > 0) random_crop(image, a.pad, stream);
   if (a.smallest_share > 0) random_resized_crop(image, a.smallest_share, stream);
-  if (a.flip && stream.below(2) == 1)
-    for (auto row = pixels.begin(); row != pixels.end(); row += shape.width) std::reverse(row, row + shape.width);
+  if (a.flip && stream.below(2) == 1) image.each_plane([](cv::Mat plane) { cv::flip(plane, plane, 1); });
   if (a.jitter.any()) random_jitter(image, a.jitter, stream);
   if (a.autoaugment)
     for (const Step& step : k_cifar10_policy[static_cast<std::size_t>(stream.below(k_cifar10_policy.size()))]) {

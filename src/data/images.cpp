@@ -14,6 +14,7 @@
 #include <opencv2/imgproc.hpp>
 #include <thread>
 
+#include "data/jpeg.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 
@@ -48,6 +49,7 @@ bool is_truncated_jpeg(std::string_view bytes) {
 
 /// Empty when the bytes are no image. Grey files stay grey; an orientation in EXIF is applied.
 cv::Mat decode(std::string& bytes) {
+  if (cv::Mat image = decode_clean_jpeg(bytes); !image.empty()) return image;
   if (bytes.empty() || bytes.size() > std::numeric_limits<int>::max() || is_truncated_jpeg(bytes)) return {};
   try {
     return cv::imdecode(cv::Mat(1, static_cast<int>(bytes.size()), CV_8UC1, bytes.data()), cv::IMREAD_ANYCOLOR);

@@ -108,13 +108,7 @@ TEST_F(Folder, DecodesEveryFormat) {
 }
 
 TEST_F(Folder, ExifOrientationIsApplied) {
-  const std::string jpeg = encode_image(".jpg", grey(8, 16, 100));
-  // A TIFF directory of one entry: tag 0x0112, one short, the value 6 (turn right by 90 degrees).
-  const std::string exif(
-      "\xff\xe1\0\x22"
-      "Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0",
-      36);
-  put("a/x.jpg", jpeg.substr(0, 2) + exif + jpeg.substr(2));
+  put("a/x.jpg", test::with_orientation(encode_image(".jpg", grey(8, 16, 100)), 6));  // turn right by 90 degrees
   put("b/x.png", grey(16, 8, 1));
   EXPECT_EQ(open().train.shape, (ImageShape{1, 16, 8}));
 }
