@@ -24,34 +24,22 @@
 #include <thread>
 #include <vector>
 
-#include "ulmus/base/random.hpp"
+#include "images.hpp"
 
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int k_images = 512;
+constexpr std::uint64_t k_images = 512;
 constexpr int k_side = 224;
 
-/// Two classes of images with edges, gradients and grain: half a byte a pixel, as the photographs of ImageNet have.
 std::vector<std::string> make_folder(const fs::path& folder, cv::Size size) {
   std::vector<std::string> files;
-  for (int i = 0; i < k_images; ++i) {
-    ulmus::Stream stream(0, "image", static_cast<std::uint64_t>(i));
-    const auto below = [&](int bound) { return static_cast<int>(stream.below(static_cast<std::uint64_t>(bound))); };
-    cv::Mat small(7, 7, CV_8UC3);
-    for (auto pixel = small.begin<cv::Vec3b>(); pixel != small.end<cv::Vec3b>(); ++pixel)
-      for (int c = 0; c < 3; ++c) (*pixel)[c] = static_cast<std::uint8_t>(below(256));
-    cv::Mat image;
-    cv::resize(small, image, size, 0, 0, cv::INTER_CUBIC);
-    for (int shape = 0; shape < 30; ++shape)
-      cv::circle(image, {below(size.width), below(size.height)}, 4 + below(30),
-                 cv::Scalar(below(256), below(256), below(256)), below(3) - 1);
-    for (auto pixel = image.begin<cv::Vec3b>(); pixel != image.end<cv::Vec3b>(); ++pixel)
-      for (int c = 0; c < 3; ++c) (*pixel)[c] = cv::saturate_cast<std::uint8_t>((*pixel)[c] + below(33) - 16);
+  for (std::uint64_t i = 0; i < k_images; ++i) {
     const fs::path path = folder / (i % 2 == 0 ? "even" : "odd") / (std::to_string(i) + ".jpg");
     fs::create_directories(path.parent_path());
-    cv::imwrite(path.string(), image, {cv::IMWRITE_JPEG_QUALITY, 85});
+    cv::imwrite(path.string(), ulmus::bench::made_up_image(size, i % 2, i),
+                {cv::IMWRITE_JPEG_QUALITY, ulmus::bench::k_jpeg_quality});
     files.push_back(path.string());
   }
   return files;
