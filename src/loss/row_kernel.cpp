@@ -54,8 +54,21 @@ void CosOfMany(const double* x, double* result, std::int64_t n) {
   ForMany(x, result, n, [](auto d, auto v) HWY_ATTR { return hn::Cos(d, v); });
 }
 
-void SinOfMany(const double* x, double* result, std::int64_t n) {
-  ForMany(x, result, n, [](auto d, auto v) HWY_ATTR { return hn::Sin(d, v); });
+/// With s the sine of arccos(z), never 0: cos(arccos(z) + a) = z cos(a) - s sin(a), and d arccos(z) / dz = -1 / s.
+void TurnOfMany(const double* z, double* t, double* slope, std::int64_t n) {
+  const auto turn = [&](auto d, std::int64_t i) HWY_ATTR {
+    const auto x = hn::LoadU(d, z + i), angle = hn::LoadU(d, t + i), one = hn::Set(d, 1.0);
+    const auto s = hn::Sqrt(hn::Max(hn::NegMulAdd(x, x, one), hn::Set(d, 1e-12)));
+    const auto cosine = hn::Cos(d, angle), sine = hn::Sin(d, angle);
+    const auto by_z = hn::Sub(hn::Div(one, s), hn::LoadU(d, slope + i));
+    hn::StoreU(hn::NegMulAdd(s, sine, hn::Mul(x, cosine)), d, t + i);
+    hn::StoreU(hn::Mul(hn::MulAdd(s, cosine, hn::Mul(x, sine)), by_z), d, slope + i);
+  };
+  const hn::ScalableTag<double> d;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(d));
+  std::int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) turn(d, i);
+  for (; i < n; ++i) turn(hn::CappedTag<double, 1>(), i);
 }
 
 /// All of this instruction set.
@@ -71,7 +84,7 @@ inline RowKernels Kernels() {
           .exp_f64 = ExpOfMany<double>,
           .acos_f64 = AcosOfMany,
           .cos_f64 = CosOfMany,
-          .sin_f64 = SinOfMany};
+          .turn_f64 = TurnOfMany};
 }
 
 }  // namespace ulmus::detail::HWY_NAMESPACE

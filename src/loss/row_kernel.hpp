@@ -101,7 +101,9 @@ struct RowKernels {
   /// Of n values in [-1, 1], and of n angles; `result` may be the argument.
   void (*acos_f64)(const double* x, double* result, std::int64_t n);
   void (*cos_f64)(const double* x, double* result, std::int64_t n);
-  void (*sin_f64)(const double* x, double* result, std::int64_t n);
+  /// n angles arccos(z[i]) turned by t[i], which has the derivative slope[i] by z[i]; t[i] becomes the cosine of the
+  /// sum and slope[i] its derivative.
+  void (*turn_f64)(const double* z, double* t, double* slope, std::int64_t n);
 
   template <class T>
   const Of<T>& of() const {

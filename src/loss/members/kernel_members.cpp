@@ -157,20 +157,15 @@ RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> margins = positive_counts(counts);
   const double smallest = *std::min_element(margins.begin(), margins.end());
   for (double& m : margins) m = keys["max_margin"] * std::pow(smallest / m, keys["tau"]);
-  terms.true_logit = [lambda = keys["lambda"], margins = std::move(margins)](const TrueLogits& rows) {
-    const auto difficulty = [&](std::size_t i) {
-      return rows.rival[i] > rows.z[i] ? margins[static_cast<std::size_t>(rows.label[i])] * lambda / 2 : 0;
-    };
-    // Of the angle M: the cosines lie in t, the sines in slope.
-    for (std::size_t i = 0; i < rows.z.size(); ++i)
-      rows.t[i] = rows.slope[i] = margins[static_cast<std::size_t>(rows.label[i])] + difficulty(i) * (1 - rows.z[i]);
-    cosines(rows.t);
-    sines(rows.slope);
+  terms.true_logit = [half = keys["lambda"] / 2, margins = std::move(margins)](const TrueLogits& rows) {
     for (std::size_t i = 0; i < rows.z.size(); ++i) {
-      const double z = rows.z[i], s = sine(z), cos_M = rows.t[i], sin_M = rows.slope[i];
-      rows.t[i] = z * cos_M - s * sin_M;
-      rows.slope[i] = (s * cos_M + z * sin_M) * (1 / s + difficulty(i));
+      const double margin = margins[static_cast<std::size_t>(rows.label[i])];
+      const bool wrong = rows.rival[i] > rows.z[i];  // a factor, because a branch on it would be guessed wrong
+      const double difficulty = static_cast<double>(wrong) * half * margin;
+      rows.t[i] = margin + difficulty * (1 - rows.z[i]);
+      rows.slope[i] = -difficulty;
     }
+    turn(rows.z, rows.t, rows.slope);
   };
   return terms;
 }

@@ -36,8 +36,8 @@ void cosines(std::span<double> angles) {
   row_kernels().cos_f64(angles.data(), angles.data(), static_cast<std::int64_t>(angles.size()));
 }
 
-void sines(std::span<double> angles) {
-  row_kernels().sin_f64(angles.data(), angles.data(), static_cast<std::int64_t>(angles.size()));
+void turn(std::span<const double> z, std::span<double> angles, std::span<double> slopes) {
+  row_kernels().turn_f64(z.data(), angles.data(), slopes.data(), static_cast<std::int64_t>(z.size()));
 }
 
 double cross_entropy(std::span<double> u, std::int64_t label) {
