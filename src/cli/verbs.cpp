@@ -89,9 +89,11 @@ std::string describe(const Plan& plan) {
     if (member.loss.deferred())
       text += fmt::format(", {} from epoch {} of {}", member.loss.resamples() ? "balanced sampling" : "class weights",
                           member.loss.rule_epoch(options.epochs) + 1, options.epochs);
-    if (const Key* key = member.loss.automatic())
-      text += fmt::format(", {} chosen before epoch {} of {}", key->name, member.loss.choice_epoch(options.epochs) + 1,
-                          options.epochs);
+    if (const Key* key = member.loss.automatic()) {
+      std::vector<std::string> at;
+      for (const auto epoch : member.loss.choice_epochs(options.epochs)) at.push_back(std::to_string(epoch + 1));
+      text += fmt::format(", {} chosen before epoch {} of {}", key->name, join(at, " and "), options.epochs);
+    }
     text += fmt::format(", {} parameters\n", member.parameters);
   }
   const std::size_t losses = plan.members.size() / static_cast<std::size_t>(options.seeds);

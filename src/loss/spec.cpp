@@ -192,9 +192,13 @@ long long LossSpec::start_epoch(long long epochs) const {
   return keys_.has("from") ? epoch_at(keys_["from"], epochs) : 0;
 }
 
-long long LossSpec::choice_epoch(long long epochs) const {
+std::vector<long long> LossSpec::choice_epochs(long long epochs) const {
+  constexpr double k_early = 0.2;         // most of the training has the value, and the features say something
   constexpr double k_without_rule = 0.8;  // where drw begins by default
-  return std::max(1LL, deferred() ? rule_epoch(epochs) : epoch_at(k_without_rule, epochs));
+  const long long early = std::max(1LL, epoch_at(k_early, epochs));
+  const long long late = std::max(1LL, deferred() ? rule_epoch(epochs) : epoch_at(k_without_rule, epochs));
+  if (early >= late) return {late};
+  return {early, late};
 }
 
 double LossSpec::scale() const { return member_->fill(keys_, any_counts()).scale; }

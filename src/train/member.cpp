@@ -227,11 +227,13 @@ class Training {
     loss_ = make_loss(plan_, member_.loss.with(member_.loss.automatic()->name, value), member_.seed);
   }
 
-  /// Chooses the value of a key `auto` when training has come to where it counts, and says how each did: a head is
-  /// fitted with each on the features as they are, and the best on the validation part is taken.
+  /// Chooses the value of a key `auto` before the epochs where it is due, and says how each did: a head is fitted with
+  /// each on the features as they are, and the best on the validation part is taken.
   Json choose() {
     const Key* key = member_.loss.automatic();
-    if (!key || !chosen_.empty() || epoch_ < member_.loss.choice_epoch(plan_.options.epochs)) return nullptr;
+    if (!key) return nullptr;
+    const std::vector<long long> due = member_.loss.choice_epochs(plan_.options.epochs);
+    if (std::ranges::find(due, epoch_) == due.end()) return nullptr;
     const AveragedWeights averaged(average());
     const auto features_of = [&](const std::vector<std::int64_t>& indices) {
       return extract_features(model_, plan_.data.train, indices, plan_.normalisation,

@@ -140,7 +140,7 @@ TEST_F(Tune, RefusesWhatCannotBe) {
   EXPECT_TRUE(complains(run({"tune", "--run", "plain"}), 2, {"no validation part", "--validation N"}));
 }
 
-TEST_F(Tune, LambdaAutoIsChosenOnceAndKept) {
+TEST_F(Tune, LambdaAutoIsChosenEarlyAndWhereTheRuleBegins) {
   EXPECT_TRUE(
       complains(run(compare({"--losses", "elm:lambda=auto+drw", "--out", "x"})), 2, {"--validation N", "lambda"}));
   EXPECT_TRUE(complains(run(compare({"--losses", "elm:lambda=auto", "--validation", "2", "--epochs", "1"})), 2,
@@ -148,7 +148,7 @@ TEST_F(Tune, LambdaAutoIsChosenOnceAndKept) {
   const Arguments arguments = {"--losses", "elm:lambda=auto+drw:from=0.4", "--epochs", "4", "--validation", "3",
                                "--quiet"};
   const Outcome plan = run(compare(arguments + Arguments{"--dry-run"}));
-  EXPECT_TRUE(has(plan.out, "lambda chosen before epoch 3 of 4")) << plan;
+  EXPECT_TRUE(has(plan.out, "lambda chosen before epoch 2 and 3 of 4")) << plan;
   ASSERT_EQ(run(compare(arguments + Arguments{"--out", "o"})).code, 0);
   const auto result = read_json(path("o/results/elm-lambda-auto-drw-from-0.4.seed0.json"));
   const std::string chosen = result.at("selection").at("chosen");
@@ -162,8 +162,11 @@ TEST_F(Tune, LambdaAutoIsChosenOnceAndKept) {
     lines.push_back(nlohmann::json::parse(line));
   }
   ASSERT_EQ(lines.size(), 4u);
-  EXPECT_FALSE(lines[1].contains("chosen"));
+  EXPECT_FALSE(lines[0].contains("chosen"));
+  EXPECT_EQ(lines[1].at("trials").size(), 5u);
+  EXPECT_TRUE(lines[1].contains("chosen"));
   EXPECT_EQ(lines[2].at("trials").size(), 5u);
+  EXPECT_FALSE(lines[3].contains("trials"));
   EXPECT_EQ(lines[2].at("chosen").at("chosen"), chosen);
   EXPECT_EQ(lines[3].at("chosen").at("chosen"), chosen);
   EXPECT_TRUE(has(read_bytes(path("o/report.html")), chosen));

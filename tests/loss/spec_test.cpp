@@ -74,13 +74,15 @@ TEST(LossSpec, AKeyMayBeLeftToTheTrainer) {
   }
 }
 
-TEST(LossSpec, AChoiceIsMadeWhereTheRuleBeginsButNotBeforeTheFirstEpoch) {
-  const auto at = [](const char* loss, long long epochs) { return LossSpec::parse(loss).choice_epoch(epochs); };
-  EXPECT_EQ(at("elm:lambda=auto+drw", 200), 160);
-  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.5", 200), 100);
-  EXPECT_EQ(at("elm:lambda=auto", 10), 8);
-  EXPECT_EQ(at("elm:lambda=auto+drw:from=0", 10), 1);
-  EXPECT_EQ(at("elm:lambda=auto+cb", 2), 1);
+TEST(LossSpec, ChoicesAreMadeEarlyAndWhereTheRuleBeginsButNotBeforeTheFirstEpoch) {
+  using Epochs = std::vector<long long>;
+  const auto at = [](const char* loss, long long epochs) { return LossSpec::parse(loss).choice_epochs(epochs); };
+  EXPECT_EQ(at("elm:lambda=auto+drw", 200), (Epochs{40, 160}));
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.5", 200), (Epochs{40, 100}));
+  EXPECT_EQ(at("elm:lambda=auto", 10), (Epochs{2, 8}));
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0.2", 10), (Epochs{2}));
+  EXPECT_EQ(at("elm:lambda=auto+drw:from=0", 10), (Epochs{1}));
+  EXPECT_EQ(at("elm:lambda=auto+cb", 2), (Epochs{1}));
 }
 
 TEST(LossSpec, WithChangesOneKey) {

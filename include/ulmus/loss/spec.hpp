@@ -50,9 +50,10 @@ class LossSpec {
   /// The same for a loss that is plain at first (key `from` of `ib`, `dro-lt` ...).
   long long start_epoch(long long epochs) const;
 
-  /// The 0-based epoch before which a key `auto` is chosen: where the rule begins, without a deferred rule at 0.8 of
-  /// the epochs, but not before the first epoch has been trained. `epochs` >= 2.
-  long long choice_epoch(long long epochs) const;
+  /// The 0-based epochs before which a key `auto` is chosen, ascending: for the training itself at 0.2 of the epochs,
+  /// and again where the rule begins, without a deferred rule at 0.8. No choice comes before the first epoch has been
+  /// trained, and where both fall together there is one. `epochs` >= 2.
+  std::vector<long long> choice_epochs(long long epochs) const;
 
   /// What multiplies the head's output before a softmax, at training and at test time.
   double scale() const;
