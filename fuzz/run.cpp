@@ -9,14 +9,26 @@
 
 using namespace ulmus;
 
-/// The files of a run folder, one after the other with a 0 byte between them: split, metrics, result of a member.
-ULMUS_FUZZER(data, size) {
-  static const std::filesystem::path folder = [] {
+namespace {
+
+struct TemporaryRun {
+  std::filesystem::path path;
+
+  TemporaryRun() {
     std::string name = std::filesystem::temp_directory_path() / "ulmus-fuzz-XXXXXX";
     fuzz::require(::mkdtemp(name.data()) != nullptr, "a folder for the run is made");
-    make_folder(std::filesystem::path(name) / "results");
-    return std::filesystem::path(name);
-  }();
+    path = name;
+    make_folder(path / "results");
+  }
+  ~TemporaryRun() { std::filesystem::remove_all(path); }
+};
+
+}  // namespace
+
+/// The files of a run folder, one after the other with a 0 byte between them: split, metrics, result of a member.
+ULMUS_FUZZER(data, size) {
+  static const TemporaryRun temporary;
+  const std::filesystem::path& folder = temporary.path;
   static const std::array<fuzz::MemoryFile, 3> files{fuzz::MemoryFile(folder / "split.json"),
                                                      fuzz::MemoryFile(folder / "metrics.jsonl"),
                                                      fuzz::MemoryFile(folder / "results" / "ce.seed0.json")};

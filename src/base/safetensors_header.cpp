@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
@@ -15,12 +14,6 @@ namespace {
 
 constexpr std::size_t k_length_bytes = 8;
 constexpr std::size_t k_longest_header = 100'000'000;  // the limit of the specification
-
-struct StoredType {
-  const char* name;
-  std::size_t bytes;
-};
-constexpr StoredType k_types[] = {{"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}};
 
 }  // namespace
 
@@ -50,9 +43,9 @@ SafetensorsHeader read_safetensors_header(std::string_view bytes, const std::fil
         continue;
       }
       const std::string name = printable(key);
-      const auto type = std::find_if(std::begin(k_types), std::end(k_types),
-                                     [&](const StoredType& known) { return entry.at("dtype") == known.name; });
-      if (type == std::end(k_types))
+      const auto type = std::ranges::find_if(k_stored_types,
+                                             [&](const StoredType& known) { return entry.at("dtype") == known.name; });
+      if (type == k_stored_types.end())
         refuse(fmt::format("tensor '{}' has dtype {}", name, printable(entry.at("dtype").dump())));
       auto shape = entry.at("shape").get<std::vector<std::int64_t>>();
       const auto offsets = entry.at("data_offsets").get<std::vector<std::size_t>>();
@@ -66,7 +59,7 @@ SafetensorsHeader read_safetensors_header(std::string_view bytes, const std::fil
       }
       const std::size_t size = offsets[1] - offsets[0];
       if (elements * type->bytes != size) refuse(fmt::format("tensor '{}' does not have the bytes of its shape", name));
-      header.tensors.push_back({key, type->name, std::move(shape), data + offsets[0], size});
+      header.tensors.push_back({key, *type, std::move(shape), data + offsets[0], size});
     }
   } catch (const Json::exception& error) {
     refuse(error.what());

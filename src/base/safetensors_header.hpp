@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -10,9 +11,21 @@
 
 namespace ulmus::detail {
 
+/// A dtype of the format, with the name and the bytes an element that it has there.
+struct StoredType {
+  enum class Id { f64, f32, f16, bf16, i64 } id;
+  std::string_view name;
+  std::size_t bytes;
+};
+inline constexpr std::array<StoredType, 5> k_stored_types{{{StoredType::Id::f64, "F64", 8},
+                                                           {StoredType::Id::f32, "F32", 4},
+                                                           {StoredType::Id::f16, "F16", 2},
+                                                           {StoredType::Id::bf16, "BF16", 2},
+                                                           {StoredType::Id::i64, "I64", 8}}};
+
 struct StoredTensor {
   std::string name;
-  std::string dtype;  ///< one of F64, F32, F16, BF16, I64
+  StoredType type;
   std::vector<std::int64_t> shape;
   std::size_t begin, size;  ///< in the bytes of the file
 };

@@ -21,7 +21,6 @@
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
-#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
 #include "ulmus/data/table.hpp"

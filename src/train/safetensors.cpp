@@ -1,10 +1,7 @@
 #include "train/safetensors.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 #include <utility>
 
 #include "base/safetensors_header.hpp"
@@ -14,15 +11,21 @@
 namespace ulmus::detail {
 namespace {
 
-struct StoredType {
-  const char* name;
-  torch::ScalarType type;
-};
-constexpr StoredType k_types[] = {{"F32", torch::kFloat},
-                                  {"F64", torch::kDouble},
-                                  {"F16", torch::kHalf},
-                                  {"BF16", torch::kBFloat16},
-                                  {"I64", torch::kInt64}};
+torch::ScalarType torch_type(const StoredType& type) {
+  switch (type.id) {
+    case StoredType::Id::f64:
+      return torch::kDouble;
+    case StoredType::Id::f32:
+      return torch::kFloat;
+    case StoredType::Id::f16:
+      return torch::kHalf;
+    case StoredType::Id::bf16:
+      return torch::kBFloat16;
+    case StoredType::Id::i64:
+      return torch::kInt64;
+  }
+  TORCH_INTERNAL_ASSERT(false);
+}
 
 }  // namespace
 
@@ -31,9 +34,8 @@ std::string encode_safetensors(const TensorFile& file) {
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
   std::size_t offset = 0;
   for (const auto& [name, tensor] : file.tensors) {
-    const auto stored = std::find_if(std::begin(k_types), std::end(k_types),
-                                     [&](const StoredType& known) { return known.type == tensor.scalar_type(); });
-    TORCH_CHECK(stored != std::end(k_types), "no safetensors dtype for tensor ", name);
+    const auto stored = std::ranges::find(k_stored_types, tensor.scalar_type(), torch_type);
+    TORCH_CHECK(stored != k_stored_types.end(), "no safetensors dtype for tensor ", name);
     header[name] = {
         {"dtype", stored->name}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, offset + tensor.nbytes()}}};
     offset += tensor.nbytes();
@@ -53,10 +55,7 @@ TensorFile read_safetensors(const std::filesystem::path& path) {
   SafetensorsHeader header = read_safetensors_header(bytes, path);
   TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
   for (const StoredTensor& stored : header.tensors) {
-    const auto type = std::find_if(std::begin(k_types), std::end(k_types),
-                                   [&](const StoredType& known) { return known.name == stored.dtype; });
-    TORCH_CHECK(type != std::end(k_types), "no type for safetensors dtype ", stored.dtype);
-    auto tensor = torch::empty(stored.shape, type->type);
+    auto tensor = torch::empty(stored.shape, torch_type(stored.type));
     if (stored.size > 0) std::memcpy(tensor.data_ptr(), bytes.data() + stored.begin, stored.size);
     file.tensors.emplace(stored.name, std::move(tensor));
   }

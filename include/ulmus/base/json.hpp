@@ -20,11 +20,15 @@ requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl
   static void from_json(const Json& json, T& value) {
     if (!json.is_number_integer())
       throw nlohmann::json::type_error::create(302, "a whole number is expected, here is " + json.dump(), &json);
-    const bool fits = json.is_number_unsigned() ? std::in_range<T>(json.template get_ref<const std::uint64_t&>())
-                                                : std::in_range<T>(json.template get_ref<const std::int64_t&>());
-    if (!fits) throw nlohmann::json::out_of_range::create(406, "out of range: " + json.dump(), &json);
-    value = json.is_number_unsigned() ? static_cast<T>(json.template get_ref<const std::uint64_t&>())
-                                      : static_cast<T>(json.template get_ref<const std::int64_t&>());
+    const auto assign = [&](auto number) {
+      if (!std::in_range<T>(number))
+        throw nlohmann::json::out_of_range::create(406, "out of range: " + json.dump(), &json);
+      value = static_cast<T>(number);
+    };
+    if (json.is_number_unsigned())
+      assign(json.template get_ref<const std::uint64_t&>());
+    else
+      assign(json.template get_ref<const std::int64_t&>());
   }
 };
 
