@@ -258,12 +258,11 @@ class Loss(torch.nn.Module):
         self._check(logits, labels, sample_weights)
         if sample_weights is not None:
             sample_weights = sample_weights.to(torch.float64).contiguous()
-        device = logits.device.type
-        value_dtype = torch.float32 if dtype in _NARROW and _autocasts(device) else logits.dtype
+        value_dtype = torch.float32 if dtype in _NARROW and _autocasts(logits.device.type) else logits.dtype
         if self._needs:
             context = self._context(logits, features, head, offsets, noise)
             return self._forward_with_context(logits, labels, sample_weights, context, value_dtype)
-        if dtype not in _DTYPES or device != "cpu":
+        if dtype not in _DTYPES or not logits.is_cpu:
             if not _is_compiling():
                 _announce(logits)
             return composed_loss(self, logits, labels, sample_weights).to(value_dtype)
@@ -344,7 +343,7 @@ class Loss(torch.nn.Module):
         self._check_rows(labels, shape[0], "labels")
         if labels.dtype is not torch.int64:
             raise TypeError(f"the labels are {_describe(labels)}, expected int64 [{shape[0]}]; use labels.long()")
-        if labels.device != logits.device:
+        if not (labels.is_cpu and logits.is_cpu) and labels.device != logits.device:
             raise ValueError(f"the labels are on {labels.device} and the logits on {logits.device}, expected one device")
         if sample_weights is not None:
             self._check_rows(sample_weights, shape[0], "sample weights")
@@ -367,7 +366,7 @@ class Loss(torch.nn.Module):
                 logits, labels, sample_weights, self._id, reduction, self.ignore_index, value_dtype, wants_gradient
             )[0]
         if wants_gradient:
-            return cast(Tensor, _Fused.apply(logits, labels, sample_weights, self, reduction, value_dtype))
+            return cast(Tensor, _Fused.apply(logits, (self, labels, sample_weights, reduction, value_dtype)))
         return _evaluate(self, logits, labels, sample_weights, None, reduction, value_dtype)
 
     def _row_weights(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
@@ -477,29 +476,24 @@ def _scaled(gradient: Tensor, outer: Tensor) -> Tensor:
 
 
 class _Fused(torch.autograd.Function):
+    """What has no gradient comes as one argument: each costs time at a batch of 128 x 10, where the calls are most of it."""
+
     @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        loss: Loss,
-        reduction: str,
-        value_dtype: torch.dtype,
-    ) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, call: tuple[Loss, Tensor, Tensor | None, str, torch.dtype]) -> Tensor:
+        loss, labels, sample_weights, reduction, value_dtype = call
         gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
         value = _evaluate(loss, logits, labels, sample_weights, gradient, reduction, value_dtype)
         ctx.save_for_backward(gradient)
         return value
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None, None, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         (gradient,) = ctx.saved_tensors
         if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
             gradient = _scaled(gradient, outer)
         if torch.is_grad_enabled():
             gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
-        return gradient, None, None, None, None, None
+        return gradient, None
 
 
 class _FusedWithContext(torch.autograd.Function):
