@@ -11,8 +11,8 @@ namespace {
 /// A frame header anywhere in the bytes may promise an image that takes gigabytes; decoding it is not what is tried
 /// here.
 bool may_be_large(std::string_view bytes) {
-  constexpr int k_most_pixels = 1 << 20;
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  constexpr std::uint32_t k_most_pixels = 1 << 20;
+  const auto at = [&](std::size_t i) -> std::uint32_t { return static_cast<unsigned char>(bytes[i]); };
   for (std::size_t i = 0; i + 8 < bytes.size(); ++i)
     if (at(i) == 0xff && (at(i + 1) & 0xf0) == 0xc0)
       if ((at(i + 5) << 8 | at(i + 6)) * (at(i + 7) << 8 | at(i + 8)) > k_most_pixels) return true;
