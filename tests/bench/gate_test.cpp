@@ -1,7 +1,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
+#include <vector>
 
+#include "loss/row_kernel.hpp"
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/loss/target.hpp"
 
@@ -21,17 +24,21 @@ Record measure(const std::string& loss, Size size, Dtype dtype) {
       .front();
 }
 
-/// What is expected of this machine's best instruction set; a machine without vectors has nothing to guard.
-struct Expected {
-  double of_ceiling_in_cache;
-  double over_scalar;
-};
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
 
-Expected expected() {
+/// At most, a row over its exponentials: 1.9 with AVX-512, up to 2.1 with AVX2 (AMD EPYC); each computed twice adds 1.
+/// The share of the memory's ceiling, which stood here, depends on the processor more than on the kernel.
+constexpr double k_over_exponentials = 2.35;
+
+/// What is expected of this machine's best instruction set; a machine without vectors has nothing to guard.
+double expected_over_scalar() {
   const std::string best = available_targets().front();
-  if (best == "avx512") return {.of_ceiling_in_cache = 0.19, .over_scalar = 9.5};
-  if (best == "avx2") return {.of_ceiling_in_cache = 0.12, .over_scalar = 7};
-  return {.of_ceiling_in_cache = 0, .over_scalar = best == "scalar" ? 0 : 1.5};
+  if (best == "avx512") return 9.5;
+  if (best == "avx2") return 7;
+  return best == "scalar" ? 0 : 1.5;
 }
 
 TEST(Gate, ElmCostsLittleMoreThanCrossEntropy) {
@@ -39,8 +46,25 @@ TEST(Gate, ElmCostsLittleMoreThanCrossEntropy) {
   EXPECT_LE(measure("elm", {256, 8142}, Dtype::f32).ratio_ce, 1.25);
 }
 
-TEST(Gate, RowsInTheCacheKeepTheirShareOfTheCeiling) {
-  EXPECT_GE(measure("elm", {64, 1000}, Dtype::f32).ceiling_fraction, expected().of_ceiling_in_cache);
+/// Of the kernels' exponential alone, ns an element of an array in the cache.
+double exponential_ns(std::size_t n) {
+  using Clock = std::chrono::steady_clock;
+  std::vector<float> x(n), e(n);
+  for (std::size_t i = 0; i < n; ++i) x[i] = -static_cast<float>(i % 97) / 10;
+  std::vector<double> ns;
+  for (int round = 0; round < 301; ++round) {
+    const auto begin = Clock::now();
+    detail::row_kernels().exp_f32(1, x.data(), e.data(), static_cast<std::int64_t>(n));
+    ns.push_back(std::chrono::duration<double, std::nano>(Clock::now() - begin).count() / static_cast<double>(n));
+  }
+  return median(std::move(ns));
+}
+
+TEST(Gate, RowsInTheCacheCostLittleMoreThanTheirExponentials) {
+  std::vector<double> ratios;
+  for (int round = 0; round < 5; ++round)
+    ratios.push_back(measure("elm", {64, 1000}, Dtype::f32).ns_per_element / exponential_ns(64'000));
+  EXPECT_LE(median(std::move(ratios)), k_over_exponentials);
 }
 
 TEST(Gate, VectorsPay) {
@@ -51,8 +75,7 @@ TEST(Gate, VectorsPay) {
     use_target("");
     ratios.push_back(scalar / measure("elm", {64, 1000}, Dtype::f32).ns_per_element);
   }
-  std::sort(ratios.begin(), ratios.end());
-  EXPECT_GE(ratios[2], expected().over_scalar);
+  EXPECT_GE(median(std::move(ratios)), expected_over_scalar());
 }
 
 TEST(Gate, SmallBatchesPayForTheirElementsOnly) {
