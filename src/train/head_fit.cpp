@@ -16,7 +16,6 @@ namespace {
 namespace F = torch::nn::functional;
 using torch::Tensor;
 
-constexpr std::int64_t k_extraction_batch = 500;
 constexpr double k_smallest_norm = 1e-12;  // of the cosine head
 constexpr double k_cosine_rate = 0.1;
 constexpr double k_linear_rate = 2;  // over |h|^2: the curvature of the cross entropy is at most |h|^2 / 2
@@ -187,7 +186,7 @@ FeatureSet extract_features(Classifier& model, const Dataset& data, const std::v
   const torch::NoGradGuard no_gradient;
   model->eval();
   Loader loader(data, indices,
-                {.batch_size = k_extraction_batch, .normalisation = normalisation, .threads = loader_threads});
+                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
   const auto& shape = data.shape;
   FeatureSet set;
   std::int64_t done = 0;

@@ -24,8 +24,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t k_evaluation_batch = 500;
-
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 /// The batch as tensors over the same memory.
@@ -343,7 +341,7 @@ torch::Tensor logits_of(Classifier& model, const Dataset& data, const std::vecto
   const torch::NoGradGuard no_gradient;
   model->eval();
   Loader loader(data, indices,
-                {.batch_size = k_evaluation_batch, .normalisation = normalisation, .threads = loader_threads});
+                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
   const auto rows = static_cast<std::int64_t>(indices.size());
   auto logits = torch::empty({rows, data.classes()}, torch::kFloat);
   labels.clear();

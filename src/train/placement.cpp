@@ -3,6 +3,7 @@
 #include <ATen/autocast_mode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -94,6 +95,11 @@ void place(Classifier& model, const Placement& placement) {
   if (!placement.channels_last) return;
   for (torch::Tensor& parameter : model->parameters())
     if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
+}
+
+std::int64_t inference_batch(const ImageShape& shape) {
+  constexpr std::int64_t k_most_samples = 500, k_most_values = std::int64_t{1} << 24;
+  return std::clamp<std::int64_t>(k_most_values / shape.pixels(), 1, k_most_samples);
 }
 
 torch::Tensor compute_features(Classifier& model, const torch::Tensor& images, const Placement& placement) {
