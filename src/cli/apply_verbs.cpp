@@ -135,7 +135,7 @@ void add_predict_verb(CLI::App& program) {
     Selection selection;
     std::vector<std::string> paths;
     Adjustment adjustment;
-    std::string data_root, format = "csv", out;
+    std::string data_root, format, out;
     std::int64_t top = 0, threads = 0;
     bool skip_bad = false;
   };
@@ -145,7 +145,7 @@ void add_predict_verb(CLI::App& program) {
                    "image files, and folders that are searched for them; for a run on csv: CSV files with its columns, "
                    "on npy: arrays of features")
       ->required();
-  verb->add_option("--format", request->format, "csv or jsonl")->capture_default_str();
+  verb->add_option("--format", request->format, "csv or jsonl; default: jsonl where --out ends in .jsonl, else csv");
   CLI::Option* top = add_number(*verb, "--top", request->top, "only the K likeliest classes; default: all of them");
   verb->add_option("--out", request->out, "file for the predictions; default: standard output");
   add_adjustment(*verb, request->adjustment);
@@ -161,7 +161,8 @@ void add_predict_verb(CLI::App& program) {
   verb->callback([=] {
     refuse_extras(*verb);
     check_selection(*verb, request->selection);
-    refuse_empty(*verb, {"--prior", "--temperature", "--out"});
+    refuse_empty(*verb, {"--prior", "--temperature", "--out", "--format"});
+    if (request->format.empty()) request->format = request->out.ends_with(".jsonl") ? "jsonl" : "csv";
     if (top->count() > 0 && request->top < 1)
       throw Error(ErrorKind::usage, fmt::format("--top is {}, expected at least 1", request->top));
     RunOptions run = read_run_options(request->selection.run);

@@ -167,6 +167,10 @@ TEST_F(Apply, PredictTakesTablesWithoutLabels) {
   const auto lines = lines_of(outcome.out);
   ASSERT_EQ(lines.size(), 60u);
   EXPECT_EQ(json::parse(lines[7]).at("row"), 7);
+  need({"predict", "--run", "t", "new.csv", "--out", "named.jsonl"});
+  EXPECT_EQ(read_bytes(path("named.jsonl")), outcome.out);
+  need({"predict", "--run", "t", "new.csv", "--out", "told.jsonl", "--format", "csv"});
+  EXPECT_TRUE(read_bytes(path("told.jsonl")).starts_with("path,row,"));
 
   need({"eval", "--run", "t", "--data", "csv:t.csv?label=label", "--predictions", "all.jsonl"});
   const auto judged = lines_of(read_bytes(path("all.jsonl")));
