@@ -162,7 +162,6 @@ void add_predict_verb(CLI::App& program) {
     refuse_extras(*verb);
     check_selection(*verb, request->selection);
     refuse_empty(*verb, {"--prior", "--temperature", "--out", "--format"});
-    if (request->format.empty()) request->format = request->out.ends_with(".jsonl") ? "jsonl" : "csv";
     if (top->count() > 0 && request->top < 1)
       throw Error(ErrorKind::usage, fmt::format("--top is {}, expected at least 1", request->top));
     RunOptions run = read_run_options(request->selection.run);
@@ -171,7 +170,8 @@ void add_predict_verb(CLI::App& program) {
                                  .loss = request->selection.loss,
                                  .seed = request->selection.seed,
                                  .adjustment = request->adjustment,
-                                 .format = PredictionWriter::parse_format(request->format),
+                                 .format = request->format.empty() ? PredictionWriter::format_of(request->out)
+                                                                   : PredictionWriter::parse_format(request->format),
                                  .top = request->top,
                                  .threads = static_cast<int>(std::clamp<std::int64_t>(request->threads, -1, 257))};
     std::optional<WholeFile> file;

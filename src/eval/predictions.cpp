@@ -30,6 +30,10 @@ PredictionWriter::Format PredictionWriter::parse_format(std::string_view name) {
   return static_cast<Format>(found - names.begin());
 }
 
+PredictionWriter::Format PredictionWriter::format_of(const std::filesystem::path& file) {
+  return file.extension() == ".jsonl" ? Format::jsonl : Format::csv;
+}
+
 PredictionWriter::PredictionWriter(Format format, std::vector<std::string> class_names, std::int64_t top)
     : format_(format), class_names_(std::move(class_names)), top_(top) {
   if (top < 0 || top > static_cast<std::int64_t>(class_names_.size()))

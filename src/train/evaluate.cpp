@@ -20,10 +20,7 @@ namespace fs = std::filesystem;
 class PredictionFile {
  public:
   PredictionFile(const fs::path& path, const std::vector<std::string>& class_names)
-      : class_names_(class_names),
-        file_(path),
-        writer_(path.extension() == ".jsonl" ? PredictionWriter::Format::jsonl : PredictionWriter::Format::csv,
-                class_names, 0) {
+      : class_names_(class_names), file_(path), writer_(PredictionWriter::format_of(path), class_names, 0) {
     file_.write(writer_.header(std::vector<std::string>{"loss", "seed", "sample", "true"}));
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +24,8 @@ class PredictionWriter {
   enum class Format { csv, jsonl };
   /// "csv" or "jsonl"; throws Error{usage} with the nearest name.
   static Format parse_format(std::string_view name);
+  /// What a file of this name holds: jsonl where it ends in `.jsonl`, else csv.
+  static Format format_of(const std::filesystem::path& file);
 
   /// A field of a sample; numbers are written without quotes in JSON.
   struct Field {
