@@ -370,28 +370,12 @@ void random_crop(const Image& image, std::int64_t pad, Stream& stream) {
   shift(image, pad - top, pad - left);
 }
 
-cv::Rect random_part(const ImageShape& shape, double smallest_share, Stream& stream) {
-  constexpr double k_widest = 4.0 / 3;
-  const auto height = static_cast<double>(shape.height), width = static_cast<double>(shape.width);
-  for (int tries = 0; tries < 10; ++tries) {
-    const double area = height * width * (smallest_share + (1 - smallest_share) * stream.uniform());
-    const double ratio = std::exp(std::log(k_widest) * (2 * stream.uniform() - 1));
-    const auto w = static_cast<int>(std::lround(std::sqrt(area * ratio)));
-    const auto h = static_cast<int>(std::lround(std::sqrt(area / ratio)));
-    if (w < 1 || h < 1 || w > shape.width || h > shape.height) continue;
-    const auto y = static_cast<int>(stream.below(static_cast<std::uint64_t>(shape.height - h + 1)));
-    const auto x = static_cast<int>(stream.below(static_cast<std::uint64_t>(shape.width - w + 1)));
-    return {x, y, w, h};
-  }
-  const int w = static_cast<int>(std::lround(std::min(width, height * k_widest)));
-  const int h = static_cast<int>(std::lround(std::min(height, width * k_widest)));
-  return {static_cast<int>(shape.width - w) / 2, static_cast<int>(shape.height - h) / 2, w, h};
-}
-
 /// A part is never larger than the image, so there is nothing to shrink. The exact kind gives the same bits on every
 /// machine.
 void random_resized_crop(const Image& image, double smallest_share, Stream& stream) {
-  const cv::Rect part = random_part(image.shape, smallest_share, stream);
+  const ImagePart chosen = random_part(image.shape.height, image.shape.width, smallest_share, stream);
+  const cv::Rect part(static_cast<int>(chosen.left), static_cast<int>(chosen.top), static_cast<int>(chosen.width),
+                      static_cast<int>(chosen.height));
   image.each_plane([&](cv::Mat plane) {
     cv::Mat result;
     cv::resize(plane(part), result, plane.size(), 0, 0, cv::INTER_LINEAR_EXACT);
@@ -568,6 +552,23 @@ void augment(const Augmentation& a, std::span<std::uint8_t> pixels, const ImageS
     apply(image, operation, static_cast<double>(a.strength) / k_most_strength, negative);
   }
   if (a.cutout > 0) random_cutout(image, a.cutout, stream);
+}
+
+ImagePart random_part(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream) {
+  constexpr double k_widest = 4.0 / 3;
+  const auto rows = static_cast<double>(height), columns = static_cast<double>(width);
+  for (int tries = 0; tries < 10; ++tries) {
+    const double area = rows * columns * (smallest_share + (1 - smallest_share) * stream.uniform());
+    const double ratio = std::exp(std::log(k_widest) * (2 * stream.uniform() - 1));
+    const std::int64_t w = std::llround(std::sqrt(area * ratio)), h = std::llround(std::sqrt(area / ratio));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    const auto top = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(height - h + 1)));
+    const auto left = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(width - w + 1)));
+    return {.top = top, .left = left, .height = h, .width = w};
+  }
+  const std::int64_t w = std::llround(std::min(columns, rows * k_widest));
+  const std::int64_t h = std::llround(std::min(rows, columns * k_widest));
+  return {.top = (height - h) / 2, .left = (width - w) / 2, .height = h, .width = w};
 }
 
 Mixing mix(const Augmentation& augmentation, std::span<float> pixels, std::int64_t size, const ImageShape& shape,

@@ -28,6 +28,7 @@ struct Image {
   std::vector<std::uint8_t> pixels;
   ImageShape shape;
   std::string sha256;  ///< of the file
+  bool resized = false;
 
   bool decoded() const { return shape.channels > 0; }
   /// Gives the memory back, which `pixels = {}` would keep.
@@ -78,6 +79,20 @@ cv::Mat decode(std::string& bytes, std::optional<std::int64_t> side) {
   return decoded.empty() || !side ? decoded : resize_to_square(decoded, static_cast<int>(*side));
 }
 
+/// The part of the whole image that `choose` wants, scaled to the size of `shape`; empty when the bytes are no image.
+cv::Mat decode_part(std::string& bytes, const Dataset::PartChoice& choose, const ImageShape& shape) {
+  const cv::Mat decoded = decode(bytes);
+  if (decoded.empty()) return {};
+  const ImagePart part = choose(decoded.rows, decoded.cols);
+  const bool shrinks = part.height >= shape.height && part.width >= shape.width;
+  cv::Mat scaled;
+  cv::resize(decoded(cv::Rect(static_cast<int>(part.left), static_cast<int>(part.top), static_cast<int>(part.width),
+                              static_cast<int>(part.height))),
+             scaled, {static_cast<int>(shape.width), static_cast<int>(shape.height)}, 0, 0,
+             shrinks ? cv::INTER_AREA : cv::INTER_LINEAR_EXACT);
+  return scaled;
+}
+
 ImageShape shape_of(const cv::Mat& image) {
   return {.channels = image.channels(), .height = image.rows, .width = image.cols};
 }
@@ -107,11 +122,13 @@ Image load(const fs::path& path, std::optional<std::int64_t> side) {
   std::string bytes = read_file(path);
   Image image;
   image.sha256 = sha256(bytes);
-  const cv::Mat decoded = decode(bytes, side);
+  const cv::Mat decoded = decode(bytes);
   if (decoded.empty()) return image;
-  image.shape = shape_of(decoded);
+  const cv::Mat sized = side ? resize_to_square(decoded, static_cast<int>(*side)) : decoded;
+  image.resized = sized.size() != decoded.size();
+  image.shape = shape_of(sized);
   image.pixels.resize(static_cast<std::size_t>(image.shape.pixels()));
-  write_planes(decoded, image.pixels.data());
+  write_planes(sized, image.pixels.data());
   return image;
 }
 
@@ -161,7 +178,8 @@ ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
 struct Loaded {
   std::vector<Image> images;  ///< of all files in order
   ImageShape shape;
-  bool kept;  ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
+  bool resized;  ///< whether any of them was
+  bool kept;     ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
 };
 
 /// The error thrown is that of the first file that has one, whatever the number of threads.
@@ -207,7 +225,8 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
   const bool fit = bytes <= options.memory_limit;
   if (!fit)
     for (auto& image : images) image.drop_pixels();
-  return {std::move(images), shape, fit};
+  const bool resized = std::ranges::any_of(images, &Image::resized);
+  return {.images = std::move(images), .shape = shape, .resized = resized, .kept = fit};
 }
 
 /// A grey image among coloured ones has its plane, the first `plane` pixels, repeated.
@@ -218,6 +237,12 @@ void repeat_planes(std::span<std::uint8_t> pixels, std::size_t plane) {
 void copy_planes(std::span<const std::uint8_t> planes, std::span<std::uint8_t> out) {
   std::memcpy(out.data(), planes.data(), planes.size());
   repeat_planes(out, planes.size());
+}
+
+/// Writes all planes of `out`, to which a grey image among coloured ones is repeated.
+void write_image(const cv::Mat& image, std::span<std::uint8_t> out) {
+  write_planes(image, out.data());
+  repeat_planes(out, static_cast<std::size_t>(shape_of(image).pixels()));
 }
 
 /// What `Dataset::read` works on when all images have been seen.
@@ -231,13 +256,20 @@ struct SeenImages {
     const auto i = static_cast<std::size_t>(index);
     if (!pixels.empty()) return copy_planes(pixels[i], out);
     std::string bytes = read_file(paths[i]);
-    const cv::Mat decoded = decode(bytes, image_size);
-    const ImageShape now = shape_of(decoded);
-    if (decoded.empty() || !same_size(now, shape) || now.channels > shape.channels)
+    write(i, decode(bytes, image_size), out);
+  }
+
+  void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
+    const auto i = static_cast<std::size_t>(index);
+    std::string bytes = read_file(paths[i]);
+    write(i, decode_part(bytes, choose, shape), out);
+  }
+
+  void write(std::size_t i, const cv::Mat& image, std::span<std::uint8_t> out) const {
+    if (image.empty() || !same_size(shape_of(image), shape) || image.channels() > shape.channels)
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has changed since the data were opened; open them again", paths[i].string()));
-    write_planes(decoded, out.data());
-    repeat_planes(out, static_cast<std::size_t>(now.pixels()));
+    write_image(image, out);
   }
 };
 
@@ -269,6 +301,10 @@ Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded&
                                                data.class_names[c], files.root.string(), listed[c]));
   const std::shared_ptr<const SeenImages> seen(std::move(store));
   data.read = [seen](std::int64_t index, std::span<std::uint8_t> pixels) { seen->read(index, pixels); };
+  if (loaded.resized)
+    data.read_part = [seen](std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> pixels) {
+      seen->read_part(index, choose, pixels);
+    };
   data.file = [seen](std::int64_t index) { return seen->paths[static_cast<std::size_t>(index)].string(); };
   return data;
 }
@@ -295,13 +331,20 @@ class ImagesOnDemand {
     std::string bytes = read_file(files_.path(i));
     const cv::Mat decoded = decode(bytes, side_);
     if (decoded.empty()) undecodable(files_.path(i));
-    const auto planes = static_cast<std::size_t>(shape_of(decoded).pixels());
-    write_planes(decoded, out.data());
-    repeat_planes(out, planes);
+    write_image(decoded, out);
     if (kept_.empty()) return;
+    const std::int64_t planes = shape_of(decoded).pixels();
     // Two threads may decode the same image; the first one's pixels stay.
-    auto pixels = std::make_unique<const Pixels>(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(planes));
+    auto pixels = std::make_unique<const Pixels>(out.begin(), out.begin() + planes);
     if (const Pixels* none = nullptr; kept_[i].compare_exchange_strong(none, pixels.get())) pixels.release();
+  }
+
+  void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
+    const auto i = static_cast<std::size_t>(index);
+    std::string bytes = read_file(files_.path(i));
+    const cv::Mat part = decode_part(bytes, choose, {.channels = 3, .height = side_, .width = side_});
+    if (part.empty()) undecodable(files_.path(i));
+    write_image(part, out);
   }
 
   std::string file(std::int64_t index) const { return files_.path(static_cast<std::size_t>(index)).string(); }
@@ -365,6 +408,9 @@ Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& by
   data.sha256 = sha256(content);
   auto store = std::make_shared<ImagesOnDemand>(std::move(files), side, keep);
   data.read = [store](std::int64_t index, std::span<std::uint8_t> pixels) { store->read(index, pixels); };
+  data.read_part = [store](std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> pixels) {
+    store->read_part(index, choose, pixels);
+  };
   data.file = [store](std::int64_t index) { return store->file(index); };
   return data;
 }

@@ -166,13 +166,24 @@ struct Loader::State {
   }
 
   void read_image(std::int64_t index, std::int64_t place, std::span<std::uint8_t> image, float* out) const {
-    data.read(index, image);
     const std::int64_t position = options.shard.rank + place * options.shard.world;
-    augment(
-        options.augmentation, image, data.shape,
+    Stream stream =
         drawn ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
                        static_cast<std::uint64_t>(position))
-              : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index)));
+              : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index));
+    Augmentation rest = options.augmentation;
+    if (rest.smallest_share > 0 && data.read_part) {
+      data.read_part(
+          index,
+          [&](std::int64_t height, std::int64_t width) {
+            return random_part(height, width, rest.smallest_share, stream);
+          },
+          image);
+      rest.smallest_share = 0;
+    } else {
+      data.read(index, image);
+    }
+    augment(rest, image, data.shape, stream);
     detail::write_image(image, tables, out);
   }
 

@@ -1,14 +1,18 @@
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
 #include <chrono>
 #include <fstream>
+#include <opencv2/imgproc.hpp>
 #include <thread>
 
 #include "data/image_files.hpp"
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/random.hpp"
+#include "ulmus/data/loader.hpp"
 
 namespace ulmus {
 namespace {
@@ -210,6 +214,79 @@ TEST_F(Folder, ShrinkingAveragesOverTheAreaAndEnlargingIsLinear) {
   put("b/1.png", grey(1, 2, 0));
   const Pixels enlarged = pixels_of(open({.image_size = 2}).train, 0);
   EXPECT_EQ(enlarged, (Pixels{50, 150, 50, 150}));
+}
+
+/// A part as RGB planes.
+Pixels planes_of(const cv::Mat& image) {
+  Pixels planes;
+  for (int c = image.channels() - 1; c >= 0; --c) {
+    cv::Mat plane;
+    cv::extractChannel(image, plane, c);
+    planes.insert(planes.end(), plane.begin<std::uint8_t>(), plane.end<std::uint8_t>());
+  }
+  return planes;
+}
+
+TEST_F(Folder, PartsComeFromTheFilesWhereTheseWereResized) {
+  const cv::Mat large = noise(40, 60), small = noise(5, 5);
+  put("a/large.png", large);
+  put("b/small.png", small);
+  put("c/grey.png", grey(24, 24, 70));
+  put("train.txt", "a/large.png 0\nb/small.png 1\nc/grey.png 2\n");
+  const std::string list = fmt::format("list:{}?root={}", path("train.txt").string(), folder_.path().string());
+  for (const OpenOptions& options : {OpenOptions{.image_size = 8}, OpenOptions{.image_size = 8, .memory_limit = 1}})
+    for (const Dataset& data : {open(options).train, open_data(list, options).train}) {
+      ASSERT_TRUE(data.read_part);
+      const auto part = [&](std::int64_t index, cv::Size size, const cv::Rect& box) {
+        Pixels pixels(8 * 8 * 3);
+        data.read_part(
+            index,
+            [&](std::int64_t height, std::int64_t width) {
+              EXPECT_EQ(cv::Size(static_cast<int>(width), static_cast<int>(height)), size);
+              return ImagePart{.top = box.y, .left = box.x, .height = box.height, .width = box.width};
+            },
+            pixels);
+        return pixels;
+      };
+      cv::Mat expected;
+      const cv::Rect box(5, 3, 24, 16), all(0, 0, 5, 5);
+      cv::resize(large(box), expected, {8, 8}, 0, 0, cv::INTER_AREA);
+      EXPECT_EQ(part(0, {60, 40}, box), planes_of(expected));
+      cv::resize(small, expected, {8, 8}, 0, 0, cv::INTER_LINEAR_EXACT);
+      EXPECT_EQ(part(1, {5, 5}, all), planes_of(expected));
+      EXPECT_EQ(part(2, {24, 24}, box & cv::Rect(0, 0, 24, 24)), Pixels(8 * 8 * 3, 70));
+    }
+}
+
+TEST_F(Folder, TheLoaderCutsRandomPartsOutOfTheFiles) {
+  put("a/1.png", noise(40, 60));
+  put("b/1.png", noise(33, 20));
+  const Dataset data = open({.image_size = 8}).train;
+  Dataset parts = data;
+  parts.read_part = nullptr;
+  parts.read = [&](std::int64_t index, std::span<std::uint8_t> pixels) {
+    Stream stream(5, "augment", 2, static_cast<std::uint64_t>(index));
+    data.read_part(
+        index, [&](std::int64_t height, std::int64_t width) { return random_part(height, width, 0.08, stream); },
+        pixels);
+  };
+  const auto epoch = [](const Dataset& of, const char* augmentation) {
+    Loader loader(of, {0, 1}, {.augmentation = Augmentation::parse(augmentation, of.shape), .seed = 5});
+    loader.start(2);
+    Batch batch;
+    EXPECT_TRUE(loader.next(batch));
+    return batch.pixels;
+  };
+  EXPECT_EQ(epoch(data, "rrc"), epoch(parts, "none"));
+  EXPECT_NE(epoch(data, "rrc"), epoch(data, "none"));
+}
+
+TEST_F(Folder, ImagesThatHaveTheirSizeHaveNoOtherParts) {
+  put("a/1.png", noise(8, 8));
+  put("b/1.png", noise(8, 8));
+  EXPECT_FALSE(open().train.read_part);
+  EXPECT_FALSE(open({.image_size = 8}).train.read_part);
+  EXPECT_TRUE(open({.image_size = 4}).train.read_part);
 }
 
 TEST_F(Folder, AnUndecodableImageIsNamedWithTheWayOut) {

@@ -12,17 +12,15 @@
 namespace ulmus {
 
 /// What is done to a training image before it is scaled and normalised, and to a batch after it. In text a list joined
-/// by
-/// `+`, in the order of this table, which is the order in which they are applied:
+/// by `+`, in the order of this table, which is the order in which they are applied:
 ///
-///     crop[:PAD]             PAD black pixels on every side (an eighth of the height), a random part of the image's
-///     size rrc[:SHARE]            random resized crop: a part of SHARE (0.08) to 1 of the area, 3/4 to 4/3 as wide as
-///     high,
-///                            enlarged bilinearly to the image's size
+///     crop[:PAD]             PAD black pixels on every side (an eighth of the height), a random part of the size that
+///                            the image had
+///     rrc[:SHARE]            random resized crop: a part of SHARE (0.08) to 1 of the area, 3/4 to 4/3 as wide as high,
+///                            scaled to the image's size; of the file where images were resized (Dataset::read_part)
 ///     flip                   mirrored left to right, every other time
 ///     jitter[:KEY=VALUE,..]  brightness, contrast, saturation (0.4 each): times a number in [1 - VALUE, 1 + VALUE],
-///     not
-///                            below 0; hue (0): turned by up to VALUE of the circle; in random order
+///                            not below 0; hue (0): turned by up to VALUE of the circle; in random order
 ///     autoaugment            one of the 25 sub-policies found for CIFAR-10 (Cubuk et al., CVPR 2019)
 ///     randaugment[:n=2,m=10] n operations of strength m / 30 (Cubuk et al., NeurIPS 2020)
 ///     cutout[:LENGTH]        a black square of LENGTH (half the shorter side) around a random pixel, cut off at the
@@ -97,6 +95,9 @@ void require_applicable(const Augmentation& augmentation, const Dataset& data);
 /// Grey is (19595 R + 38470 G + 7471 B + 32768) >> 16 (ITU-R 601). The jitter's brightness, contrast and saturation are
 /// brightness, contrast and color with their own f; its hue turns the hue of 8-bit HSV by 256ths of the circle.
 void augment(const Augmentation& augmentation, std::span<std::uint8_t> pixels, const ImageShape& shape, Stream stream);
+
+/// The part of an image of height x width that `rrc` takes, from the draws that are described above.
+ImagePart random_part(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream);
 
 /// What `mix` has done to a batch.
 struct Mixing {

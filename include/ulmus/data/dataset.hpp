@@ -20,12 +20,25 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
+/// A part of an image, in pixels.
+struct ImagePart {
+  std::int64_t top = 0;
+  std::int64_t left = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+};
+
 /// Labelled samples of one shape: images, 8 bits a channel, channels first (C, H, W), or vectors of D features.
 /// Immutable after it is opened; cheap to copy (shares the content); a reader may be called from any thread.
 class Dataset {
  public:
   /// Writes image `index` to `pixels`, `shape.pixels()` long.
   using Reader = std::function<void(std::int64_t index, std::span<std::uint8_t> pixels)>;
+  /// Chooses a part of an image of height x width.
+  using PartChoice = std::function<ImagePart(std::int64_t height, std::int64_t width)>;
+  /// Writes the chosen part of image `index` as its file has it, scaled to `shape` (by area where both sides shrink,
+  /// otherwise linearly).
+  using PartReader = std::function<void(std::int64_t index, const PartChoice& choose, std::span<std::uint8_t> pixels)>;
   /// Writes the features of sample `index`, all finite, to `values`, D long.
   using FeatureReader = std::function<void(std::int64_t index, std::span<float> values)>;
 
@@ -42,6 +55,7 @@ class Dataset {
   /// - csv: Table::sha256.
   std::string sha256;
   Reader read;                  ///< images; empty for features
+  PartReader read_part;         ///< images whose files were resized to `shape`; empty where `read` has all there is
   FeatureReader read_features;  ///< features; empty for images
   /// Path of the file of image `index`; empty where images have no files of their own.
   std::function<std::string(std::int64_t index)> file;
