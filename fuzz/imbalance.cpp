@@ -12,5 +12,12 @@ ULMUS_FUZZER(data, size) {
       fuzz::require(counts[c] >= 0 && counts[c] <= k_available[c], "no class keeps more than it has");
   } catch (const Error&) {  // quotes the text as it was typed, line breaks included
   }
+  static const fuzz::MemoryFile file;
+  file.write(fuzz::text_of(data, size));
+  fuzz::allow_errors([&] {
+    const auto counts = imbalance_counts(ImbalanceProfile::parse("counts:" + file.path()), k_available);
+    for (std::size_t c = 0; c < counts.size(); ++c)
+      fuzz::require(counts[c] >= 1 && counts[c] <= k_available[c], "a count that was read is there");
+  });
   return 0;
 }

@@ -1,5 +1,8 @@
+#include "ulmus/loss/loss.hpp"
+
+#include <cmath>
+
 #include "fuzz.hpp"
-#include "ulmus/loss/spec.hpp"
 
 using namespace ulmus;
 
@@ -15,5 +18,13 @@ ULMUS_FUZZER(data, size) {
     fuzz::require(!parse_losses(text).empty(), "a list has a loss");
   } catch (const Error&) {
   }
+  static const fuzz::MemoryFile file;
+  file.write(text);
+  fuzz::allow_errors([&] {
+    const Loss loss(LossSpec::parse("ce+weights=" + file.path()), ClassCounts({5, 2}));
+    fuzz::require(loss.class_weights().size() == 2, "every class has a weight");
+    for (const double weight : loss.class_weights())
+      fuzz::require(std::isfinite(weight) && weight >= 0, "a weight that was read is finite and not negative");
+  });
   return 0;
 }
