@@ -210,6 +210,12 @@ HeadWeights head_of(Classifier& model) {
           .bias = inputs.bias.defined() ? inputs.bias.detach() : Tensor()};
 }
 
+void set_head(Classifier& model, const HeadWeights& head) {
+  HeadWeights place = head_of(model);
+  place.weight.copy_(head.weight);
+  if (place.bias.defined()) place.bias.copy_(head.bias);
+}
+
 Tensor head_output(const HeadWeights& head, const Tensor& features) {
   const torch::NoGradGuard no_gradient;
   return head.kind == Head::cosine ? unit_rows(features).mm(unit_rows(head.weight).t())

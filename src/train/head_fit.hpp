@@ -35,6 +35,9 @@ struct HeadWeights {
 /// The head of a model, sharing its memory.
 HeadWeights head_of(Classifier& model);
 
+/// Copies a head's weights into a model with a head of its kind and shape.
+void set_head(Classifier& model, const HeadWeights& head);
+
 /// Features [N, D] to the head's output [N, C].
 torch::Tensor head_output(const HeadWeights& head, const torch::Tensor& features);
 

@@ -226,33 +226,48 @@ class Training {
   }
 
   /// Chooses the value of a key `auto` before the epochs where it is due, and says how each did: a head is fitted with
-  /// each on the features as they are, and the best on the validation part is taken.
+  /// each on the features as they are, and the best on the validation part is taken. Where that changes the loss, the
+  /// training goes on with the fitted head: in the epochs that are left the old one may not come as far.
   Json choose() {
     const Key* key = member_.loss.automatic();
     if (!key) return nullptr;
     const std::vector<long long> due = member_.loss.choice_epochs(plan_.options.epochs);
     if (std::ranges::find(due, epoch_) == due.end()) return nullptr;
-    const AveragedWeights averaged(average());
-    const auto features_of = [&](const std::vector<std::int64_t>& indices) {
-      return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
-                              static_cast<int>(plan_.options.loader_threads), placement_);
-    };
-    const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
-    HeadFitOptions options = fit_options(plan_.options, member_.seed);
-    options.sampler = member_.sampler;
-    options.sampler.from = 0;
+    std::vector<HeadWeights> heads;
     std::vector<Evaluation> evaluations;
     Json trials = Json::array();
-    for (const double value : key->automatic) {
-      const LossSpec loss = member_.loss.with(key->name, format_number(value));
-      const HeadWeights head = fit_head(train, loss, plan_.counts, member_.head, options);
-      evaluations.push_back(judge_head(head, validation, plan_.counts, loss.scale()));
-      trials.push_back({{key->name, value},
-                        {"balanced_accuracy", evaluations.back().balanced_accuracy},
-                        {"nll", evaluations.back().nll}});
+    {
+      const AveragedWeights averaged(average());
+      const auto features_of = [&](const std::vector<std::int64_t>& indices) {
+        return extract_features(model_, plan_.data.train, indices, plan_.normalisation,
+                                static_cast<int>(plan_.options.loader_threads), placement_);
+      };
+      const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
+      HeadFitOptions options = fit_options(plan_.options, member_.seed);
+      options.sampler = member_.sampler;
+      options.sampler.from = 0;
+      for (const double value : key->automatic) {
+        const LossSpec loss = member_.loss.with(key->name, format_number(value));
+        heads.push_back(fit_head(train, loss, plan_.counts, member_.head, options));
+        evaluations.push_back(judge_head(heads.back(), validation, plan_.counts, loss.scale()));
+        trials.push_back({{key->name, value},
+                          {"balanced_accuracy", evaluations.back().balanced_accuracy},
+                          {"nll", evaluations.back().nll}});
+      }
     }
-    use_choice(format_number(key->automatic[best_of(evaluations)]));
+    const std::size_t best = best_of(evaluations);
+    const LossSpec before = loss_->loss().spec();
+    use_choice(format_number(key->automatic[best]));
+    if (loss_->loss().spec() != before) take_head(heads[best]);
     return trials;
+  }
+
+  /// Into the weights and their average.
+  void take_head(const HeadWeights& head) {
+    const torch::NoGradGuard no_gradient;
+    set_head(model_, head);
+    const AveragedWeights averaged(average());
+    set_head(model_, head);
   }
 
   double seconds() const { return seconds_before_ + seconds_since(start_); }

@@ -374,9 +374,7 @@ Classifier with_head(const Classifier& model, ModelOptions options, const HeadWe
   };
   copy(model->named_parameters(), changed->named_parameters());
   copy(model->named_buffers(), changed->named_buffers());
-  const HeadWeights place = detail::head_of(changed);
-  torch::Tensor(place.weight).copy_(head.weight);
-  if (place.bias.defined()) torch::Tensor(place.bias).copy_(head.bias);
+  detail::set_head(changed, head);
   return changed;
 }
 

@@ -172,6 +172,38 @@ TEST_F(Tune, LambdaAutoIsChosenEarlyAndWhereTheRuleBegins) {
   EXPECT_TRUE(has(read_bytes(path("o/report.html")), chosen));
 }
 
+TEST_F(Tune, WhereTheChoiceChangesTheFittedHeadGoesOn) {
+  // At a rate of next to nothing, with a head alone, the second epoch leaves what was fitted before it.
+  for (const Arguments& average : {Arguments{}, Arguments{"--ema", "0.9"}}) {
+    const Arguments arguments = {"--losses",
+                                 "elm:lambda=auto+drw:from=0",
+                                 "--model",
+                                 "linear",
+                                 "--epochs",
+                                 "2",
+                                 "--validation",
+                                 "3",
+                                 "--lr",
+                                 "1e-12",
+                                 "--quiet",
+                                 "--out",
+                                 "o"};
+    const Outcome outcome = run(compare(arguments + average));
+    ASSERT_EQ(outcome.code, 0) << outcome;
+    const auto result = read_json(path("o/results/elm-lambda-auto-drw-from-0.seed0.json"));
+    ASSERT_NE(result.at("selection").at("chosen"), "lambda=0.5") << "the choice did not change anything";
+    std::string first, second;
+    std::istringstream lines(read_bytes(path("o/metrics.jsonl")));
+    ASSERT_TRUE(std::getline(lines, first) && std::getline(lines, second));
+    const auto before = nlohmann::json::parse(first), after = nlohmann::json::parse(second);
+    double best = 0;
+    for (const auto& trial : after.at("trials")) best = std::max(best, trial.at("balanced_accuracy").get<double>());
+    EXPECT_EQ(result.at("validation").at("balanced_accuracy"), best);
+    EXPECT_NE(before.at("validation").at("balanced_accuracy"), best);
+    fs::remove_all(path("o"));
+  }
+}
+
 TEST_F(Tune, AResumedRunKeepsTheChosenLambda) {
   const Arguments arguments =
       compare({"--losses", "elm:lambda=auto+drw:from=0", "--epochs", "12", "--validation", "3", "--quiet"});
