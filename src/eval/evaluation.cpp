@@ -6,24 +6,30 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 
+#include "eval/evaluator.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
 
 namespace ulmus {
 namespace {
 
-constexpr std::int64_t k_calibration_bins = 15;
 constexpr std::array k_quantiles = {0.05, 0.25, 0.50, 0.75, 0.95};
 
+[[noreturn]] void refuse_empty() {
+  throw Error(ErrorKind::data, "cannot evaluate an empty set; give at least one sample");
+}
+
+/// `begin` is the position of the first row, for the error message.
 void check(const MatrixView<const float>& logits, std::span<const std::int64_t> labels, const ClassCounts& counts,
-           const EvaluationOptions& options) {
+           const EvaluationOptions& options, std::int64_t begin) {
   const std::int64_t samples = static_cast<std::int64_t>(labels.size());
   if (logits.rows != samples)
     throw Error(
         ErrorKind::data,
         fmt::format("cannot evaluate {} rows of logits against {} labels; give one label a row", logits.rows, samples));
-  if (samples == 0) throw Error(ErrorKind::data, "cannot evaluate an empty set; give at least one sample");
+  if (samples == 0) refuse_empty();
   if (logits.columns != counts.classes())
     throw Error(ErrorKind::data,
                 fmt::format("logits have {} columns but there are {} class counts; give one count a class",
@@ -43,7 +49,7 @@ void check(const MatrixView<const float>& logits, std::span<const std::int64_t> 
   for (std::int64_t i = 0; i < samples; ++i)
     if (labels[i] < 0 || labels[i] >= logits.columns)
       throw Error(ErrorKind::data, fmt::format("label {} at position {} is out of range; expected 0 to {}", labels[i],
-                                               i, logits.columns - 1));
+                                               begin + i, logits.columns - 1));
 }
 
 struct RowVerdict {
@@ -80,24 +86,6 @@ RowVerdict judge(const float* z, std::int64_t classes, std::int64_t label, doubl
           .confidence = 1 / sum,
           .nll = std::log(sum) + scale * (top - static_cast<double>(truth))};
 }
-
-/// Gap between confidence and accuracy, weighted by the samples of each bin.
-class Calibration {
- public:
-  void add(double confidence, bool correct) {
-    const auto bin = static_cast<std::int64_t>(std::ceil(confidence * k_calibration_bins)) - 1;
-    const auto index = static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_calibration_bins - 1));
-    gap_[index] += confidence - (correct ? 1 : 0);
-  }
-  double error(std::int64_t samples) const {
-    double sum = 0;
-    for (const double gap : gap_) sum += std::abs(gap);
-    return sum / static_cast<double>(samples);
-  }
-
- private:
-  std::array<double, k_calibration_bins> gap_{};
-};
 
 /// A mean of what there is; absent when there is nothing.
 class Mean {
@@ -210,40 +198,61 @@ std::optional<double> optional_number(const Json& json) {
 
 }  // namespace
 
-Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
-                    const ClassCounts& train_counts, const EvaluationOptions& options) {
-  check(logits, labels, train_counts, options);
-  const auto classes = static_cast<std::size_t>(logits.columns);
+namespace detail {
 
-  Evaluation evaluation;
-  evaluation.samples = logits.rows;
-  evaluation.confusion.assign(classes, std::vector<std::int64_t>(classes, 0));
-  std::vector<std::vector<double>> margins(classes);
-  Calibration calibration;
-  std::int64_t first = 0, in_five = 0;
-  double nll = 0;
+void Calibration::add(double confidence, bool correct) {
+  const auto bin = static_cast<std::int64_t>(std::ceil(confidence * k_bins)) - 1;
+  gap_[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_bins - 1))] += confidence - (correct ? 1 : 0);
+}
+
+double Calibration::error(std::int64_t samples) const {
+  double sum = 0;
+  for (const double gap : gap_) sum += std::abs(gap);
+  return sum / static_cast<double>(samples);
+}
+
+Evaluator::Evaluator(ClassCounts train_counts, EvaluationOptions options)
+    : counts_(std::move(train_counts)), options_(options), margins_(static_cast<std::size_t>(counts_.classes())) {
+  evaluation_.confusion.assign(margins_.size(), std::vector<std::int64_t>(margins_.size(), 0));
+}
+
+void Evaluator::add(MatrixView<const float> logits, std::span<const std::int64_t> labels) {
+  check(logits, labels, counts_, options_, evaluation_.samples);
   for (std::int64_t i = 0; i < logits.rows; ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
-    const RowVerdict verdict = judge(logits.row(i), logits.columns, labels[i], options.scale, i);
-    ++evaluation.confusion[label][static_cast<std::size_t>(verdict.predicted)];
-    margins[label].push_back(verdict.margin);
-    calibration.add(verdict.confidence, verdict.rank == 0);
-    first += verdict.rank < 1;
-    in_five += verdict.rank < 5;
-    nll += verdict.nll;
+    const RowVerdict verdict = judge(logits.row(i), logits.columns, labels[i], options_.scale, evaluation_.samples + i);
+    ++evaluation_.confusion[label][static_cast<std::size_t>(verdict.predicted)];
+    margins_[label].push_back(verdict.margin);
+    calibration_.add(verdict.confidence, verdict.rank == 0);
+    first_ += verdict.rank < 1;
+    in_five_ += verdict.rank < 5;
+    nll_ += verdict.nll;
   }
+  evaluation_.samples += logits.rows;
+}
 
-  const double samples = static_cast<double>(logits.rows);
-  evaluation.top1 = static_cast<double>(first) / samples;
-  evaluation.top5 = static_cast<double>(in_five) / samples;
-  evaluation.ece = calibration.error(logits.rows);
-  evaluation.nll = nll / samples;
-  evaluation.classes = class_results(evaluation.confusion, train_counts);
-  evaluation.margin_edges = margin_edges(margins, options.margin_bins);
-  for (std::size_t y = 0; y < classes; ++y)
-    evaluation.classes[y].margin = distribution(std::move(margins[y]), evaluation.margin_edges);
-  average(evaluation, options.thresholds);
-  return evaluation;
+Evaluation Evaluator::finish() {
+  if (evaluation_.samples == 0) refuse_empty();
+  const auto samples = static_cast<double>(evaluation_.samples);
+  evaluation_.top1 = static_cast<double>(first_) / samples;
+  evaluation_.top5 = static_cast<double>(in_five_) / samples;
+  evaluation_.ece = calibration_.error(evaluation_.samples);
+  evaluation_.nll = nll_ / samples;
+  evaluation_.classes = class_results(evaluation_.confusion, counts_);
+  evaluation_.margin_edges = margin_edges(margins_, options_.margin_bins);
+  for (std::size_t y = 0; y < margins_.size(); ++y)
+    evaluation_.classes[y].margin = distribution(std::move(margins_[y]), evaluation_.margin_edges);
+  average(evaluation_, options_.thresholds);
+  return std::move(evaluation_);
+}
+
+}  // namespace detail
+
+Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
+                    const ClassCounts& train_counts, const EvaluationOptions& options) {
+  detail::Evaluator evaluator(train_counts, options);
+  evaluator.add(logits, labels);
+  return evaluator.finish();
 }
 
 void to_json(Json& json, const Evaluation& evaluation) {

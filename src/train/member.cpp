@@ -7,7 +7,9 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <span>
 
+#include "eval/evaluator.hpp"
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
 #include "train/optimizer.hpp"
@@ -324,6 +326,22 @@ class Training {
   Clock::time_point start_ = Clock::now();
 };
 
+/// Calls visit(logits, labels) for each batch in the order of the indices: float [n, C] on the CPU and [n].
+template <class Visit>
+void for_each_batch(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                    const Normalisation& normalisation, int loader_threads, const Placement& placement, Visit visit) {
+  const torch::NoGradGuard no_gradient;
+  model->eval();
+  Loader loader(data, indices,
+                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
+  loader.start(0);
+  for (Batch batch; loader.next(batch);) {
+    const torch::Tensor logits = model->classify(compute_features(model, images_of(batch, data.shape), placement));
+    visit(logits.to(torch::kCPU, torch::kFloat).contiguous(),
+          std::span(batch.labels).first(static_cast<std::size_t>(batch.size)));
+  }
+}
+
 }  // namespace
 
 LossSpec first_loss(const LossSpec& loss) {
@@ -353,29 +371,25 @@ ModelOptions model_options(const std::string& name, const Dataset& data, Head he
 torch::Tensor logits_of(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                         const Normalisation& normalisation, int loader_threads, const Placement& placement,
                         std::vector<std::int64_t>& labels) {
-  const torch::NoGradGuard no_gradient;
-  model->eval();
-  Loader loader(data, indices,
-                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
-  const auto rows = static_cast<std::int64_t>(indices.size());
-  auto logits = torch::empty({rows, data.classes()}, torch::kFloat);
+  auto logits = torch::empty({static_cast<std::int64_t>(indices.size()), data.classes()}, torch::kFloat);
   labels.clear();
-  loader.start(0);
-  std::int64_t done = 0;
-  for (Batch batch; loader.next(batch); done += batch.size) {
-    logits.narrow(0, done, batch.size)
-        .copy_(model->classify(compute_features(model, images_of(batch, data.shape), placement)));
-    labels.insert(labels.end(), batch.labels.begin(), batch.labels.begin() + batch.size);
-  }
+  for_each_batch(model, data, indices, normalisation, loader_threads, placement,
+                 [&](const torch::Tensor& of_batch, std::span<const std::int64_t> of_labels) {
+                   logits.narrow(0, std::ssize(labels), of_batch.size(0)).copy_(of_batch);
+                   labels.insert(labels.end(), of_labels.begin(), of_labels.end());
+                 });
   return logits;
 }
 
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
                           int loader_threads, const Placement& placement) {
-  std::vector<std::int64_t> labels;
-  const torch::Tensor logits = logits_of(model, data, indices, normalisation, loader_threads, placement, labels);
-  return evaluate({logits.data_ptr<float>(), logits.size(0), logits.size(1)}, labels, train_counts, {.scale = scale});
+  Evaluator evaluator(train_counts, {.scale = scale});
+  for_each_batch(model, data, indices, normalisation, loader_threads, placement,
+                 [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
+                   evaluator.add({logits.data_ptr<float>(), logits.size(0), logits.size(1)}, labels);
+                 });
+  return evaluator.finish();
 }
 
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,

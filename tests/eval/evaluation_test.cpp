@@ -2,11 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
 
+#include "eval/evaluator.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
@@ -209,6 +211,28 @@ TEST(Evaluation, ShapesThatDoNotMatchAreRefused) {
 TEST(Evaluation, OptionsOutOfRangeAreRefused) {
   EXPECT_EQ(kind_of([] { judged(k_small, k_small_counts, {.scale = 0}); }), ErrorKind::usage);
   EXPECT_EQ(kind_of([] { judged(k_small, k_small_counts, {.margin_bins = 7}); }), ErrorKind::usage);
+}
+
+TEST(Evaluation, InPiecesIsTheSame) {
+  const std::int64_t rows = 50, columns = 4;
+  Stream random(2, "pieces");
+  std::vector<float> logits(static_cast<std::size_t>(rows * columns));
+  for (float& logit : logits) logit = static_cast<float>(random.normal());
+  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
+  for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random.below(columns));
+  const ClassCounts counts({200, 60, 30, 5});
+  const EvaluationOptions options{.scale = 3};
+
+  detail::Evaluator evaluator(counts, options);
+  EXPECT_EQ(kind_of([&] { detail::Evaluator(evaluator).finish(); }), ErrorKind::data) << "nothing was added";
+  for (std::int64_t begin = 0, end = 1; begin < rows; begin = end, end = std::min(rows, 2 * end + 1))
+    evaluator.add({logits.data() + begin * columns, end - begin, columns},
+                  std::span(labels).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
+  std::string message;
+  const std::vector<std::int64_t> wrong = {0, 7};
+  EXPECT_EQ(kind_of([&] { evaluator.add({logits.data(), 2, columns}, wrong); }, &message), ErrorKind::data);
+  EXPECT_NE(message.find("label 7 at position 51"), std::string::npos) << message;
+  EXPECT_EQ(Json(evaluator.finish()), Json(evaluate({logits.data(), rows, columns}, labels, counts, options)));
 }
 
 TEST(Evaluation, JsonRoundTripKeepsEverything) {

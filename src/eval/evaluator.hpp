@@ -1,0 +1,44 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ulmus/eval/evaluation.hpp"
+
+namespace ulmus::detail {
+
+/// Gap between confidence and accuracy, weighted by the samples of each bin.
+class Calibration {
+ public:
+  void add(double confidence, bool correct);
+  double error(std::int64_t samples) const;
+
+ private:
+  static constexpr std::int64_t k_bins = 15;
+  std::array<double, k_bins> gap_{};
+};
+
+/// evaluate() for logits that come in pieces, in the order of the rows: the same result, and the errors of evaluate(),
+/// without all logits in memory.
+class Evaluator {
+ public:
+  Evaluator(ClassCounts train_counts, EvaluationOptions options);
+
+  /// [n, C] and [n], n >= 1.
+  void add(MatrixView<const float> logits, std::span<const std::int64_t> labels);
+  /// Of what was added, at least one row; the last call.
+  Evaluation finish();
+
+ private:
+  ClassCounts counts_;
+  EvaluationOptions options_;
+  Evaluation evaluation_;
+  std::vector<std::vector<double>> margins_;  ///< of each class
+  Calibration calibration_;
+  std::int64_t first_ = 0, in_five_ = 0;
+  double nll_ = 0;
+};
+
+}  // namespace ulmus::detail
