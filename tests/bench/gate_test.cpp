@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 #include <vector>
 
 #include "loss/row_kernel.hpp"
@@ -29,9 +30,10 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// At most, a row over its exponentials: 1.9 with AVX-512, up to 2.1 with AVX2 (AMD EPYC); each computed twice adds 1.
+/// At most, a row over its exponentials: 1.9 with AVX-512, 2.1 to 2.4 with AVX2 (two AMD EPYCs); each computed twice
+/// adds 1.
 /// The share of the memory's ceiling, which stood here, depends on the processor more than on the kernel.
-constexpr double k_over_exponentials = 2.35;
+constexpr double k_over_exponentials = 2.6;
 
 /// What is expected of this machine's best instruction set; a machine without vectors has nothing to guard.
 double expected_over_scalar() {
@@ -79,9 +81,14 @@ TEST(Gate, VectorsPay) {
 }
 
 TEST(Gate, SmallBatchesPayForTheirElementsOnly) {
-  const double wide = measure("elm", {64, 1000}, Dtype::f32).ns_per_element;
-  EXPECT_LE(measure("elm", {128, 100}, Dtype::f32).ns_per_element / wide, 3.3);
-  EXPECT_LE(measure("elm", {128, 10}, Dtype::f32).ns_per_element / wide, 11);
+  for (const auto& [size, limit] : {std::pair(Size{128, 100}, 3.3), {Size{128, 10}, 11.0}}) {
+    std::vector<double> ratios;
+    for (int round = 0; round < 5; ++round) {
+      const double wide = measure("elm", {64, 1000}, Dtype::f32).ns_per_element;
+      ratios.push_back(measure("elm", size, Dtype::f32).ns_per_element / wide);
+    }
+    EXPECT_LE(median(std::move(ratios)), limit) << size.n << " x " << size.c;
+  }
 }
 
 }  // namespace
