@@ -39,6 +39,21 @@ const std::vector<Sample> k_small = {{{2, 1, 0}, 0}, {{3, 1, 0}, 0}, {{2, 0, 1},
                                      {{0, 2, 1}, 1}, {{1, 0, 0}, 1}, {{5, 4, 1}, 2}};
 const std::vector<std::int64_t> k_small_counts = {500, 50, 5};
 
+struct Drawn {
+  std::vector<float> logits;  ///< [rows, columns]
+  std::vector<std::int64_t> labels;
+};
+
+Drawn drawn(std::int64_t rows, std::int64_t columns) {
+  Stream random(1, "logits");
+  Drawn result{std::vector<float>(static_cast<std::size_t>(rows * columns)),
+               std::vector<std::int64_t>(static_cast<std::size_t>(rows))};
+  for (float& logit : result.logits) logit = static_cast<float>(random.uniform());
+  for (std::int64_t& label : result.labels)
+    label = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(columns)));
+  return result;
+}
+
 ErrorKind kind_of(const std::function<void()>& action, std::string* message = nullptr) {
   try {
     action();
@@ -215,11 +230,7 @@ TEST(Evaluation, OptionsOutOfRangeAreRefused) {
 
 TEST(Evaluation, InPiecesIsTheSame) {
   const std::int64_t rows = 50, columns = 4;
-  Stream random(2, "pieces");
-  std::vector<float> logits(static_cast<std::size_t>(rows * columns));
-  for (float& logit : logits) logit = static_cast<float>(random.normal());
-  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-  for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random.below(columns));
+  const auto [logits, labels] = drawn(rows, columns);
   const ClassCounts counts({200, 60, 30, 5});
   const EvaluationOptions options{.scale = 3};
 
@@ -230,7 +241,8 @@ TEST(Evaluation, InPiecesIsTheSame) {
                   std::span(labels).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(end - begin)));
   std::string message;
   const std::vector<std::int64_t> wrong = {0, 7};
-  EXPECT_EQ(kind_of([&] { evaluator.add({logits.data(), 2, columns}, wrong); }, &message), ErrorKind::data);
+  const MatrixView<const float> two{logits.data(), 2, columns};
+  EXPECT_EQ(kind_of([&] { evaluator.add(two, wrong); }, &message), ErrorKind::data);
   EXPECT_NE(message.find("label 7 at position 51"), std::string::npos) << message;
   EXPECT_EQ(Json(evaluator.finish()), Json(evaluate({logits.data(), rows, columns}, labels, counts, options)));
 }
@@ -253,11 +265,7 @@ TEST(Evaluation, JsonWithoutAKeyIsRefused) {
 
 TEST(Evaluation, TenThousandByThousandIsFast) {
   const std::int64_t rows = 10000, columns = 1000;
-  Stream random(1, "logits");
-  std::vector<float> logits(static_cast<std::size_t>(rows * columns));
-  for (float& logit : logits) logit = static_cast<float>(random.uniform());
-  std::vector<std::int64_t> labels(static_cast<std::size_t>(rows));
-  for (std::int64_t& label : labels) label = static_cast<std::int64_t>(random.below(columns));
+  const auto [logits, labels] = drawn(rows, columns);
   const ClassCounts counts(std::vector<std::int64_t>(static_cast<std::size_t>(columns), 10));
   const auto start = std::chrono::steady_clock::now();
   const Evaluation result = evaluate({logits.data(), rows, columns}, labels, counts);
