@@ -86,7 +86,7 @@ if(ULMUS_TORCH)
   ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
-  ulmus_torch_room(train SOURCES checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp member.cpp optimizer.cpp options.cpp
+  ulmus_torch_room(train SOURCES checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
                                  placement.cpp predict.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
                                  trained.cpp tune.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "eval/evaluator.hpp"
 #include "train/member.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
@@ -24,9 +25,9 @@ class PredictionFile {
     file_.write(writer_.header(std::vector<std::string>{"loss", "seed", "sample", "true"}));
   }
 
-  void add(const detail::TrainedMember& member, const detail::Outputs& outputs, const Scores& scores,
-           const std::vector<std::int64_t>& indices) {
-    const MatrixView<float> logits = outputs.view();
+  /// A batch: logits [n, C], labels and indices [n].
+  void add(const detail::TrainedMember& member, const Scores& scores, MatrixView<const float> logits,
+           std::span<const std::int64_t> labels, std::span<const std::int64_t> indices) {
     std::vector<double> p(class_names_.size());
     for (std::int64_t i = 0; i < logits.rows; ++i) {
       const auto row = static_cast<std::size_t>(i);
@@ -35,7 +36,7 @@ class PredictionFile {
           {"loss", member.label()},
           {"seed", std::to_string(member.info.seed), true},
           {"sample", std::to_string(indices[row]), true},
-          {"true", class_names_[static_cast<std::size_t>(outputs.labels[row])]}};
+          {"true", class_names_[static_cast<std::size_t>(labels[row])]}};
       file_.write(writer_.line(fields, p));
     }
   }
@@ -49,18 +50,25 @@ class PredictionFile {
 };
 
 /// Judges scores in the units of the head.
-Evaluation judge(detail::Outputs outputs, const ClassCounts& counts, const Scores& scores) {
-  outputs.logits = outputs.logits.clone();
-  const MatrixView<float> logits = outputs.view();
-  scores.adjust(logits);
-  return evaluate({logits.data, logits.rows, logits.columns}, outputs.labels, counts,
-                  {.scale = scores.scale / scores.temperature});
-}
+class ScoreEvaluator {
+ public:
+  ScoreEvaluator(const ClassCounts& counts, Scores scores)
+      : scores_(std::move(scores)), evaluator_(counts, {.scale = scores_.scale / scores_.temperature}) {}
 
-TemperatureEffect effect_of(const detail::Outputs& outputs, const ClassCounts& counts, Scores scores,
-                            const Evaluation& after, bool fitted) {
-  const double temperature = std::exchange(scores.temperature, 1);
-  const Evaluation before = judge(outputs, counts, scores);
+  void add(const torch::Tensor& logits, std::span<const std::int64_t> labels) {
+    const torch::Tensor adjusted = logits.clone();
+    scores_.adjust({adjusted.data_ptr<float>(), adjusted.size(0), adjusted.size(1)});
+    evaluator_.add(detail::view_of(adjusted), labels);
+  }
+
+  Evaluation finish() { return evaluator_.finish(); }
+
+ private:
+  Scores scores_;
+  detail::Evaluator evaluator_;
+};
+
+TemperatureEffect effect_of(double temperature, const Evaluation& before, const Evaluation& after, bool fitted) {
   return {.temperature = temperature,
           .fitted = fitted,
           .ece_before = before.ece,
@@ -99,18 +107,33 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   for (const detail::TrainedMember& member : members) {
     Classifier model = member.load();
     detail::place(model, placement);
-    auto [scores, assumed] = adjuster.read(member, model);
-    const detail::Outputs outputs =
-        detail::outputs_of(model, member, judged, indices, static_cast<int>(run_options.loader_threads), placement);
+    detail::Adjuster::Reading reading = adjuster.read(member, model);
+    const Scores& scores = reading.scores;
+    ScoreEvaluator evaluator(counts, scores);
+    std::optional<ScoreEvaluator> untempered;
+    if (adjuster.has_temperature()) {
+      Scores plain = scores;
+      plain.temperature = 1;
+      untempered.emplace(counts, std::move(plain));
+    }
+    std::span<const std::int64_t> ahead = indices;
+    detail::for_each_output(model, member, judged, indices, static_cast<int>(run_options.loader_threads), placement,
+                            [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
+                              evaluator.add(logits, labels);
+                              if (untempered) untempered->add(logits, labels);
+                              if (predictions)
+                                predictions->add(member, scores, detail::view_of(logits), labels,
+                                                 ahead.first(labels.size()));
+                              ahead = ahead.subspan(labels.size());
+                            });
     MemberEvaluation result{.loss = member.label(),
                             .seed = member.info.seed,
-                            .evaluation = judge(outputs, counts, scores),
-                            .assumed_prior = std::move(assumed),
+                            .evaluation = evaluator.finish(),
+                            .assumed_prior = std::move(reading.assumed_prior),
                             .prior = adjuster.prior()};
     if (!result.prior.empty()) result.prior_accuracy = accuracy_under(result.evaluation, result.prior);
-    if (adjuster.has_temperature())
-      result.temperature = effect_of(outputs, counts, scores, result.evaluation, adjuster.fits());
-    if (predictions) predictions->add(member, outputs, scores, indices);
+    if (untempered)
+      result.temperature = effect_of(scores.temperature, untempered->finish(), result.evaluation, adjuster.fits());
     evaluations.push_back(std::move(result));
   }
   if (predictions) predictions->commit();

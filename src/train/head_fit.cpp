@@ -7,6 +7,8 @@
 #include <numeric>
 #include <utility>
 
+#include "eval/evaluator.hpp"
+#include "train/inference.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/train/schedule.hpp"
 
@@ -71,6 +73,14 @@ struct Inputs {
   }
 };
 
+/// Calls visit(first row, output) for slices of the rows of `features`, so that not all outputs are there at once.
+template <class Visit>
+void for_each_slice(const HeadWeights& head, const Tensor& features, Visit visit) {
+  const std::int64_t rows = features.size(0), most = rows_at_once(head.weight.size(0));
+  for (std::int64_t first = 0; first < rows; first += most)
+    visit(first, head_output(head, features.narrow(0, first, std::min(most, rows - first))).contiguous());
+}
+
 /// One parameter under SGD with momentum and weight decay, by LibTorch's definition.
 class Descent {
  public:
@@ -85,11 +95,16 @@ class Descent {
   Tensor parameter_, velocity_;
 };
 
+/// The mean of the rows' squared lengths.
+double mean_square(const Tensor& rows) { return rows.square().sum(1).mean().item<double>(); }
+
 /// Goes over the minibatches of every epoch: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a
-/// step. `x` are rows of `table`; `head` is what the losses that look at features and head see.
+/// step. `x` are rows of `table`, `square` is the mean squared length of what the parameters multiply; `head` is what
+/// the losses that look at features and head see.
 template <class Output, class Learn>
-void descend(const FeatureSet& train, const Tensor& table, const LossSpec& spec, const ClassCounts& counts,
-             const HeadWeights& head, const HeadFitOptions& options, Output output, Learn learn) {
+void descend(const FeatureSet& train, const Tensor& table, double square, const LossSpec& spec,
+             const ClassCounts& counts, const HeadWeights& head, const HeadFitOptions& options, Output output,
+             Learn learn) {
   const torch::NoGradGuard no_gradient;
   Loss loss(spec, counts);
   LossState state = loss.state();
@@ -99,9 +114,8 @@ void descend(const FeatureSet& train, const Tensor& table, const LossSpec& spec,
   loss.set_epoch(k_any_epochs - 1, k_any_epochs);
   const Needs& needs = spec.member().needs;
   const Reduction reduction = options.reduction == "auto" ? loss.terms().reduction : parse_reduction(options.reduction);
-  const double automatic = head.kind == Head::cosine
-                               ? k_cosine_rate
-                               : k_linear_rate / std::max(table.square().sum(1).mean().item<double>(), k_smallest_norm);
+  const double automatic =
+      head.kind == Head::cosine ? k_cosine_rate : k_linear_rate / std::max(square, k_smallest_norm);
   const LearningRateSchedule schedule{
       .kind = LearningRateSchedule::Kind::cosine, .base = options.lr > 0 ? options.lr : automatic, .warmup = 0};
   // A rule for sampling says more than the options; it is in force from the start.
@@ -145,7 +159,7 @@ HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const Clas
                        const HeadFitOptions& options) {
   Descent weight(head.weight), bias(head.bias);
   descend(
-      train, train.features, spec, counts, head, options,
+      train, train.features, mean_square(train.features), spec, counts, head, options,
       [&](const Tensor& x) { return torch::addmm(head.bias, x, head.weight.t()); },
       [&](const Tensor& x, const Tensor& gradient, const Inputs& inputs, double rate) {
         Tensor by_weight = gradient.t().mm(x), by_bias = gradient.sum(0);
@@ -164,7 +178,7 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
   Descent weight(head.weight);
   Tensor unit;
   descend(
-      train, unit_rows(train.features), spec, counts, head, options,
+      train, unit_rows(train.features), 1, spec, counts, head, options,
       [&](const Tensor& x) {
         unit = unit_rows(head.weight);
         return x.mm(unit.t());
@@ -183,23 +197,14 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
 
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                             const Normalisation& normalisation, int loader_threads, const Placement& placement) {
-  const torch::NoGradGuard no_gradient;
-  model->eval();
-  Loader loader(data, indices,
-                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
-  const auto& shape = data.shape;
   FeatureSet set;
-  std::int64_t done = 0;
-  loader.start(0);
-  for (Batch batch; loader.next(batch); done += batch.size) {
-    const auto images =
-        torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
-    const Tensor features = compute_features(model, images, placement).to(torch::kCPU);
-    if (done == 0)
-      set.features = torch::empty({static_cast<std::int64_t>(indices.size()), features.size(1)}, torch::kFloat);
-    set.features.narrow(0, done, batch.size).copy_(features);
-    set.labels.insert(set.labels.end(), batch.labels.begin(), batch.labels.begin() + batch.size);
-  }
+  for_each_features(model, data, indices, normalisation, loader_threads, placement,
+                    [&](const Tensor& features, std::span<const std::int64_t> labels) {
+                      if (!set.features.defined())
+                        set.features = torch::empty({std::ssize(indices), features.size(1)}, torch::kFloat);
+                      set.features.narrow(0, std::ssize(set.labels), features.size(0)).copy_(features);
+                      set.labels.insert(set.labels.end(), labels.begin(), labels.end());
+                    });
   return set;
 }
 
@@ -236,10 +241,17 @@ HeadWeights fit_class_scales(const FeatureSet& train, const LossSpec& spec, cons
   const torch::NoGradGuard no_gradient;
   const Tensor factor = torch::ones({counts.classes()});
   Descent descent(factor);
+  Tensor squares = torch::empty({train.features.size(0)}), z;
+  for_each_slice(head, train.features, [&](std::int64_t first, const Tensor& logits) {
+    squares.narrow(0, first, logits.size(0)).copy_(logits.square().sum(1));
+  });
   descend(
-      train, head_output(head, train.features), spec, counts, head, options,
-      [&](const Tensor& z) { return z * factor; },
-      [&](const Tensor& z, const Tensor& gradient, const Inputs&, double rate) {
+      train, train.features, squares.mean().item<double>(), spec, counts, head, options,
+      [&](const Tensor& x) {
+        z = head_output(head, x);
+        return z * factor;
+      },
+      [&](const Tensor&, const Tensor& gradient, const Inputs&, double rate) {
         descent.step((gradient * z).sum(0), rate, options);
       });
   return {.kind = Head::linear, .weight = head.weight * factor.unsqueeze(1), .bias = head.bias * factor};
@@ -252,8 +264,12 @@ HeadWeights tau_normalised(const HeadWeights& head, double tau) {
 }
 
 Evaluation judge_head(const HeadWeights& head, const FeatureSet& on, const ClassCounts& counts, double scale) {
-  const Tensor logits = head_output(head, on.features).contiguous();
-  return evaluate({logits.data_ptr<float>(), logits.size(0), logits.size(1)}, on.labels, counts, {.scale = scale});
+  Evaluator evaluator(counts, {.scale = scale});
+  for_each_slice(head, on.features, [&](std::int64_t first, const Tensor& logits) {
+    evaluator.add(view_of(logits), std::span(on.labels).subspan(static_cast<std::size_t>(first),
+                                                                static_cast<std::size_t>(logits.size(0))));
+  });
+  return evaluator.finish();
 }
 
 std::size_t best_of(const std::vector<Evaluation>& evaluations) {

@@ -7,11 +7,10 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
-#include <span>
 
-#include "eval/evaluator.hpp"
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
+#include "train/inference.hpp"
 #include "train/optimizer.hpp"
 #include "train/weight_average.hpp"
 #include "train/weights.hpp"
@@ -326,22 +325,6 @@ class Training {
   Clock::time_point start_ = Clock::now();
 };
 
-/// Calls visit(logits, labels) for each batch in the order of the indices: float [n, C] on the CPU and [n].
-template <class Visit>
-void for_each_batch(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                    const Normalisation& normalisation, int loader_threads, const Placement& placement, Visit visit) {
-  const torch::NoGradGuard no_gradient;
-  model->eval();
-  Loader loader(data, indices,
-                {.batch_size = inference_batch(data.shape), .normalisation = normalisation, .threads = loader_threads});
-  loader.start(0);
-  for (Batch batch; loader.next(batch);) {
-    const torch::Tensor logits = model->classify(compute_features(model, images_of(batch, data.shape), placement));
-    visit(logits.to(torch::kCPU, torch::kFloat).contiguous(),
-          std::span(batch.labels).first(static_cast<std::size_t>(batch.size)));
-  }
-}
-
 }  // namespace
 
 LossSpec first_loss(const LossSpec& loss) {
@@ -366,30 +349,6 @@ ModelOptions model_options(const std::string& name, const Dataset& data, Head he
           .width = data.shape.width,
           .classes = data.classes(),
           .head = head};
-}
-
-torch::Tensor logits_of(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                        const Normalisation& normalisation, int loader_threads, const Placement& placement,
-                        std::vector<std::int64_t>& labels) {
-  auto logits = torch::empty({static_cast<std::int64_t>(indices.size()), data.classes()}, torch::kFloat);
-  labels.clear();
-  for_each_batch(model, data, indices, normalisation, loader_threads, placement,
-                 [&](const torch::Tensor& of_batch, std::span<const std::int64_t> of_labels) {
-                   logits.narrow(0, std::ssize(labels), of_batch.size(0)).copy_(of_batch);
-                   labels.insert(labels.end(), of_labels.begin(), of_labels.end());
-                 });
-  return logits;
-}
-
-Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement) {
-  Evaluator evaluator(train_counts, {.scale = scale});
-  for_each_batch(model, data, indices, normalisation, loader_threads, placement,
-                 [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
-                   evaluator.add({logits.data_ptr<float>(), logits.size(0), logits.size(1)}, labels);
-                 });
-  return evaluator.finish();
 }
 
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,

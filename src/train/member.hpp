@@ -37,16 +37,6 @@ OpenOptions open_options(const RunOptions& options);
 /// The indices of every image.
 std::vector<std::int64_t> all_of(const Dataset& data);
 
-/// What the head gives for a part of a data set, float [N, C], in order; their labels into `labels`.
-torch::Tensor logits_of(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                        const Normalisation& normalisation, int loader_threads, const Placement& placement,
-                        std::vector<std::int64_t>& labels);
-
-/// Judges a model on a part of a data set.
-Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement);
-
 ModelOptions model_options(const std::string& name, const Dataset& data, Head head);
 
 }  // namespace ulmus::detail

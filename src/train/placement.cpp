@@ -97,11 +97,6 @@ void place(Classifier& model, const Placement& placement) {
     if (parameter.dim() == 4) parameter.set_data(parameter.detach().contiguous(torch::MemoryFormat::ChannelsLast));
 }
 
-std::int64_t inference_batch(const ImageShape& shape) {
-  constexpr std::int64_t k_most_samples = 500, k_most_values = std::int64_t{1} << 24;
-  return std::clamp<std::int64_t>(k_most_values / shape.pixels(), 1, k_most_samples);
-}
-
 torch::Tensor compute_features(Classifier& model, const torch::Tensor& images, const Placement& placement) {
   torch::Tensor input = images.to(placement.device);
   if (placement.channels_last) input = input.contiguous(torch::MemoryFormat::ChannelsLast);

@@ -22,10 +22,6 @@ Placement make_placement(const RunOptions& options);
 /// Moves a model there, before its optimizer is made.
 void place(Classifier& model, const Placement& placement);
 
-/// How many samples [channels, height, width] go through a backbone at once where no gradient is wanted: at most 500,
-/// and at most 16 million values, because what a network keeps on the way is many times its input.
-std::int64_t inference_batch(const ImageShape& shape);
-
 /// The features of images or features on the CPU, as float on the placement's device, so that head and loss are
 /// computed in float.
 torch::Tensor compute_features(Classifier& model, const torch::Tensor& images, const Placement& placement);

@@ -100,10 +100,14 @@ void predict_features(const std::vector<Dataset>& files, const detail::TrainedMe
       lines.check_stop("rows");
       std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(k_rows, file.size() - first)));
       std::iota(rows.begin(), rows.end(), first);
-      const detail::Outputs outputs = detail::outputs_of(model, member, file, rows, 1, {});
-      lines.add(outputs.logits, [&](std::int64_t i) {
-        return Fields{{"path", file.name}, {"row", std::to_string(first + i), true}};
-      });
+      std::int64_t row = first;
+      detail::for_each_output(model, member, file, rows, 1, {},
+                              [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
+                                lines.add(logits, [&](std::int64_t i) {
+                                  return Fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
+                                });
+                                row += logits.size(0);
+                              });
     }
 }
 

@@ -127,8 +127,9 @@ OpenedData open_run_data(const RunOptions& options, const std::string& encoding)
   return data;
 }
 
-Outputs outputs_of(Classifier& model, const TrainedMember& member, const Dataset& data,
-                   const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement) {
+void for_each_output(Classifier& model, const TrainedMember& member, const Dataset& data,
+                     const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement,
+                     const BatchVisitor& visit) {
   const ModelOptions& shape = member.info.model;
   if (shape.channels != data.shape.channels || shape.height != data.shape.height || shape.width != data.shape.width ||
       shape.classes != data.classes())
@@ -138,10 +139,7 @@ Outputs outputs_of(Classifier& model, const TrainedMember& member, const Dataset
                     "x width); convert the images, or restore the checkpoint",
                     data.name, data.classes(), data.shape.channels, data.shape.height, data.shape.width,
                     member.checkpoint.string(), shape.classes, shape.channels, shape.height, shape.width));
-  Outputs outputs;
-  outputs.logits =
-      logits_of(model, data, indices, member.info.normalisation, loader_threads, placement, outputs.labels);
-  return outputs;
+  for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement, visit);
 }
 
 Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
@@ -193,10 +191,15 @@ Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model)
   }
   if (temperature_ != 0) reading.scores.temperature = temperature_;
   if (fit_) {
-    const Outputs outputs = outputs_of(model, member, data_.train, split_.validation, loader_threads_, placement_);
-    const MatrixView<float> logits = outputs.view();
-    reading.scores.temperature =
-        fit_temperature({logits.data, logits.rows, logits.columns}, outputs.labels, reading.scores, prior_);
+    // All at once, as the fit looks at them again and again.
+    torch::Tensor logits = torch::empty({std::ssize(split_.validation), counts_.classes()}, torch::kFloat);
+    std::vector<std::int64_t> labels;
+    for_each_output(model, member, data_.train, split_.validation, loader_threads_, placement_,
+                    [&](const torch::Tensor& of_batch, std::span<const std::int64_t> of_labels) {
+                      logits.narrow(0, std::ssize(labels), of_batch.size(0)).copy_(of_batch);
+                      labels.insert(labels.end(), of_labels.begin(), of_labels.end());
+                    });
+    reading.scores.temperature = fit_temperature(view_of(logits), labels, reading.scores, prior_);
     if (const double t = reading.scores.temperature; t == k_lowest_temperature || t == k_highest_temperature)
       announce_once("temperature-bound " + member.name(),
                     fmt::format("the temperature of {} ends at its bound {}: the {} images of the validation part do "

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "train/checkpoint.hpp"
+#include "train/inference.hpp"
 #include "train/placement.hpp"
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/data/split.hpp"
@@ -46,16 +47,10 @@ void require_same_data(const OpenedData& data, const Split& split, const std::fi
 /// Opens the data of a run; a table is encoded as the checkpoint says.
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding);
 
-/// The head's outputs for a part of a data set, in order.
-struct Outputs {
-  torch::Tensor logits;  ///< float [N, C]
-  std::vector<std::int64_t> labels;
-
-  MatrixView<float> view() const { return {logits.data_ptr<float>(), logits.size(0), logits.size(1)}; }
-};
-
-Outputs outputs_of(Classifier& model, const TrainedMember& member, const Dataset& data,
-                   const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement);
+/// for_each_logits with the normalisation of a member. Throws Error{data} for data that are not of its shape.
+void for_each_output(Classifier& model, const TrainedMember& member, const Dataset& data,
+                     const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement,
+                     const BatchVisitor& visit);
 
 /// An adjustment, read once for all members.
 class Adjuster {

@@ -14,6 +14,7 @@
 
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
+#include "train/inference.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
 #include "train/trained.hpp"

@@ -41,8 +41,10 @@ struct Scores {
 /// s the scale of the loss.
 ///
 ///     la:tau=T        u[j] = s z[j] - T log pi[j]             Menon et al., ICLR 2021; T = 1 for a uniform test prior
-///     mla:tau=T       u[j] = s z[j] pi[j]^-T                  Hasegawa and Sato, ICLR 2025; 0.65 there for
-///     CIFAR-100-LT tau-norm:tau=T  W[j] becomes W[j] / |W[j]|^T, no bias   Kang et al., ICLR 2020; a linear head's
+///     mla:tau=T       u[j] = s z[j] pi[j]^-T                  Hasegawa and Sato, ICLR 2025
+///     tau-norm:tau=T  W[j] becomes W[j] / |W[j]|^T, no bias   Kang et al., ICLR 2020; a linear head's
+///
+/// Hasegawa and Sato take T = 0.65 for CIFAR-100-LT.
 struct PostHoc {
   enum class Kind { none, la, mla, tau_norm };
   Kind kind = Kind::none;

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "train/placement.hpp"
+#include "ulmus/data/loader.hpp"
+#include "ulmus/eval/evaluation.hpp"
+#include "ulmus/nn/model.hpp"
+
+/// One pass of a model over a part of a data set, in the order of the indices, in evaluation mode, without augmentation
+/// and without gradients. Batches are small enough that neither what a network keeps on the way nor the logits of many
+/// classes need much memory.
+namespace ulmus::detail {
+
+/// float [n, D] or [n, C], and the labels [n].
+using BatchVisitor = std::function<void(const torch::Tensor&, std::span<const std::int64_t>)>;
+
+/// Visits the features, on the placement's device.
+void for_each_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                       const Normalisation& normalisation, int loader_threads, const Placement& placement,
+                       const BatchVisitor& visit);
+
+/// Visits the logits, contiguous and on the CPU.
+void for_each_logits(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                     const Normalisation& normalisation, int loader_threads, const Placement& placement,
+                     const BatchVisitor& visit);
+
+/// Judges a model on a part of a data set.
+Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                          const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
+                          int loader_threads, const Placement& placement);
+
+/// Rows of `columns` values that make up at most 16 million; at least 1.
+std::int64_t rows_at_once(std::int64_t columns);
+
+/// A contiguous float tensor [N, C] on the CPU as what the kernels and evaluators take.
+MatrixView<const float> view_of(const torch::Tensor& tensor);
+
+}  // namespace ulmus::detail
