@@ -50,7 +50,8 @@ def test_they_are_the_programs() -> None:
     }
     for name, value in alone.items():
         assert judged[name] == pytest.approx(value, rel=1e-6), name
-    assert judged["confusion"] == metrics.confusion_matrix(TRUTH, PREDICTED).tolist()
+    dense = metrics.confusion_matrix(TRUTH, PREDICTED)
+    assert judged["confusion"] == [[[int(j), int(row[j])] for j in np.flatnonzero(row)] for row in dense]
     margins = metrics.margins(TRUTH, LOGITS)
     for label, of_class in enumerate(judged["classes"]):
         assert of_class["margin"]["mean"] == pytest.approx(margins[TRUTH == label].mean(), rel=1e-6)

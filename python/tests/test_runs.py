@@ -26,9 +26,9 @@ def write_run(folder: Path) -> Path:
     (folder / "config.toml").write_text('# ulmus compare --data d\ndata = "d"\nepochs = 2\nskip-bad = false\nlr = 0.1\n')
     split = {"schema_version": 1, "data": "d", "class_names": ["a", "b"], "train_counts": [9, 1], "train": [0, 1]}
     (folder / "split.json").write_text(json.dumps(split))
-    judged = {"samples": 4, "top1": 0.5, "balanced_accuracy": 0.25, "few_shot": None, "confusion": [[1, 1], [1, 1]]}
+    judged = {"samples": 4, "top1": 0.5, "balanced_accuracy": 0.25, "few_shot": None, "confusion": [[[0, 2]], [[0, 2]]]}
     common = {
-        "schema_version": 1,
+        "schema_version": 2,
         "epochs": 2,
         "model": "conv3",
         "head": "linear",

@@ -125,7 +125,7 @@ void add_eval_verb(CLI::App& program) {
     if (!request->as_json) return print_table(results);
     Json all = Json::array();
     for (const MemberEvaluation& result : results) all.push_back(to_json(result));
-    print_line(Json{{"schema_version", 1}, {"results", all}}.dump(2));
+    print_line(Json{{"schema_version", k_result_schema_version}, {"results", all}}.dump(2));
   });
 }
 

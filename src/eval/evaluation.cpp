@@ -119,15 +119,14 @@ std::vector<double> margin_edges(const std::vector<std::vector<double>>& margins
 
 MarginDistribution distribution(std::vector<double> margins, const std::vector<double>& edges) {
   MarginDistribution result;
-  result.histogram.assign(edges.size() - 1, 0);
   if (margins.empty()) return result;
   const double width = edges[1] - edges[0];
+  const auto last = static_cast<std::int64_t>(edges.size()) - 2;
   double sum = 0;
   for (const double margin : margins) {
     sum += margin;
     const auto bin = static_cast<std::int64_t>(std::floor((margin - edges.front()) / width));
-    const auto last = static_cast<std::int64_t>(result.histogram.size()) - 1;
-    ++result.histogram[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, last))];
+    ++result.histogram[std::clamp<std::int64_t>(bin, 0, last)];
   }
   result.mean = sum / static_cast<double>(margins.size());
   std::sort(margins.begin(), margins.end());
@@ -141,20 +140,21 @@ MarginDistribution distribution(std::vector<double> margins, const std::vector<d
 }
 
 /// What the confusion matrix says of each class; margins are filled in by the caller.
-std::vector<ClassResult> class_results(const std::vector<std::vector<std::int64_t>>& confusion,
-                                       const ClassCounts& counts) {
+std::vector<ClassResult> class_results(const std::vector<Tally>& confusion, const ClassCounts& counts) {
   const std::size_t classes = confusion.size();
-  std::vector<std::int64_t> predicted(classes, 0);
+  std::vector<std::int64_t> predicted(classes, 0), correct(classes, 0);
   std::vector<ClassResult> results(classes);
   for (std::size_t y = 0; y < classes; ++y) {
     results[y].train_count = counts[static_cast<std::int64_t>(y)];
-    for (std::size_t j = 0; j < classes; ++j) {
-      results[y].support += confusion[y][j];
-      predicted[j] += confusion[y][j];
+    for (const auto& [j, count] : confusion[y]) {
+      const auto of_class = static_cast<std::size_t>(j);
+      results[y].support += count;
+      predicted[of_class] += count;
+      if (of_class == y) correct[y] = count;
     }
   }
   for (std::size_t y = 0; y < classes; ++y) {
-    const double hits = static_cast<double>(confusion[y][y]);
+    const double hits = static_cast<double>(correct[y]);
     if (predicted[y] > 0) results[y].precision = hits / static_cast<double>(predicted[y]);
     if (results[y].support == 0) continue;
     results[y].recall = hits / static_cast<double>(results[y].support);
@@ -213,7 +213,7 @@ double Calibration::error(std::int64_t samples) const {
 
 Evaluator::Evaluator(ClassCounts train_counts, EvaluationOptions options)
     : counts_(std::move(train_counts)), options_(options), margins_(static_cast<std::size_t>(counts_.classes())) {
-  evaluation_.confusion.assign(margins_.size(), std::vector<std::int64_t>(margins_.size(), 0));
+  evaluation_.confusion.resize(margins_.size());
 }
 
 void Evaluator::add(MatrixView<const float> logits, std::span<const std::int64_t> labels) {
@@ -221,7 +221,7 @@ void Evaluator::add(MatrixView<const float> logits, std::span<const std::int64_t
   for (std::int64_t i = 0; i < logits.rows; ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
     const RowVerdict verdict = judge(logits.row(i), logits.columns, labels[i], options_.scale, evaluation_.samples + i);
-    ++evaluation_.confusion[label][static_cast<std::size_t>(verdict.predicted)];
+    ++evaluation_.confusion[label][verdict.predicted];
     margins_[label].push_back(verdict.margin);
     calibration_.add(verdict.confidence, verdict.rank == 0);
     first_ += verdict.rank < 1;

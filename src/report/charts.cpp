@@ -114,11 +114,12 @@ Json matrix_json(std::span<const MemberResult> members, const ClassOrder& order)
   std::vector<double> cells(side * side, 0);
   std::vector<double> rows(side, 0);
   for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const auto support = std::accumulate(confusion[y].begin(), confusion[y].end(), std::int64_t{0});
+    const std::int64_t support = total_of(confusion[y]);
     if (support == 0) continue;
     rows[y / block] += 1;
-    for (std::size_t j = 0; j < confusion.size(); ++j)
-      cells[y / block * side + j / block] += static_cast<double>(confusion[y][j]) / static_cast<double>(support);
+    for (const auto& [j, count] : confusion[y])
+      cells[y / block * side + static_cast<std::size_t>(j) / block] +=
+          static_cast<double>(count) / static_cast<double>(support);
   }
   Json json = {{"side", side}, {"cells", Json::array()}};
   for (std::size_t i = 0; i < cells.size(); ++i)
@@ -130,12 +131,15 @@ Json matrix_json(std::span<const MemberResult> members, const ClassOrder& order)
 void add_histogram(std::vector<double>& sum, const std::vector<double>& sum_edges, const Evaluation& evaluation,
                    std::span<const std::size_t> classes) {
   const auto& edges = evaluation.margin_edges;
+  std::vector<std::size_t> targets;
   for (std::size_t bin = 0; bin + 1 < edges.size(); ++bin) {
     const double centre = (edges[bin] + edges[bin + 1]) / 2;
     const auto above = std::upper_bound(sum_edges.begin() + 1, sum_edges.end() - 1, centre);
-    const auto target = static_cast<std::size_t>(above - sum_edges.begin() - 1);
-    for (const std::size_t y : classes) sum[target] += static_cast<double>(evaluation.classes[y].margin.histogram[bin]);
+    targets.push_back(static_cast<std::size_t>(above - sum_edges.begin() - 1));
   }
+  for (const std::size_t y : classes)
+    for (const auto& [bin, count] : evaluation.classes[y].margin.histogram)
+      sum[targets[static_cast<std::size_t>(bin)]] += static_cast<double>(count);
 }
 
 /// Drops the bins at both ends that hold next to nothing in every curve and joins the rest until they are few.
@@ -256,13 +260,21 @@ std::optional<double> group_recall(std::span<const MemberResult> members, std::s
   return sum / count;
 }
 
-std::vector<std::vector<std::int64_t>> pooled_confusion(std::span<const MemberResult> members,
-                                                        std::span<const std::size_t> order) {
-  std::vector<std::vector<std::int64_t>> pooled(order.size(), std::vector<std::int64_t>(order.size(), 0));
+std::vector<Tally> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order) {
+  std::vector<std::int64_t> position(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<std::int64_t>(i);
+  std::vector<Tally> pooled(order.size());
   for (const MemberResult& member : members)
     for (std::size_t y = 0; y < order.size(); ++y)
-      for (std::size_t j = 0; j < order.size(); ++j) pooled[y][j] += member.test.confusion[order[y]][order[j]];
+      for (const auto& [j, count] : member.test.confusion[order[y]])
+        pooled[y][position[static_cast<std::size_t>(j)]] += count;
   return pooled;
+}
+
+std::int64_t total_of(const Tally& tally) {
+  std::int64_t total = 0;
+  for (const auto& [index, count] : tally) total += count;
+  return total;
 }
 
 std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& order) {

@@ -31,9 +31,11 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
 /// The same, as a mean over seeds.
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
-/// Test confusion of all seeds together, classes in the given order. [true][predicted]
-std::vector<std::vector<std::int64_t>> pooled_confusion(std::span<const MemberResult> members,
-                                                        std::span<const std::size_t> order);
+/// Test confusion of all seeds together: of each class what was predicted, both as positions in the given order.
+std::vector<Tally> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order);
+
+/// The counts of a tally together.
+std::int64_t total_of(const Tally& tally);
 
 /// A set of classes whose margins are shown as one density.
 struct MarginCurve {

@@ -369,10 +369,12 @@ std::string confusion_table(std::span<const MemberResult> members, const RunFold
     text += fmt::format(R"(<th scope="col"><span>{}</span></th>)", name(j));
   text += "</tr></thead><tbody>";
   for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const auto support = std::accumulate(confusion[y].begin(), confusion[y].end(), std::int64_t{0});
+    const std::int64_t support = total_of(confusion[y]);
     text += fmt::format(R"(<tr><th scope="row">{}</th>)", name(y));
-    for (const std::int64_t count : confusion[y]) {
-      const double share = support == 0 ? 0 : static_cast<double>(count) / static_cast<double>(support);
+    for (std::size_t j = 0; j < confusion.size(); ++j) {
+      const auto entry = confusion[y].find(static_cast<std::int64_t>(j));
+      const double share =
+          entry == confusion[y].end() ? 0 : static_cast<double>(entry->second) / static_cast<double>(support);
       const long rounded = std::lround(100 * share);
       text += fmt::format(R"(<td style="--v:{:.2f}"{}>{}</td>)", share, share > k_deep_share ? R"( class="deep")" : "",
                           rounded == 0 ? std::string() : std::to_string(rounded));

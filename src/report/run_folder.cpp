@@ -16,24 +16,24 @@ namespace {
 
 using Path = std::filesystem::path;
 
-constexpr int k_schema_version = 1;
+constexpr int k_split_schema_version = 1;
 
 [[noreturn]] void damaged(const Path& path, std::string_view reason) {
   throw Error(ErrorKind::data,
               fmt::format("'{}' is damaged: {}; restore the file or run again", path.string(), reason));
 }
 
-/// Reads a JSON file of a known schema version and hands it to `use`; what is missing or mistyped names the file.
+/// Reads a JSON file of a schema version and hands it to `use`; what is missing or mistyped names the file.
 template <class Use>
-auto with_json(const Path& path, Use use) {
+auto with_json(const Path& path, int schema_version, Use use) {
   try {
     const Json json = Json::parse(read_file(path));
     const Json version = json.at("schema_version");
-    if (version != k_schema_version)
+    if (version != schema_version)
       throw Error(
           ErrorKind::data,
           fmt::format("'{}' has schema version {}, this program reads {}; use the release of Ulmus that wrote it",
-                      path.string(), version.dump(), k_schema_version));
+                      path.string(), version.dump(), schema_version));
     return use(json);
   } catch (const Json::exception& error) {
     damaged(path, error.what());
@@ -103,7 +103,7 @@ std::vector<EpochRecord> read_metrics(const Path& path) {
 }
 
 void read_split_facts(const Path& path, RunFolder& run) {
-  with_json(path, [&](const Json& json) {
+  with_json(path, k_split_schema_version, [&](const Json& json) {
     json.at("data").get_to(run.data);
     json.at("data_sha256").get_to(run.data_sha256);
     json.at("sha256").get_to(run.split_sha256);
@@ -116,19 +116,23 @@ void read_split_facts(const Path& path, RunFolder& run) {
     damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
 }
 
+bool within(const Tally& tally, std::size_t size) {
+  return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
+}
+
 /// The report indexes by class and adds histograms, so shapes are checked once, here.
 void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path& path) {
-  const std::size_t bins = evaluation.margin_edges.size() - 1;
   bool fits = evaluation.confusion.size() == classes && evaluation.classes.size() == classes &&
               evaluation.margin_edges.size() >= 2 && evaluation.worst_class_index >= 0 &&
               evaluation.worst_class_index < static_cast<std::int64_t>(classes);
-  for (const auto& row : evaluation.confusion) fits = fits && row.size() == classes;
-  for (const ClassResult& result : evaluation.classes) fits = fits && result.margin.histogram.size() == bins;
+  for (const Tally& of_class : evaluation.confusion) fits = fits && within(of_class, classes);
+  for (const ClassResult& result : evaluation.classes)
+    fits = fits && within(result.margin.histogram, evaluation.margin_edges.size() - 1);
   if (!fits) damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));
 }
 
 MemberResult read_result(const Path& path, std::size_t classes) {
-  return with_json(path, [&](const Json& json) {
+  return with_json(path, k_result_schema_version, [&](const Json& json) {
     MemberResult result;
     json.at("order").get_to(result.order);
     json.at("loss").get_to(result.loss);

@@ -197,7 +197,7 @@ class Training {
   /// The finished member, as its file in results/.
   Json result() {
     const auto& [test, validation] = judgement();
-    return {{"schema_version", 1},
+    return {{"schema_version", k_result_schema_version},
             {"loss", member_.loss.text()},
             {"loss_full", member_.loss.full_text()},
             {"order", member_.order},

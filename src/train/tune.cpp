@@ -456,7 +456,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
                                   placement);
   };
   const Json result = {
-      {"schema_version", 1},
+      {"schema_version", k_result_schema_version},
       {"loss", tuning.member},
       {"loss_full", fmt::format("{}/{}", member.loss.full_text(), recipe.stage ? recipe.shown.name : info.loss)},
       {"order", order_of(member.loss, run_options)},

@@ -127,8 +127,8 @@ TEST_F(RunFolderTest, DamagedResultIsNamed) {
 }
 
 TEST_F(RunFolderTest, UnknownSchemaVersionIsRefused) {
-  edit("results/loss0.seed0.json", [](nlohmann::json& json) { json["schema_version"] = 2; });
-  EXPECT_NE(refusal(path()).find("schema version 2"), std::string::npos);
+  edit("results/loss0.seed0.json", [](nlohmann::json& json) { json["schema_version"] = 1; });
+  EXPECT_NE(refusal(path()).find("schema version 1, this program reads 2"), std::string::npos);
 }
 
 TEST_F(RunFolderTest, MissingKeyIsNamed) {
@@ -144,6 +144,14 @@ TEST_F(RunFolderTest, ResultOfOtherClassesIsRefused) {
     json["train_counts"].push_back(3);
   });
   EXPECT_NE(refusal(path()).find("does not fit the 4 classes"), std::string::npos);
+}
+
+TEST_F(RunFolderTest, CountsOfWhatIsNotThereAreRefused) {
+  const auto count = nlohmann::json::array({nlohmann::json::array({3, 1})});
+  edit("results/loss0.seed0.json", [&](nlohmann::json& json) { json["test"]["confusion"][0] = count; });
+  EXPECT_NE(refusal(path()).find("loss0.seed0.json' is damaged: it does not fit the 3 classes"), std::string::npos);
+  edit("results/loss0.seed0.json", [](nlohmann::json& json) { json["test"]["confusion"][0] = {3, 1}; });
+  EXPECT_NE(refusal(path()).find("loss0.seed0.json' is damaged"), std::string::npos);
 }
 
 TEST_F(RunFolderTest, HistogramThatDoesNotFitItsEdgesIsRefused) {

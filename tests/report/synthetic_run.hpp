@@ -90,7 +90,7 @@ inline std::filesystem::path write_synthetic_run(const std::filesystem::path& fo
         return synthetic_evaluation(counts, run.test_per_class, bias, signal + luck, unit, stream_seed, stream);
       };
       const Evaluation test = judged(0.62, "test");
-      Json result = {{"schema_version", 1},
+      Json result = {{"schema_version", k_result_schema_version},
                      {"order", i},
                      {"loss", loss},
                      {"loss_full", loss + " with every parameter written out"},

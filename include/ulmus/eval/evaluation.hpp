@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <span>
 #include <vector>
@@ -11,12 +12,16 @@
 
 namespace ulmus {
 
+/// How often each index occurred; one that is not there never did. Tables of them are as large as what was counted, so
+/// 100,000 classes have a confusion matrix, too. In JSON pairs [index, count], ascending.
+using Tally = std::map<std::int64_t, std::int64_t>;
+
 /// The distribution of the margin z[y] - max over j != y of z[j] over the samples of one class, in units of the head's
 /// output (cosine for a cosine head, logit for a linear one).
 struct MarginDistribution {
-  double mean = 0;                      ///< 0 without support
-  std::vector<double> quantiles;        ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
-  std::vector<std::int64_t> histogram;  ///< over the common edges of the Evaluation
+  double mean = 0;                ///< 0 without support
+  std::vector<double> quantiles;  ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
+  Tally histogram;                ///< of the bins between the common edges of the Evaluation
 };
 
 struct ClassResult {
@@ -43,9 +48,9 @@ struct Evaluation {
   ShotThresholds thresholds;                               ///< that made the groups
   double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
   double nll = 0;  ///< mean negative log-likelihood, nats
-  std::vector<std::vector<std::int64_t>> confusion;  ///< [true][predicted]
-  std::vector<ClassResult> classes;                  ///< [C]
-  std::vector<double> margin_edges;                  ///< histogram edges, ascending; see evaluate()
+  std::vector<Tally> confusion;      ///< [C], of each true class what was predicted
+  std::vector<ClassResult> classes;  ///< [C]
+  std::vector<double> margin_edges;  ///< histogram edges, ascending; see evaluate()
 };
 
 struct EvaluationOptions {
@@ -65,6 +70,9 @@ struct EvaluationOptions {
 /// is not positive or an odd number of bins.
 Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
                     const ClassCounts& train_counts, const EvaluationOptions& options = {});
+
+/// Of the files in a run's results/, which hold evaluations: raised when a key changes its meaning.
+inline constexpr int k_result_schema_version = 2;
 
 /// Accuracies are fractions in [0, 1]; an absent value is null. Keys are the member names. `from_json` throws
 /// Json::exception for a missing key or another type.

@@ -48,8 +48,9 @@ def evaluate(
     """Judges logits ``[N, C]`` against labels ``[N]``; the training samples of each class ``[C]`` make the shot groups.
 
     The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``, ``macro_f1``,
-    ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``, ``confusion``, and for
-    every class of ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are
+    ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``, ``confusion`` (of
+    every true class pairs of a predicted class and how often, what is not 0), and for every class of ``classes`` precision,
+    recall, f1, support and the distribution of its margins. Probabilities are
     ``softmax(scale * logits)``: give ``loss.scale`` with the output of a cosine head. An absent value is None.
     """
     matrix = np.ascontiguousarray(logits, dtype=np.float32)

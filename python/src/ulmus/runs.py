@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "read_run", "read_safetensors_header"]
 
-_SCHEMA_VERSION = 1
+_SPLIT_VERSION, _RESULT_VERSION, _SUMMARY_VERSION = 1, 2, 1  # schema versions
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +59,16 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         raise ValueError(f"run folder '{path}' does not exist; give the --out folder of a run")
     if not (path / "split.json").exists():
         raise ValueError(f"'{path}' is not a run folder, it has no split.json; give the --out folder of a run")
-    results = [_read_json(file) for file in sorted((path / "results").glob("*.json"))]
+    results = [_read_json(file, _RESULT_VERSION) for file in sorted((path / "results").glob("*.json"))]
     results.sort(key=lambda result: (result["order"], result["loss"], result["seed"]))
     summary = path / "summary.json"
     return Run(
         path=path,
         config=_read_config(path / "config.toml"),
-        split=_read_json(path / "split.json"),
+        split=_read_json(path / "split.json", _SPLIT_VERSION),
         epochs=_read_epochs(path / "metrics.jsonl"),
         results=results,
-        summary=_read_json(summary) if summary.exists() else None,
+        summary=_read_json(summary, _SUMMARY_VERSION) if summary.exists() else None,
     )
 
 
@@ -76,16 +76,15 @@ def _damaged(path: Path, reason: object) -> ValueError:
     return ValueError(f"'{path}' is damaged: {reason}; restore the file or run again")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, schema_version: int) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise _damaged(path, error) from None
     version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != _SCHEMA_VERSION:
+    if version != schema_version:
         raise ValueError(
-            f"'{path}' has schema version {version}, this package reads {_SCHEMA_VERSION}; "
-            "use the release of Ulmus that wrote it"
+            f"'{path}' has schema version {version}, this package reads {schema_version}; use the release of Ulmus that wrote it"
         )
     result: dict[str, Any] = content
     return result
