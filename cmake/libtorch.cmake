@@ -15,6 +15,17 @@ add_library(ulmus_libtorch INTERFACE)
 target_include_directories(ulmus_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(ulmus_libtorch INTERFACE ${TORCH_LIBRARIES})
 
+# Debian's multiplies matrices with whatever libblas.so.3 is; without OpenBLAS that is the reference implementation.
+find_library(ULMUS_BLAS libblas.so.3)
+mark_as_advanced(ULMUS_BLAS)
+if(ULMUS_BLAS AND NOT CMAKE_PREFIX_PATH)
+  file(REAL_PATH ${ULMUS_BLAS} blas)
+  if(blas MATCHES "/blas/libblas\\.so")
+    message(WARNING "LibTorch will multiply matrices with the reference BLAS (${blas}), ten times slower than OpenBLAS: "
+                    "apt-get install libopenblas0-openmp")
+  endif()
+endif()
+
 # A wheel brings headers of a fmt of its own, without the library; ours are put in front of them.
 get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
 foreach(folder IN LISTS TORCH_INCLUDE_DIRS)
