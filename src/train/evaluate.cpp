@@ -9,7 +9,6 @@
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
-#include "ulmus/base/text.hpp"
 #include "ulmus/eval/prior.hpp"
 
 namespace ulmus {
@@ -68,6 +67,20 @@ class ScoreEvaluator {
   detail::Evaluator evaluator_;
 };
 
+/// Throws Error{data} naming the first class that data to judge on have otherwise than the run.
+void require_classes(const Dataset& data, const Split& split, const std::string& address) {
+  if (data.class_names == split.class_names) return;
+  const auto [theirs, ours] = std::ranges::mismatch(data.class_names, split.class_names);
+  const auto name = [](auto place, const std::vector<std::string>& names) {
+    return place == names.end() ? std::string("missing") : fmt::format("'{}'", *place);
+  };
+  throw Error(ErrorKind::data,
+              fmt::format("'{}' has {} classes, the run has {}; class {} is {} there and {} in the run; give data with "
+                          "the classes of the run",
+                          address, data.class_names.size(), split.class_names.size(), theirs - data.class_names.begin(),
+                          name(theirs, data.class_names), name(ours, split.class_names)));
+}
+
 TemperatureEffect effect_of(double temperature, const Evaluation& before, const Evaluation& after, bool fitted) {
   return {.temperature = temperature,
           .fitted = fitted,
@@ -94,10 +107,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   const OpenedData data = detail::open_run_data(judged_options, encoding);
   if (options.address.empty()) detail::require_same_data(data, split, folder);
   const Dataset& judged = data.test ? *data.test : data.train;
-  if (judged.class_names != split.class_names)
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' has the classes {}, the run has {}; they must be the same", judged_options.data,
-                            join(judged.class_names, ", "), join(split.class_names, ", ")));
+  require_classes(judged, split, judged_options.data);
   const bool own_test = options.address.empty() && !data.test;
   const std::vector<std::int64_t> indices = own_test ? split.test : detail::all_of(judged);
 

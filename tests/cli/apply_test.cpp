@@ -184,6 +184,22 @@ TEST_F(Apply, PredictTakesTablesWithoutLabels) {
   EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
 }
 
+TEST_F(Apply, DataOfOtherClassesAreRefusedNamingTheFirst) {
+  train_photos();
+  write_image_folder(path("other"), {"big, \"bad\" cat", "dog", "emu"}, 12);
+  write_image_folder(path("fewer"), {"big, \"bad\" cat", "dog"}, 12);
+  const Outcome other = run({"eval", "--run", "p", "--data", "folder:other"});
+  const Outcome fewer = run({"eval", "--run", "p", "--data", "folder:fewer"});
+  EXPECT_EQ(other.code, 3);
+  EXPECT_NE(other.err.find("has 3 classes, the run has 3; class 2 is 'emu' there and 'elk' in the run"),
+            std::string::npos)
+      << other.err;
+  EXPECT_EQ(fewer.code, 3);
+  EXPECT_NE(fewer.err.find("has 2 classes, the run has 3; class 2 is missing there and 'elk' in the run"),
+            std::string::npos)
+      << fewer.err;
+}
+
 TEST_F(Apply, PredictGivesALineAnImageInOrderAndTheNumbersOfEval) {
   train_photos();
   write_image_folder(path("new"), {"big, \"bad\" cat", "dog", "elk"}, 3);
