@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string_view>
 #include <unordered_map>
 
 #include "data/cells.hpp"
@@ -145,13 +146,17 @@ std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& 
 }
 
 std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std::string>& class_names) {
+  std::unordered_map<std::string_view, std::int64_t> places;
+  for (const std::string& name : class_names) places.emplace(name, std::ssize(places));
   std::vector<std::int64_t> numbers;
-  for (const std::string& name : table.class_names)
-    numbers.push_back(std::ranges::find(class_names, name) - class_names.begin());
+  for (const std::string& name : table.class_names) {
+    const auto place = places.find(name);
+    numbers.push_back(place == places.end() ? -1 : place->second);
+  }
   std::vector<std::int64_t> labels;
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     const auto c = static_cast<std::size_t>(table.labels[i]);
-    if (numbers[c] == std::ssize(class_names))
+    if (numbers[c] < 0)
       throw Error(ErrorKind::data,
                   fmt::format("'{}' line {} has the class '{}', which was not trained on; remove the row",
                               table.file.string(), table.lines[i], printable(table.class_names[c])));

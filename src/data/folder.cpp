@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string_view>
+#include <unordered_map>
 
 #include "data/images.hpp"
 #include "data/sources.hpp"
@@ -55,9 +57,11 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
                               folder.string(), names.empty() ? "no subfolder" : "one class, '" + names[0] + "'"));
     files.class_names = names;
   }
+  std::unordered_map<std::string_view, std::int64_t> places;
+  for (const auto& name : files.class_names) places.emplace(name, std::ssize(places));
   for (const auto& name : names) {
-    const auto position = std::ranges::find(files.class_names, name);
-    if (position == files.class_names.end())
+    const auto place = places.find(name);
+    if (place == places.end())
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has the class '{}', which the training part lacks; remove the folder or add the "
                               "class to train",
@@ -71,7 +75,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
                                                (folder / name).string()));
     for (const auto& image : images) {
       files.names.push_back(name + "/" + image);
-      files.labels.push_back(std::distance(files.class_names.begin(), position));
+      files.labels.push_back(place->second);
     }
   }
   if (files.names.empty())
