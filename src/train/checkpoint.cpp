@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
-#include <type_traits>
 
+#include "train/optimizer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -17,18 +16,6 @@ const std::string k_optimizer = "optimizer.";
 const std::string k_weights = "optimizer.weights.";  // beside their average
 const std::string k_info = "ulmus";
 const std::string k_loss_state = "loss.state";
-
-/// The optimizer's state of a parameter: LibTorch keys it by text up to 1.13 and by address since.
-template <class Map>
-auto state_key(const Map&, const torch::Tensor& parameter) {
-  if constexpr (std::is_same_v<typename Map::key_type, std::string>) {
-    std::ostringstream text;
-    text << parameter.unsafeGetTensorImpl();
-    return text.str();
-  } else {
-    return static_cast<void*>(parameter.unsafeGetTensorImpl());
-  }
-}
 
 /// As it is written: on the CPU, rows first.
 torch::Tensor portable(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }

@@ -263,9 +263,12 @@ class Training {
     return trials;
   }
 
-  /// Into the weights and their average.
+  /// Into the weights and their average; the optimizer begins anew with it.
   void take_head(const HeadWeights& head) {
     const torch::NoGradGuard no_gradient;
+    const HeadInputs parameters = model_->head_inputs({});
+    for (const torch::Tensor& parameter : {parameters.weight, parameters.bias})
+      if (parameter.defined()) forget(*optimizer_, parameter);
     set_head(model_, head);
     const AveragedWeights averaged(average());
     set_head(model_, head);

@@ -34,6 +34,11 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& mo
       torch::optim::SGDOptions(options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
 }
 
+void forget(torch::optim::Optimizer& optimizer, const torch::Tensor& parameter) {
+  auto& states = optimizer.state();
+  states.erase(state_key(states, parameter));
+}
+
 void clip_gradients(const torch::optim::Optimizer& optimizer, double norm) {
   std::vector<torch::Tensor> parameters;
   for (const auto& group : optimizer.param_groups())

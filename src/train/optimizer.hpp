@@ -3,6 +3,9 @@
 #include <torch/torch.h>
 
 #include <memory>
+#include <sstream>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "ulmus/nn/model.hpp"
@@ -14,6 +17,21 @@ namespace ulmus::detail {
 /// that require a gradient. `undecayed`: those of them without weight decay.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& model, const RunOptions& options,
                                                         const std::vector<torch::Tensor>& undecayed);
+
+/// The key of a parameter's state in an optimizer: LibTorch keys it by text up to 1.13 and by address since.
+template <class Map>
+auto state_key(const Map&, const torch::Tensor& parameter) {
+  if constexpr (std::is_same_v<typename Map::key_type, std::string>) {
+    std::ostringstream text;
+    text << parameter.unsafeGetTensorImpl();
+    return text.str();
+  } else {
+    return static_cast<void*>(parameter.unsafeGetTensorImpl());
+  }
+}
+
+/// Drops what an optimizer remembers of a parameter, moments and steps, because its values were replaced.
+void forget(torch::optim::Optimizer& optimizer, const torch::Tensor& parameter);
 
 /// Scales the gradients of the optimizer's parameters down to this Euclidean norm, all of them together, where they are
 /// longer.

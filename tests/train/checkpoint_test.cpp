@@ -126,6 +126,22 @@ TEST(WeightAverage, IsItsFormula) {
   EXPECT_TRUE(torch::equal(average(), averaged));
 }
 
+TEST(Forget, OneParameterBeginsAnewAndTheOthersGoOn) {
+  for (const char* name : {"sgd", "adamw"}) {
+    Trained forgetful(3, name), other(3, name), anew(3, name);
+    const auto head = [](Trained& trained) { return trained.model->head_inputs({}).weight; };
+    const auto first = [](Trained& trained) { return trained.model->parameters()[0]; };
+    forget(*forgetful.optimizer, head(forgetful));
+    anew.optimizer = Trained(0, name).optimizer;
+    anew.optimizer->param_groups()[0].params() = anew.model->parameters();
+    for (Trained* trained : {&forgetful, &other, &anew}) trained->step(3);
+    EXPECT_TRUE(torch::equal(head(forgetful), head(anew))) << name;
+    EXPECT_FALSE(torch::equal(head(forgetful), head(other))) << name;
+    EXPECT_TRUE(torch::equal(first(forgetful), first(other))) << name;
+    EXPECT_FALSE(torch::equal(first(forgetful), first(anew))) << name;
+  }
+}
+
 TEST(ClipGradients, ShortensLongOnesAlone) {
   Trained trained(1);
   const auto norm = [&] {
