@@ -12,9 +12,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <filesystem>
 #include <new>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include "cli/options.hpp"
@@ -44,7 +46,9 @@ void tell_openblas_the_processor(char** arguments) {
   const std::string best = ulmus::available_targets().front();
   if (best != "avx512" && best != "avx2") return;
   setenv(k_variable, best == "avx512" ? "SkylakeX" : "Haswell", 1);
-  execv("/proc/self/exe", arguments);  // where that cannot be, slowly on
+  std::error_code unknown;  // by its path, so that its name stays
+  execv(std::filesystem::read_symlink("/proc/self/exe", unknown).c_str(), arguments);
+  // Where that cannot be, slowly on.
 }
 
 void refuse_unknown_verb(const CLI::App& program, const std::vector<std::string>& arguments) {
