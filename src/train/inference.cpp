@@ -6,6 +6,10 @@
 
 namespace ulmus::detail {
 
+torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
+  return torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
+}
+
 void for_each_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                        const Normalisation& normalisation, int loader_threads, const Placement& placement,
                        const BatchVisitor& visit) {
@@ -18,12 +22,9 @@ void for_each_features(Classifier& model, const Dataset& data, const std::vector
       data, indices,
       {.batch_size = std::min(most, k_most_samples), .normalisation = normalisation, .threads = loader_threads});
   loader.start(0);
-  for (Batch batch; loader.next(batch);) {
-    const auto images =
-        torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
-    visit(compute_features(model, images, placement),
+  for (Batch batch; loader.next(batch);)
+    visit(compute_features(model, images_of(batch, shape), placement),
           std::span(batch.labels).first(static_cast<std::size_t>(batch.size)));
-  }
 }
 
 void for_each_logits(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,

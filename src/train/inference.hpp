@@ -17,6 +17,9 @@
 /// classes need much memory.
 namespace ulmus::detail {
 
+/// A batch as a tensor [n, channels, height, width] over its memory.
+torch::Tensor images_of(Batch& batch, const ImageShape& shape);
+
 /// float [n, D] or [n, C], and the labels [n].
 using BatchVisitor = std::function<void(const torch::Tensor&, std::span<const std::int64_t>)>;
 

@@ -27,10 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// The batch as tensors over the same memory.
-torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
-  return torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
-}
+/// A tensor over the same memory.
 torch::Tensor labels_of(std::vector<std::int64_t>& labels) {
   return torch::from_blob(labels.data(), {static_cast<std::int64_t>(labels.size())}, torch::kInt64);
 }
