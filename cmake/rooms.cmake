@@ -74,10 +74,14 @@ ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
            PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus_libtorch>)
 
 if(ULMUS_TORCH)
-  # A room over LibTorch. Its headers take half a minute to read, so they are precompiled, once for each room.
+  # A room over LibTorch. Its headers take a minute to precompile, so the first such room does it for all of them.
   function(ulmus_torch_room name)
     ulmus_room(${name} ${ARGN})
-    target_precompile_headers(ulmus_${name} PRIVATE <torch/torch.h>)
+    if(name STREQUAL torch)
+      target_precompile_headers(ulmus_torch PRIVATE <torch/torch.h>)
+    else()
+      target_precompile_headers(ulmus_${name} REUSE_FROM ulmus_torch)
+    endif()
   endfunction()
 
   # floor 1 to 3
