@@ -7,7 +7,8 @@ ulmus_room(base SOURCES file.cpp log.cpp random.cpp safetensors_header.cpp text.
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-ulmus_room(loss SOURCES class_counts.cpp describe.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
+ulmus_room(loss SOURCES batch_checks.cpp class_counts.cpp describe.cpp family.cpp loss.cpp parallel.cpp row_kernel.cpp
+                        spec.cpp
                         members/cb.cpp members/class_means.cpp members/dro_lt.cpp members/eql.cpp members/fce.cpp
                         members/gcl.cpp members/ib.cpp members/kernel_members.cpp members/kps.cpp members/lade.cpp
                         members/las.cpp members/lm_softmax.cpp members/lmd.cpp members/loce.cpp

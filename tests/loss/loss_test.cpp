@@ -307,6 +307,43 @@ TEST(Border, RefusesWhatDoesNotFitAndWritesNothing) {
   EXPECT_THROW(Loss(LossSpec::parse("ce"), ClassCounts({5, 2})).set_class_weights({1, k_nan}), Error);
 }
 
+TEST(Border, OffsetsAndNoiseAreOneForEachLogit) {
+  Batch batch(16, 5);
+  const std::vector<double> values(16 * 5, 0.5);
+  const Loss gcl(LossSpec::parse("gcl"), ClassCounts(batch.counts));
+  Loss tam(LossSpec::parse("tam:from=0"), ClassCounts(batch.counts));
+  tam.set_epoch(0, 1);
+  const MatrixView<const double> bad[] = {
+      {values.data(), 1, 5}, {values.data(), 16, 3}, {values.data(), 16, 5, 4}, {values.data(), 16, 5, -5}};
+  for (const auto& view : bad) {
+    EXPECT_THROW(gcl.evaluate(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(gcl.offsets(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(gcl.measure(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(tam.evaluate(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
+    EXPECT_THROW(tam.offsets(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
+  }
+  EXPECT_NO_THROW(gcl.evaluate(batch.view(), {.labels = batch.labels, .noise = {values.data(), 16, 5}}));
+  EXPECT_NO_THROW(tam.evaluate(batch.view(), {.labels = batch.labels, .offsets = {values.data(), 16, 5}}));
+}
+
+TEST(Loss, AStateKnowsTheWidthOfItsFeatures) {
+  Batch batch(16, 5);
+  Loss loss(LossSpec::parse("dro-lt:from=0"), ClassCounts(batch.counts));
+  loss.set_epoch(0, 1);
+  EXPECT_EQ(loss.state().feature_width, 0);
+  const std::vector<double> features(16 * 7, 2.0);
+  const LossBatch of_7{.labels = batch.labels, .features = {.features = {features.data(), 16, 7}}};
+  const LossBatch of_6{.labels = batch.labels, .features = {.features = {features.data(), 16, 6}}};
+  loss.advance(loss.measure(batch.view(), of_7));
+  EXPECT_EQ(loss.state().feature_width, 7);
+  EXPECT_NO_THROW(loss.evaluate(batch.view(), of_7));
+  EXPECT_THROW(loss.evaluate(batch.view(), of_6), Error);
+  EXPECT_THROW(loss.measure(batch.view(), of_6), Error);
+  Loss other(LossSpec::parse("dro-lt:from=0"), ClassCounts(batch.counts));
+  other.set_state({.values = loss.state().values});
+  EXPECT_EQ(other.state().feature_width, 7);
+}
+
 class WeightFile : public ::testing::Test {
  protected:
   Loss with(const std::string& text) const {

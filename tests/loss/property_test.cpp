@@ -250,6 +250,7 @@ TEST(Property, WhatSharesOfABatchAddToTheStateSumsToWhatTheBatchAdds) {
       share.sample_weights = {};
       share.first_position = begin;
       share.features.features = {p.features.data() + begin * p.width, end - begin, p.width};
+      share.noise = {p.noise.data() + begin * p.classes, end - begin, p.classes};
       const auto part = loss.measure<double>({p.logits.data() + begin * p.classes, end - begin, p.classes}, share);
       for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += part[k];
     }
