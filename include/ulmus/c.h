@@ -151,8 +151,9 @@ ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, 
 /* Replaces the class weights by these, [classes], each at least 0 and finite. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights);
 
-/* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure.
- * Same accuracy, determinism and treatment of NaN and infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
+/* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure,
+ * except that gradients may be half written where memory runs out. Same accuracy, determinism and treatment of NaN and
+ * infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
 ULMUS_EXPORT ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, double* value);
 
 /* The whole family as JSON, {"losses": [...], "rules": [...]}: names, keys, defaults, words. A constant. */

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -74,11 +75,13 @@ void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t class
   if (batch.first_position < 0 || batch.first_position > std::numeric_limits<std::int64_t>::max() - rows)
     refuse(fmt::format("the position of the first row is {}, expected 0 or more, and room for {} rows",
                        batch.first_position, rows));
-  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-    const std::int64_t label = batch.labels[i];
-    if ((label < 0 || label >= classes) && label != batch.ignore_index)
-      refuse(fmt::format("label {} at position {} is out of range, expected 0 to {}", label, i, classes - 1));
-  }
+  const auto out_of_range = [classes, ignored = batch.ignore_index.value_or(0)](std::int64_t label) {
+    return (label < 0 || label >= classes) && label != ignored;  // where none is ignored, 0 is in range anyway
+  };
+  const auto bad = std::find_if(batch.labels.begin(), batch.labels.end(), out_of_range);
+  if (bad != batch.labels.end())
+    refuse(fmt::format("label {} at position {} is out of range, expected 0 to {}", *bad, bad - batch.labels.begin(),
+                       classes - 1));
   for (std::size_t i = 0; i < batch.sample_weights.size(); ++i)
     if (!(batch.sample_weights[i] >= 0 && std::isfinite(batch.sample_weights[i])))
       refuse(fmt::format("the sample weight at position {} is {}, expected a finite number of at least 0", i,

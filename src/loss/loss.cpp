@@ -197,13 +197,20 @@ struct BatchLoop {
   }
 };
 
-/// The only class is right whatever its logit says.
+/// The only class is right, whatever number its logit is.
 template <class T>
-double one_class(const LossBatch& batch, MatrixView<T> gradient) {
-  std::fill(batch.losses.begin(), batch.losses.end(), 0);
-  if (!gradient.empty())
-    for (std::int64_t i = 0; i < gradient.rows; ++i) *gradient.row(i) = T(0);
-  return 0;
+double one_class(MatrixView<const T> logits, std::span<const double> weights, MatrixView<T> gradient,
+                 std::span<double> losses) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < logits.rows; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool broken = weights[at] > 0 && !std::isfinite(wide(*logits.row(i)));
+    const double value = broken ? std::numeric_limits<double>::quiet_NaN() : 0;
+    if (!losses.empty()) losses[at] = value;
+    if (!gradient.empty()) *gradient.row(i) = narrow<T>(value);
+    sum += value;
+  }
+  return sum;
 }
 
 template <class T>
@@ -212,6 +219,7 @@ void run_loop(const BatchLoop<T>& loop, int most_threads) {
   const int threads = detail::team_size(loop.logits.rows * loop.logits.columns, tiles, most_threads);
   std::vector<typename BatchLoop<T>::Workspace> workspaces(static_cast<std::size_t>(threads));
   for (auto& workspace : workspaces) workspace = loop.make_workspace();
+  if (threads == 1) return loop.run(0, tiles, workspaces[0]);
   detail::on_threads(threads, [&](std::int64_t me, std::int64_t of) {
     loop.run(tiles * me / of, tiles * (me + 1) / of, workspaces[static_cast<std::size_t>(me)]);
   });
@@ -286,6 +294,13 @@ struct RowsInDouble {
   }
 };
 
+/// True for a row in which something has overflowed or is no number; -infinity is a class that is masked.
+bool has_overflowed(std::span<const double> logits) {
+  std::int64_t overflowed = 0;  // as wide as a logit, so that the loop goes in vectors
+  for (const double z : logits) overflowed += !(z < std::numeric_limits<double>::infinity());
+  return overflowed > 0;
+}
+
 /// A member with a loss of its own for each row.
 template <class T>
 void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gradient, std::span<double> losses) {
@@ -296,11 +311,14 @@ void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gra
       const double weight = rows.weighting.weights[static_cast<std::size_t>(i)];
       double& loss = losses[static_cast<std::size_t>(i)];
       loss = 0;
-      if (weight > 0) {
-        loss = weight * parts.row_loss(rows.read(i, row), pull);
-        for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
-      } else {
+      if (!(weight > 0)) {
         std::fill(pull.begin(), pull.end(), 0);
+      } else if (const Sample sample = rows.read(i, row); has_overflowed(row)) {
+        loss = std::numeric_limits<double>::quiet_NaN();
+        std::fill(pull.begin(), pull.end(), loss);
+      } else {
+        loss = weight * parts.row_loss(sample, pull);
+        for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
       }
       if (!gradient.empty()) std::transform(pull.begin(), pull.end(), gradient.row(i), narrow<T>);
     }
@@ -355,11 +373,14 @@ void clear(const FeatureBatch& of) {
   std::fill(of.head_bias_gradient.begin(), of.head_bias_gradient.end(), 0.0);
 }
 
+/// NaN where one is infinite: the influence of such a sample would take its loss to 0 and hide that.
 std::vector<double> l1_norms(MatrixView<const double> features) {
   std::vector<double> norms;
-  for (std::int64_t i = 0; i < features.rows; ++i)
-    norms.push_back(std::accumulate(features.row(i), features.row(i) + features.columns, 0.0,
-                                    [](double sum, double h) { return sum + std::fabs(h); }));
+  for (std::int64_t i = 0; i < features.rows; ++i) {
+    const double norm = std::accumulate(features.row(i), features.row(i) + features.columns, 0.0,
+                                        [](double sum, double h) { return sum + std::fabs(h); });
+    norms.push_back(std::isfinite(norm) ? norm : std::numeric_limits<double>::quiet_NaN());
+  }
   return norms;
 }
 
@@ -614,9 +635,9 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                             spec_.text()));
   clear(batch.features);
   if (rows == 0) return 0;
-  if (counts_.classes() == 1) return one_class(batch, gradient);
-
   const Weighting weighting = weigh(batch, class_weights());
+  if (counts_.classes() == 1) return one_class(logits, weighting.weights, gradient, batch.losses);
+
   std::vector<double> own_losses(batch.losses.empty() ? weighting.weights.size() : 0);
   const std::span<double> losses = batch.losses.empty() ? own_losses : batch.losses;
   std::vector<double> parameters;

@@ -132,11 +132,17 @@ class Loss {
   /// norm). Gradients below 2^-125 of the row's largest wrong one are 0, on x86 also those below the smallest normal
   /// number.
   ///
-  /// A row with a NaN gives NaN. Infinite logits have the value and gradient of the limit; infinite both at the label
-  /// and elsewhere: NaN. A row that is ignored or has weight 0 costs nothing, whatever is in it. Deterministic: bits
+  /// An overflow is seen: a row with a NaN, and one with +infinity at the label, has loss NaN and a gradient of NaNs;
+  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the members outside the kernel).
+  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The members whose
+  /// definition asks every class for a finite logit, las, lm-softmax, logitnorm and lade, have no finite loss with a
+  /// mask.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
+  /// reduced loss is then not finite, while the gradients of the other rows are as without it (batch terms apart). A
+  /// row that is ignored or has weight 0 costs nothing and has a zero gradient, whatever is in it. Deterministic: bits
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
-  /// Error{usage} when the loss needs features that did not come; nothing is written then. The members that do not run
+  /// Error{usage} when the loss needs features that did not come; nothing is written then. std::bad_alloc may leave
+  /// gradients half written; the loss itself stays as it was. The members that do not run
   /// in the kernel (`where` in the family table) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
