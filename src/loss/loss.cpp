@@ -15,6 +15,7 @@
 #endif
 
 #include "loss/batch_checks.hpp"
+#include "loss/members/fills.hpp"
 #include "loss/parallel.hpp"
 #include "loss/row_kernel.hpp"
 #include "ulmus/base/error.hpp"
@@ -413,6 +414,11 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
                 fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
                             "here, for example {}",
                             spec_.text(), key->name, spec_.with(key->name, format_number(key->automatic[0])).text()));
+  for (const auto& [values, what] :
+       {std::pair(&terms_.slope, "slopes"), std::pair(&terms_.offset, "offsets"),
+        std::pair(&terms_.true_margin, "margins"), std::pair(&terms_.rival_margin, "margins of the rival"),
+        std::pair(&terms_.class_weight, "class weights")})
+    detail::require_finite(*values, what);
   // Slopes of one are none.
   if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
   slope_.assign(terms_.slope.begin(), terms_.slope.end());

@@ -13,7 +13,7 @@ namespace ulmus {
 /// beta -> 1 and large counts.
 class ClassCounts {
  public:
-  /// Throws Error{data} when there is no class, a count is negative, or every count is zero.
+  /// Throws Error{data} when there is no class, a count is negative, every count is zero or their sum is beyond int64.
   explicit ClassCounts(std::vector<std::int64_t> counts);
 
   std::int64_t classes() const { return static_cast<std::int64_t>(counts_.size()); }
@@ -35,7 +35,7 @@ class ClassCounts {
   std::vector<double> inverse_frequency_weights() const;
 
   /// Generalised re-weighting (Zhang et al., CVPR 2021): pi[j]^-rho, normalised to sum to the number of classes with
-  /// samples. A class without samples has weight 0. [C]
+  /// samples, finite for every finite rho. A class without samples has weight 0. [C]
   std::vector<double> power_weights(double rho) const;
 
   /// LDAM margins (Cao et al., NeurIPS 2019): D[j] = max_margin * (n_min / n[j])^(1/4); the rarest class with samples
