@@ -604,10 +604,11 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
   if (!parts.row_offset && !of_batch) return {};
   detail::check_batch<double>(logits, batch, {}, counts_.classes());
   if (counts_.classes() == 1) return {};
+  const Weighting weighting = weigh(batch, class_weights());
   std::vector<double> offsets;
   if (of_batch && batch.offsets.empty()) {
     detail::check_needs(spec_.member(), batch);
-    const std::vector<std::int64_t> labels = counted_labels(batch, {});
+    const std::vector<std::int64_t> labels = counted_labels(batch, weighting.weights);
     const WholeBatch all = whole<double>(logits, batch, labels, {});
     offsets = parts.batch_offset(all);
   }
@@ -615,7 +616,6 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
   if (of_batch && !batch.offsets.empty())
     for (std::int64_t i = 0; i < logits.rows; ++i)
       std::copy_n(batch.offsets.row(i), logits.columns, offsets.begin() + i * logits.columns);
-  const Weighting weighting = weigh(batch, class_weights());
   const RowsInDouble<double> rows{logits, batch, weighting};
   std::vector<double> row(static_cast<std::size_t>(logits.columns));
   for (std::int64_t i = 0; parts.row_offset && i < logits.rows; ++i)
