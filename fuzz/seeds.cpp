@@ -92,6 +92,7 @@ Seeds make_seeds() {
         safetensors(R"({"a":{"dtype":"BF16","shape":[1,1],"data_offsets":[8,10]},"b":{"dtype":"I64","shape":[],)"
                     R"("data_offsets":[0,8]}})",
                     10)}},
+      {"state", {std::string(64, '\x01'), std::string(400, '\x05')}},
       {"split", {ulmus::to_json(ulmus::make_split(data, {.seed = 1, .test_fraction = 0.3}))}},
   };
 }
