@@ -30,14 +30,19 @@ install(TARGETS ulmus_c LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 
 # floor 2: images and metrics need no LibTorch
-find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
+find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(TIFF 4.5 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
-ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp csv.cpp dataset.cpp encoding.cpp folder.cpp idx.cpp
-                        image_stream.cpp images.cpp imbalance.cpp inspection.cpp jpeg.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp
+ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp csv.cpp dataset.cpp decode.cpp decode_bitmap.cpp
+                        decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp encoding.cpp folder.cpp idx.cpp
+                        image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp
                         split.cpp
-           PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG ZLIB::ZLIB Threads::Threads
-                  opencv_core opencv_imgcodecs opencv_imgproc)
+           PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
+                  ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 

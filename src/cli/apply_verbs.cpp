@@ -36,6 +36,11 @@ void check_selection(const CLI::App& verb, const Selection& selection) {
     throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", selection.seed));
 }
 
+/// 0: as the run has it.
+void add_max_pixels(CLI::App& verb, std::int64_t& pixels) {
+  add_number(verb, "--max-pixels", pixels, "refuse image files that declare more pixels; default: that of the run");
+}
+
 void add_adjustment(CLI::App& verb, Adjustment& adjustment) {
   verb.add_option("--posthoc", adjustment.posthoc,
                   "adjust the trained model: none, la:tau=T, mla:tau=T or tau-norm:tau=T")
@@ -93,6 +98,7 @@ void add_eval_verb(CLI::App& program) {
     Selection selection;
     EvaluateOptions options;
     std::string data_root, predictions, device;
+    std::int64_t max_pixels = 0;
     bool as_json = false, skip_bad = false;
   };
   const auto request = std::make_shared<Request>();
@@ -104,6 +110,7 @@ void add_eval_verb(CLI::App& program) {
   verb->add_option("--predictions", request->predictions,
                    "write a line a sample and member to this file: CSV, or JSON where it ends in .jsonl");
   verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  add_max_pixels(*verb, request->max_pixels);
   verb->add_option("--device", request->device, "cpu, cuda or cuda:N; default: that of the run");
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer(
@@ -116,6 +123,7 @@ void add_eval_verb(CLI::App& program) {
     refuse_empty(*verb, {"--prior", "--temperature", "--predictions"});
     RunOptions run = read_run_options(request->selection.run);
     if (!request->data_root.empty()) run.data_root = request->data_root;
+    if (request->max_pixels != 0) run.max_pixels = request->max_pixels;
     if (request->skip_bad) run.skip_bad = true;
     if (!request->device.empty()) run.device = request->device;
     request->options.loss = request->selection.loss;
@@ -136,7 +144,7 @@ void add_predict_verb(CLI::App& program) {
     std::vector<std::string> paths;
     Adjustment adjustment;
     std::string data_root, format, out;
-    std::int64_t top = 0, threads = 0;
+    std::int64_t top = 0, threads = 0, max_pixels = 0;
     bool skip_bad = false;
   };
   const auto request = std::make_shared<Request>();
@@ -152,6 +160,7 @@ void add_predict_verb(CLI::App& program) {
   verb->add_option("--data-root", request->data_root, "where named data sets lie, for --temperature auto");
   add_number(*verb, "--threads", request->threads, "threads that decode, and for the model; 0: all cores")
       ->default_str("0");
+  add_max_pixels(*verb, request->max_pixels);
   verb->add_flag("--skip-bad", request->skip_bad,
                  "only count the images that are passed over because they cannot be read, do not name them");
   verb->footer(
@@ -166,6 +175,7 @@ void add_predict_verb(CLI::App& program) {
       throw Error(ErrorKind::usage, fmt::format("--top is {}, expected at least 1", request->top));
     RunOptions run = read_run_options(request->selection.run);
     if (!request->data_root.empty()) run.data_root = request->data_root;
+    if (request->max_pixels != 0) run.max_pixels = request->max_pixels;
     const PredictOptions options{.paths = {request->paths.begin(), request->paths.end()},
                                  .loss = request->selection.loss,
                                  .seed = request->selection.seed,
@@ -189,6 +199,7 @@ void add_predict_verb(CLI::App& program) {
       hooks.failed = [](const std::string& failure) { fmt::print(stderr, "ulmus: passed over: {}\n", failure); };
     const PredictResult result = predict_run(request->selection.run, run, options, hooks);
     if (file) file->commit();
+    for (const std::string& note : result.notes) fmt::print(stderr, "ulmus: {}\n", note);
     fmt::print(
         stderr, "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
         result.of_features ? (result.predicted == 1 ? "row" : "rows") : (result.predicted == 1 ? "image" : "images"),

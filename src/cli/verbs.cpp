@@ -65,6 +65,7 @@ std::string describe(const Plan& plan) {
                                 : fmt::format("{}x{}x{}", data.shape.channels, data.shape.height, data.shape.width);
   std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n", data.name,
                                  data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(), test, shape);
+  for (const std::string& note : plan.data.notes) text += fmt::format("        {}\n", note);
   if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
@@ -204,7 +205,7 @@ void add_inspect_verb(CLI::App& program) {
       "show the classes of a data set, how imbalanced they are, what is wrong with it and a run to begin with");
   struct Request {
     std::string data, data_root, imbalance = "none", picture;
-    std::int64_t image_size = 0;
+    std::int64_t image_size = 0, image_bits = 0, max_pixels = k_max_pixels;
     bool quick = false, all = false, as_json = false;
   };
   const auto request = std::make_shared<Request>();
@@ -218,6 +219,11 @@ void add_inspect_verb(CLI::App& program) {
       ->capture_default_str();
   add_number(*verb, "--image-size", request->image_size, "resize image files to squares of this side; 0: leave them")
       ->default_str("0");
+  add_number(*verb, "--image-bits", request->image_bits,
+             "bits in use in images of 16 bits a sample, 8 to 16; 0: as many as the data use")
+      ->default_str("0");
+  add_number(*verb, "--max-pixels", request->max_pixels, "refuse image files that declare more pixels than this")
+      ->default_str(fmt::format("{}", k_max_pixels));
   CLI::Option* picture =
       verb->add_option("--picture", request->picture, "write a bar chart of the classes, an SVG file");
   verb->add_flag("--quick", request->quick, "look at no sample: count, and search for no duplicates");
@@ -229,7 +235,9 @@ void add_inspect_verb(CLI::App& program) {
     refuse_extras(*verb);
     if (picture->count() > 0 && request->picture.empty())
       throw Error(ErrorKind::usage, "--picture is empty, expected a file, for example --picture classes.svg");
-    OpenOptions open{.data_root = request->data_root};
+    OpenOptions open{.data_root = request->data_root,
+                     .max_pixels = request->max_pixels,
+                     .image_bits = static_cast<int>(std::clamp<std::int64_t>(request->image_bits, -1, 17))};
     if (request->image_size != 0) open.image_size = request->image_size;
     const Inspection inspection =
         inspect(request->data, open, {.imbalance = request->imbalance, .quick = request->quick});

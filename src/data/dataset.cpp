@@ -27,6 +27,13 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
     throw Error(ErrorKind::usage,
                 fmt::format("--image-size is {}, expected 1 to {}", *options.image_size, detail::k_max_image_side));
 
+  if (options.max_pixels < 1 || options.max_pixels > k_largest_max_pixels)
+    throw Error(ErrorKind::usage,
+                fmt::format("--max-pixels is {}, expected 1 to {}", options.max_pixels, k_largest_max_pixels));
+  if (options.image_bits != 0 && (options.image_bits < 8 || options.image_bits > 16))
+    throw Error(ErrorKind::usage, fmt::format("--image-bits is {}, expected 8 to 16, or 0 for as many as the data use",
+                                              options.image_bits));
+
   const detail::Address parsed = detail::parse_address(address);
   OpenedData data;
   if (parsed.source == "folder")

@@ -249,6 +249,8 @@ std::string command_of(const Proposal& proposal, const Inspection& inspection, c
   add("data", inspection.data);
   if (!opened.data_root.empty()) add("data-root", opened.data_root.string());
   if (opened.image_size) add("image-size", fmt::format("{}", *opened.image_size));
+  if (opened.image_bits != 0) add("image-bits", fmt::format("{}", opened.image_bits));
+  if (opened.max_pixels != k_max_pixels) add("max-pixels", fmt::format("{}", opened.max_pixels));
   if (inspection.skipped > 0) command += " --skip-bad";
   if (imbalance != "none") add("imbalance", std::string(imbalance));
   add("losses", proposal.losses);
@@ -477,6 +479,7 @@ Inspection inspect(const OpenedData& data, const InspectionOptions& options, con
   if (inspection.test_counts) inspection.missing_in_test = classes_with(*inspection.test_counts, 0);
   inspection.skipped = data.skipped;
   inspection.skipped_files = data.skipped_files;
+  inspection.notes = data.notes;
   if (!options.quick) find_duplicates(data, options.threads, inspection);
   if (inspection.empty.empty())
     inspection.proposal = propose(data, ClassCounts(of_run.train), inspection, opened, options.imbalance);
@@ -520,6 +523,7 @@ std::string to_text(const Inspection& inspection, bool all) {
       text += fmt::format("{}'{}'", i == 0 ? "" : ", ", inspection.skipped_files[i]);
     text += inspection.skipped > std::ssize(inspection.skipped_files) ? ", ...\n" : "\n";
   }
+  for (const std::string& note : inspection.notes) text += note + "\n";
   append_duplicates(text, inspection);
   const auto append = [&](const Counts& classes, std::string_view one, std::string_view many) {
     if (!classes.empty())
@@ -564,6 +568,7 @@ std::string to_json(const Inspection& inspection) {
                     {"shape", shape},
                     {"skipped", inspection.skipped},
                     {"skipped_files", inspection.skipped_files},
+                    {"notes", inspection.notes},
                     {"empty_classes", names(inspection.empty)},
                     {"one_sample_classes", names(inspection.single)},
                     {"classes_missing_in_test", names(inspection.missing_in_test)},

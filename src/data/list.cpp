@@ -124,12 +124,16 @@ OpenedData open_list(const Address& address, const OpenOptions& options) {
   }
 
   // Which files cannot be decoded, or whether all have one size, is known only after all have been decoded.
-  if (options.skip_bad || !options.image_size) return open_images(train.files, test.files, options);
+  // So are the bits in use where samples have more than 8, which the first image tells.
+  if (options.skip_bad || !options.image_size ||
+      (options.image_bits == 0 && has_deep_samples(train.files.path(0), options)))
+    return open_images(train.files, test.files, options);
   const auto images = static_cast<std::int64_t>(train.files.size() + test.files.size());
   const bool keep = images <= options.memory_limit / (3 * *options.image_size * *options.image_size);
   OpenedData data;
-  data.train = images_on_demand(std::move(train.files), train.bytes, *options.image_size, keep);
-  if (test.files.size() > 0) data.test = images_on_demand(std::move(test.files), test.bytes, *options.image_size, keep);
+  data.image_bits = options.image_bits > 0 ? options.image_bits : 8;
+  data.train = images_on_demand(std::move(train.files), train.bytes, options, keep);
+  if (test.files.size() > 0) data.test = images_on_demand(std::move(test.files), test.bytes, options, keep);
   return data;
 }
 

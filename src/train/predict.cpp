@@ -8,6 +8,7 @@
 
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -65,12 +66,14 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
       return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}};
     });
   }
-  if (lines.written == 0)
+  if (lines.written == 0) {
+    const std::string notes = images.notes().empty() ? "" : fmt::format(" ({})", join(images.notes(), "; "));
     throw Error(ErrorKind::data,
                 result.failed == 0
-                    ? "there is no image in what was named; give image files, or folders of them"
-                    : fmt::format("none of {} could be predicted",
-                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed)));
+                    ? fmt::format("there is no image in what was named{}; give image files, or folders of them", notes)
+                    : fmt::format("none of {} could be predicted{}",
+                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed), notes));
+  }
 }
 
 /// Files of features, each opened before the first line is written.
@@ -134,7 +137,9 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   } else {
     ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
                                .normalisation = member.info.normalisation,
-                               .threads = threads};
+                               .threads = threads,
+                               .max_pixels = run_options.max_pixels,
+                               .image_bits = static_cast<int>(run_options.image_bits)};
     if (run_options.image_size > 0) reading.image_size = run_options.image_size;
     images.emplace(options.paths, std::move(reading));
   }
@@ -150,6 +155,7 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
     predict_features(files, member, model, lines);
   else
     predict_images(*images, shape, model, hooks, lines, result);
+  if (images) result.notes = images->notes();
   result.predicted = lines.written;
   return result;
 }

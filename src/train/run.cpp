@@ -62,6 +62,9 @@ void check_ranges(const RunOptions& o) {
   need(o.threads >= 0 && o.threads <= 256, "threads", o.threads, "1 to 256, or 0 for the cores that are left");
   need(o.loader_threads >= 0 && o.loader_threads <= 256, "loader-threads", o.loader_threads, "from 0 to 256");
   need(o.image_size >= 0, "image-size", o.image_size, "at least 1, or 0 to leave the images");
+  need(o.image_bits == 0 || (o.image_bits >= 8 && o.image_bits <= 16), "image-bits", o.image_bits,
+       "8 to 16, or 0 for as many as the data use");
+  need(o.max_pixels >= 1 && o.max_pixels <= k_largest_max_pixels, "max-pixels", o.max_pixels, "1 to 2147483647");
 }
 
 /// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
@@ -294,7 +297,10 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
 }  // namespace
 
 OpenOptions detail::open_options(const RunOptions& options) {
-  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
+  OpenOptions open{.data_root = options.data_root,
+                   .skip_bad = options.skip_bad,
+                   .max_pixels = options.max_pixels,
+                   .image_bits = static_cast<int>(options.image_bits)};
   if (options.image_size > 0) open.image_size = options.image_size;
   return open;
 }
@@ -333,6 +339,9 @@ Plan plan_run(const RunOptions& given) {
   ImbalanceProfile::parse(options.imbalance);
 
   OpenedData data = open_data(options.data, detail::open_options(options));
+  if (options.image_bits != 0 && data.image_bits == 0)
+    refuse(fmt::format("--image-bits {} cannot apply: the data are no image files; leave it out", options.image_bits));
+  options.image_bits = data.image_bits;  // what predicts and judges scales images of 16 bits the same
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));

@@ -121,8 +121,13 @@ void require_same_data(const OpenedData& data, const Split& split, const fs::pat
                 fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
 }
 
+void announce_notes(const OpenedData& data) {
+  for (const std::string& note : data.notes) announce_once(note, note);
+}
+
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
   OpenedData data = open_data(options.data, open_options(options));
+  announce_notes(data);
   if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
   return data;
 }

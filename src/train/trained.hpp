@@ -44,6 +44,9 @@ TrainedMember choose_member(const std::filesystem::path& folder, const std::stri
 void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
                        std::string_view cure = "name other data with --data");
 
+/// Says what of opened data was not used or changed (OpenedData::notes), each line once.
+void announce_notes(const OpenedData& data);
+
 /// Opens the data of a run; a table is encoded as the checkpoint says.
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding);
 

@@ -404,6 +404,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const std::vector<Recipe> recipes = make_recipes(options, member.loss, trained);
 
   OpenedData data = open_data(run_options.data, detail::open_options(run_options));
+  detail::announce_notes(data);
   detail::require_same_data(data, split, folder, "restore them");
   if (data.train_table) encode_tables(data, encoding_from_json(member.info.encoding));
   const ClassCounts counts(split.train_counts);

@@ -259,6 +259,19 @@ TEST_F(Apply, PredictPassesOverDamagedImagesByNameAndCountsThem) {
   EXPECT_EQ(contents(), before);
 }
 
+TEST_F(Apply, PredictCountsWhatItDoesNotUse) {
+  train_photos();
+  write_image(path("new/1.png"), 0, 1);
+  fs::copy_file(path("new/1.png"), path("new/without"));
+  write_bytes(path("new/2.gif"), "GIF89a");
+  const Outcome outcome = run({"predict", "--run", "p", "new"});
+  EXPECT_EQ(outcome.code, 0) << outcome;
+  EXPECT_EQ(lines_of(outcome.out).size(), 3u) << outcome;
+  const auto said = outcome.error_lines();
+  ASSERT_EQ(said.size(), 2u) << outcome;
+  EXPECT_TRUE(has(said[0], ".gif 1")) << outcome;
+}
+
 TEST_F(Apply, PredictResizesAsTheRunDid) {
   train_photos({"--image-size", "10"});
   write_image(path("new/large.png"), 1, 1, 40);

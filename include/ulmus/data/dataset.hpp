@@ -73,12 +73,19 @@ class Dataset {
 
 struct Table;
 
+/// Pixels, width times height, that an image file may declare unless an option says otherwise: 300 MB of RGB.
+constexpr std::int64_t k_max_pixels = 100'000'000;
+constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< that can be allowed
+
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
   bool skip_bad = false;              ///< pass over undecodable images and count them
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
+  std::int64_t max_pixels = k_max_pixels;             ///< an image file that declares more is not decoded
+  /// Bits in use in samples of more than 8 bits, 8 to 16: 2^bits - 1 becomes 255. 0: as many as the data use.
+  int image_bits = 0;
 };
 
 constexpr std::size_t k_named_skipped = 5;
@@ -89,6 +96,9 @@ struct OpenedData {
   std::optional<Dataset> test;
   std::int64_t skipped = 0;                  ///< undecodable images passed over
   std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
+  int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
+  /// What was not used and what was changed when image files were read, a line each.
+  std::vector<std::string> notes{};
   /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
   /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
   std::shared_ptr<const Table> train_table;
@@ -108,12 +118,12 @@ struct OpenedData {
 /// has a section per source.
 ///
 /// The named sets are looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and
-/// /usr/share/datasets/NAME. In a folder, classes and the images of a class are in the byte order of their names,
-/// hidden files and other kinds of file are passed over. A class may lack test samples, never training samples. Images
-/// of `folder` and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or
-/// `image_size` (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre
-/// is cut out). A `list` with `image_size` and without `skip_bad` is opened without decoding an image: it has three
-/// channels, and an image that cannot be decoded is an error when it is read.
+/// /usr/share/datasets/NAME. In a folder, classes and the images of a class, those in its sub-folders too, are in the
+/// byte order of their names; files of other kinds are passed over and counted in `notes`. A class may lack test
+/// samples, never training samples. Images of `folder` and `list` have three channels (RGB) unless all files are grey,
+/// and one size: that of the files, or `image_size` (the shorter side is scaled to it, by area when shrinking and
+/// linearly when enlarging, then the centre is cut out). A `list` with `image_size` and without `skip_bad` is opened
+/// without decoding an image: it has three channels, and an image that cannot be decoded is an error when it is read.
 ///
 /// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply to it,
 /// Error{data} naming the file and what is wrong with it: the first file in order, whatever the number of threads.

@@ -84,6 +84,8 @@ struct PredictResult {
   bool of_features = false;    ///< rows of files were predicted, else images
   std::int64_t predicted = 0;  ///< samples
   std::int64_t failed = 0;     ///< images passed over
+  /// What was not used and what was changed when image files were read, a line each (OpenedData::notes).
+  std::vector<std::string> notes = {};
 };
 
 /// Predicts the class of every image, a line each in the order of the paths (see ImageStream), resized as in the run.

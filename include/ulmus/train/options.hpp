@@ -18,6 +18,8 @@ struct RunOptions {
   std::int64_t validation = 0;
   double test_fraction = 0.2;
   std::int64_t image_size = 0;
+  std::int64_t image_bits = 0;
+  std::int64_t max_pixels = 100'000'000;
   bool skip_bad = false;
   std::string model = "auto";
   std::string head = "auto";
@@ -64,6 +66,9 @@ void visit_options(Options& options, Visit&& visit) {
   visit("test-fraction", options.test_fraction,
         "part of every class held out for test when the data have no test part");
   visit("image-size", options.image_size, "resize image files to squares of this side; 0: leave them");
+  visit("image-bits", options.image_bits,
+        "bits in use in images of 16 bits a sample, 8 to 16; 0: as many as the data use");
+  visit("max-pixels", options.max_pixels, "refuse image files that declare more pixels than this, before decoding");
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model,
         "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50; mlp, linear (for "
