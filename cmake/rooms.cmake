@@ -2,8 +2,10 @@
 
 # floor 0: no framework
 find_package(nlohmann_json REQUIRED)
-ulmus_room(base SOURCES file.cpp log.cpp random.cpp safetensors_header.cpp text.cpp
-           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+ulmus_room(base SOURCES digest.cpp file.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
+           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)

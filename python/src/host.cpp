@@ -1,5 +1,5 @@
-/// What the rooms need of a host, from Python's standard library instead of OpenSSL. To be called with the interpreter
-/// lock held.
+/// What the rooms need of a host, from Python's standard library instead of OpenSSL and utf8proc. To be called with the
+/// interpreter lock held.
 #include <nanobind/nanobind.h>
 
 #include <filesystem>
@@ -8,6 +8,7 @@
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 
 namespace nb = nanobind;
 
@@ -28,5 +29,19 @@ std::string sha256(std::string_view bytes) {
   const nb::object digest = nb::module_::import_("hashlib").attr("sha256")(nb::bytes(bytes.data(), bytes.size()));
   return nb::cast<nb::str>(digest.attr("hexdigest")()).c_str();
 }
+
+namespace {
+
+std::string normal_form(const char* form, nb::handle text) {
+  return nb::cast<nb::str>(nb::module_::import_("unicodedata").attr("normalize")(form, text)).c_str();
+}
+
+nb::str decoded(std::string_view text) { return nb::str(text.data(), text.size()); }
+
+}  // namespace
+
+std::string compose(std::string_view text) { return normal_form("NFC", decoded(text)); }
+
+std::string fold(std::string_view text) { return normal_form("NFKC", decoded(text).attr("casefold")()); }
 
 }  // namespace ulmus

@@ -134,6 +134,18 @@ std::string printable(std::string_view text) {
   return shown;
 }
 
+std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::data, fmt::format("'{}' {}; save it as UTF-8", file.string(), what));
+  };
+  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) refuse("begins like UTF-16");
+  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
+  if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
+    refuse(fmt::format("line {} is not UTF-8 (byte {:02x})", 1 + std::ranges::count(bytes.substr(0, sound), '\n'),
+                       static_cast<unsigned char>(bytes[sound])));
+  return bytes;
+}
+
 std::size_t valid_utf8(std::string_view text) {
   std::size_t i = 0;
   while (i < text.size()) {

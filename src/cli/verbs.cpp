@@ -140,7 +140,9 @@ void run(const std::string& verb, RunRequest request) {
     throw Error(ErrorKind::usage,
                 fmt::format("'ulmus train' trains one loss, but '{}' came; use 'ulmus compare' for several",
                             request.options.losses));
-  const Plan plan = plan_run(request.options);
+  // A run that was begun keeps its order of classes.
+  const Plan plan =
+      plan_run(request.options, resume ? read_split(folder / "split.json").class_names : std::vector<std::string>{});
   if (request.dry_run) {
     if (request.as_json)
       print_line(plan_json(plan, folder).dump(2));

@@ -27,9 +27,9 @@ const std::array<Source, 8>& sources() {
       {"cifar10", "cifar10", "", {}},
       {"cifar100", "cifar100", "", {}},
       {"folder", "folder:DIR", "folder", {}},
-      {"list", "list:FILE?root=DIR", "file", {"root", "test", "classes"}},
-      {"csv", "csv:FILE?label=COLUMN", "file", {"label", "test", "delimiter", "drop", "categorical"}},
-      {"npy", "npy:FEATURES,LABELS", "files", {"test", "classes"}},
+      {"list", "list:FILE?root=DIR", "file", {"root", "test", "classes", "literal"}},
+      {"csv", "csv:FILE?label=COLUMN", "file", {"label", "test", "delimiter", "drop", "categorical", "literal"}},
+      {"npy", "npy:FEATURES,LABELS", "files", {"test", "classes", "literal"}},
   }};
   return k_sources;
 }

@@ -274,55 +274,33 @@ Header trained_header(std::span<const std::string> names, std::int64_t line, con
 }
 
 /// Cells and labels, the labels still being text.
-std::vector<std::string> read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
-  std::vector<std::string> labels;
+detail::LabelTexts read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
+  detail::LabelTexts labels;
   while (reader.next()) {
     if (reader.fields.size() != header.fields)
       refuse(table.file, reader.line,
              fmt::format(" has {} fields, expected {} as in the header (delimiter {}); correct the line, quote fields "
                          "that hold a delimiter, or add &delimiter= if it is another",
                          reader.fields.size(), header.fields, delimiter_text(options.delimiter)));
-    labels.push_back(header.label ? reader.fields[*header.label] : "");
-    if (header.label && labels.back().empty())
-      refuse(table.file, reader.line,
-             fmt::format(" has no label (column '{}'); label the row or remove it", printable(table.label)));
+    labels.add(header.label ? reader.fields[*header.label] : "");
     for (const std::size_t i : header.kept) {
       table.text += reader.fields[i];
       table.ends.push_back(table.text.size());
     }
     table.lines.push_back(reader.line);
   }
-  if (labels.empty())
+  if (labels.size() == 0)
     throw Error(ErrorKind::data, fmt::format("'{}' has a header but no row; add rows", table.file.string()));
   return labels;
 }
 
-std::optional<std::int64_t> whole_number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [stopped, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (status != std::errc{} || stopped != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
-std::vector<std::string> ordered_classes(std::span<const std::string> labels) {
-  std::vector<std::string> classes(labels.begin(), labels.end());
-  std::ranges::sort(classes);
-  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
-  if (std::ranges::all_of(classes, [](const std::string& name) { return whole_number(name).has_value(); }))
-    std::ranges::stable_sort(classes, {}, [](const std::string& name) { return *whole_number(name); });
-  return classes;
-}
-
-void number_labels(std::span<const std::string> labels, Table& table, const std::string& unknown) {
-  std::unordered_map<std::string_view, std::int64_t> numbers;
-  for (std::size_t c = 0; c < table.class_names.size(); ++c)
-    numbers.emplace(table.class_names[c], static_cast<std::int64_t>(c));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const auto found = numbers.find(labels[i]);
-    if (found == numbers.end())
-      refuse(table.file, table.lines[i], fmt::format(" has the label '{}', {}", printable(labels[i]), unknown));
-    table.labels.push_back(found->second);
-  }
+detail::LabelRules label_rules(const Table& table, const CsvOptions& options) {
+  return {.literal = options.literal,
+          .known = options.classes,
+          .file = table.file,
+          .place = [&table](std::size_t i) { return fmt::format("'{}' line {}", table.file.string(), table.lines[i]); },
+          .column = table.label,
+          .may_be_quantity = true};
 }
 
 bool has_decimal_comma(std::string_view cell) {
@@ -375,7 +353,7 @@ std::string table_sha256(const Table& table, std::string_view bytes) {
 /// Everything but the classes and the kinds of the columns; `labels` take the labels as text. `make_header` is called
 /// with the names of the columns and their line.
 template <class MakeHeader>
-Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, std::vector<std::string>& labels,
+Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, detail::LabelTexts& labels,
                  MakeHeader make_header) {
   const std::string_view text = text_of(bytes, file);
   if (options.delimiter == '\0') options.delimiter = guess_delimiter(text);
@@ -408,7 +386,8 @@ Dataset unencoded(const std::shared_ptr<const Table>& table) {
 CsvOptions csv_options(const detail::Address& address) {
   CsvOptions options{.label = address.find("label").value_or(""),
                      .drop = address.list("drop"),
-                     .categorical = address.list("categorical")};
+                     .categorical = address.list("categorical"),
+                     .literal = detail::literal_names(address)};
   if (const auto delimiter = address.find("delimiter")) {
     if (*delimiter == "tab" || *delimiter == "\\t")
       options.delimiter = '\t';
@@ -428,7 +407,8 @@ namespace detail {
 
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "csv:FILE");
-  const CsvOptions csv_options = ulmus::csv_options(address);
+  CsvOptions csv_options = ulmus::csv_options(address);
+  csv_options.classes = options.classes;
   const fs::path file = address.file();
   const auto share = [&](Table table) {
     table.name = address.text;
@@ -451,18 +431,13 @@ Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const
 }  // namespace detail
 
 Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options) {
-  std::vector<std::string> labels;
+  detail::LabelTexts labels;
   Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
     return read_header(names, line, file, with);
   });
-  table.class_names = ordered_classes(labels);
-  if (table.class_names.size() < 2)
-    throw Error(
-        ErrorKind::data,
-        fmt::format("'{}' has one class, '{}', in its column '{}', expected at least two; add rows of another, or "
-                    "name the right column with ?label=",
-                    file.string(), printable(table.class_names[0]), printable(table.label)));
-  number_labels(labels, table, "");
+  detail::Classes classes = detail::classes_of(labels, label_rules(table, options));
+  table.class_names = std::move(classes.names);
+  table.labels = std::move(classes.labels);
   for (std::size_t c = 0; c < table.columns.size(); ++c)
     if (table.columns[c].kind == ColumnKind::numeric) table.columns[c].kind = kind_of(table, c);
   table.sha256 = table_sha256(table, bytes);
@@ -470,12 +445,12 @@ Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& o
 }
 
 Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options, const Table& training) {
-  std::vector<std::string> labels;
+  detail::LabelTexts labels;
   Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
     return match_header(names, line, file, with, training);
   });
   table.class_names = training.class_names;
-  number_labels(labels, table, "which the training part lacks; remove the row or add the class to the training part");
+  table.labels = detail::labels_among(labels, table.class_names, label_rules(table, options), "the training part");
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     if (table.columns[c].kind == ColumnKind::categorical) continue;
     for (std::int64_t row = 0; row < table.size(); ++row)
@@ -492,12 +467,12 @@ Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptio
 }
 
 Table read_unlabelled_csv(std::string_view bytes, const fs::path& file, char delimiter, const TableEncoding& encoding) {
-  std::vector<std::string> labels;
+  detail::LabelTexts labels;
   Table table = read_cells(
       bytes, file, {.delimiter = delimiter}, labels,
       [&](const auto& names, std::int64_t line, const auto&) { return trained_header(names, line, file, encoding); });
   table.class_names = encoding.class_names;
-  table.labels.assign(labels.size(), 0);
+  table.labels.assign(labels.of.size(), 0);
   return table;
 }
 

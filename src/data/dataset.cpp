@@ -4,6 +4,8 @@
 
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 
 namespace ulmus {
 
@@ -16,6 +18,32 @@ void refuse_image_options(const OpenOptions& options, std::string_view source) {
   if (options.skip_bad)
     throw Error(ErrorKind::usage, fmt::format("--skip-bad passes over image files, {} has none; leave it out", source));
 }
+
+std::vector<std::string> literal_names(const Address& address) {
+  std::vector<std::string> names = address.list("literal");
+  for (std::string& name : names) name = class_name(name);
+  return names;
+}
+
+std::optional<ClassFile> class_file(const Address& address) {
+  const auto path = address.find("classes");
+  if (!path) return std::nullopt;
+  return parse_class_file(read_file(*path), *path);
+}
+
+namespace {
+
+/// Numbers the labels of a set whose class names are fixed as the classes of a run.
+void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
+  if (known.empty() || data.class_names == known) return;
+  LabelTexts texts;
+  for (const std::int64_t label : data.labels) texts.add(data.class_names[static_cast<std::size_t>(label)]);
+  const LabelRules rules{.place = [&](std::size_t i) { return fmt::format("'{}' image {} (from 0)", data.name, i); }};
+  data.labels = labels_among(texts, known, rules, "the run");
+  data.class_names = known;
+}
+
+}  // namespace
 
 }  // namespace detail
 
@@ -44,6 +72,9 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
 
   data.train.name = address;
   if (data.test) data.test->name = address;
+  if (data.train_table) return data;  // classes are matched when it is encoded
+  detail::adopt_classes(data.train, options.classes);
+  if (data.test) detail::adopt_classes(*data.test, options.classes);
   return data;
 }
 

@@ -9,6 +9,7 @@
 #include "data/cells.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -146,13 +147,9 @@ std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& 
 }
 
 std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std::string>& class_names) {
-  std::unordered_map<std::string_view, std::int64_t> places;
-  for (const std::string& name : class_names) places.emplace(name, std::ssize(places));
+  const NameIndex places(class_names);
   std::vector<std::int64_t> numbers;
-  for (const std::string& name : table.class_names) {
-    const auto place = places.find(name);
-    numbers.push_back(place == places.end() ? -1 : place->second);
-  }
+  for (const std::string& name : table.class_names) numbers.push_back(places.find(name).value_or(-1));
   std::vector<std::int64_t> labels;
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     const auto c = static_cast<std::size_t>(table.labels[i]);

@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 
 #include "data/images.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -44,38 +45,48 @@ std::vector<std::string> image_names(const fs::path& folder) {
   return names;
 }
 
-/// The classes are the subfolders, or the given ones (for a test part).
-ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes) {
+/// The classes are the subfolders, or the given ones (of the training part, or of a run), which `lacking` has.
+ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes, std::string_view lacking) {
   ImageFiles files;
   files.root = folder;
   files.class_names = {known_classes.begin(), known_classes.end()};
   const std::vector<std::string> names = subfolders(folder);
+  for (const std::string& name : names)
+    if (valid_utf8(name) != name.size())
+      throw Error(ErrorKind::data, fmt::format("class folder '{}' in '{}' is not named in UTF-8; rename it",
+                                               printable(name), folder.string()));
   if (known_classes.empty()) {
     if (names.size() < 2)
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has {}, expected a folder of images for each of at least two classes",
                               folder.string(), names.empty() ? "no subfolder" : "one class, '" + names[0] + "'"));
-    files.class_names = names;
+    LabelTexts texts;
+    for (const std::string& name : names) texts.add(name);
+    const auto place = [&](std::size_t i) { return fmt::format("the folder '{}'", (folder / names[i]).string()); };
+    // A folder that is called `NA` or `-1` was made so.
+    files.class_names =
+        classes_of(texts, {.literal = texts.different, .twins_are_literal = false, .file = folder, .place = place})
+            .names;
   }
-  std::unordered_map<std::string_view, std::int64_t> places;
-  for (const auto& name : files.class_names) places.emplace(name, std::ssize(places));
-  for (const auto& name : names) {
-    const auto place = places.find(name);
-    if (place == places.end())
-      throw Error(ErrorKind::data,
-                  fmt::format("'{}' has the class '{}', which the training part lacks; remove the folder or add the "
-                              "class to train",
-                              folder.string(), name));
-    if (valid_utf8(name) != name.size())
-      throw Error(ErrorKind::data,
-                  fmt::format("class folder '{}' in '{}' is not named in UTF-8; rename it", name, folder.string()));
+  const NameIndex index(files.class_names);
+  std::vector<std::pair<std::int64_t, std::string>> places;
+  for (const std::string& name : names) {
+    const auto place = index.find(name);
+    if (!place)
+      throw Error(ErrorKind::data, fmt::format("'{}' has the class '{}', which {} lacks{}", folder.string(),
+                                               printable(name), lacking, index.advice(name)));
+    places.emplace_back(*place, name);
+  }
+  std::ranges::sort(places);  // images in the order of the classes
+  std::ranges::sort(places);  // images in the order of the classes
+  for (const auto& [label, name] : places) {
     const std::vector<std::string> images = image_names(folder / name);
     if (images.empty())
       throw Error(ErrorKind::data, fmt::format("class folder '{}' has no image; add some or remove the folder",
                                                (folder / name).string()));
     for (const auto& image : images) {
       files.names.push_back(name + "/" + image);
-      files.labels.push_back(place->second);
+      files.labels.push_back(label);
     }
   }
   if (files.names.empty())
@@ -111,9 +122,10 @@ OpenedData open_folder(const fs::path& folder, const OpenOptions& options) {
     announce_once("folder-val",
                   fmt::format("'{}' is not used: the validation part is held out of train", (folder / "val").string()));
 
-  const ImageFiles train = list_part(train_folder, {});
+  const ImageFiles train = list_part(train_folder, options.classes, "the run");
   ImageFiles test;
-  if (divided && fs::is_directory(folder / "test", ignored)) test = list_part(folder / "test", train.class_names);
+  if (divided && fs::is_directory(folder / "test", ignored))
+    test = list_part(folder / "test", train.class_names, "the training part");
   return open_images(train, test, options);
 }
 

@@ -145,7 +145,8 @@ SplitCounts split_counts(const OpenedData& data, const SplitOptions& options) {
     if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
     available[c] -= held_out[c];
   }
-  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available), std::move(held_out)};
+  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names),
+          std::move(held_out)};
 }
 
 Split make_split(const OpenedData& data, const SplitOptions& options) {

@@ -28,7 +28,8 @@ std::int64_t smallest_present(std::span<const std::int64_t> counts) {
 
 }  // namespace
 
-ClassCounts::ClassCounts(std::vector<std::int64_t> counts) : counts_(std::move(counts)) {
+ClassCounts::ClassCounts(std::vector<std::int64_t> counts, std::vector<std::string> names)
+    : counts_(std::move(counts)), names_(std::move(names)) {
   if (counts_.empty()) throw Error(ErrorKind::data, "the class counts are empty, expected one count a class");
   for (std::size_t j = 0; j < counts_.size(); ++j) {
     if (counts_[j] < 0)
@@ -36,6 +37,9 @@ ClassCounts::ClassCounts(std::vector<std::int64_t> counts) : counts_(std::move(c
                   fmt::format("the count of class {} is {}, expected 0 or more samples", j, counts_[j]));
     total_ += counts_[j];
   }
+  if (!names_.empty() && names_.size() != counts_.size())
+    throw Error(ErrorKind::data, fmt::format("{} class names came with {} class counts, expected as many",
+                                             names_.size(), counts_.size()));
   if (total_ == 0) throw Error(ErrorKind::data, "every class count is 0, expected at least one sample");
 }
 

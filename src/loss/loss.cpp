@@ -18,7 +18,7 @@
 
 #include "loss/row_kernel.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -452,18 +452,16 @@ std::vector<double> l1_norms(MatrixView<const double> features) {
 namespace {
 
 /// The weights of +weights=FILE.
-std::vector<double> read_weights(const std::string& path, std::int64_t classes) {
+std::vector<double> read_weights(const std::string& path, const ClassCounts& counts) {
+  const ClassValues file = read_class_values(path);
   std::vector<double> weights;
-  for (const NumberedLine& line : content_lines(read_file(path))) {
-    const double weight = parse_number(line.text, fmt::format("line {} of the class weights '{}'", line.number, path));
+  for (const ClassValues::Line& line : in_class_order(file, counts.names(), counts.classes())) {
+    const double weight = parse_number(line.value, fmt::format("line {} of the class weights '{}'", line.line, path));
     if (weight < 0)
       throw Error(ErrorKind::data, fmt::format("line {} of the class weights '{}' is {}, expected at least 0",
-                                               line.number, path, line.text));
+                                               line.line, path, line.value));
     weights.push_back(weight);
   }
-  if (static_cast<std::int64_t>(weights.size()) != classes)
-    throw Error(ErrorKind::data, fmt::format("'{}' has {} class weights, expected one line for each of {} classes",
-                                             path, weights.size(), classes));
   return weights;
 }
 
@@ -483,7 +481,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
   if (!terms_.class_weight.empty())
     weights_ = terms_.class_weight;
   else if (spec_.rule() && spec_.rule()->takes_file)
-    weights_ = read_weights(spec_.rule_file(), counts_.classes());
+    weights_ = read_weights(spec_.rule_file(), counts_);
   else if (spec_.rule() && !spec_.resamples())
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
   state_.values = terms_.parts.initial_state;

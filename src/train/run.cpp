@@ -318,7 +318,7 @@ void require_free(const fs::path& folder) {
     refuse(fmt::format("'{}' exists and is not an empty folder; choose another --out", folder.string()));
 }
 
-Plan plan_run(const RunOptions& given) {
+Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
   RunOptions options = given;
   check_ranges(options);
   if (options.data.empty())
@@ -332,7 +332,9 @@ Plan plan_run(const RunOptions& given) {
   detail::make_placement(options);
   ImbalanceProfile::parse(options.imbalance);
 
-  OpenedData data = open_data(options.data, detail::open_options(options));
+  OpenOptions open = detail::open_options(options);
+  open.classes = classes;
+  OpenedData data = open_data(options.data, open);
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));
@@ -369,7 +371,7 @@ Plan plan_run(const RunOptions& given) {
   const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
   options.jobs = std::min(options.jobs == 0 ? default_jobs : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
-  ClassCounts counts(split.train_counts);
+  ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
     Loss(detail::first_loss(loss), counts);  // class weights of a file are read here

@@ -121,8 +121,11 @@ void require_same_data(const OpenedData& data, const Split& split, const fs::pat
                 fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
 }
 
-OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
-  OpenedData data = open_data(options.data, open_options(options));
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding,
+                         const std::vector<std::string>& classes) {
+  OpenOptions open = open_options(options);
+  open.classes = classes;
+  OpenedData data = open_data(options.data, open);
   if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
   return data;
 }
@@ -145,7 +148,7 @@ void for_each_output(Classifier& model, const TrainedMember& member, const Datas
 Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
                    const std::string& encoding)
     : split_(std::move(split)),
-      counts_(split_.train_counts),
+      counts_(split_.train_counts, split_.class_names),
       posthoc_(PostHoc::parse(adjustment.posthoc)),
       loader_threads_(static_cast<int>(options.loader_threads)),
       placement_(make_placement(options)) {
@@ -160,7 +163,7 @@ Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adju
           fmt::format("--temperature auto is fitted on a validation part, and '{}' has none; train with --validation "
                       "N, or set a number",
                       folder.string()));
-    data_ = open_run_data(options, encoding);
+    data_ = open_run_data(options, encoding, split_.class_names);
     require_same_data(data_, split_, folder);
   } else if (!adjustment.temperature.empty()) {
     temperature_ = parse_number(adjustment.temperature, "--temperature, a number or 'auto',");

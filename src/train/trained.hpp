@@ -44,8 +44,10 @@ TrainedMember choose_member(const std::filesystem::path& folder, const std::stri
 void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
                        std::string_view cure = "name other data with --data");
 
-/// Opens the data of a run; a table is encoded as the checkpoint says.
-OpenedData open_run_data(const RunOptions& options, const std::string& encoding);
+/// Opens the data of a run, or data to judge it on, with its classes by name; a table is encoded as the checkpoint
+/// says.
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding,
+                         const std::vector<std::string>& classes);
 
 /// for_each_logits with the normalisation of a member. Throws Error{data} for data that are not of its shape.
 void for_each_output(Classifier& model, const TrainedMember& member, const Dataset& data,

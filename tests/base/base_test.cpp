@@ -11,6 +11,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -189,6 +190,49 @@ TEST(Text, PrintableIsOneShortLineOfUtf8) {
 
 TEST(Sha256, AgreesWithThePublishedVector) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Names, NumbersHaveOneSpelling) {
+  for (const char* text : {"1", "01", "+1", "1.0", "1.", "1e0", "0.1e1", "10e-1", "001.000"})
+    EXPECT_EQ(number_name(text), "1") << text;
+  EXPECT_EQ(number_name("-0.0"), "0");
+  EXPECT_EQ(number_name("-.50"), "-0.5");
+  EXPECT_EQ(number_name("12345678901234567890123"), "12345678901234567890123");
+  for (const char* text : {"", "-", ".", "1e", "1e999", "0x1", "nan", "inf", "1 ", "1,0", "+-1", "1e+-1", "--1"})
+    EXPECT_EQ(number_name(text), std::nullopt) << text;
+}
+
+TEST(Names, AreSortedAsNumbersWhenAllAreNumbers) {
+  const auto sorted = [](std::vector<std::string> names) {
+    sort_classes(names);
+    return names;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(sorted({"10", "9", "-2", "0", "1.5", "-10", "1.25", "011"}),
+            (Texts{"-10", "-2", "0", "1.25", "1.5", "9", "10", "011"}));
+  EXPECT_EQ(sorted({"10", "9", "x"}), (Texts{"10", "9", "x"}));
+}
+
+TEST(Names, AreComposedAndTrimmed) {
+  EXPECT_EQ(class_name(" \t caf\x65\xcc\x81\xc2\xa0\r"), "caf\xc3\xa9");
+  EXPECT_EQ(class_name("sea  lion"), "sea  lion");
+  EXPECT_EQ(looks_of("Sea  Lion"), looks_of("sea lion"));
+  EXPECT_EQ(looks_of("STRA\xc3\x9f"
+                     "E"),
+            looks_of("strasse"));
+  EXPECT_NE(looks_of("a-b"), looks_of("ab"));
+}
+
+TEST(Names, AreFoundByValueWhereAllAreNumbers) {
+  const std::vector<std::string> numbers{"1.0", "2.0", "10"};
+  EXPECT_EQ(NameIndex(numbers).find("2"), 1);
+  EXPECT_EQ(NameIndex(numbers).find("010"), 2);
+  EXPECT_EQ(NameIndex(numbers).find("3"), std::nullopt);
+  const std::vector<std::string> earlier{"1", "1.0", "cafe\xcc\x81"};  // three classes of an earlier version
+  EXPECT_EQ(NameIndex(earlier).find("1.0"), 1);
+  EXPECT_EQ(NameIndex(earlier).find("caf\xc3\xa9"), 2);
+  EXPECT_EQ(NameIndex(earlier).find("01"), std::nullopt);
+  EXPECT_EQ(NameIndex(std::vector<std::string>{"FALSE", "TRUE"}).find("True"), 1);
 }
 
 }  // namespace

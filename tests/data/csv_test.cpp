@@ -19,7 +19,7 @@ using Names = std::vector<std::string>;
 
 Table read(std::string_view text, CsvOptions options = {.label = "y"}) { return read_csv(text, "t.csv", options); }
 
-void expect_data_error(std::string_view text, std::initializer_list<std::string_view> parts,
+void expect_data_error(std::string_view text, const std::vector<std::string>& parts,
                        const CsvOptions& options = {.label = "y"}) {
   expect_error(ErrorKind::data, parts, [&] { read(text, options); });
 }
@@ -105,7 +105,57 @@ TEST(Table, DecimalCommasAreAnError) {
 TEST(Table, ClassesAreInNumericalOrderWhenAllAreWholeNumbers) {
   EXPECT_EQ(read("a,y\n1,10\n1,9\n1,-1\n1,10\n").class_names, (Names{"-1", "9", "10"}));
   EXPECT_EQ(read("a,y\n1,10\n1,9\n1,x\n").class_names, (Names{"10", "9", "x"}));
-  EXPECT_EQ(read("a,y\n1,b\n1,NA\n1,B\n").class_names, (Names{"B", "NA", "b"})) << "NA is a label";
+  EXPECT_EQ(read("a,y\n1,10.5\n1,9\n1,2e1\n").class_names, (Names{"9", "10.5", "2e1"}));
+}
+
+TEST(Table, MissingMarksAreNoLabels) {
+  for (const std::string mark : {"NA", "nan", "NULL", "?", "None", "N/A", "#N/A", "-", "<NA>", "NaT"})
+    expect_data_error("a,y\n1,p\n2," + mark + "\n3,q\n4," + mark + "\n",
+                      {"line 3", "'" + mark + "'", "column 'y'", "first of 2", "literal=" + mark});
+  expect_data_error("a,y\n1,p\n2,\" \"\n3,q\n", {"line 3", "no label", "column 'y'"});
+  EXPECT_EQ(read("a,y\n1,b\n1,NA\n1,B\n", {.label = "y", .literal = {"NA"}}).class_names, (Names{"B", "NA", "b"}));
+}
+
+TEST(Table, EqualNumbersAreOneClassWhereAllLabelsAreNumbers) {
+  EXPECT_EQ(read("a,y\n1,1.0\n1,2\n1,1\n1,02\n").class_names, (Names{"1", "2"}));
+  EXPECT_EQ(read("a,y\n1,1.0\n1,2\n1,1\n1,02\n").labels, (Labels{0, 1, 0, 1}));
+  EXPECT_EQ(read("a,y\n1,01\n1,02\n").class_names, (Names{"01", "02"})) << "one spelling each is kept";
+  EXPECT_EQ(read("a,y\n1,9007199254740993\n1,9007199254740992\n").class_names.size(), 2u) << "exact";
+  const Table floats = read("a,y\n1,1.0\n1,2.0\n");
+  EXPECT_EQ(floats.class_names, (Names{"1", "2"}));
+  EXPECT_EQ(read_test_csv("a,y\n1,2\n1,1\n", "u.csv", {.label = "y"}, floats).labels, (Labels{1, 0}));
+  expect_data_error("a,y\n1,1.0\n1,1\n1,cat\n", {"line 3", "'1'", "line 2", "'1.0'", "look alike"});
+}
+
+TEST(Table, LabelsThatLookAlikeAreOneClassOrAnErrorWithThePair) {
+  EXPECT_EQ(read("a,y\n1,TRUE\n1,True\n1,FALSE\n").class_names, (Names{"false", "true"}));
+  EXPECT_EQ(read("a,y\n1,\"ill \"\n1,ill\n1,\"\xc2\xa0well\"\n").class_names, (Names{"ill", "well"}));
+  EXPECT_EQ(read("a,y\n1,caf\xc3\xa9\n1,cafe\xcc\x81\n1,bar\n").class_names, (Names{"bar", "caf\xc3\xa9"}));
+  const std::string text = "a,y\n1,Yes\n1,no\n1,yes\n";
+  expect_data_error(text, {"line 4", "'yes'", "line 2", "'Yes'", "look alike", "literal=yes"});
+  EXPECT_EQ(read(text, {.label = "y", .literal = {"yes"}}).class_names, (Names{"Yes", "no", "yes"}));
+  EXPECT_EQ(read("a,y\n1,a\n1,A\n").class_names, (Names{"A", "a"})) << "letters differ by their case";
+}
+
+TEST(Table, AQuantityIsNoLabel) {
+  std::string text = "a,y\n";
+  for (int i = 0; i < 120; ++i) text += std::to_string(i % 7) + "," + std::to_string(0.37 * i - 5) + "\n";
+  expect_data_error(text, {"t.csv", "column 'y'", "120 different numbers in 120 samples", "quantity", "label="});
+  std::string names = "a,y\n";
+  for (int i = 0; i < 40; ++i) names += "1,p" + std::to_string(i) + "\n";
+  expect_data_error(names, {"40 different texts in 40 samples", "name the samples"});
+  std::string stars = "a,y\n";
+  for (int i = 0; i < 40; ++i) stars += "1," + std::to_string(0.5 * (i % 10)) + "\n";
+  EXPECT_EQ(read(stars).class_names.size(), 10u) << "ratings are classes";
+}
+
+TEST(Table, ClassesOfARunAreFoundByName) {
+  const Table table = read("a,y\n1,2\n1,10\n", {.label = "y", .classes = {"1.0", "10.0", "2.0"}});
+  EXPECT_EQ(table.class_names, (Names{"1.0", "10.0", "2.0"}));
+  EXPECT_EQ(table.labels, (Labels{2, 1}));
+  expect_error(ErrorKind::data, {"line 3", "'dgo'", "which the run lacks", "did you mean 'dog'?"}, [] {
+    read("a,y\n1,cat\n1,dgo\n", {.label = "y", .classes = {"cat", "dog", "emu"}});
+  });
 }
 
 TEST(Table, DropsColumns) {

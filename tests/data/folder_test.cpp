@@ -66,6 +66,31 @@ TEST_F(Folder, ClassesAndImagesAreInByteOrderOfTheirNames) {
   EXPECT_FALSE(data.test);
 }
 
+TEST_F(Folder, ClassesThatAreNumbersAreInNumericalOrder) {
+  for (const char* name : {"train/0", "train/1", "train/10", "train/2", "test/10", "test/02"})
+    put(std::string(name) + "/x.png", grey(1, 1, 1));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1", "2", "10"}));
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(data.test->labels, (std::vector<std::int64_t>{2, 3})) << "by number";
+}
+
+TEST_F(Folder, ClassesOfARunAreFoundByNameInItsOrder) {
+  for (const char* name : {"0", "10", "2"}) put(std::string(name) + "/x.png", grey(1, 1, 1));
+  const std::vector<std::string> earlier{"0", "1", "10", "2"};
+  const Dataset data = open({.classes = earlier}).train;
+  EXPECT_EQ(data.class_names, earlier);
+  EXPECT_EQ(data.labels, (std::vector<std::int64_t>{0, 2, 3}));
+  expect_data_error({"the class '2', which the run lacks", "'0', '1', '10'"}, {.classes = {"0", "1", "10"}});
+}
+
+TEST_F(Folder, ClassesThatLookAlikeAreNamed) {
+  for (const char* name : {"Cat", "cat", "dog"}) put(std::string(name) + "/x.png", grey(1, 1, 1));
+  expect_data_error({path("Cat").string(), path("cat").string(), "look alike"});
+  fs::rename(path("Cat"), path("None"));
+  EXPECT_EQ(open().train.class_names, (std::vector<std::string>{"None", "cat", "dog"})) << "a folder was made so";
+}
+
 TEST_F(Folder, OtherAndHiddenFilesArePassedOver) {
   put("a/x.PNG", encode_image(".png", grey(1, 1, 1)));
   put("a/.hidden.png", "not an image");

@@ -329,9 +329,19 @@ TEST_F(WeightFile, HasALineForEachClass) {
   EXPECT_EQ(std::vector(loss.class_weights().begin(), loss.class_weights().end()), (std::vector{0.5, 1.0, 2.0}));
 }
 
+TEST_F(WeightFile, MayNameItsClassesInAnyOrder) {
+  const auto weights = [](const Loss& loss) {
+    return std::vector(loss.class_weights().begin(), loss.class_weights().end());
+  };
+  EXPECT_EQ(weights(with("class,weight\n2,2\n0,0.5\n1,1\n")), (std::vector{0.5, 1.0, 2.0})) << "by number";
+  const Loss named(LossSpec::parse("ce+weights=" + (folder_.path() / "w").string()),
+                   ClassCounts({5, 4, 3}, {"0", "2", "1"}));
+  EXPECT_EQ(weights(named), (std::vector{0.5, 2.0, 1.0}));
+  EXPECT_NE(message_of("0,1\n1,1\n3,1\n").find("line 3 names '3', which is no class"), std::string::npos);
+}
+
 TEST_F(WeightFile, RefusesWhatIsNoWeightAndNamesTheLine) {
-  EXPECT_NE(message_of("1\n2\n").find("has 2 class weights, expected one line for each of 3 classes"),
-            std::string::npos);
+  EXPECT_NE(message_of("1\n2\n").find("has 2 numbers, expected one for each of 3 classes"), std::string::npos);
   EXPECT_NE(message_of("1\nx\n3\n").find("line 2"), std::string::npos);
   EXPECT_NE(message_of("1\n2\n-3\n").find("line 3"), std::string::npos);
   EXPECT_THROW(Loss(LossSpec::parse("ce+weights=/nowhere"), ClassCounts({1, 2})), Error);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -44,6 +45,10 @@ std::string shell_quoted(const std::string& text);
 /// `text` for a message of one line: control characters and what is not UTF-8 as \xNN, cut off with "..." after 60
 /// bytes.
 std::string printable(std::string_view text);
+
+/// The text of a file: its bytes after a UTF-8 byte order mark. Throws Error{data} naming `file`, and the line, for
+/// UTF-16 and for what is not UTF-8.
+std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file);
 
 /// Length of the longest beginning of `text` that is UTF-8 (RFC 3629: no surrogates, nothing overlong); all of it when
 /// `text` is. Names go into JSON files, which hold nothing else.

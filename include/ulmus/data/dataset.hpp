@@ -79,6 +79,9 @@ struct OpenOptions {
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
+  /// Classes of a trained run, in its order: labels are found among them by name, and a class may have no sample.
+  /// Empty: the data say which classes there are.
+  std::vector<std::string> classes{};
 };
 
 constexpr std::size_t k_named_skipped = 5;
@@ -100,15 +103,16 @@ struct OpenedData {
 ///     fashion-mnist, mnist        four IDX files, plain or gzip
 ///     cifar10, cifar100           the binary version, or folders of images
 ///     folder:DIR                  a folder of images per class, also below DIR/train and DIR/test
-///     list:FILE                   image files, lines `path label`; keys root, test, classes
-///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical
-///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes
+///     list:FILE                   image files, lines `path label`; keys root, test, classes, literal
+///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical, literal
+///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes, literal
 ///
 /// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md
 /// has a section per source.
 ///
 /// The named sets are looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and
-/// /usr/share/datasets/NAME. In a folder, classes and the images of a class are in the byte order of their names,
+/// /usr/share/datasets/NAME. Classes are in numerical order when the names of all are numbers, otherwise in the byte
+/// order of their names, as the images of a class of a folder are;
 /// hidden files and other kinds of file are passed over. A class may lack test samples, never training samples. Images
 /// of `folder` and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or
 /// `image_size` (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre

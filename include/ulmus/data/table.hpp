@@ -47,6 +47,8 @@ struct CsvOptions {
   char delimiter = '\0';                 ///< '\0': the most frequent of , ; tab | in the header, outside quotes
   std::vector<std::string> drop;         ///< columns left out
   std::vector<std::string> categorical;  ///< columns that are categorical whatever they hold
+  std::vector<std::string> literal;      ///< labels that are classes though they read as missing or alike
+  std::vector<std::string> classes;      ///< as in OpenOptions
 };
 
 /// Reads CSV by RFC 4180: quoted fields may hold delimiters, line breaks and doubled quotes. A header line is needed.
@@ -54,12 +56,14 @@ struct CsvOptions {
 ///
 /// A cell that is empty, `NA`, `NaN`, `null` (in any case) or `?` is missing. A column is numeric when every other cell
 /// is a finite decimal number, otherwise categorical; one that has more numbers than text is an error. Classes are the
-/// different labels, in numerical order when all are whole numbers, otherwise in byte order; only an empty label is
-/// missing.
+/// different labels, in numerical order when all are numbers, otherwise in byte order. Equal numbers are one class
+/// where all labels are numbers (`1`, `01`, `1.0`), and `TRUE` is `True` where all are booleans. A label that is a mark
+/// of a missing value (also `None`, `N/A`, `-` ...) is an error, unless it is in `literal`.
 ///
 /// Throws Error{usage} for a column that is not there (with the nearest name), Error{data} naming file and line: not
 /// UTF-8, a quote without its end or with text after it, a row of another length, a column name that is empty or comes
-/// twice, a header of numbers, no row, no column beside the label, a missing label, fewer than two classes.
+/// twice, a header of numbers, no row, no column beside the label, a missing label, labels that look alike, fewer than
+/// two classes, labels that are a quantity.
 Table read_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options);
 
 /// The same for the test part of `training`: the columns must have the same names, in any order, and are of the same

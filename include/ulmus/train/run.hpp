@@ -45,8 +45,9 @@ struct Plan {
   std::vector<RunMember> members;  ///< seed by seed, each with every loss in the order of the list
 };
 
-/// Throws Error{usage} or Error{data} for everything that can be known before the first step.
-Plan plan_run(const RunOptions& options);
+/// `classes` are those of a run that is resumed, in its order. Throws Error{usage} or Error{data} for everything that
+/// can be known before the first step.
+Plan plan_run(const RunOptions& options, const std::vector<std::string>& classes = {});
 
 /// The command that makes this run: `verb` and the options that differ from their defaults, quoted for a shell.
 std::string command_text(const std::string& verb, const RunOptions& options);
