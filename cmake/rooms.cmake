@@ -33,9 +33,9 @@ install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
 find_package(JPEG REQUIRED)
 find_package(ZLIB REQUIRED)
-ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp csv.cpp dataset.cpp encoding.cpp folder.cpp idx.cpp
+ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp encoding.cpp folder.cpp idx.cpp
                         image_stream.cpp images.cpp imbalance.cpp inspection.cpp jpeg.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp
-                        split.cpp
+                        split.cpp text_file.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG ZLIB::ZLIB Threads::Threads
                   opencv_core opencv_imgcodecs opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp

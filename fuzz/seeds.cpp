@@ -60,6 +60,13 @@ Seeds make_seeds() {
       {"address",
        {"mnist", "folder:a/b", "list:l.txt?root=d&test=t.txt", "csv:t.csv?label=R%26D&drop=a,b%2Cc&delimiter=tab",
         "npy:x.npy,y.npy?classes=n.txt"}},
+      {"cells",
+       {"-$1,234.50", "7.589,00 \xe2\x82\xac",
+        "(5\xe2\x80\xaf"
+        "170 kg)",
+        "8%", "2021-03-15T08:15:00.5+01:00", "Mon, 15 M\xc3\xa4rz 2021 3:15 pm", "15/03/21", "20210315",
+        "\xff\xfe"
+        "a\0"s}},
       {"cifar", {"\x03"s + record, "\x01\x63"s + record}},
       {"csv",
        {table,

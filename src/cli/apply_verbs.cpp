@@ -187,6 +187,7 @@ void add_predict_verb(CLI::App& program) {
                        .stop = stop_requested};
     if (!request->skip_bad)
       hooks.failed = [](const std::string& failure) { fmt::print(stderr, "ulmus: passed over: {}\n", failure); };
+    hooks.note = [](const std::string& note) { fmt::print(stderr, "ulmus: note: {}\n", note); };
     const PredictResult result = predict_run(request->selection.run, run, options, hooks);
     if (file) file->commit();
     fmt::print(

@@ -66,8 +66,12 @@ std::string describe(const Plan& plan) {
   std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n", data.name,
                                  data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(), test, shape);
   if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
+  for (const Dataset* part : {&data, plan.data.test ? &*plan.data.test : nullptr})
+    if (part != nullptr)
+      for (const std::string& note : part->notes) text += fmt::format("        {}\n", note);
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
+  if (!plan.columns.empty()) text += "columns\n" + to_text(plan.columns, "        ");
   text += fmt::format("model   {}, {} {}, batch {}, {} schedule from {}, augmentation {}\n", options.model,
                       options.epochs, options.epochs == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
                       format_number(options.lr), options.augment);
@@ -117,6 +121,8 @@ Json plan_json(const Plan& plan, const fs::path& folder) {
           {"train_counts", plan.split.train_counts},
           {"class_names", plan.split.class_names},
           {"split_sha256", plan.split.sha256},
+          {"columns", Json::parse(to_json(plan.columns))},
+          {"notes", plan.data.train.notes},
           {"members", members}};
 }
 

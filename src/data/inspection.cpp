@@ -50,9 +50,12 @@ std::string row_bytes(const Table& table, std::int64_t row, std::span<const std:
     const std::string_view cell = table.cell(row, column);
     if (detail::is_missing(cell))
       bytes += '?';
-    else if (table.columns[column].kind == ColumnKind::numeric)
+    else if (const TableColumn& of = table.columns[column]; of.kind == ColumnKind::numeric)
       fmt::format_to(std::back_inserter(bytes), "={:016x}",
-                     std::bit_cast<std::uint64_t>(detail::number_in(cell).value() + 0.0));
+                     std::bit_cast<std::uint64_t>(detail::number_in(cell, of.number).value() + 0.0));
+    else if (of.kind == ColumnKind::date)
+      fmt::format_to(std::back_inserter(bytes), "@{:016x}",
+                     std::bit_cast<std::uint64_t>(detail::moment_in(cell, of.order).value().days + 0.0));
     else
       fmt::format_to(std::back_inserter(bytes), "\"{}:{}", cell.size(), cell);
   }
@@ -72,12 +75,13 @@ std::string pixel_bytes(const Dataset& data, std::int64_t index) {
   return pixels;
 }
 
-/// Where the columns of `order` are in `table`.
+/// Where the columns of `order` that are not left out are in `table`.
 std::vector<std::size_t> columns_in_order(const Table& table, const Table& order) {
   std::vector<std::size_t> columns;
   for (const TableColumn& wanted : order.columns)
-    columns.push_back(
-        at(std::distance(table.columns.begin(), std::ranges::find(table.columns, wanted.name, &TableColumn::name))));
+    if (wanted.left_out.empty())
+      columns.push_back(
+          at(std::distance(table.columns.begin(), std::ranges::find(table.columns, wanted.name, &TableColumn::name))));
   return columns;
 }
 
@@ -185,7 +189,9 @@ std::vector<std::size_t> by_size(const Counts& counts) {
 
 /// A table has columns until its encoding, and with it the number of features, is learnt from a split.
 std::string samples_text(const OpenedData& data) {
-  if (data.train_table) return fmt::format("rows of {} columns", data.train_table->columns.size());
+  if (data.train_table)
+    return fmt::format("rows of {} columns",
+                       std::ranges::count_if(data.train_table->columns, &std::string::empty, &TableColumn::left_out));
   const ImageShape& shape = data.train.shape;
   if (data.train.is_features()) return fmt::format("rows of {} features", shape.channels);
   return fmt::format("images of {}x{}x{}", shape.channels, shape.height, shape.width);
@@ -475,6 +481,9 @@ Inspection inspect(const OpenedData& data, const InspectionOptions& options, con
   inspection.empty = classes_with(inspection.train_counts, 0);
   inspection.single = classes_with(inspection.train_counts, 1);
   if (inspection.test_counts) inspection.missing_in_test = classes_with(*inspection.test_counts, 0);
+  if (data.train_table) inspection.columns = summarise(*data.train_table);
+  for (const Dataset* part : {&data.train, data.test ? &*data.test : nullptr})
+    if (part != nullptr) inspection.notes.insert(inspection.notes.end(), part->notes.begin(), part->notes.end());
   inspection.skipped = data.skipped;
   inspection.skipped_files = data.skipped_files;
   if (!options.quick) find_duplicates(data, options.threads, inspection);
@@ -511,6 +520,8 @@ std::string to_text(const Inspection& inspection, bool all) {
       "20) classes\n",
       inspection.imbalance_ratio, inspection.gini, inspection.many_shot, inspection.medium_shot, inspection.few_shot);
   append_classes(text, inspection, all);
+  if (!inspection.columns.empty()) text += "columns:\n" + to_text(inspection.columns, "  ", all);
+  for (const std::string& note : inspection.notes) text += fmt::format("note: {}\n", note);
 
   if (inspection.skipped > 0) {
     text += fmt::format("unreadable: {} and {} in no count: ",
@@ -562,6 +573,8 @@ std::string to_json(const Inspection& inspection) {
                     {"medium_shot_classes", inspection.medium_shot},
                     {"few_shot_classes", inspection.few_shot},
                     {"shape", shape},
+                    {"columns", Json::parse(to_json(inspection.columns))},
+                    {"notes", inspection.notes},
                     {"skipped", inspection.skipped},
                     {"skipped_files", inspection.skipped_files},
                     {"empty_classes", names(inspection.empty)},

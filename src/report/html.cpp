@@ -449,6 +449,18 @@ std::string making(const RunFolder& run, const Summary& summary, const std::stri
   return text;
 }
 
+/// What was read from each column of a table.
+std::string columns_of(const RunFolder& run) {
+  if (run.columns.empty()) return "";
+  std::string text = table_start("numbers words", "Columns of the table",
+                                 {"Column", "Kind", "Values", "Missing, %", "What was done with it"});
+  for (const RunColumn& column : run.columns)
+    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{:.3g}</td><td>{}</td></tr>)",
+                        escaped(printable(column.name)), escaped(column.kind), escaped(column.values),
+                        100 * column.missing, escaped(column.treatment));
+  return folded("Columns of the table", text + std::string(k_table_end));
+}
+
 std::string definitions(ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
   for (const Metric& metric : metrics()) {
@@ -486,7 +498,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"recall", recall(run, summary, order)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(run, summary, order)},
-       {"making", making(run, summary, chartjs_version(library))},
+       {"making", making(run, summary, chartjs_version(library)) + columns_of(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(run, summary, margin))},
        {"chartjs", script_text(library)}});

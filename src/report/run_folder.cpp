@@ -116,6 +116,22 @@ void read_split_facts(const Path& path, RunFolder& run) {
     damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
 }
 
+std::vector<RunColumn> read_columns(const Path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    std::vector<RunColumn> columns;
+    for (const Json& column : Json::parse(read_file(path)))
+      columns.push_back({.name = column.at("name"),
+                         .kind = column.at("kind"),
+                         .values = column.at("values"),
+                         .treatment = column.at("treatment"),
+                         .missing = column.at("missing")});
+    return columns;
+  } catch (const Json::exception& error) {
+    damaged(path, error.what());
+  }
+}
+
 bool within(const Tally& tally, std::size_t size) {
   return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
 }
@@ -171,6 +187,7 @@ RunFolder read_run(const std::filesystem::path& folder) {
   run.path = folder;
   run.command = first_comment(folder / "config.toml");
   read_split_facts(folder / "split.json", run);
+  run.columns = read_columns(folder / "columns.json");
   run.epochs = read_metrics(folder / "metrics.jsonl");
   if (std::filesystem::is_directory(folder / "results"))
     for (const auto& entry : std::filesystem::directory_iterator(folder / "results"))

@@ -94,7 +94,8 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
 void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
                       Lines& lines) {
   constexpr std::int64_t k_rows = 4096;  // at a time
-  lines.begin({"path", "row"});
+  const bool has_lines = files.front().line != nullptr;
+  lines.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
   for (const Dataset& file : files)
     for (std::int64_t first = 0; first < file.size(); first += k_rows) {
       lines.check_stop("rows");
@@ -104,7 +105,9 @@ void predict_features(const std::vector<Dataset>& files, const detail::TrainedMe
       detail::for_each_output(model, member, file, rows, 1, {},
                               [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
                                 lines.add(logits, [&](std::int64_t i) {
-                                  return Fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
+                                  Fields fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
+                                  if (has_lines) fields.push_back({"line", std::to_string(file.line(row + i)), true});
+                                  return fields;
                                 });
                                 row += logits.size(0);
                               });
@@ -131,6 +134,9 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   std::vector<Dataset> files;
   if (of_features) {
     files = open_features(options.paths, run_options, member);
+    for (const Dataset& file : files)
+      for (const std::string& note : file.notes)
+        if (hooks.note) hooks.note(note);
   } else {
     ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
                                .normalisation = member.info.normalisation,

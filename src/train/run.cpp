@@ -343,7 +343,11 @@ Plan plan_run(const RunOptions& given) {
                                    .rng = options.split_rng};
   Split split = make_split(data, split_options);
   std::string encoding;
-  if (data.train_table) encoding = to_json(encode_tables(data, split.train));
+  std::vector<ColumnSummary> columns;
+  if (data.train_table) {
+    columns = summarise(*data.train_table);
+    encoding = to_json(encode_tables(data, split.train));
+  }
   resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
   const LearningRateSchedule schedule{.kind = schedule_kind, .base = options.lr, .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
@@ -377,8 +381,8 @@ Plan plan_run(const RunOptions& given) {
   // A table's encoding has standardised it.
   Normalisation normalisation;
   if (encoding.empty()) normalisation = of_weights ? *of_weights : channel_statistics(data.train, split.train);
-  return {std::move(options), std::move(data),     std::move(split), std::move(counts), std::move(normalisation),
-          augmentation,       std::move(encoding), schedule,         std::move(members)};
+  return {std::move(options), std::move(data),     std::move(split),   std::move(counts), std::move(normalisation),
+          augmentation,       std::move(encoding), std::move(columns), schedule,          std::move(members)};
 }
 
 std::string command_text(const std::string& verb, const RunOptions& options) {
@@ -417,6 +421,7 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& verb, 
     write_file(folder / "config.toml",
                fmt::format("# {}\n{}", command_text(verb, plan.options), to_toml(plan.options)));
     write_file(folder / "split.json", to_json(plan.split));
+    if (!plan.columns.empty()) write_file(folder / "columns.json", to_json(plan.columns) + "\n");
   }
 
   Crew(plan, folder, hooks).work();

@@ -122,8 +122,10 @@ void require_same_data(const OpenedData& data, const Split& split, const fs::pat
 }
 
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
-  OpenedData data = open_data(options.data, open_options(options));
-  if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
+  OpenOptions opening = open_options(options);
+  if (!encoding.empty()) opening.encoding = std::make_shared<const TableEncoding>(encoding_from_json(encoding));
+  OpenedData data = open_data(options.data, opening);
+  if (data.train_table && opening.encoding) encode_tables(data, *opening.encoding);
   return data;
 }
 

@@ -403,9 +403,8 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const HeadWeights trained = detail::head_of(model);
   const std::vector<Recipe> recipes = make_recipes(options, member.loss, trained);
 
-  OpenedData data = open_data(run_options.data, detail::open_options(run_options));
+  const OpenedData data = detail::open_run_data(run_options, member.info.encoding);
   detail::require_same_data(data, split, folder, "restore them");
-  if (data.train_table) encode_tables(data, encoding_from_json(member.info.encoding));
   const ClassCounts counts(split.train_counts);
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   at::set_num_threads(static_cast<int>(cores));

@@ -59,6 +59,9 @@ class Dataset {
   FeatureReader read_features;  ///< features; empty for images
   /// Path of the file of image `index`; empty where images have no files of their own.
   std::function<std::string(std::int64_t index)> file;
+  /// Line of the file where sample `index` begins, from 1; empty where samples have none.
+  std::function<std::int64_t(std::int64_t index)> line;
+  std::vector<std::string> notes;  ///< what was passed over while it was read, a line each
 
   bool is_features() const { return static_cast<bool>(read_features); }
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
@@ -72,6 +75,7 @@ class Dataset {
 };
 
 struct Table;
+struct TableEncoding;
 
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
@@ -79,6 +83,7 @@ struct OpenOptions {
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
+  std::shared_ptr<const TableEncoding> encoding{};    ///< of a trained table, whose columns are read as they were then
 };
 
 constexpr std::size_t k_named_skipped = 5;
@@ -101,7 +106,8 @@ struct OpenedData {
 ///     cifar10, cifar100           the binary version, or folders of images
 ///     folder:DIR                  a folder of images per class, also below DIR/train and DIR/test
 ///     list:FILE                   image files, lines `path label`; keys root, test, classes
-///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical
+///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical,
+///                                 keep, decimal, dates
 ///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes
 ///
 /// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md

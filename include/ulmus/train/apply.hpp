@@ -75,6 +75,7 @@ struct PredictOptions {
 struct PredictHooks {
   std::function<void(std::string_view text)> write;             ///< takes the lines, in order
   std::function<void(const std::string& failure)> failed = {};  ///< an image that was passed over, in one line
+  std::function<void(const std::string& note)> note = {};       ///< Dataset::notes of the files
   std::function<bool()> stop = {};                              ///< true ends it with Error{interrupted}
 };
 
@@ -88,7 +89,8 @@ struct PredictResult {
 
 /// Predicts the class of every image, a line each in the order of the paths (see ImageStream), resized as in the run.
 /// Memory does not grow with the number of images. For a model of features, of every row of every file (see
-/// open_unlabelled), which is named by its place from 0; a fault of any file is an error before the first line.
+/// open_unlabelled), which is named by its place from 0 and, in a CSV, its line; a fault of any file is an error before
+/// the first line.
 ///
 /// The member is the one that `loss` and `seed` leave. Where they leave several, it is chosen on the validation part:
 /// the loss with the largest mean balanced accuracy over its seeds, and its first seed; without a validation part it is

@@ -9,6 +9,7 @@
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/data/split.hpp"
+#include "ulmus/data/table.hpp"
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/loss/loss.hpp"
 #include "ulmus/train/options.hpp"
@@ -40,7 +41,8 @@ struct Plan {
   ClassCounts counts;  ///< of the training part
   Normalisation normalisation;
   Augmentation augmentation;
-  std::string encoding;  ///< of a table, as JSON; empty for other data
+  std::string encoding;                ///< of a table, as JSON; empty for other data
+  std::vector<ColumnSummary> columns;  ///< of a table
   LearningRateSchedule schedule;
   std::vector<RunMember> members;  ///< seed by seed, each with every loss in the order of the list
 };
@@ -76,8 +78,8 @@ struct RunHooks {
   std::function<bool()> stop;  ///< asked before every step; true ends the run with Error{interrupted}
 };
 
-/// Trains the members of a plan in `folder`: config.toml, split.json, metrics.jsonl, checkpoints/, results/. A
-/// checkpoint is written after every epoch, a result when a member has finished.
+/// Trains the members of a plan in `folder`: config.toml, split.json, columns.json (of a table), metrics.jsonl,
+/// checkpoints/, results/. A checkpoint is written after every epoch, a result when a member has finished.
 ///
 /// A folder that already holds a run is refused (Error{usage}) unless `resume`: then finished members are left alone
 /// and the others go on from their last checkpoint, on the CPU to the same result bit for bit. Resuming needs the same
