@@ -86,14 +86,17 @@ if(ULMUS_TORCH)
   ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
+  find_package(tomlplusplus REQUIRED)
   ulmus_torch_room(train SOURCES checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
                                  placement.cpp predict.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
                                  trained.cpp tune.cpp weight_average.cpp weights.cpp
-                   PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)
+                   PUBLIC ulmus::data ulmus::eval
+                   PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
 
   # floor 5
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/tune.cpp
+  add_executable(ulmus src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/signals.cpp
+                       src/cli/streams.cpp src/cli/tune.cpp
                        src/cli/verbs.cpp)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_include_directories(ulmus PRIVATE src)

@@ -113,6 +113,15 @@ std::string shell_quoted(const std::string& text) {
       text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
           std::string::npos)
     return text;
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) {  // so that it stays one line
+    std::string quoted = "$'";
+    for (const char c : text)
+      quoted += is_control(static_cast<unsigned char>(c)) ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c))
+                : c == '\'' || c == '\\'                  ? std::string("\\") + c
+                                                          : std::string(1, c);
+    return quoted + "'";
+  }
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";

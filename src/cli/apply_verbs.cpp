@@ -8,6 +8,8 @@
 #include <optional>
 
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -17,7 +19,7 @@
 namespace ulmus::cli {
 namespace {
 
-void print_line(const std::string& text) { fmt::print("{}\n", text); }
+void print_line(const std::string& text) { print(text + "\n"); }
 
 /// Which members of which run.
 struct Selection {
@@ -178,7 +180,7 @@ void add_predict_verb(CLI::App& program) {
     PredictHooks hooks{.write =
                            [&](std::string_view text) {
                              if (request->out.empty()) {
-                               std::fwrite(text.data(), 1, text.size(), stdout);
+                               print(text);
                                return;
                              }
                              if (!file) file.emplace(request->out);
@@ -186,13 +188,14 @@ void add_predict_verb(CLI::App& program) {
                            },
                        .stop = stop_requested};
     if (!request->skip_bad)
-      hooks.failed = [](const std::string& failure) { fmt::print(stderr, "ulmus: passed over: {}\n", failure); };
+      hooks.failed = [](const std::string& failure) { say(fmt::format("ulmus: passed over: {}\n", failure)); };
+    const Orderly orderly("interrupted");
     const PredictResult result = predict_run(request->selection.run, run, options, hooks);
     if (file) file->commit();
-    fmt::print(
-        stderr, "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
+    say(fmt::format(
+        "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
         result.of_features ? (result.predicted == 1 ? "row" : "rows") : (result.predicted == 1 ? "image" : "images"),
-        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed));
+        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed)));
   });
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -14,20 +13,14 @@ namespace {
 
 /// The settings of a TOML file as command-line arguments.
 std::vector<std::string> arguments_of(const std::filesystem::path& path) {
-  std::istringstream text(read_file(path));
-  std::vector<CLI::ConfigItem> items;
-  try {
-    items = CLI::ConfigTOML().from_config(text);
-  } catch (const CLI::Error& error) {
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' is not a configuration we can read: {}", path.string(), error.what()));
-  }
+  static const std::vector<std::string> k_of_the_command = {"loss", "out", "json", "dry-run", "quiet"};
   std::vector<std::string> arguments;
-  for (const CLI::ConfigItem& item : items) {
-    if (!item.parents.empty() || item.inputs.size() != 1)
-      throw Error(ErrorKind::data, fmt::format("'{}' in '{}' is not a plain setting, expected lines name = value",
-                                               item.fullname(), path.string()));
-    if (!item.inputs[0].empty()) arguments.push_back(fmt::format("--{}={}", item.name, item.inputs[0]));
+  RunOptions checked;
+  for (const Setting& setting : parse_settings(read_file(path), path.string())) {
+    if (!apply_setting(checked, setting, path.string()) &&
+        std::ranges::find(k_of_the_command, setting.name) == k_of_the_command.end())
+      refuse_setting(setting, path.string());
+    if (!setting.value.empty()) arguments.push_back(fmt::format("--{}={}", setting.name, setting.value));
   }
   return arguments;
 }
@@ -114,17 +107,7 @@ RunOptions read_run_options(const std::filesystem::path& folder) {
   const auto path = folder / "config.toml";
   if (!std::filesystem::exists(path))
     throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder: it has no config.toml", folder.string()));
-  RunOptions options;
-  CLI::App app;
-  add_run_options(app, options);
-  auto arguments = arguments_of(path);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  try {
-    app.parse(arguments);
-  } catch (const std::runtime_error& error) {  // CLI::Error or Error
-    throw Error(ErrorKind::data, fmt::format("'{}' does not describe a run: {}", path.string(), error.what()));
-  }
-  return options;
+  return options_from_toml(read_file(path), path.string());
 }
 
 void refuse_extras(const CLI::App& verb) {

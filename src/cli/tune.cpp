@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -48,21 +50,24 @@ void add_tune_verb(CLI::App& program) {
       throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", request->options.seed));
     RunOptions run = read_run_options(request->run);
     if (!request->data_root.empty()) run.data_root = request->data_root;
-    const Tuning tuning = tune(request->run, run, request->options, stop_requested);
+    const Tuning tuning = [&] {
+      const Orderly orderly("interrupted; nothing was chosen");
+      return tune(request->run, run, request->options, stop_requested);
+    }();
     const std::filesystem::path page =
         request->out.empty() ? std::filesystem::path(request->run) / "tune.html" : std::filesystem::path(request->out);
     write_file(page, tuning_html(tuning));
     if (!tuning.member.empty()) write_report(request->run);
     if (request->as_json) {
-      fmt::print("{}", to_json(tuning));
+      print(to_json(tuning));
       return;
     }
-    fmt::print("{}\n", tuning_table(tuning, {.colour = ::isatty(STDOUT_FILENO) == 1}));
+    print(tuning_table(tuning, {.colour = ::isatty(STDOUT_FILENO) == 1}) + "\n");
     if (!tuning.member.empty())
-      fmt::print(
+      print(fmt::format(
           "new member: {}, in the report of the run; judge it on other data by 'ulmus eval --run {} --loss {}'\n",
-          tuning.member, request->run, tuning.member);
-    fmt::print("page: {}\n", page.string());
+          tuning.member, request->run, tuning.member));
+    print(fmt::format("page: {}\n", page.string()));
   });
 }
 

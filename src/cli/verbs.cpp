@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 
 #include "cli/apply_verbs.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -26,9 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-volatile std::sig_atomic_t g_stop = 0;
-
-void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 void print_line(const std::string& text) { print(text + "\n"); }
 
 bool to_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
@@ -148,11 +146,12 @@ void run(const std::string& verb, RunRequest request) {
       print(describe(plan) + fmt::format("would write {}; nothing was trained (--dry-run)\n", folder.string()));
     return;
   }
-  if (!request.quiet) fmt::print(stderr, "{}", describe(plan));
-  std::fflush(stderr);
+  if (!request.quiet) say(describe(plan));
   try {
+    const Orderly orderly(
+        fmt::format("interrupted; go on with 'ulmus {} --resume {}'", verb, shell_quoted(folder.string())));
     ProgressPrinter progress(request.quiet);
-    execute(plan, folder, verb, {.progress = std::ref(progress), .stop = [] { return g_stop != 0; }}, resume);
+    execute(plan, folder, verb, {.progress = std::ref(progress), .stop = stop_requested}, resume);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) throw;
     if (!fs::exists(folder / "config.toml"))
@@ -305,7 +304,6 @@ void add_bench_verb(CLI::App& program) {
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
-    std::signal(SIGINT, SIG_DFL);  // nothing to finish or keep: the first interrupt ends it
     bench::Options options = request->options;
     if (!(options.seconds > 0 && options.seconds <= 60))
       throw Error(ErrorKind::usage,
@@ -324,8 +322,8 @@ void add_bench_verb(CLI::App& program) {
         return static_cast<int>(threads);
       });
     const auto records = bench::run(options, [](const bench::Record& record) {
-      fmt::print(stderr, "{}/{}/N:{}/C:{}/threads:{} {:.3f} ns an element\n", record.loss, name_of(record.dtype),
-                 record.n, record.c, record.threads, record.ns_per_element);
+      say(fmt::format("{}/{}/N:{}/C:{}/threads:{} {:.3f} ns an element\n", record.loss, name_of(record.dtype), record.n,
+                      record.c, record.threads, record.ns_per_element));
     });
     print(request->as_json ? bench::to_json(records) : bench::to_markdown(records));
   });
@@ -354,9 +352,5 @@ void add_verbs(CLI::App& program) {
   add_report_verb(program);
   add_bench_verb(program);
 }
-
-void request_stop() noexcept { g_stop = 1; }
-
-bool stop_requested() noexcept { return g_stop != 0; }
 
 }  // namespace ulmus::cli

@@ -17,6 +17,7 @@
 #include "train/inference.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
+#include "train/threads.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -357,9 +358,7 @@ std::vector<Fitted> fit_all(const std::vector<Recipe>& recipes, const HeadWeight
         if (!error) error = std::current_exception();
       }
   };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < std::min(jobs, recipes.size()); ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+  detail::run_on_threads(std::min(jobs, recipes.size()), work);
   if (error) std::rethrow_exception(error);
   return fitted;
 }
@@ -392,6 +391,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
             const std::function<bool()>& stop) {
   if (options.jobs < 0 || options.jobs > 256)
     refuse(fmt::format("--jobs is {}, expected 1 to 256, or 0 for as many as there are cores", options.jobs));
+  const FolderLock lock(folder);
   const Split split = read_split(folder / "split.json");
   if (split.validation.empty())
     refuse(

@@ -38,7 +38,7 @@ long long parse_integer(std::string_view text, std::string_view what);
 /// The shortest decimal text that reads back as the same double: "0.5", "30", "1e-05".
 std::string format_number(double value);
 
-/// `text` as one word of a shell, quoted where it needs it.
+/// `text` as one word of a shell on one line, quoted where it needs it; control characters as in bash, $'\x0a'.
 std::string shell_quoted(const std::string& text);
 
 /// `text` for a message of one line: control characters and what is not UTF-8 as \xNN, cut off with "..." after 60

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace ulmus {
 
@@ -100,7 +102,29 @@ void visit_options(Options& options, Visit&& visit) {
   visit("autocast", options.autocast, "bf16: compute the backbone in bfloat16, head and loss in float; or none");
 }
 
-/// The options as flat TOML, one `name = value` a line.
+/// The options as flat TOML, one `name = value` a line. Texts must be UTF-8.
 std::string to_toml(const RunOptions& options);
+
+/// One `name = value` of a TOML file.
+struct Setting {
+  std::string name;
+  std::string value;     ///< without quotes and escapes
+  bool is_text = false;  ///< it stood in quotes
+  long long line = 0;    ///< from 1
+};
+
+/// The settings of a flat TOML file in their order. `source` names it in messages. Throws Error{data} with line and key
+/// for what is not TOML, and for tables and arrays.
+std::vector<Setting> parse_settings(std::string_view text, const std::string& source);
+
+/// Sets the option that the setting names; false when there is none. Throws Error{data} with line and key when the
+/// value is of another type.
+bool apply_setting(RunOptions& options, const Setting& setting, const std::string& source);
+
+/// Throws Error{data}: no option has this name.
+[[noreturn]] void refuse_setting(const Setting& setting, const std::string& source);
+
+/// What to_toml wrote, in this release or an earlier one; options that are not there have their defaults.
+RunOptions options_from_toml(std::string_view text, const std::string& source);
 
 }  // namespace ulmus

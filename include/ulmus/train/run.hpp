@@ -28,7 +28,9 @@ struct RunMember {
   std::string slug() const;  ///< slug_of its loss
 };
 
-/// The name of a member as the stem of its files, "elm-lambda-0.5-drw.seed0".
+/// The name of a member as the stem of its files, "elm-lambda-0.5-drw.seed0". Different members have different stems of
+/// at most 150 bytes: a name that is long, or that this way of writing could confuse with another (paths, exponents),
+/// is cut off and followed by a hash.
 std::string slug_of(const std::string& name, std::uint64_t seed);
 
 /// A run, checked whole before anything is trained or written: data opened, split made, every loss matched with a head
@@ -78,6 +80,9 @@ struct RunHooks {
 
 /// Trains the members of a plan in `folder`: config.toml, split.json, metrics.jsonl, checkpoints/, results/. A
 /// checkpoint is written after every epoch, a result when a member has finished.
+///
+/// Only one process at a time may do so (FolderLock). The folder is a run once config.toml is there, which is written
+/// after split.json; whatever ends the process before that, the same call may be made again.
 ///
 /// A folder that already holds a run is refused (Error{usage}) unless `resume`: then finished members are left alone
 /// and the others go on from their last checkpoint, on the CPU to the same result bit for bit. Resuming needs the same
