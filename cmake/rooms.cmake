@@ -2,7 +2,7 @@
 
 # floor 0: no framework
 find_package(nlohmann_json REQUIRED)
-ulmus_room(base SOURCES file.cpp log.cpp random.cpp safetensors_header.cpp text.cpp
+ulmus_room(base SOURCES file.cpp json.cpp log.cpp random.cpp safetensors_header.cpp text.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)

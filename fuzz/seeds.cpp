@@ -77,6 +77,7 @@ Seeds make_seeds() {
        {ulmus::test::encode_image(".jpg", ulmus::test::grey(9, 7, 99)),
         ulmus::test::with_orientation(ulmus::test::encode_image(".jpg", colours, {cv::IMWRITE_JPEG_QUALITY, 95}), 1),
         ulmus::test::encode_image(".jpg", colours, {cv::IMWRITE_JPEG_PROGRESSIVE, 1})}},
+      {"json", {R"({"a":[1,-2.5e3,null,true,{"b":"\u00e9"}]})", "[[[[]]]]", R"({"a":1,"a":2})"}},
       {"list", {"a/b.jpg 0\r\nc d.png 1\n\n e.png\t2 \n", "x 1\ny 0"}},
       {"loss",
        {"ce", "ldam+drw", "elm:lambda=0.5,scale=20+drw:from=0.8,beta=0.999", "ce,focal:gamma=2+cb,la:tau=1e+0",

@@ -306,7 +306,13 @@ void encode_tables(OpenedData& data, const TableEncoding& encoding) {
 std::string to_json(const TableEncoding& encoding) { return json_of(encoding).dump(); }
 
 TableEncoding encoding_from_json(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = [&]() -> Json {
+    try {
+      return parse_json(text);
+    } catch (const Json::exception& error) {
+      damaged(error.what());
+    }
+  }();
   if (!json.is_object() || !json.contains("schema_version")) damaged("it is not the JSON of an encoding");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("table encoding has schema version {}, this program reads {}; use the "

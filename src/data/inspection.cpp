@@ -293,14 +293,15 @@ void append_classes(std::string& text, const Inspection& inspection, bool all) {
     shown.erase(shown.begin() + k_shown_without_all / 2, shown.end() - k_shown_without_all / 2);
   }
   std::size_t width = 0;
-  for (const std::size_t c : shown) width = std::max(width, inspection.class_names[c].size());
+  const auto name = [&](std::size_t c) { return printable(inspection.class_names[c]); };
+  for (const std::size_t c : shown) width = std::max(width, name(c).size());
   const std::int64_t largest = std::ranges::max(counts);
   for (std::size_t i = 0; i < shown.size(); ++i) {
     if (left_out > 0 && i == k_shown_without_all / 2)
       text += fmt::format("  ... {} between them left out; --all shows them in label order\n",
                           number_text(static_cast<std::int64_t>(left_out), "class", "classes"));
     const std::size_t c = shown[i];
-    text += fmt::format("  {:<{}}  {:>7}  {}\n", inspection.class_names[c], width, counts[c],
+    text += fmt::format("  {:<{}}  {:>7}  {}\n", name(c), width, counts[c],
                         std::string(at((40 * counts[c] + largest - 1) / largest), '#'));
   }
 }
@@ -517,7 +518,7 @@ std::string to_text(const Inspection& inspection, bool all) {
                         number_text(inspection.skipped, "image cannot be decoded", "images cannot be decoded"),
                         inspection.skipped == 1 ? "is" : "are");
     for (std::size_t i = 0; i < inspection.skipped_files.size(); ++i)
-      text += fmt::format("{}'{}'", i == 0 ? "" : ", ", inspection.skipped_files[i]);
+      text += fmt::format("{}'{}'", i == 0 ? "" : ", ", printable(inspection.skipped_files[i], k_long_text));
     text += inspection.skipped > std::ssize(inspection.skipped_files) ? ", ...\n" : "\n";
   }
   append_duplicates(text, inspection);

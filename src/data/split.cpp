@@ -206,7 +206,13 @@ std::string to_json(const Split& split) {
 }
 
 Split read_split(const std::filesystem::path& path) {
-  const Json json = Json::parse(read_file(path), nullptr, false);
+  const Json json = [&]() -> Json {
+    try {
+      return parse_json(read_file(path));
+    } catch (const Json::exception& error) {
+      damaged(path, error.what());
+    }
+  }();
   if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <vector>
 
+#include "base/safetensors_header.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -185,6 +186,65 @@ TEST(Text, PrintableIsOneShortLineOfUtf8) {
   EXPECT_EQ(printable(std::string(60, 'x')), std::string(60, 'x'));
   EXPECT_EQ(printable(std::string(61, 'x')), std::string(60, 'x') + "...");
   EXPECT_EQ(printable(std::string(59, 'x') + "\xc3\xa9"), std::string(59, 'x') + "...") << "no half character";
+}
+
+TEST(Text, PrintableCannotSteerATerminalOrTurnALineAround) {
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m"),
+            "\\u009b31m")
+      << "the one-character form of ESC [";
+  EXPECT_EQ(printable("a\xe2\x80\xae"
+                      "b"),
+            "a\\u202eb");
+  EXPECT_EQ(printable("\xef\xbb\xbfx\xe2\x80\x8b"), "\\ufeffx\\u200b");
+  EXPECT_EQ(printable("\xe2\x80\xa8"), "\\u2028");
+  const std::string joined = "\xe0\xa4\x95\xe2\x80\x8d";  // a consonant of Hindi and a joiner
+  EXPECT_EQ(printable(joined), joined);
+  EXPECT_EQ(printable(std::string(200, 'x'), 300), std::string(200, 'x'));
+}
+
+TEST(ParseJson, RefusesWhatIsDeepLongOrNamedTwice) {
+  const auto nested = [](int depth) {
+    return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+  };
+  EXPECT_EQ(parse_json(R"({"a":[1,{"a":2}]})")["a"][1]["a"], 2);
+  EXPECT_NO_THROW(parse_json(nested(64)));
+  EXPECT_THROW(parse_json(nested(65)), Json::exception);
+  EXPECT_THROW(parse_json(std::string(50'000'000, '[')), Json::exception);
+  EXPECT_THROW(parse_json("[1,2]", 4), Json::exception);
+  EXPECT_THROW(parse_json(R"({"a":1,"a":2})"), Json::exception);
+  EXPECT_THROW(parse_json(R"({"b":{"a":1,"a":1}})"), Json::exception);
+  EXPECT_THROW(parse_json(""), Json::exception);
+  EXPECT_THROW(parse_json("{} x"), Json::exception);
+}
+
+TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "w.safetensors";
+  const auto with_header = [](std::string header) {
+    std::string length(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>((header.size() >> (8 * i)) & 0xff);
+    return length + std::move(header);
+  };
+  const auto complaint = [&] {
+    try {
+      detail::read_safetensors_header(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("nothing");
+  };
+  write_file(path, with_header(std::string(detail::k_longest_header + 1, '[')));
+  EXPECT_NE(complaint().find("at most 33554432 are read"), std::string::npos) << complaint();
+  write_file(path, with_header(std::string(30'000'000, '[')));
+  EXPECT_NE(complaint().find("nested deeper than 64"), std::string::npos) << complaint();
+  write_file(path, with_header(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+                               R"("a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})"));
+  EXPECT_NE(complaint().find("comes twice"), std::string::npos) << complaint();
+  write_file(path, with_header("{}"));
+  EXPECT_EQ(complaint(), "nothing");
+  EXPECT_THROW(detail::read_safetensors_header(folder.path()), Error) << "a folder";
 }
 
 TEST(Sha256, AgreesWithThePublishedVector) {

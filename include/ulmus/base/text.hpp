@@ -41,9 +41,13 @@ std::string format_number(double value);
 /// `text` as one word of a shell, quoted where it needs it.
 std::string shell_quoted(const std::string& text);
 
-/// `text` for a message of one line: control characters and what is not UTF-8 as \xNN, cut off with "..." after 60
-/// bytes.
-std::string printable(std::string_view text);
+/// For printable(): names of files and the messages of other libraries.
+inline constexpr std::size_t k_long_text = 1000;
+
+/// `text` for a message of one line or a terminal, which it cannot steer: what is not UTF-8 and ASCII control
+/// characters as \xNN, other invisible ones as \uNNNN (C1 controls, marks of writing direction, zero-width spaces, line
+/// separators; the joiners U+200C and U+200D stay, as scripts need them). Cut off with "..." after `most` bytes.
+std::string printable(std::string_view text, std::size_t most = 60);
 
 /// Length of the longest beginning of `text` that is UTF-8 (RFC 3629: no surrogates, nothing overlong); all of it when
 /// `text` is. Names go into JSON files, which hold nothing else.
