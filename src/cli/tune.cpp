@@ -19,7 +19,7 @@ void add_tune_verb(CLI::App& program) {
   CLI::App* verb =
       program.add_subcommand("tune", "choose a head for a trained backbone on the run's validation part, in seconds");
   struct Request {
-    std::string run, out, data_root;
+    std::string run, out, data_root, trusted, device;
     TuneOptions options;
     bool as_json = false;
   };
@@ -38,6 +38,7 @@ void add_tune_verb(CLI::App& program) {
       ->default_str("0");
   verb->add_flag("--apply", options.apply, "keep the chosen head as a member of the run, beside the trained one");
   verb->add_option("--data-root", request->data_root, "where named data sets lie");
+  add_use_options(*verb, request->trusted, request->device);
   verb->add_option("--out", request->out, "the page to write; default: tune.html in the run folder");
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer("Example:\n  ulmus tune --run runs/birds --losses elm+drw,crt --grid lambda=0:1:0.1 --apply");
@@ -46,8 +47,7 @@ void add_tune_verb(CLI::App& program) {
     refuse_extras(*verb);
     if (seed->count() > 0 && request->options.seed < 0)
       throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", request->options.seed));
-    RunOptions run = read_run_options(request->run);
-    if (!request->data_root.empty()) run.data_root = request->data_root;
+    const RunOptions run = run_options_for_use(request->run, request->trusted, request->device, request->data_root);
     const Tuning tuning = tune(request->run, run, request->options, stop_requested);
     const std::filesystem::path page =
         request->out.empty() ? std::filesystem::path(request->run) / "tune.html" : std::filesystem::path(request->out);

@@ -38,6 +38,7 @@ struct RunRequest {
   RunOptions options;
   std::string out;
   std::string resume;
+  std::string trusted;  ///< of --trust-model
   bool as_json = false;
   bool dry_run = false;
   bool quiet = false;
@@ -129,9 +130,23 @@ void print_result(const fs::path& folder, const Summary& summary, bool as_json) 
   print_line(fmt::format("\nreport: {}", fs::absolute(folder / "report.html").lexically_normal().string()));
 }
 
+/// A TorchScript file is code: it is loaded where `--model` or `--trust-model` was typed, never because a folder says
+/// so.
+void use_script(RunRequest& request, bool resume) {
+  const std::string kind = "torchscript:";
+  const std::string& model = request.options.model;
+  if (!request.trusted.empty() && !model.starts_with(kind))
+    throw Error(ErrorKind::usage,
+                fmt::format("--trust-model cannot apply: model '{}' is no TorchScript file; leave it out", model));
+  request.options.model_file = request.trusted;
+  if (!resume && request.trusted.empty() && model.starts_with(kind))
+    request.options.model_file = model.substr(kind.size());
+}
+
 void run(const std::string& verb, RunRequest request) {
   const bool resume = !request.resume.empty();
   if (resume) request.options = read_run_options(request.resume);
+  use_script(request, resume);
   const fs::path folder = resume                ? fs::path(request.resume)
                           : request.out.empty() ? free_folder(verb)
                                                 : fs::path(request.out);
@@ -175,6 +190,7 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
       verb->add_option("--resume", request->resume, "go on with the run in this folder; every other option is its own");
   verb->add_option("--config",
                    "read options from a TOML file, e.g. the config.toml of a run; options given beside it win");
+  add_trust(*verb, request->trusted);
   verb->add_flag("--json", request->as_json, "print the summary as JSON on standard output");
   verb->add_flag("--dry-run", request->dry_run, "check everything and show the plan, train and write nothing");
   verb->add_flag("--quiet", request->quiet, "no plan and no progress");
@@ -185,7 +201,7 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
     if (resume->count() > 0)
       for (const CLI::Option* option : verb->get_options())
         if (option->count() > 0 && option != resume && !option->check_name("--json") &&
-            !option->check_name("--quiet") && !option->check_name("--dry-run"))
+            !option->check_name("--quiet") && !option->check_name("--dry-run") && !option->check_name("--trust-model"))
           throw Error(
               ErrorKind::usage,
               fmt::format("{} cannot change a run that is resumed; leave it out, or start a new run with '--config "

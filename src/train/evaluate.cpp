@@ -9,6 +9,7 @@
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/eval/prior.hpp"
 
 namespace ulmus {
@@ -72,7 +73,7 @@ void require_classes(const Dataset& data, const Split& split, const std::string&
   if (data.class_names == split.class_names) return;
   const auto [theirs, ours] = std::ranges::mismatch(data.class_names, split.class_names);
   const auto name = [](auto place, const std::vector<std::string>& names) {
-    return place == names.end() ? std::string("missing") : fmt::format("'{}'", *place);
+    return place == names.end() ? std::string("missing") : fmt::format("'{}'", printable(*place));
   };
   throw Error(ErrorKind::data,
               fmt::format("'{}' has {} classes, the run has {}; class {} is {} there and {} in the run; give data with "
@@ -115,7 +116,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   if (!options.predictions.empty()) predictions.emplace(options.predictions, split.class_names);
   std::vector<MemberEvaluation> evaluations;
   for (const detail::TrainedMember& member : members) {
-    Classifier model = member.load();
+    Classifier model = member.load(run_options.model_file);
     detail::place(model, placement);
     detail::Adjuster::Reading reading = adjuster.read(member, model);
     const Scores& scores = reading.scores;

@@ -8,6 +8,7 @@
 
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -50,8 +51,9 @@ class Lines {
   std::vector<double> probabilities_;
 };
 
-void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model, const PredictHooks& hooks,
-                    Lines& lines, PredictResult& result) {
+void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model,
+                    const detail::Placement& placement, const PredictHooks& hooks, Lines& lines,
+                    PredictResult& result) {
   lines.begin({"path"});
   for (ImageBatch batch; images.next(batch);) {
     lines.check_stop("images");
@@ -61,9 +63,13 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
     if (batch.paths.empty()) continue;
     const auto size = static_cast<std::int64_t>(batch.paths.size());
     const auto pixels = torch::from_blob(batch.pixels.data(), {size, shape.channels, shape.height, shape.width});
-    lines.add(model->forward(pixels).contiguous(), [&](std::int64_t i) {
-      return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}};
-    });
+    const auto features = detail::compute_features(model, pixels, placement);
+    const torch::Tensor logits = model->classify(features).to(torch::kCPU).contiguous();
+    if (const auto row = detail::first_not_finite(logits))
+      throw Error(ErrorKind::numerical,
+                  fmt::format("what the model gives for '{}' is infinite or not a number; leave the image out",
+                              printable(batch.paths[static_cast<std::size_t>(*row)], k_long_text)));
+    lines.add(logits, [&](std::int64_t i) { return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}}; });
   }
   if (lines.written == 0)
     throw Error(ErrorKind::data,
@@ -92,7 +98,7 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
 }
 
 void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
-                      Lines& lines) {
+                      const detail::Placement& placement, Lines& lines) {
   constexpr std::int64_t k_rows = 4096;  // at a time
   lines.begin({"path", "row"});
   for (const Dataset& file : files)
@@ -101,7 +107,7 @@ void predict_features(const std::vector<Dataset>& files, const detail::TrainedMe
       std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(k_rows, file.size() - first)));
       std::iota(rows.begin(), rows.end(), first);
       std::int64_t row = first;
-      detail::for_each_output(model, member, file, rows, 1, {},
+      detail::for_each_output(model, member, file, rows, 1, placement,
                               [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
                                 lines.add(logits, [&](std::int64_t i) {
                                   return Fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
@@ -138,7 +144,9 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
     if (run_options.image_size > 0) reading.image_size = run_options.image_size;
     images.emplace(options.paths, std::move(reading));
   }
-  Classifier model = member.load();
+  Classifier model = member.load(run_options.model_file);
+  const detail::Placement placement = detail::make_placement(run_options);
+  detail::place(model, placement);
   Lines lines(
       writer,
       detail::Adjuster(folder, run_options, options.adjustment, split, member.info.encoding).read(member, model).scores,
@@ -147,9 +155,9 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   PredictResult result{.loss = member.label(), .seed = member.info.seed, .of_features = of_features};
   const torch::NoGradGuard no_gradient;
   if (of_features)
-    predict_features(files, member, model, lines);
+    predict_features(files, member, model, placement, lines);
   else
-    predict_images(*images, shape, model, hooks, lines, result);
+    predict_images(*images, shape, model, placement, hooks, lines, result);
   result.predicted = lines.written;
   return result;
 }

@@ -353,7 +353,7 @@ Plan plan_run(const RunOptions& given) {
   for (const LossSpec& loss : losses) {
     const Head head = loss.choose_head(requested_head);
     if (parameters.contains(head)) continue;
-    const ModelOptions model_options = detail::model_options(options.model, data.train, head);
+    const ModelOptions model_options = detail::model_options(options, data.train, head);
     Classifier model = make_model(model_options);
     parameters[head] = parameter_count(*model);
     if (!options.weights.empty()) of_weights = detail::load_weights(options.weights, model, model_options);

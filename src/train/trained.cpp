@@ -36,12 +36,15 @@ std::optional<double> validation_accuracy(const fs::path& folder, const TrainedM
         fmt::format("'{}' has not finished, so the members of '{}' cannot be compared; choose one with --loss and "
                     "--seed, or finish it with 'ulmus compare --resume'",
                     member.name(), folder.string()));
-  const auto json = Json::parse(read_file(result), nullptr, false);
-  if (!json.is_object() || !json.contains("validation"))
-    throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member; train again", result.string()));
-  const auto& validation = json["validation"];
-  if (validation.is_null()) return std::nullopt;
-  return validation.value("balanced_accuracy", 0.0);
+  try {
+    const Json json = parse_json(read_file(result));
+    const Json& validation = json.at("validation");
+    if (validation.is_null()) return std::nullopt;
+    return validation.at("balanced_accuracy").get<double>();
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member: {}; train again", result.string(),
+                                             printable(error.what(), k_long_text)));
+  }
 }
 
 }  // namespace
@@ -54,9 +57,23 @@ LossSpec TrainedMember::resolved() const {
   return info.chosen.empty() ? loss : loss.with(loss.automatic()->name, info.chosen);
 }
 
-Classifier TrainedMember::load() const {
-  Classifier model = make_model(info.model);
+Classifier TrainedMember::load(const std::string& model_file) const {
+  const bool script = info.model.name.starts_with("torchscript:");
+  if (!model_file.empty() && !script)
+    refuse(fmt::format("--trust-model cannot apply: {} has the model '{}', which is no TorchScript file; leave it out",
+                       name(), printable(info.model.name)));
+  ModelOptions options = info.model;
+  options.script = model_file;
+  Classifier model = nullptr;
+  try {
+    model = make_model(options);
+  } catch (const Error& error) {
+    // The person asks for nothing but this file; a script that is missing is the person's to name.
+    if (error.kind() != ErrorKind::usage || script) throw;
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", checkpoint.string(), error.what()));
+  }
   load_checkpoint(checkpoint, model, nullptr);
+  require_finite(checkpoint, model);
   model->eval();
   return model;
 }
@@ -139,7 +156,30 @@ void for_each_output(Classifier& model, const TrainedMember& member, const Datas
                     "x width); convert the images, or restore the checkpoint",
                     data.name, data.classes(), data.shape.channels, data.shape.height, data.shape.width,
                     member.checkpoint.string(), shape.classes, shape.channels, shape.height, shape.width));
-  for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement, visit);
+  std::span<const std::int64_t> ahead = indices;
+  for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement,
+                  [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
+                    if (const auto row = first_not_finite(logits))
+                      throw Error(ErrorKind::numerical,
+                                  fmt::format("what {} gives for sample {} of '{}' is infinite or not a number; its "
+                                              "values are far from those that were trained on, correct or remove it",
+                                              member.name(), ahead[static_cast<std::size_t>(*row)], data.name));
+                    visit(logits, labels);
+                    ahead = ahead.subspan(labels.size());
+                  });
+}
+
+std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows) {
+  const torch::Tensor finite = torch::isfinite(rows).flatten(1).all(1);
+  if (finite.all().item<bool>()) return std::nullopt;
+  return finite.logical_not().to(torch::kInt64).argmax().item<std::int64_t>();
+}
+
+void require_classes(const TrainedMember& member, const Split& split) {
+  if (member.info.class_names == split.class_names && split.train_counts.size() == split.class_names.size()) return;
+  throw Error(ErrorKind::data, fmt::format("checkpoint '{}' has other classes than split.json beside it; restore the "
+                                           "one that does not belong to the run",
+                                           member.checkpoint.string()));
 }
 
 Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
@@ -170,6 +210,7 @@ Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adju
 }
 
 Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model) const {
+  require_classes(member, split_);
   Reading reading{.scores = {.scale = member.loss.scale()}};
   if (posthoc_.kind == PostHoc::Kind::tau_norm) {
     if (member.info.model.head == Head::cosine)
@@ -179,7 +220,7 @@ Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model)
                       posthoc_.text(), member.name()));
     const torch::NoGradGuard no_gradient;
     const HeadInputs head = model->head_inputs({});
-    torch::Tensor weight = head.weight.detach().clone().contiguous();
+    torch::Tensor weight = head.weight.detach().to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true).contiguous();
     posthoc_.normalise({weight.data_ptr<float>(), weight.size(0), weight.size(1)});
     torch::Tensor(head.weight).copy_(weight);
     if (head.bias.defined()) torch::Tensor(head.bias).zero_();

@@ -104,7 +104,7 @@ TEST_F(RunFolderTest, DamagedLineInTheMiddleIsNamed) {
 
 TEST_F(RunFolderTest, MillionsOfOpenBracesAreRefusedAtOnce) {
   const std::string metrics = read_file(path() / "metrics.jsonl");
-  for (const std::string piece : {"{", R"({"a":)", R"({"a":[)", R"("{)"}) {
+  for (const std::string& piece : std::vector<std::string>{"{", R"({"a":)", R"({"a":[)", R"("{)"}) {
     std::string line;
     while (line.size() < 3'000'000) line += piece;
     write_file(path() / "metrics.jsonl", line + "\n" + metrics);

@@ -15,6 +15,10 @@
 /// What can be done with a trained run: judge it, predict with it, export it. Nothing is chosen on test data.
 namespace ulmus {
 
+/// The device to use a run on: the one it was trained on, or "cpu" where this machine does not have it, which is said
+/// once on standard error. Throws Error{usage} for no device.
+std::string device_here(const std::string& trained_on);
+
 /// How the outputs of a trained model are read. In this order: the head is changed or the logits adjusted, the
 /// probabilities corrected for a test prior, the temperature set; see eval/posthoc.hpp, eval/prior.hpp.
 struct Adjustment {
@@ -120,13 +124,16 @@ struct ExportResult {
 /// Writes one trained model for other programs.
 ///
 ///     safetensors   parameters and buffers under torchvision's names; the metadata, all text, have `classes`, `mean`,
-///                   `stddev` and `image_shape` (JSON lists), `loss`, `scale`, `seed`, `model`, `head`, `format` ("pt")
+///                   `stddev` and `image_shape` (JSON lists), `loss`, `scale`, `seed`, `model`, `head`, `format`
+///                   ("pt"), and of a table `encoding`, how its cells become the features (TableEncoding as JSON)
 ///     torchscript   forward(images): float [N, channels, height, width] in [0, 1] to probabilities [N, C], with
-///                   normalisation and scale inside; the attribute `class_names`
+///                   normalisation and scale inside; the attribute `class_names`. Of a model of features:
+///                   float [N, D], for a table its cells as `encoding` has them, an attribute as well
 ///
 /// The file is read back and its probabilities of random images are compared with the model's before it takes its name.
 /// Throws Error{usage} for a model of which no TorchScript can be made, Error{numerical} when the comparison fails,
 /// Error{environment} for what cannot be written.
-ExportResult export_run(const std::filesystem::path& folder, const ExportOptions& options);
+ExportResult export_run(const std::filesystem::path& folder, const RunOptions& run_options,
+                        const ExportOptions& options);
 
 }  // namespace ulmus

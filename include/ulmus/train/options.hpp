@@ -42,6 +42,10 @@ struct RunOptions {
   std::string device = "cpu";
   bool channels_last = false;
   std::string autocast = "none";
+
+  /// The file of a `torchscript:` model, which the person named on this machine: such a file is code. No option of the
+  /// run, so neither written to `config.toml` nor read from it.
+  std::string model_file = {};
 };
 
 /// The one table of options: `visit(name, field, help)` for each, in the order of the help. The command line,
