@@ -105,7 +105,21 @@ def test_probabilities_follow_the_prior(digits: tuple[np.ndarray, ...]) -> None:
     assert mass["rare"] == mass["dict"] > mass["plain"] + 0.02
 
 
+def test_a_constant_factor_of_the_sample_weights_changes_nothing(digits: tuple[np.ndarray, ...]) -> None:
+    X, y, X_test, _ = digits
+    scores = []
+    for factor in (1.0, 1 / len(X), 0.3):
+        model = MarginClassifier("bs", "linear", epochs=10, random_state=0).fit(X, y, sample_weight=np.full(len(X), factor))
+        assert model.class_counts_.tolist() == np.bincount(y).tolist()
+        scores.append(model.predict_proba(X_test))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-9)
+    np.testing.assert_allclose(scores[2], scores[0], atol=1e-9)
+
+
 FAILURES = [
+    (dict(class_weight={"a": 1, "c": 2}), "class_weight has 'c', which is no class"),
+    (dict(class_weight={"a": -1}), "finite weights of at least 0"),
+    (dict(class_weight=[1, 2]), "a dict from class to weight"),
     (dict(loss="elmm"), "unknown loss 'elmm'; did you mean 'elm'?"),
     (dict(loss="ldam", head="linear"), "cannot work on a linear head: its margins are in cosine units"),
     (dict(loss="ce", head="cosine"), "cannot learn on a cosine head with scale 1.*use 'ce:scale=30'"),
