@@ -33,26 +33,26 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A linear, cosine or one-hidden-layer classifier trained with a loss of the family.
 
     >>> from ulmus.sklearn import MarginClassifier
-    >>> model = MarginClassifier("elm:lambda=0.5+drw").fit(X, y)
+    >>> model = MarginClassifier().fit(X, y)
     >>> model.predict_proba(X)
 
     Parameters
     ----------
-    loss : str, default="elm+drw"
-        ``name[:key=value,...][+rule[:key=value,...]]``. The default has the released lambda of 1, which may give up a
-        frequent class; 0.25 to 0.5 is a good range to search.
-    head : {"cosine", "linear", "mlp"}, default="cosine"
+    loss : str, default="bs"
+        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a good
+        range of lambda to search.
+    head : {"cosine", "linear", "mlp"}, default="mlp"
         ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
         ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
     hidden : int, default=64
         Units of the hidden layer.
-    epochs : int, default=100
+    epochs : int, default=30
         Passes over the data; a deferred rule (``+drw``) begins after its fraction of them.
     batch_size : int, default=256
         Samples in a batch; data that fit in one batch are trained without randomness in the order.
-    learning_rate : float, default=0.05
+    learning_rate : float, default=0.01
         Of Adam, with half a cosine to 0.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=0.1
         Of the weights, decoupled (AdamW).
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule too.
@@ -76,14 +76,14 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        loss: str = "elm+drw",
-        head: str = "cosine",
+        loss: str = "bs",
+        head: str = "mlp",
         *,
         hidden: int = 64,
-        epochs: int = 100,
+        epochs: int = 30,
         batch_size: int = 256,
-        learning_rate: float = 0.05,
-        weight_decay: float = 1e-4,
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.1,
         class_weight: Any = None,
         prior: Any = None,
         standardize: bool = True,
