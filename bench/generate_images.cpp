@@ -18,6 +18,7 @@
 #include "images.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
 
 namespace {
@@ -81,8 +82,8 @@ int main(int argc, char** argv) try {
                        fmt::format("--size is '{}', expected WIDTHxHEIGHT, e.g. 224x224", size));
   std::vector<std::int64_t> of_classes;
   if (!counts.empty())
-    for (const auto& given : ulmus::ImbalanceProfile::parse("counts:" + counts).given)
-      of_classes.push_back(given.count);
+    for (const auto& line : ulmus::ImbalanceProfile::parse("counts:" + counts).given.lines)
+      of_classes.push_back(ulmus::parse_integer(line.value, "a class count"));
   else
     of_classes = ulmus::imbalance_counts(ulmus::ImbalanceProfile::parse(imbalance),
                                          std::vector<std::int64_t>(static_cast<std::size_t>(classes), largest));

@@ -2,12 +2,15 @@
 
 # floor 0: no framework
 find_package(nlohmann_json REQUIRED)
-ulmus_room(base SOURCES file.cpp log.cpp random.cpp safetensors_header.cpp text.cpp
-           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+ulmus_room(base SOURCES digest.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
+           PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-ulmus_room(loss SOURCES class_counts.cpp describe.cpp family.cpp loss.cpp row_kernel.cpp spec.cpp
+ulmus_room(loss SOURCES batch_checks.cpp class_counts.cpp describe.cpp family.cpp loss.cpp parallel.cpp row_kernel.cpp
+                        spec.cpp
                         members/cb.cpp members/class_means.cpp members/dro_lt.cpp members/eql.cpp members/fce.cpp
                         members/gcl.cpp members/ib.cpp members/kernel_members.cpp members/kps.cpp members/lade.cpp
                         members/las.cpp members/lm_softmax.cpp members/lmd.cpp members/loce.cpp
@@ -30,14 +33,19 @@ install(TARGETS ulmus_c LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 
 # floor 2: images and metrics need no LibTorch
-find_package(OpenCV REQUIRED COMPONENTS core imgcodecs imgproc)
+find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)
+find_package(PNG REQUIRED)
+find_package(TIFF 4.5 REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
-ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp csv.cpp dataset.cpp encoding.cpp folder.cpp idx.cpp
-                        image_stream.cpp images.cpp imbalance.cpp inspection.cpp jpeg.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp
-                        split.cpp
-           PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG ZLIB::ZLIB Threads::Threads
-                  opencv_core opencv_imgcodecs opencv_imgproc)
+ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
+                        decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp encoding.cpp
+                        folder.cpp idx.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
+                        labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp text_file.cpp
+           PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
+                  ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
@@ -90,14 +98,17 @@ if(ULMUS_TORCH)
   ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
-  ulmus_torch_room(train SOURCES checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
+  find_package(tomlplusplus REQUIRED)
+  ulmus_torch_room(train SOURCES address_space.cpp checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
                                  placement.cpp predict.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
                                  trained.cpp tune.cpp weight_average.cpp weights.cpp
-                   PUBLIC ulmus::data ulmus::eval PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json)
+                   PUBLIC ulmus::data ulmus::eval
+                   PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
 
   # floor 5
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/tune.cpp
+  add_executable(ulmus src/cli/address_space.cpp src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/signals.cpp
+                       src/cli/streams.cpp src/cli/tune.cpp
                        src/cli/verbs.cpp)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_include_directories(ulmus PRIVATE src)

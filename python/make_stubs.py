@@ -16,7 +16,7 @@ HEAD = '''"""The members of the family as classes with keyword arguments. Writte
 from collections.abc import Iterable
 from typing import Any
 
-from .loss import Loss
+from .loss import Loss, Reduction
 
 __all__ = [
 {names}

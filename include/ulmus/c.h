@@ -62,7 +62,7 @@ typedef struct ulmus_batch {
   int32_t ignores; /* not 0: rows with the label `ignore_index` cost nothing */
   int64_t ignore_index;
   int32_t reduction; /* an ulmus_reduction */
-  int32_t threads;   /* at most so many; 0: as many as OpenMP gives */
+  int32_t threads;   /* at most so many; 0: as many as OpenMP gives; never more than four a processor */
 
   /* What some losses look at beside logits and labels, see ulmus_loss_needs; NULL where there is nothing. Matrices are
    * contiguous; a gradient is written where there is a place for it. */
@@ -75,7 +75,7 @@ typedef struct ulmus_batch {
   double* head_bias_gradient;   /* [classes] */
   const double* offsets;        /* [n, classes], margins of graph nodes, for `tam` in place of its own */
   const double* noise;          /* [n, classes], in place of the random draws of `gcl` and `eql` */
-  int64_t first_position;       /* of row 0 in the batch, where several processes share one */
+  int64_t first_position;       /* of row 0 in the batch, at least 0, where several processes share one */
 } ulmus_batch;
 
 /* What a loss looks at beside logits and labels; bits of ulmus_loss_needs. */
@@ -125,16 +125,21 @@ ULMUS_EXPORT ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* nee
 ULMUS_EXPORT ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias);
 
 /* The state that a loss carries from batch to batch (counts, running means, the step of its random draws), to be saved
- * with a checkpoint. The size may change when the first features are seen. */
+ * with a checkpoint. The size may change when the first features are seen: the means of features of width D are
+ * classes * (1 + D) values. */
 ULMUS_EXPORT ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size);
 ULMUS_EXPORT ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values);
-/* Goes back to a saved state. Changes the loss. */
+/* Goes back to a saved state; ULMUS_DATA for a size that no state of this loss has, a count that is not from 0 to 2^53
+ * and a mean that is not finite. Features of another width than the state's are refused where they come. Changes the
+ * loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* values, int64_t size);
 /* Of the loss's random draws. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed);
 
 /* Before each training batch of a loss with a state: what the batch adds to it (`change`, of the size that
- * ulmus_loss_change_size tells), summed over the processes that share the batch, then taken in. */
+ * ulmus_loss_change_size tells for the batch's feature_width), summed over the processes that share the batch, then
+ * taken in. ULMUS_DATA for a change of another size or of features of another width than the state's, and for numbers
+ * that measuring cannot give; the state stays as it was. */
 ULMUS_EXPORT ulmus_status ulmus_loss_change_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size);
 ULMUS_EXPORT ulmus_status ulmus_loss_measure(const ulmus_loss* loss, const ulmus_batch* batch, double* change);
 ULMUS_EXPORT ulmus_status ulmus_loss_advance(ulmus_loss* loss, const double* change, int64_t size);
@@ -146,8 +151,9 @@ ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, 
 /* Replaces the class weights by these, [classes], each at least 0 and finite. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights);
 
-/* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure.
- * Same accuracy, determinism and treatment of NaN and infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
+/* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure,
+ * except that gradients may be half written where memory runs out. Same accuracy, determinism and treatment of NaN and
+ * infinity as ulmus::Loss::evaluate in ulmus/loss/loss.hpp. */
 ULMUS_EXPORT ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, double* value);
 
 /* The whole family as JSON, {"losses": [...], "rules": [...]}: names, keys, defaults, words. A constant. */

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <numeric>
@@ -25,6 +26,8 @@
 #include "ulmus/data/sampler.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/eval/evaluation.hpp"
+#include "ulmus/eval/prior.hpp"
+#include "ulmus/loss/loss.hpp"
 #include "ulmus/loss/narrow.hpp"
 #include "ulmus/loss/spec.hpp"
 
@@ -267,6 +270,35 @@ std::vector<double> measure_at(const Loss& loss, std::int32_t dtype, std::int64_
                                    context, feature_width, first_position));
 }
 
+/// What a member adds to the scaled logits [N, C] of a batch that it does not read: the draws of `gcl` and `eql`, the
+/// margins that `tam` makes from features. To `offsets`, [N, C].
+void offsets_at(const Loss& loss, const std::string& text, const std::vector<std::int64_t>& counts, std::uint64_t seed,
+                const std::pair<std::int64_t, std::int64_t>& epoch, std::int64_t n, std::uintptr_t labels,
+                std::int64_t ignore_index, std::uintptr_t features, std::int64_t feature_width,
+                std::int64_t first_position, std::uintptr_t offsets) {
+  ulmus::Loss member(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
+  ulmus::LossState state = member.state();
+  if (std::vector<double> values = loss.state(); !values.empty()) state.values = std::move(values);
+  state.seed = seed;
+  member.set_state(std::move(state));
+  member.set_epoch(epoch.first, epoch.second);
+  const std::vector<double> unread(static_cast<std::size_t>(n * loss.classes()));
+  ulmus::LossBatch batch{.labels = {at<const std::int64_t>(labels), static_cast<std::size_t>(n)},
+                         .ignore_index = ignore_index,
+                         .first_position = first_position};
+  if (features != 0) batch.features.features = {at<const double>(features), n, feature_width};
+  const std::vector<double> made = member.offsets({unread.data(), n, loss.classes()}, batch);
+  if (made.empty())
+    std::fill_n(at<double>(offsets), unread.size(), 0.0);
+  else
+    std::copy(made.begin(), made.end(), at<double>(offsets));
+}
+
+/// The class prior [C] that softmax(scale z) of a model trained with a loss assumes.
+std::vector<double> assumed_prior(const std::string& text, const std::vector<std::int64_t>& counts) {
+  return ulmus::assumed_prior(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
+}
+
 void expect_length(std::size_t length, std::size_t rows, const char* what) {
   if (length != rows)
     throw nb::value_error((std::to_string(length) + " " + what + " came with " + std::to_string(rows) +
@@ -374,6 +406,8 @@ std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, n
 }  // namespace
 
 NB_MODULE(_core, m) {
+  // What compiled graphs and module globals hold at the end of the process is no leak.
+  nb::set_leak_warnings(false);
   nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
     try {
       std::rethrow_exception(pointer);
@@ -403,6 +437,8 @@ NB_MODULE(_core, m) {
   m.def("run_at", run_at);
   m.def("run_with_context_at", run_with_context_at);
   m.def("measure_at", measure_at);
+  m.def("offsets_at", offsets_at);
+  m.def("assumed_prior", assumed_prior, nb::arg("text"), nb::arg("class_counts"));
   m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
         nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),
         nb::arg("threads"));

@@ -97,7 +97,7 @@ FAILURES = [
     (dict(loss="ell"), ValueError, "unknown loss 'ell'; did you mean 'elm'?"),
     (dict(class_counts=None), TypeError, "came without class_counts"),
     (dict(class_counts=COUNTS[:4]), ValueError, "10 columns, expected one for each of the 4 class counts"),
-    (dict(labels=LABELS.astype(np.int32)), TypeError, "the labels are int32, expected int64"),
+    (dict(labels=LABELS.astype(float)), TypeError, "the labels are float64, expected int64"),
     (dict(labels=LABELS[:5]), ValueError, "5 labels came with 32 rows of logits"),
     (
         dict(labels=np.where(LABELS == 3, 77, LABELS)),

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_digits, make_classification
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -40,6 +41,7 @@ def digits() -> tuple[np.ndarray, ...]:
 
 def score(digits: tuple[np.ndarray, ...], **options: Any) -> float:
     X, y, X_test, y_test = digits
+    options = {"epochs": 100, "learning_rate": 0.05, "weight_decay": 1e-4} | options
     model = MarginClassifier(random_state=0, **options).fit(X, y)
     return float(balanced_accuracy_score(y_test, model.predict(X_test)))
 
@@ -105,7 +107,32 @@ def test_probabilities_follow_the_prior(digits: tuple[np.ndarray, ...]) -> None:
     assert mass["rare"] == mass["dict"] > mass["plain"] + 0.02
 
 
+@pytest.mark.parametrize("shares", [[0.85, 0.1, 0.05], [0.95, 0.05], [0.7, 0.15, 0.08, 0.05, 0.02]])
+def test_the_default_beats_class_weighted_logistic_regression(shares: list[float]) -> None:
+    X, y = make_classification(
+        3000, 20, n_informative=8 if len(shares) == 5 else 6, n_classes=len(shares), weights=shares, random_state=0
+    )
+    X, X_test, y, y_test = train_test_split(X, y, test_size=0.3, random_state=0, stratify=y)
+    peer = make_pipeline(StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)).fit(X, y)
+    ours = MarginClassifier(random_state=0).fit(X, y)
+    assert balanced_accuracy_score(y_test, ours.predict(X_test)) >= balanced_accuracy_score(y_test, peer.predict(X_test))
+
+
+def test_a_constant_factor_of_the_sample_weights_changes_nothing(digits: tuple[np.ndarray, ...]) -> None:
+    X, y, X_test, _ = digits
+    scores = []
+    for factor in (1.0, 1 / len(X), 0.3):
+        model = MarginClassifier("bs", "linear", epochs=10, random_state=0).fit(X, y, sample_weight=np.full(len(X), factor))
+        assert model.class_counts_.tolist() == np.bincount(y).tolist()
+        scores.append(model.predict_proba(X_test))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-9)
+    np.testing.assert_allclose(scores[2], scores[0], atol=1e-9)
+
+
 FAILURES = [
+    (dict(class_weight={"a": 1, "c": 2}), "class_weight has 'c', which is no class"),
+    (dict(class_weight={"a": -1}), "finite weights of at least 0"),
+    (dict(class_weight=[1, 2]), "a dict from class to weight"),
     (dict(loss="elmm"), "unknown loss 'elmm'; did you mean 'elm'?"),
     (dict(loss="ldam", head="linear"), "cannot work on a linear head: its margins are in cosine units"),
     (dict(loss="ce", head="cosine"), "cannot learn on a cosine head with scale 1.*use 'ce:scale=30'"),

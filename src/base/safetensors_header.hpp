@@ -37,9 +37,20 @@ struct SafetensorsHeader {
   std::map<std::string, std::string> metadata;
 };
 
-/// Reads the header of `bytes`, the whole of the file `path`. Every length and offset is checked: a tensor has the
-/// bytes of its shape, and the tensors cover the data without a hole or an overlap. Throws Error{data} naming the file
-/// and what is wrong.
-SafetensorsHeader read_safetensors_header(std::string_view bytes, const std::filesystem::path& path);
+/// The longest header that is read: that of a million tensors, or of as many class names, fits. The specification has
+/// 100 MB, which as JSON would take gigabytes of memory.
+inline constexpr std::size_t k_longest_header = std::size_t{1} << 25;
+
+/// Reads the header of the file `path` from `bytes`, its beginning, and its size. Every length and offset is checked: a
+/// tensor has the bytes of its shape, and the tensors cover the data without a hole or an overlap. Throws Error{data}
+/// naming the file and what is wrong.
+SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
+                                          const std::filesystem::path& path);
+
+/// Reads the header of a file and nothing behind it.
+SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
+
+/// Reads the bytes of one tensor of a file.
+std::string read_stored_bytes(const std::filesystem::path& path, const StoredTensor& tensor);
 
 }  // namespace ulmus::detail

@@ -34,6 +34,23 @@ std::string lower(std::string_view text) {
   return result;
 }
 
+/// Of one character in UTF-8.
+char32_t code_point(std::string_view character) {
+  const auto lead = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return lead;
+  char32_t code = lead & (0x7fu >> character.size());
+  for (const char c : character.substr(1)) code = code << 6 | (static_cast<unsigned char>(c) & 0x3f);
+  return code;
+}
+
+/// Beyond ASCII, what shows nothing and changes how its surroundings look.
+bool is_invisible(char32_t code) {
+  const auto within = [&](char32_t first, char32_t last) { return code >= first && code <= last; };
+  return within(0x80, 0x9f) || code == 0xad || code == 0x61c || code == 0x180e || code == 0x200b ||
+         within(0x200e, 0x200f) || within(0x2028, 0x202e) || within(0x2060, 0x206f) || code == 0xfeff ||
+         within(0xfff9, 0xfffb) || within(0xe0000, 0xe007f);
+}
+
 template <class Number>
 Number parse_whole(std::string_view text, std::string_view what, std::string_view kind) {
   Number value{};
@@ -113,25 +130,47 @@ std::string shell_quoted(const std::string& text) {
       text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%") ==
           std::string::npos)
     return text;
+  const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
+  if (std::any_of(text.begin(), text.end(), is_control)) {  // so that it stays one line
+    std::string quoted = "$'";
+    for (const char c : text)
+      quoted += is_control(static_cast<unsigned char>(c)) ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c))
+                : c == '\'' || c == '\\'                  ? std::string("\\") + c
+                                                          : std::string(1, c);
+    return quoted + "'";
+  }
   std::string quoted = "'";
   for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
   return quoted + "'";
 }
 
-std::string printable(std::string_view text) {
-  constexpr std::size_t k_most = 60;
+std::string printable(std::string_view text, std::size_t most) {
   std::string shown;
   while (!text.empty()) {
     const std::size_t sound = valid_utf8(text.substr(0, 4));  // at least the first character, when it is one
     const auto lead = static_cast<unsigned char>(text[0]);
     const std::size_t length = sound == 0 || lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    const char32_t code = sound == 0 ? lead : code_point(text.substr(0, length));
     const std::string piece = sound == 0 || lead < 0x20 || lead == 0x7f ? fmt::format("\\x{:02x}", lead)
-                                                                        : std::string(text.substr(0, length));
-    if (shown.size() + piece.size() > k_most) return shown + "...";
+                              : is_invisible(code) ? fmt::format("\\u{:04x}", static_cast<std::uint32_t>(code))
+                                                   : std::string(text.substr(0, length));
+    if (shown.size() + piece.size() > most) return shown + "...";
     shown += piece;
     text.remove_prefix(length);
   }
   return shown;
+}
+
+std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(ErrorKind::data, fmt::format("'{}' {}; save it as UTF-8", file.string(), what));
+  };
+  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) refuse("begins like UTF-16");
+  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
+  if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
+    refuse(fmt::format("line {} is not UTF-8 (byte {:02x})", 1 + std::ranges::count(bytes.substr(0, sound), '\n'),
+                       static_cast<unsigned char>(bytes[sound])));
+  return bytes;
 }
 
 std::size_t valid_utf8(std::string_view text) {

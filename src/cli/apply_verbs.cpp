@@ -8,32 +8,46 @@
 #include <optional>
 
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/train/apply.hpp"
 
 namespace ulmus::cli {
 namespace {
 
-void print_line(const std::string& text) { fmt::print("{}\n", text); }
+void print_line(const std::string& text) { print(text + "\n"); }
 
-/// Which members of which run.
+/// Which members of which run, and how they are opened.
 struct Selection {
   std::string run, loss;
   std::int64_t seed = -1;
+  std::string trusted, device;
 };
 
 void add_selection(CLI::App& verb, Selection& selection) {
   verb.add_option("--run", selection.run, "run folder")->required();
   verb.add_option("--loss", selection.loss, "only this loss of the run");
   add_number(verb, "--seed", selection.seed, "only this seed of the run");
+  add_use_options(verb, selection.trusted, selection.device);
 }
 
 void check_selection(const CLI::App& verb, const Selection& selection) {
   if (verb.get_option("--seed")->count() > 0 && selection.seed < 0)
     throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", selection.seed));
+}
+
+RunOptions options_of(const Selection& selection, const std::string& data_root = "") {
+  return run_options_for_use(selection.run, selection.trusted, selection.device, data_root);
+}
+
+/// 0: as the run has it.
+void add_max_pixels(CLI::App& verb, std::int64_t& pixels) {
+  add_number(verb, "--max-pixels", pixels, "refuse image files that declare more pixels; default: that of the run");
 }
 
 void add_adjustment(CLI::App& verb, Adjustment& adjustment) {
@@ -69,7 +83,7 @@ Json to_json(const MemberEvaluation& result) {
 
 void print_table(const std::vector<MemberEvaluation>& results) {
   std::size_t width = 4;
-  for (const MemberEvaluation& result : results) width = std::max(width, result.loss.size());
+  for (const MemberEvaluation& result : results) width = std::max(width, printable(result.loss).size());
   std::string head = fmt::format("{:<{}}  seed  samples  balanced  top-1  macro-F1  worst class    ECE", "loss", width);
   if (results[0].prior_accuracy) head += "  under prior";
   if (results[0].temperature) head += "  temperature   ECE before  NLL before     NLL";
@@ -77,8 +91,8 @@ void print_table(const std::vector<MemberEvaluation>& results) {
   for (const MemberEvaluation& result : results) {
     const Evaluation& e = result.evaluation;
     std::string line = fmt::format("{:<{}}  {:>4}  {:>7}  {:>8.1f}  {:>5.1f}  {:>8.1f}  {:>11.1f}  {:>5.1f}",
-                                   result.loss, width, result.seed, e.samples, 100 * e.balanced_accuracy, 100 * e.top1,
-                                   100 * e.macro_f1, 100 * e.worst_class, 100 * e.ece);
+                                   printable(result.loss), width, result.seed, e.samples, 100 * e.balanced_accuracy,
+                                   100 * e.top1, 100 * e.macro_f1, 100 * e.worst_class, 100 * e.ece);
     if (result.prior_accuracy) line += fmt::format("  {:>11.1f}", 100 * *result.prior_accuracy);
     if (const auto& t = result.temperature)
       line += fmt::format("  {:>11.4g}  {:>11.1f}  {:>10.3f}  {:>6.3f}", t->temperature, 100 * t->ece_before,
@@ -92,7 +106,8 @@ void add_eval_verb(CLI::App& program) {
   struct Request {
     Selection selection;
     EvaluateOptions options;
-    std::string data_root, predictions, device;
+    std::string data_root, predictions;
+    std::int64_t max_pixels = 0;
     bool as_json = false, skip_bad = false;
   };
   const auto request = std::make_shared<Request>();
@@ -104,7 +119,7 @@ void add_eval_verb(CLI::App& program) {
   verb->add_option("--predictions", request->predictions,
                    "write a line a sample and member to this file: CSV, or JSON where it ends in .jsonl");
   verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
-  verb->add_option("--device", request->device, "cpu, cuda or cuda:N; default: that of the run");
+  add_max_pixels(*verb, request->max_pixels);
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer(
       "Example:\n  ulmus eval --run runs/birds --data folder:more\n  ulmus eval --run runs/birds --posthoc "
@@ -114,10 +129,9 @@ void add_eval_verb(CLI::App& program) {
     refuse_extras(*verb);
     check_selection(*verb, request->selection);
     refuse_empty(*verb, {"--prior", "--temperature", "--predictions"});
-    RunOptions run = read_run_options(request->selection.run);
-    if (!request->data_root.empty()) run.data_root = request->data_root;
+    RunOptions run = options_of(request->selection, request->data_root);
+    if (request->max_pixels != 0) run.max_pixels = request->max_pixels;
     if (request->skip_bad) run.skip_bad = true;
-    if (!request->device.empty()) run.device = request->device;
     request->options.loss = request->selection.loss;
     request->options.seed = request->selection.seed;
     request->options.predictions = request->predictions;
@@ -136,7 +150,7 @@ void add_predict_verb(CLI::App& program) {
     std::vector<std::string> paths;
     Adjustment adjustment;
     std::string data_root, format, out;
-    std::int64_t top = 0, threads = 0;
+    std::int64_t top = 0, threads = 0, max_pixels = 0;
     bool skip_bad = false;
   };
   const auto request = std::make_shared<Request>();
@@ -152,6 +166,7 @@ void add_predict_verb(CLI::App& program) {
   verb->add_option("--data-root", request->data_root, "where named data sets lie, for --temperature auto");
   add_number(*verb, "--threads", request->threads, "threads that decode, and for the model; 0: all cores")
       ->default_str("0");
+  add_max_pixels(*verb, request->max_pixels);
   verb->add_flag("--skip-bad", request->skip_bad,
                  "only count the images that are passed over because they cannot be read, do not name them");
   verb->footer(
@@ -164,8 +179,8 @@ void add_predict_verb(CLI::App& program) {
     refuse_empty(*verb, {"--prior", "--temperature", "--out", "--format"});
     if (top->count() > 0 && request->top < 1)
       throw Error(ErrorKind::usage, fmt::format("--top is {}, expected at least 1", request->top));
-    RunOptions run = read_run_options(request->selection.run);
-    if (!request->data_root.empty()) run.data_root = request->data_root;
+    RunOptions run = options_of(request->selection, request->data_root);
+    if (request->max_pixels != 0) run.max_pixels = request->max_pixels;
     const PredictOptions options{.paths = {request->paths.begin(), request->paths.end()},
                                  .loss = request->selection.loss,
                                  .seed = request->selection.seed,
@@ -178,7 +193,7 @@ void add_predict_verb(CLI::App& program) {
     PredictHooks hooks{.write =
                            [&](std::string_view text) {
                              if (request->out.empty()) {
-                               std::fwrite(text.data(), 1, text.size(), stdout);
+                               print(text);
                                return;
                              }
                              if (!file) file.emplace(request->out);
@@ -186,13 +201,18 @@ void add_predict_verb(CLI::App& program) {
                            },
                        .stop = stop_requested};
     if (!request->skip_bad)
-      hooks.failed = [](const std::string& failure) { fmt::print(stderr, "ulmus: passed over: {}\n", failure); };
+      hooks.failed = [](const std::string& failure) {
+        say(fmt::format("ulmus: passed over: {}\n", printable(failure, k_long_text)));
+      };
+    hooks.note = [](const std::string& note) { say(fmt::format("ulmus: note: {}\n", printable(note, k_long_text))); };
+    const Orderly orderly("interrupted");
     const PredictResult result = predict_run(request->selection.run, run, options, hooks);
     if (file) file->commit();
-    fmt::print(
-        stderr, "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
+    for (const std::string& note : result.notes) say(fmt::format("ulmus: {}\n", note));
+    say(fmt::format(
+        "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
         result.of_features ? (result.predicted == 1 ? "row" : "rows") : (result.predicted == 1 ? "image" : "images"),
-        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed));
+        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed)));
   });
 }
 
@@ -215,9 +235,8 @@ void add_export_verb(CLI::App& program) {
     check_selection(*verb, request->selection);
     refuse_empty(*verb, {"--out"});
     const ExportFormat format = parse_export_format(request->format);
-    read_run_options(request->selection.run);  // says whether it is a run
     const ExportResult result = export_run(
-        request->selection.run,
+        request->selection.run, options_of(request->selection),
         {.loss = request->selection.loss, .seed = request->selection.seed, .format = format, .out = request->out});
     print_line(
         fmt::format("{}: {} seed {} as {}, {} bytes; read back, its probabilities of random images differ by at "

@@ -6,9 +6,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cerrno>
-#include <csignal>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -20,6 +17,8 @@
 #include <vector>
 
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
@@ -29,12 +28,6 @@ namespace {
 
 using ulmus::Error;
 using ulmus::ErrorKind;
-
-/// The second interrupt ends the program at once.
-void on_interrupt(int signal) {
-  ulmus::cli::request_stop();
-  std::signal(signal, SIG_DFL);
-}
 
 /// OpenBLAS takes a processor younger than itself for the oldest it has code for, "Prescott": without AVX the products
 /// of large heads have a quarter of their speed (Debian 12 on Intel's Emerald Rapids). Told which code to use it is as
@@ -66,8 +59,8 @@ int run(std::vector<std::string> arguments) {
   program.require_subcommand(1);
   program.get_formatter()->column_width(32);
   program.footer(
-      "'ulmus VERB --help' explains a verb. Exit codes: 0 success, 2 usage, 3 data, 4 numerical, 5 environment, 130 "
-      "interrupted.");
+      "'ulmus VERB --help' explains a verb. Exit codes: 0 success, 2 usage, 3 data, 4 numerical, 5 environment, 70 "
+      "a mistake of ulmus itself, 130 interrupted.");
   ulmus::cli::add_verbs(program);
   if (arguments.empty()) arguments.emplace_back("--help");
   refuse_unknown_verb(program, arguments);
@@ -88,21 +81,24 @@ int run(std::vector<std::string> arguments) {
   return 0;
 }
 
-/// Results that could not be written must not look like success.
-void flush_results() {
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0)
-    throw Error(ErrorKind::environment,
-                fmt::format("cannot write the result to standard output: {}; free space or send "
-                            "it elsewhere",
-                            std::strerror(errno)));
-}
-
 /// One line, whatever a path or an argument holds.
 int complain(int code, std::string message) {
   for (char& c : message)
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  fmt::print(stderr, "ulmus: {}\n", message);
+  ulmus::cli::say("ulmus: " + message + "\n");
   return code;
+}
+
+/// An exit code of its own for a mistake of ours, that of ULMUS_INTERNAL in ulmus/c.h.
+constexpr int k_internal = 70;
+
+constexpr const char* k_out_of_memory = "out of memory; try a smaller --batch-size or smaller images";
+
+/// LibTorch and OpenCV have no exception of their own for it.
+bool is_out_of_memory(const std::string& message) {
+  return message.find("DefaultCPUAllocator") != std::string::npos ||
+         message.find("CUDA out of memory") != std::string::npos ||
+         message.find("Insufficient memory") != std::string::npos;
 }
 
 /// Without what LibTorch appends: a stack trace, from the second line on.
@@ -111,23 +107,26 @@ std::string first_line(const std::string& message) { return message.substr(0, me
 }  // namespace
 
 int main(int count, char** values) {
+  ulmus::cli::prepare_streams();
   spdlog::set_default_logger(spdlog::stderr_color_mt("ulmus"));
   spdlog::set_pattern("ulmus: %v");
-  std::signal(SIGINT, on_interrupt);
-  std::signal(SIGTERM, on_interrupt);
   const std::string_view verb = count > 1 ? values[1] : "";
   if (verb == "train" || verb == "compare" || verb == "tune" || verb == "eval" || verb == "predict")
     tell_openblas_the_processor(values);
+  ulmus::cli::watch_signals();
   try {
     const int code = run({values + 1, values + count});
-    flush_results();
+    ulmus::cli::flush_results();
     return code;
   } catch (const Error& error) {
     return complain(error.exit_code(), error.what());
   } catch (const std::bad_alloc&) {
-    return complain(static_cast<int>(ErrorKind::environment),
-                    "out of memory; try a smaller --batch-size or smaller images");
+    return complain(static_cast<int>(ErrorKind::environment), k_out_of_memory);
+  } catch (const std::system_error& error) {  // no thread, no folder
+    return complain(static_cast<int>(ErrorKind::environment), error.what());
   } catch (const std::exception& error) {
-    return complain(static_cast<int>(ErrorKind::environment), fmt::format("unexpected: {}", first_line(error.what())));
+    const std::string message = first_line(error.what());
+    if (is_out_of_memory(message)) return complain(static_cast<int>(ErrorKind::environment), k_out_of_memory);
+    return complain(k_internal, fmt::format("internal error: {}; please report it", message));
   }
 }

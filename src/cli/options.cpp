@@ -3,33 +3,43 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <sstream>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/train/apply.hpp"
 
 namespace ulmus::cli {
 namespace {
 
 /// The settings of a TOML file as command-line arguments.
 std::vector<std::string> arguments_of(const std::filesystem::path& path) {
-  std::istringstream text(read_file(path));
-  std::vector<CLI::ConfigItem> items;
-  try {
-    items = CLI::ConfigTOML().from_config(text);
-  } catch (const CLI::Error& error) {
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' is not a configuration we can read: {}", path.string(), error.what()));
-  }
+  static const std::vector<std::string> k_of_the_command = {"loss", "out", "json", "dry-run", "quiet"};
   std::vector<std::string> arguments;
-  for (const CLI::ConfigItem& item : items) {
-    if (!item.parents.empty() || item.inputs.size() != 1)
-      throw Error(ErrorKind::data, fmt::format("'{}' in '{}' is not a plain setting, expected lines name = value",
-                                               item.fullname(), path.string()));
-    if (!item.inputs[0].empty()) arguments.push_back(fmt::format("--{}={}", item.name, item.inputs[0]));
+  RunOptions checked;
+  for (const Setting& setting : parse_settings(read_file(path), path.string())) {
+    if (!apply_setting(checked, setting, path.string()) &&
+        std::ranges::find(k_of_the_command, setting.name) == k_of_the_command.end())
+      refuse_setting(setting, path.string());
+    if (!setting.value.empty()) arguments.push_back(fmt::format("--{}={}", setting.name, setting.value));
   }
   return arguments;
+}
+
+bool gives(const std::vector<std::string>& arguments, const std::string& option) {
+  return std::ranges::any_of(
+      arguments, [&](const std::string& argument) { return argument == option || argument.starts_with(option + "="); });
+}
+
+/// A configuration may be somebody else's, and a TorchScript file is code, so its name there is not enough.
+void require_named_script(const std::vector<std::string>& settings, const std::vector<std::string>& typed,
+                          const std::filesystem::path& path) {
+  for (const std::string& setting : settings)
+    if (setting.starts_with("--model=torchscript:") && !gives(typed, "--model") && !gives(typed, "--trust-model"))
+      throw Error(ErrorKind::usage,
+                  fmt::format("'{}' has the model '{}', a TorchScript file, which is code and can do whatever you can "
+                              "do; if you trust it, name the file by --trust-model FILE",
+                              path.string(), printable(setting.substr(setting.find('=') + 1))));
 }
 
 std::string full_name(const CLI::App& verb) {
@@ -78,6 +88,26 @@ void add_run_options(CLI::App& verb, RunOptions& options) {
   });
 }
 
+CLI::Option* add_trust(CLI::App& verb, std::string& file) {
+  return verb.add_option("--trust-model", file,
+                         "the file of a TorchScript backbone, where a run or a configuration has one: such a file is "
+                         "code, so it runs only when you name it");
+}
+
+void add_use_options(CLI::App& verb, std::string& trusted, std::string& device) {
+  add_trust(verb, trusted);
+  verb.add_option("--device", device, "cpu, cuda or cuda:N; default: that of the run, or cpu where it is not here");
+}
+
+RunOptions run_options_for_use(const std::filesystem::path& folder, const std::string& trusted,
+                               const std::string& device, const std::string& data_root) {
+  RunOptions options = read_run_options(folder);
+  options.model_file = trusted;
+  options.device = device.empty() ? device_here(options.device) : device;
+  if (!data_root.empty()) options.data_root = data_root;
+  return options;
+}
+
 std::vector<std::string> expand_config(std::vector<std::string> arguments) {
   if (arguments.empty() || (arguments[0] != "compare" && arguments[0] != "train")) return arguments;
   for (std::size_t i = 1; i < arguments.size(); ++i) {
@@ -104,6 +134,7 @@ std::vector<std::string> expand_config(std::vector<std::string> arguments) {
                     "a new run");
     }
     const auto settings = arguments_of(path);
+    require_named_script(settings, arguments, path);
     arguments.insert(arguments.begin() + 1, settings.begin(), settings.end());
     return arguments;
   }
@@ -114,17 +145,7 @@ RunOptions read_run_options(const std::filesystem::path& folder) {
   const auto path = folder / "config.toml";
   if (!std::filesystem::exists(path))
     throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder: it has no config.toml", folder.string()));
-  RunOptions options;
-  CLI::App app;
-  add_run_options(app, options);
-  auto arguments = arguments_of(path);
-  std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
-  try {
-    app.parse(arguments);
-  } catch (const std::runtime_error& error) {  // CLI::Error or Error
-    throw Error(ErrorKind::data, fmt::format("'{}' does not describe a run: {}", path.string(), error.what()));
-  }
-  return options;
+  return options_from_toml(read_file(path), path.string());
 }
 
 void refuse_extras(const CLI::App& verb) {

@@ -25,6 +25,16 @@ std::vector<std::string> expand_config(std::vector<std::string> arguments);
 /// The options that a run folder records in config.toml. Throws Error{data} when it is not a run folder.
 RunOptions read_run_options(const std::filesystem::path& folder);
 
+/// Adds `--trust-model`, which names the file of a TorchScript backbone.
+CLI::Option* add_trust(CLI::App& verb, std::string& file);
+
+/// Adds what every verb that uses a trained model has: `--trust-model` and `--device`.
+void add_use_options(CLI::App& verb, std::string& trusted, std::string& device);
+
+/// The options of a run that is used: with what was typed, and with `cpu` for a device that this machine lacks.
+RunOptions run_options_for_use(const std::filesystem::path& folder, const std::string& trusted,
+                               const std::string& device, const std::string& data_root);
+
 /// Throws Error{usage} for what a verb did not understand, with the nearest option.
 void refuse_extras(const CLI::App& verb);
 

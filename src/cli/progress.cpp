@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cli/streams.hpp"
+
 namespace ulmus::cli {
 namespace {
 
@@ -15,11 +17,6 @@ constexpr double k_redraw_seconds = 0.2;
 int terminal_width() {
   winsize size{};
   return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
-}
-
-void print(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
 }
 
 }  // namespace
@@ -41,7 +38,7 @@ void ProgressPrinter::operator()(const Progress& news) {
     const bool member_done = news.epoch + 1 == news.epochs;
     if (!terminal_ || member_done) {
       clear_bar();
-      print(fmt::format(
+      say(fmt::format(
           "{:3.0f} %  {} seed {}: epoch {}/{}, train loss {:.3f}, test balanced accuracy {:.1f} %, {} left\n",
           100 * news.fraction, news.member->loss.text(), news.member->seed, news.epoch + 1, news.epochs,
           news.train_loss, 100 * news.balanced_accuracy, duration_text(news.remaining_seconds)));
@@ -62,12 +59,12 @@ void ProgressPrinter::draw_bar(const Progress& news) {
   std::string line = "[" + std::string(static_cast<std::size_t>(filled), '#') +
                      std::string(static_cast<std::size_t>(room - filled), '.') + "]" + after;
   line.resize(std::min(line.size(), static_cast<std::size_t>(width - 1)));
-  print("\r\x1b[K" + line);
+  say("\r\x1b[K" + line);
   bar_shown_ = true;
 }
 
 void ProgressPrinter::clear_bar() {
-  if (bar_shown_) print("\r\x1b[K");
+  if (bar_shown_) say("\r\x1b[K");
   bar_shown_ = false;
 }
 

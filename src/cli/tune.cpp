@@ -8,6 +8,8 @@
 #include <memory>
 
 #include "cli/options.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -19,7 +21,7 @@ void add_tune_verb(CLI::App& program) {
   CLI::App* verb =
       program.add_subcommand("tune", "choose a head for a trained backbone on the run's validation part, in seconds");
   struct Request {
-    std::string run, out, data_root;
+    std::string run, out, data_root, trusted, device;
     TuneOptions options;
     bool as_json = false;
   };
@@ -38,6 +40,7 @@ void add_tune_verb(CLI::App& program) {
       ->default_str("0");
   verb->add_flag("--apply", options.apply, "keep the chosen head as a member of the run, beside the trained one");
   verb->add_option("--data-root", request->data_root, "where named data sets lie");
+  add_use_options(*verb, request->trusted, request->device);
   verb->add_option("--out", request->out, "the page to write; default: tune.html in the run folder");
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer("Example:\n  ulmus tune --run runs/birds --losses elm+drw,crt --grid lambda=0:1:0.1 --apply");
@@ -46,23 +49,25 @@ void add_tune_verb(CLI::App& program) {
     refuse_extras(*verb);
     if (seed->count() > 0 && request->options.seed < 0)
       throw Error(ErrorKind::usage, fmt::format("--seed is {}, expected at least 0", request->options.seed));
-    RunOptions run = read_run_options(request->run);
-    if (!request->data_root.empty()) run.data_root = request->data_root;
-    const Tuning tuning = tune(request->run, run, request->options, stop_requested);
+    const RunOptions run = run_options_for_use(request->run, request->trusted, request->device, request->data_root);
+    const Tuning tuning = [&] {
+      const Orderly orderly("interrupted; nothing was chosen");
+      return tune(request->run, run, request->options, stop_requested);
+    }();
     const std::filesystem::path page =
         request->out.empty() ? std::filesystem::path(request->run) / "tune.html" : std::filesystem::path(request->out);
     write_file(page, tuning_html(tuning));
     if (!tuning.member.empty()) write_report(request->run);
     if (request->as_json) {
-      fmt::print("{}", to_json(tuning));
+      print(to_json(tuning));
       return;
     }
-    fmt::print("{}\n", tuning_table(tuning, {.colour = ::isatty(STDOUT_FILENO) == 1}));
+    print(tuning_table(tuning, {.colour = ::isatty(STDOUT_FILENO) == 1}) + "\n");
     if (!tuning.member.empty())
-      fmt::print(
+      print(fmt::format(
           "new member: {}, in the report of the run; judge it on other data by 'ulmus eval --run {} --loss {}'\n",
-          tuning.member, request->run, tuning.member);
-    fmt::print("page: {}\n", page.string());
+          tuning.member, request->run, tuning.member));
+    print(fmt::format("page: {}\n", page.string()));
   });
 }
 

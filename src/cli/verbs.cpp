@@ -4,13 +4,14 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <filesystem>
 #include <memory>
 
 #include "cli/apply_verbs.hpp"
 #include "cli/options.hpp"
 #include "cli/progress.hpp"
+#include "cli/signals.hpp"
+#include "cli/streams.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -26,9 +27,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-volatile std::sig_atomic_t g_stop = 0;
-
-void print(const std::string& text) { std::fputs(text.c_str(), stdout); }
 void print_line(const std::string& text) { print(text + "\n"); }
 
 bool to_terminal() { return ::isatty(STDOUT_FILENO) == 1; }
@@ -38,6 +36,7 @@ struct RunRequest {
   RunOptions options;
   std::string out;
   std::string resume;
+  std::string trusted;  ///< of --trust-model
   bool as_json = false;
   bool dry_run = false;
   bool quiet = false;
@@ -65,9 +64,11 @@ std::string describe(const Plan& plan) {
                                 : fmt::format("{}x{}x{}", data.shape.channels, data.shape.height, data.shape.width);
   std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n", data.name,
                                  data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(), test, shape);
+  for (const std::string& note : all_notes(plan.data)) text += fmt::format("        {}\n", note);
   if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
+  if (!plan.columns.empty()) text += "columns\n" + to_text(plan.columns, "        ");
   text += fmt::format("model   {}, {} {}, batch {}, {} schedule from {}, augmentation {}\n", options.model,
                       options.epochs, options.epochs == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
                       format_number(options.lr), options.augment);
@@ -117,6 +118,8 @@ Json plan_json(const Plan& plan, const fs::path& folder) {
           {"train_counts", plan.split.train_counts},
           {"class_names", plan.split.class_names},
           {"split_sha256", plan.split.sha256},
+          {"columns", Json::parse(to_json(plan.columns))},
+          {"notes", all_notes(plan.data)},
           {"members", members}};
 }
 
@@ -129,9 +132,23 @@ void print_result(const fs::path& folder, const Summary& summary, bool as_json) 
   print_line(fmt::format("\nreport: {}", fs::absolute(folder / "report.html").lexically_normal().string()));
 }
 
+/// A TorchScript file is code: it is loaded where `--model` or `--trust-model` was typed, never because a folder says
+/// so.
+void use_script(RunRequest& request, bool resume) {
+  const std::string kind = "torchscript:";
+  const std::string& model = request.options.model;
+  if (!request.trusted.empty() && !model.starts_with(kind))
+    throw Error(ErrorKind::usage,
+                fmt::format("--trust-model cannot apply: model '{}' is no TorchScript file; leave it out", model));
+  request.options.model_file = request.trusted;
+  if (!resume && request.trusted.empty() && model.starts_with(kind))
+    request.options.model_file = model.substr(kind.size());
+}
+
 void run(const std::string& verb, RunRequest request) {
   const bool resume = !request.resume.empty();
   if (resume) request.options = read_run_options(request.resume);
+  use_script(request, resume);
   const fs::path folder = resume                ? fs::path(request.resume)
                           : request.out.empty() ? free_folder(verb)
                                                 : fs::path(request.out);
@@ -140,7 +157,9 @@ void run(const std::string& verb, RunRequest request) {
     throw Error(ErrorKind::usage,
                 fmt::format("'ulmus train' trains one loss, but '{}' came; use 'ulmus compare' for several",
                             request.options.losses));
-  const Plan plan = plan_run(request.options);
+  // A run that was begun keeps its order of classes.
+  const Plan plan =
+      plan_run(request.options, resume ? read_split(folder / "split.json").class_names : std::vector<std::string>{});
   if (request.dry_run) {
     if (request.as_json)
       print_line(plan_json(plan, folder).dump(2));
@@ -148,11 +167,12 @@ void run(const std::string& verb, RunRequest request) {
       print(describe(plan) + fmt::format("would write {}; nothing was trained (--dry-run)\n", folder.string()));
     return;
   }
-  if (!request.quiet) fmt::print(stderr, "{}", describe(plan));
-  std::fflush(stderr);
+  if (!request.quiet) say(describe(plan));
   try {
+    const Orderly orderly(
+        fmt::format("interrupted; go on with 'ulmus {} --resume {}'", verb, shell_quoted(folder.string())));
     ProgressPrinter progress(request.quiet);
-    execute(plan, folder, verb, {.progress = std::ref(progress), .stop = [] { return g_stop != 0; }}, resume);
+    execute(plan, folder, verb, {.progress = std::ref(progress), .stop = stop_requested}, resume);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::interrupted) throw;
     if (!fs::exists(folder / "config.toml"))
@@ -175,6 +195,7 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
       verb->add_option("--resume", request->resume, "go on with the run in this folder; every other option is its own");
   verb->add_option("--config",
                    "read options from a TOML file, e.g. the config.toml of a run; options given beside it win");
+  add_trust(*verb, request->trusted);
   verb->add_flag("--json", request->as_json, "print the summary as JSON on standard output");
   verb->add_flag("--dry-run", request->dry_run, "check everything and show the plan, train and write nothing");
   verb->add_flag("--quiet", request->quiet, "no plan and no progress");
@@ -185,7 +206,7 @@ void add_run_verb(CLI::App& program, const std::string& name, const std::string&
     if (resume->count() > 0)
       for (const CLI::Option* option : verb->get_options())
         if (option->count() > 0 && option != resume && !option->check_name("--json") &&
-            !option->check_name("--quiet") && !option->check_name("--dry-run"))
+            !option->check_name("--quiet") && !option->check_name("--dry-run") && !option->check_name("--trust-model"))
           throw Error(
               ErrorKind::usage,
               fmt::format("{} cannot change a run that is resumed; leave it out, or start a new run with '--config "
@@ -204,7 +225,7 @@ void add_inspect_verb(CLI::App& program) {
       "show the classes of a data set, how imbalanced they are, what is wrong with it and a run to begin with");
   struct Request {
     std::string data, data_root, imbalance = "none", picture;
-    std::int64_t image_size = 0;
+    std::int64_t image_size = 0, image_bits = 0, max_pixels = k_max_pixels;
     bool quick = false, all = false, as_json = false;
   };
   const auto request = std::make_shared<Request>();
@@ -218,6 +239,11 @@ void add_inspect_verb(CLI::App& program) {
       ->capture_default_str();
   add_number(*verb, "--image-size", request->image_size, "resize image files to squares of this side; 0: leave them")
       ->default_str("0");
+  add_number(*verb, "--image-bits", request->image_bits,
+             "bits in use in images of 16 bits a sample, 8 to 16; 0: as many as the data use")
+      ->default_str("0");
+  add_number(*verb, "--max-pixels", request->max_pixels, "refuse image files that declare more pixels than this")
+      ->default_str(fmt::format("{}", k_max_pixels));
   CLI::Option* picture =
       verb->add_option("--picture", request->picture, "write a bar chart of the classes, an SVG file");
   verb->add_flag("--quick", request->quick, "look at no sample: count, and search for no duplicates");
@@ -229,7 +255,9 @@ void add_inspect_verb(CLI::App& program) {
     refuse_extras(*verb);
     if (picture->count() > 0 && request->picture.empty())
       throw Error(ErrorKind::usage, "--picture is empty, expected a file, for example --picture classes.svg");
-    OpenOptions open{.data_root = request->data_root};
+    OpenOptions open{.data_root = request->data_root,
+                     .max_pixels = request->max_pixels,
+                     .image_bits = static_cast<int>(std::clamp<std::int64_t>(request->image_bits, -1, 17))};
     if (request->image_size != 0) open.image_size = request->image_size;
     const Inspection inspection =
         inspect(request->data, open, {.imbalance = request->imbalance, .quick = request->quick});
@@ -305,7 +333,6 @@ void add_bench_verb(CLI::App& program) {
   verb->allow_extras();
   verb->callback([=] {
     refuse_extras(*verb);
-    std::signal(SIGINT, SIG_DFL);  // nothing to finish or keep: the first interrupt ends it
     bench::Options options = request->options;
     if (!(options.seconds > 0 && options.seconds <= 60))
       throw Error(ErrorKind::usage,
@@ -324,8 +351,8 @@ void add_bench_verb(CLI::App& program) {
         return static_cast<int>(threads);
       });
     const auto records = bench::run(options, [](const bench::Record& record) {
-      fmt::print(stderr, "{}/{}/N:{}/C:{}/threads:{} {:.3f} ns an element\n", record.loss, name_of(record.dtype),
-                 record.n, record.c, record.threads, record.ns_per_element);
+      say(fmt::format("{}/{}/N:{}/C:{}/threads:{} {:.3f} ns an element\n", record.loss, name_of(record.dtype), record.n,
+                      record.c, record.threads, record.ns_per_element));
     });
     print(request->as_json ? bench::to_json(records) : bench::to_markdown(records));
   });
@@ -354,9 +381,5 @@ void add_verbs(CLI::App& program) {
   add_report_verb(program);
   add_bench_verb(program);
 }
-
-void request_stop() noexcept { g_stop = 1; }
-
-bool stop_requested() noexcept { return g_stop != 0; }
 
 }  // namespace ulmus::cli

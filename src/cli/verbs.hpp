@@ -10,10 +10,4 @@ void add_verbs(CLI::App& program);
 /// One of them, with a file of its own.
 void add_tune_verb(CLI::App& program);
 
-/// Whether request_stop() was called.
-bool stop_requested() noexcept;
-
-/// Ends a running training or prediction at its next step; safe in a signal handler.
-void request_stop() noexcept;
-
 }  // namespace ulmus::cli

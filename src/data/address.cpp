@@ -27,9 +27,12 @@ const std::array<Source, 8>& sources() {
       {"cifar10", "cifar10", "", {}},
       {"cifar100", "cifar100", "", {}},
       {"folder", "folder:DIR", "folder", {}},
-      {"list", "list:FILE?root=DIR", "file", {"root", "test", "classes"}},
-      {"csv", "csv:FILE?label=COLUMN", "file", {"label", "test", "delimiter", "drop", "categorical"}},
-      {"npy", "npy:FEATURES,LABELS", "files", {"test", "classes"}},
+      {"list", "list:FILE?root=DIR", "file", {"root", "test", "classes", "literal"}},
+      {"csv",
+       "csv:FILE?label=COLUMN",
+       "file",
+       {"label", "test", "delimiter", "drop", "categorical", "keep", "decimal", "dates", "literal"}},
+      {"npy", "npy:FEATURES,LABELS", "files", {"test", "classes", "literal"}},
   }};
   return k_sources;
 }
@@ -63,7 +66,8 @@ std::string address_of_path(const std::filesystem::path& path) {
   if (std::filesystem::is_directory(path, ignored)) return "folder:" + path.string();
   const std::string extension = path.extension().string();
   const std::string name = escape_address(path.string());
-  if (extension == ".csv" || extension == ".tsv") return fmt::format("csv:{}?label=COLUMN", name);
+  if (extension == ".csv" || extension == ".tsv" || path.string().ends_with(".csv.gz"))
+    return fmt::format("csv:{}?label=COLUMN", name);
   if (extension == ".npy") return fmt::format("npy:{},LABELS.npy", name);
   if (extension == ".txt") return fmt::format("list:{}?root=DIR", name);
   return "";

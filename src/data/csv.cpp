@@ -6,7 +6,9 @@
 #include <unordered_map>
 
 #include "data/cells.hpp"
+#include "data/columns.hpp"
 #include "data/sources.hpp"
+#include "data/text_file.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -16,7 +18,6 @@ namespace ulmus {
 namespace {
 
 namespace fs = std::filesystem;
-using detail::is_missing;
 using detail::number_in;
 
 constexpr std::array<char, 4> k_delimiters{',', ';', '\t', '|'};
@@ -25,18 +26,25 @@ constexpr std::array<char, 4> k_delimiters{',', ';', '\t', '|'};
   throw Error(ErrorKind::data, fmt::format("'{}' line {}{}", file.string(), line, what));
 }
 
-std::string delimiter_text(char delimiter) { return delimiter == '\t' ? "tab" : std::string(1, delimiter); }
+/// Where no delimiter is found, a line is one field; no text holds this one.
+constexpr char k_no_delimiter = '\0';
+
+std::string delimiter_text(char delimiter) {
+  return delimiter == '\t' ? "tab" : delimiter == k_no_delimiter ? "none found" : std::string(1, delimiter);
+}
 
 /// Rows of fields, one after the other.
 class RowReader {
  public:
-  RowReader(std::string_view bytes, const fs::path& file, char delimiter)
-      : bytes_(bytes), file_(file), delimiter_(delimiter) {}
+  RowReader(std::string_view bytes, const fs::path& file, char delimiter, std::int64_t first_line)
+      : bytes_(bytes), file_(file), delimiter_(delimiter), number_(first_line) {}
 
   std::vector<std::string> fields;
-  std::int64_t line = 0;  ///< where the row begins
+  std::int64_t line = 0;         ///< where the row begins
+  std::int64_t blank_lines = 0;  ///< passed over
+  bool blank_is_a_row = false;   ///< in a file of one column, where it is a missing cell
 
-  /// False at the end. Blank lines are passed over.
+  /// False at the end.
   bool next() {
     while (at_ < bytes_.size()) {
       line = number_;
@@ -45,7 +53,8 @@ class RowReader {
       do quoted = field() || quoted;
       while (more());
       fields.resize(count_);
-      if (count_ > 1 || quoted || !fields[0].empty()) return true;
+      if (count_ > 1 || quoted || !fields[0].empty() || blank_is_a_row) return true;
+      ++blank_lines;
     }
     return false;
   }
@@ -59,7 +68,11 @@ class RowReader {
 
   /// After a line break of any kind.
   void pass_line_end() {
-    if (bytes_.substr(at_).starts_with("\r\n")) ++at_;
+    // CR CR LF comes from writing CRLF to a file that makes CRLF of LF.
+    if (bytes_.substr(at_, 3) == "\r\r\n")
+      at_ += 2;
+    else if (bytes_.substr(at_, 2) == "\r\n")
+      ++at_;
     ++at_;
     ++number_;
   }
@@ -121,33 +134,54 @@ class RowReader {
   const fs::path& file_;
   char delimiter_;
   std::size_t at_ = 0;
-  std::int64_t number_ = 1;  ///< of the line at `at_`
-  std::size_t count_ = 0;    ///< fields of the row so far
+  std::int64_t number_;    ///< of the line at `at_`
+  std::size_t count_ = 0;  ///< fields of the row so far
 };
 
-/// The bytes after a byte order mark, which must be UTF-8.
-std::string_view text_of(std::string_view bytes, const fs::path& file) {
-  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff"))
-    refuse(file, 1, " begins like UTF-16; save the file as UTF-8");
-  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
-    refuse(
-        file, 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(sound), '\n'),
-        fmt::format(" is not UTF-8 (byte {:02x}); save the file as UTF-8", static_cast<unsigned char>(bytes[sound])));
-  return bytes;
-}
-
+/// The most frequent one in the first line that is neither blank nor a comment.
 char guess_delimiter(std::string_view text) {
   std::array<std::size_t, k_delimiters.size()> counts{};
-  bool quoted = false;
+  bool quoted = false, blank = true, comment = false;
   for (const char c : text) {
-    if (c == '"') quoted = !quoted;
+    if ((c == '\n' || c == '\r') && !quoted) {
+      if (!blank && !comment) break;
+      counts = {};
+      blank = true;
+      comment = false;
+      continue;
+    }
+    if (blank && c == '#') comment = true;
+    if (c != ' ') blank = false;
+    if (c == '"' && !comment) quoted = !quoted;
     if (quoted) continue;
     const auto found = std::ranges::find(k_delimiters, c);
     if (found != k_delimiters.end()) ++counts[static_cast<std::size_t>(found - k_delimiters.begin())];
-    if ((c == '\n' || c == '\r') && std::ranges::max(counts) > 0) break;
   }
+  if (std::ranges::max(counts) == 0) return k_no_delimiter;
   return k_delimiters[static_cast<std::size_t>(std::ranges::max_element(counts) - counts.begin())];
+}
+
+/// Takes Excel's line `sep=;` off the text; the delimiter that it names, or '\0'.
+char take_separator_line(std::string_view& text) {
+  const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
+  std::string_view words = line;
+  if (words.size() == 7 && words.starts_with('"') && words.ends_with('"')) words = words.substr(1, 5);
+  if (words.size() != 5 || !(words.starts_with("sep=") || words.starts_with("SEP=")) || words[4] == '"') return '\0';
+  text.remove_prefix(line.size());
+  if (text.starts_with("\r")) text.remove_prefix(1);
+  if (text.starts_with("\n")) text.remove_prefix(1);
+  return words[4];
+}
+
+/// What to say about a header in which a name is not found: whether it is a row, not a header.
+std::string header_hint(std::span<const std::string> names) {
+  const auto numbers =
+      std::ranges::count_if(names, [](const std::string& name) { return number_in(name).has_value(); });
+  if (2 * numbers <= std::ssize(names)) return "";
+  return fmt::format(
+      "; {} of the {} names in its first line are numbers, so the header line is probably missing: put "
+      "one before it",
+      numbers, names.size());
 }
 
 std::string column_list(std::span<const std::string> names) {
@@ -163,24 +197,27 @@ std::size_t find_column(std::span<const std::string> names, const std::string& n
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   const std::string near = nearest_name(name, names);
   throw Error(ErrorKind::usage, fmt::format("'{}' has no column '{}' ({}); {}", file.string(), name, what,
-                                            near.empty() ? "its columns are " + column_list(names)
+                                            near.empty() ? "its columns are " + column_list(names) + header_hint(names)
                                                          : fmt::format("did you mean '{}'?", printable(near))));
 }
 
 void check_header(std::span<const std::string> names, std::int64_t line, const fs::path& file) {
   if (std::ranges::all_of(names, [](const std::string& name) { return number_in(name).has_value(); }))
     refuse(file, line, " has numbers alone, expected the names of the columns; put a header line before it");
-  const auto unnamed = std::ranges::find(names, "");
-  if (unnamed != names.end())
-    refuse(
-        file, line,
-        fmt::format(" has no name for column {} of {}; name it (a column of row numbers comes from pandas: write the "
-                    "file with index=False)",
-                    unnamed - names.begin() + 1, names.size()));
   std::vector<std::string> sorted(names.begin(), names.end());
   std::ranges::sort(sorted);
   if (const auto twin = std::ranges::adjacent_find(sorted); twin != sorted.end())
-    refuse(file, line, fmt::format(" has the column name '{}' twice; rename one", printable(*twin)));
+    refuse(file, line,
+           fmt::format(" has the column name '{}' twice; rename one{}", printable(*twin), header_hint(names)));
+}
+
+/// Columns without a name, such as the row numbers that pandas and R write, are called by their place: "column 1".
+void name_unnamed(std::vector<std::string>& names) {
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    std::string place = fmt::format("column {}", i + 1);
+    while (names[i].empty() && std::ranges::find(names, place) != names.end()) place += '\'';
+    if (names[i].empty()) names[i] = std::move(place);
+  }
 }
 
 /// Columns of the file that become columns of the table, in order.
@@ -217,14 +254,16 @@ Header read_header(std::span<const std::string> names, std::int64_t line, const 
            fmt::format(" leaves no column to learn from beside the label '{}' (delimiter {}); if another "
                        "character stands between the columns, add &delimiter=",
                        options.label, delimiter_text(options.delimiter)));
-  for (const std::string& name : options.categorical) {
-    const std::size_t position = find_column(names, name, "categorical", file);
+  const auto find_kept = [&](const std::string& name, std::string_view key) -> TableColumn& {
+    const std::size_t position = find_column(names, name, key, file);
     const auto kept = std::ranges::find(header.kept, position);
     if (kept == header.kept.end())
-      throw Error(ErrorKind::usage, fmt::format("column '{}' is categorical= but {}; leave it out of one", name,
+      throw Error(ErrorKind::usage, fmt::format("column '{}' is {}= but {}; leave it out of one", name, key,
                                                 position == header.label ? "it is the label" : "dropped with drop="));
-    header.columns[static_cast<std::size_t>(kept - header.kept.begin())].kind = ColumnKind::categorical;
-  }
+    return header.columns[static_cast<std::size_t>(kept - header.kept.begin())];
+  };
+  for (const std::string& name : options.categorical) find_kept(name, "categorical").kind = ColumnKind::categorical;
+  for (const std::string& name : options.keep) find_kept(name, "keep");
   return header;
 }
 
@@ -248,7 +287,10 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
     return position;
   };
   header.label = take(training.label);
-  for (const TableColumn& column : training.columns) header.kept.push_back(take(column.name));
+  // What is left out may be missing here; it is not read.
+  std::erase_if(header.columns, [](const TableColumn& column) { return !column.left_out.empty(); });
+  for (const TableColumn& column : header.columns) header.kept.push_back(take(column.name));
+  for (const TableColumn& column : training.columns) positions.erase(column.name);
   for (const std::string& name : options.drop) positions.erase(name);
   for (std::size_t i = 0; i < names.size(); ++i)
     if (positions.contains(names[i]))
@@ -266,130 +308,124 @@ Header trained_header(std::span<const std::string> names, std::int64_t line, con
   for (const ColumnEncoding& column : encoding.columns) {
     const auto found = std::ranges::find(names, column.name);
     if (found == names.end())
-      refuse(file, line, fmt::format(" has no column '{}', which was trained on; add it", printable(column.name)));
+      refuse(file, line,
+             fmt::format(" has no column '{}', which was trained on; add it{}", printable(column.name),
+                         header_hint(names)));
     header.kept.push_back(static_cast<std::size_t>(found - names.begin()));
-    header.columns.push_back({column.name, column.kind});
+    header.columns.push_back(
+        {.name = column.name, .kind = column.kind, .number = column.number, .order = column.order});
   }
   return header;
 }
 
 /// Cells and labels, the labels still being text.
-std::vector<std::string> read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
-  std::vector<std::string> labels;
+detail::LabelTexts read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
+  detail::LabelTexts labels;
   while (reader.next()) {
     if (reader.fields.size() != header.fields)
       refuse(table.file, reader.line,
              fmt::format(" has {} fields, expected {} as in the header (delimiter {}); correct the line, quote fields "
                          "that hold a delimiter, or add &delimiter= if it is another",
                          reader.fields.size(), header.fields, delimiter_text(options.delimiter)));
-    labels.push_back(header.label ? reader.fields[*header.label] : "");
-    if (header.label && labels.back().empty())
-      refuse(table.file, reader.line,
-             fmt::format(" has no label (column '{}'); label the row or remove it", printable(table.label)));
+    labels.add(header.label ? reader.fields[*header.label] : "");
     for (const std::size_t i : header.kept) {
       table.text += reader.fields[i];
       table.ends.push_back(table.text.size());
     }
     table.lines.push_back(reader.line);
   }
-  if (labels.empty())
+  if (labels.size() == 0)
     throw Error(ErrorKind::data, fmt::format("'{}' has a header but no row; add rows", table.file.string()));
   return labels;
 }
 
-std::optional<std::int64_t> whole_number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [stopped, status] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (status != std::errc{} || stopped != text.data() + text.size()) return std::nullopt;
-  return value;
+detail::LabelRules label_rules(const Table& table, const CsvOptions& options) {
+  return {.literal = options.literal,
+          .known = options.classes,
+          .file = table.file,
+          .place = [&table](std::size_t i) { return fmt::format("'{}' line {}", table.file.string(), table.lines[i]); },
+          .column = table.label,
+          .may_be_quantity = true};
 }
 
-std::vector<std::string> ordered_classes(std::span<const std::string> labels) {
-  std::vector<std::string> classes(labels.begin(), labels.end());
-  std::ranges::sort(classes);
-  classes.erase(std::unique(classes.begin(), classes.end()), classes.end());
-  if (std::ranges::all_of(classes, [](const std::string& name) { return whole_number(name).has_value(); }))
-    std::ranges::stable_sort(classes, {}, [](const std::string& name) { return *whole_number(name); });
-  return classes;
-}
-
-void number_labels(std::span<const std::string> labels, Table& table, const std::string& unknown) {
-  std::unordered_map<std::string_view, std::int64_t> numbers;
-  for (std::size_t c = 0; c < table.class_names.size(); ++c)
-    numbers.emplace(table.class_names[c], static_cast<std::int64_t>(c));
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    const auto found = numbers.find(labels[i]);
-    if (found == numbers.end())
-      refuse(table.file, table.lines[i], fmt::format(" has the label '{}', {}", printable(labels[i]), unknown));
-    table.labels.push_back(found->second);
-  }
-}
-
-bool has_decimal_comma(std::string_view cell) {
-  std::string with_point(cell);
-  const std::size_t comma = with_point.find(',');
-  if (comma == std::string::npos) return false;
-  with_point[comma] = '.';
-  return number_in(with_point).has_value();
-}
-
-/// Numeric when all cells that are there are numbers.
-ColumnKind kind_of(const Table& table, std::size_t column) {
-  std::int64_t numbers = 0;
-  std::int64_t texts = 0;
-  std::int64_t first_text = 0;
-  bool only_commas = true;
-  for (std::int64_t row = 0; row < table.size(); ++row) {
-    const std::string_view cell = table.cell(row, column);
-    if (is_missing(cell)) continue;
-    if (number_in(cell)) {
-      ++numbers;
-      continue;
-    }
-    if (texts++ == 0) first_text = row;
-    only_commas = only_commas && has_decimal_comma(cell);
-  }
-  if (texts == 0) return ColumnKind::numeric;
-  const std::string name = detail::advised(table.columns[column].name);
-  if (only_commas)
-    throw Error(ErrorKind::data,
-                fmt::format("{}: a number with a decimal comma; write decimal points, or add &categorical={} if these "
-                            "are names",
-                            detail::cell_text(table, first_text, column), name));
-  if (numbers > texts)
-    throw Error(ErrorKind::data,
-                fmt::format("{}, but {} of its {} values are numbers; correct it, leave it empty if it is missing, or "
-                            "add &categorical={} if all are names",
-                            detail::cell_text(table, first_text, column), numbers, numbers + texts, name));
-  return ColumnKind::categorical;
+std::string kind_text(const TableColumn& column) {
+  if (column.kind == ColumnKind::categorical) return "categorical";
+  if (column.kind == ColumnKind::date) return fmt::format("date {}", detail::order_text(column.order));
+  const NumberFormat& format = column.number;
+  if (format.plain()) return "numeric";
+  return fmt::format("numeric {} {} {} {}", format.decimal, format.grouped, format.prefix, format.suffix);
 }
 
 std::string table_sha256(const Table& table, std::string_view bytes) {
   std::string content = fmt::format("label{}{}\n", '\0', table.label);
   for (const TableColumn& column : table.columns)
-    content +=
-        fmt::format("{}{}{}\n", column.kind == ColumnKind::numeric ? "numeric" : "categorical", '\0', column.name);
+    if (column.left_out.empty()) content += fmt::format("{}{}{}\n", kind_text(column), '\0', column.name);
   return sha256(content + sha256(bytes));
 }
 
+/// Goes to the header: past lines that begin with `#`, unless one of them is the header. `is_header` tells by the names
+/// that are wanted; when it knows neither, a comment has another number of fields than the line after it.
+template <class IsHeader>
+std::int64_t find_header(RowReader& reader, const fs::path& file, IsHeader is_header) {
+  const auto read = [&] {
+    if (!reader.next())
+      throw Error(ErrorKind::data,
+                  fmt::format("'{}' is empty, expected a header line with the names of the columns", file.string()));
+  };
+  std::int64_t comments = 0;
+  for (read(); reader.fields[0].starts_with('#') && !is_header(reader.fields); read()) {
+    RowReader ahead = reader;
+    if (!ahead.next()) break;
+    if (!ahead.fields[0].starts_with('#') && !is_header(ahead.fields) && ahead.fields.size() > 1 &&
+        ahead.fields.size() == reader.fields.size())
+      break;
+    ++comments;
+  }
+  return comments;
+}
+
 /// Everything but the classes and the kinds of the columns; `labels` take the labels as text. `make_header` is called
-/// with the names of the columns and their line.
+/// with the names of the columns and their line; `wanted` are names that the header has. Of `options`, the
+/// delimiter becomes that of the file.
 template <class MakeHeader>
-Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions options, std::vector<std::string>& labels,
-                 MakeHeader make_header) {
-  const std::string_view text = text_of(bytes, file);
-  if (options.delimiter == '\0') options.delimiter = guess_delimiter(text);
-  RowReader reader(text, file, options.delimiter);
-  if (!reader.next())
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' is empty, expected a header line with the names of the columns", file.string()));
+Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions& options, detail::LabelTexts& labels,
+                 std::span<const std::string> wanted, MakeHeader make_header) {
+  const std::string content = detail::utf8_text(bytes, file);
+  std::string_view text = content;
+  const char separator = take_separator_line(text);
+  if (options.delimiter == '\0') options.delimiter = separator != '\0' ? separator : guess_delimiter(text);
+  RowReader reader(text, file, options.delimiter, separator != '\0' ? 2 : 1);
+  const std::int64_t comments = find_header(reader, file, [&](std::span<const std::string> names) {
+    return std::ranges::all_of(wanted, [&](const auto& name) { return std::ranges::find(names, name) != names.end(); });
+  });
+  reader.blank_is_a_row = reader.fields.size() == 1;
+  reader.blank_lines = 0;
+  name_unnamed(reader.fields);
   const Header header = make_header(reader.fields, reader.line, options);
   Table table;
   table.file = file;
   table.label = options.label;
   table.columns = header.columns;
   labels = read_rows(reader, header, options, table);
+  const auto note = [&](std::int64_t lines, std::string_view kind) {
+    if (lines > 0)
+      table.notes.push_back(
+          fmt::format("'{}': {} {} passed over", file.string(), lines,
+                      lines == 1 ? fmt::format("{} line was", kind) : fmt::format("{} lines were", kind)));
+  };
+  note(comments, "comment");
+  note(reader.blank_lines, "blank");
   return table;
+}
+
+void require_a_column(const Table& table) {
+  if (std::ranges::any_of(table.columns, &std::string::empty, &TableColumn::left_out)) return;
+  std::vector<std::string> reasons;
+  for (const TableColumn& column : table.columns)
+    if (reasons.size() < 5) reasons.push_back(fmt::format("'{}' {}", printable(column.name), column.left_out));
+  throw Error(ErrorKind::data, fmt::format("'{}' leaves no column to learn from beside the label: {}; add a column, or "
+                                           "use one of these with &keep=COLUMN",
+                                           table.file.string(), join(reasons, ", ")));
 }
 
 Dataset unencoded(const std::shared_ptr<const Table>& table) {
@@ -397,6 +433,8 @@ Dataset unencoded(const std::shared_ptr<const Table>& table) {
   data.class_names = table->class_names;
   data.labels = table->labels;
   data.sha256 = table->sha256;
+  data.notes = table->notes;
+  data.line = [table](std::int64_t index) { return table->lines[static_cast<std::size_t>(index)]; };
   data.read_features = [table](std::int64_t, std::span<float>) {
     throw Error(ErrorKind::usage, fmt::format("'{}' is a table whose encoding is not learnt yet; call encode_tables "
                                               "after the split is made",
@@ -408,7 +446,22 @@ Dataset unencoded(const std::shared_ptr<const Table>& table) {
 CsvOptions csv_options(const detail::Address& address) {
   CsvOptions options{.label = address.find("label").value_or(""),
                      .drop = address.list("drop"),
-                     .categorical = address.list("categorical")};
+                     .categorical = address.list("categorical"),
+                     .literal = detail::literal_names(address),
+                     .keep = address.list("keep")};
+  if (const auto decimal = address.find("decimal")) {
+    if (*decimal != "," && *decimal != ".")
+      throw Error(ErrorKind::usage, fmt::format("decimal is '{}' in data address '{}', expected , or .",
+                                                printable(*decimal), address.text));
+    options.decimal = (*decimal)[0];
+  }
+  if (const auto dates = address.find("dates")) {
+    if (*dates != "dmy" && *dates != "mdy")
+      throw Error(ErrorKind::usage, fmt::format("dates is '{}' in data address '{}', expected dmy (day first) or mdy "
+                                                "(month first)",
+                                                printable(*dates), address.text));
+    options.dates = *dates == "dmy" ? DateOrder::dmy : DateOrder::mdy;
+  }
   if (const auto delimiter = address.find("delimiter")) {
     if (*delimiter == "tab" || *delimiter == "\\t")
       options.delimiter = '\t';
@@ -424,80 +477,78 @@ CsvOptions csv_options(const detail::Address& address) {
 
 }  // namespace
 
+std::string read_text(const fs::path& file) {
+  return detail::decompressed(read_file(file), file, detail::text_limit());
+}
+
 namespace detail {
 
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "csv:FILE");
-  const CsvOptions csv_options = ulmus::csv_options(address);
+  CsvOptions csv_options = ulmus::csv_options(address);
+  csv_options.classes = options.classes;
   const fs::path file = address.file();
   const auto share = [&](Table table) {
     table.name = address.text;
     return std::make_shared<const Table>(std::move(table));
   };
   OpenedData data;
-  data.train_table = share(read_csv(read_file(file), file, csv_options));
+  data.train_table = share(read_csv(read_text(file), file, csv_options, options.encoding.get()));
   data.train = unencoded(data.train_table);
   if (const auto test = address.find("test")) {
-    data.test_table = share(read_test_csv(read_file(*test), *test, csv_options, *data.train_table));
+    data.test_table = share(read_test_csv(read_text(*test), *test, csv_options, *data.train_table));
     data.test = unencoded(data.test_table);
   }
   return data;
 }
 
 Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const TableEncoding& encoding) {
-  return encode(read_unlabelled_csv(read_file(file), file, csv_options(training).delimiter, encoding), encoding);
+  return encode(read_unlabelled_csv(read_text(file), file, csv_options(training).delimiter, encoding), encoding);
 }
 
 }  // namespace detail
 
-Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options) {
-  std::vector<std::string> labels;
-  Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
-    return read_header(names, line, file, with);
-  });
-  table.class_names = ordered_classes(labels);
-  if (table.class_names.size() < 2)
-    throw Error(
-        ErrorKind::data,
-        fmt::format("'{}' has one class, '{}', in its column '{}', expected at least two; add rows of another, or "
-                    "name the right column with ?label=",
-                    file.string(), printable(table.class_names[0]), printable(table.label)));
-  number_labels(labels, table, "");
-  for (std::size_t c = 0; c < table.columns.size(); ++c)
-    if (table.columns[c].kind == ColumnKind::numeric) table.columns[c].kind = kind_of(table, c);
+Table read_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options, const TableEncoding* trained) {
+  detail::LabelTexts labels;
+  CsvOptions with = options;
+  Table table = read_cells(
+      bytes, file, with, labels, {&options.label, 1},
+      [&](const auto& names, std::int64_t line, const auto&) { return read_header(names, line, file, with); });
+  table.dropped = options.drop;
+  detail::Classes classes = detail::classes_of(labels, label_rules(table, options));
+  table.class_names = std::move(classes.names);
+  table.labels = std::move(classes.labels);
+  detail::decide_columns(table, with, trained);
+  require_a_column(table);
   table.sha256 = table_sha256(table, bytes);
   return table;
 }
 
 Table read_test_csv(std::string_view bytes, const fs::path& file, const CsvOptions& options, const Table& training) {
-  std::vector<std::string> labels;
-  Table table = read_cells(bytes, file, options, labels, [&](const auto& names, std::int64_t line, const auto& with) {
-    return match_header(names, line, file, with, training);
-  });
+  detail::LabelTexts labels;
+  CsvOptions with = options;
+  Table table = read_cells(bytes, file, with, labels, {&training.label, 1},
+                           [&](const auto& names, std::int64_t line, const auto&) {
+                             return match_header(names, line, file, with, training);
+                           });
   table.class_names = training.class_names;
-  number_labels(labels, table, "which the training part lacks; remove the row or add the class to the training part");
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    if (table.columns[c].kind == ColumnKind::categorical) continue;
-    for (std::int64_t row = 0; row < table.size(); ++row)
-      if (const std::string_view cell = table.cell(row, c); !is_missing(cell) && !number_in(cell))
-        throw Error(
-            ErrorKind::data,
-            fmt::format("{}, but the column is numeric in the training part '{}'; correct it, leave it empty if "
-                        "it is missing, or add &categorical={}",
-                        detail::cell_text(table, row, c), training.file.string(),
-                        detail::advised(table.columns[c].name)));
-  }
+  table.labels = detail::labels_among(labels, table.class_names, label_rules(table, options), "the training part");
+  detail::check_cells(table, fmt::format("in the training part '{}'", training.file.string()),
+                      "correct it, leave it empty if it is missing, or add &categorical=");
   table.sha256 = table_sha256(table, bytes);
   return table;
 }
 
 Table read_unlabelled_csv(std::string_view bytes, const fs::path& file, char delimiter, const TableEncoding& encoding) {
-  std::vector<std::string> labels;
-  Table table = read_cells(
-      bytes, file, {.delimiter = delimiter}, labels,
-      [&](const auto& names, std::int64_t line, const auto&) { return trained_header(names, line, file, encoding); });
+  detail::LabelTexts labels;
+  CsvOptions with{.delimiter = delimiter};
+  std::vector<std::string> wanted;
+  for (const ColumnEncoding& column : encoding.columns) wanted.push_back(column.name);
+  Table table = read_cells(bytes, file, with, labels, wanted, [&](const auto& names, std::int64_t line, const auto&) {
+    return trained_header(names, line, file, encoding);
+  });
   table.class_names = encoding.class_names;
-  table.labels.assign(labels.size(), 0);
+  table.labels.assign(labels.of.size(), 0);
   return table;
 }
 

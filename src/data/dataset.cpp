@@ -4,6 +4,8 @@
 
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 
 namespace ulmus {
 
@@ -17,7 +19,40 @@ void refuse_image_options(const OpenOptions& options, std::string_view source) {
     throw Error(ErrorKind::usage, fmt::format("--skip-bad passes over image files, {} has none; leave it out", source));
 }
 
+std::vector<std::string> literal_names(const Address& address) {
+  std::vector<std::string> names = address.list("literal");
+  for (std::string& name : names) name = class_name(name);
+  return names;
+}
+
+std::optional<ClassFile> class_file(const Address& address) {
+  const auto path = address.find("classes");
+  if (!path) return std::nullopt;
+  return parse_class_file(read_file(*path), *path);
+}
+
+namespace {
+
+/// Numbers the labels of a set whose class names are fixed as the classes of a run.
+void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
+  if (known.empty() || data.class_names == known) return;
+  LabelTexts texts;
+  for (const std::int64_t label : data.labels) texts.add(data.class_names[static_cast<std::size_t>(label)]);
+  const LabelRules rules{.place = [&](std::size_t i) { return fmt::format("'{}' image {} (from 0)", data.name, i); }};
+  data.labels = labels_among(texts, known, rules, "the run");
+  data.class_names = known;
+}
+
+}  // namespace
+
 }  // namespace detail
+
+std::vector<std::string> all_notes(const OpenedData& data) {
+  std::vector<std::string> notes = data.notes;
+  notes.insert(notes.end(), data.train.notes.begin(), data.train.notes.end());
+  if (data.test) notes.insert(notes.end(), data.test->notes.begin(), data.test->notes.end());
+  return notes;
+}
 
 OpenedData open_data(std::string_view address, const OpenOptions& options) {
   if (options.threads < 0)
@@ -26,6 +61,13 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
   if (options.image_size && (*options.image_size < 1 || *options.image_size > detail::k_max_image_side))
     throw Error(ErrorKind::usage,
                 fmt::format("--image-size is {}, expected 1 to {}", *options.image_size, detail::k_max_image_side));
+
+  if (options.max_pixels < 1 || options.max_pixels > k_largest_max_pixels)
+    throw Error(ErrorKind::usage,
+                fmt::format("--max-pixels is {}, expected 1 to {}", options.max_pixels, k_largest_max_pixels));
+  if (options.image_bits != 0 && (options.image_bits < 8 || options.image_bits > 16))
+    throw Error(ErrorKind::usage, fmt::format("--image-bits is {}, expected 8 to 16, or 0 for as many as the data use",
+                                              options.image_bits));
 
   const detail::Address parsed = detail::parse_address(address);
   OpenedData data;
@@ -44,6 +86,9 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
 
   data.train.name = address;
   if (data.test) data.test->name = address;
+  if (data.train_table) return data;  // classes are matched when it is encoded
+  detail::adopt_classes(data.train, options.classes);
+  if (data.test) detail::adopt_classes(*data.test, options.classes);
   return data;
 }
 

@@ -1,14 +1,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <functional>
+#include <numbers>
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
 
 #include "data/cells.hpp"
+#include "data/columns.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -16,22 +21,9 @@ namespace ulmus {
 namespace {
 
 using detail::is_missing;
-using detail::number_in;
 
-constexpr int k_schema_version = 1;
-
-/// Of a cell of a numeric column; nothing when it is missing.
-std::optional<double> number_at(const Table& table, std::int64_t row, std::size_t column) {
-  const std::string_view cell = table.cell(row, column);
-  if (is_missing(cell)) return std::nullopt;
-  const auto number = number_in(cell);
-  if (!number)
-    throw Error(
-        ErrorKind::data,
-        fmt::format("{}, but the column was numeric in training; correct it, or leave it empty if it is missing",
-                    detail::cell_text(table, row, column)));
-  return number;
-}
+constexpr int k_schema_version = 2;
+constexpr int k_plain_schema_version = 1;  // of encodings without dates, number formats and columns left out
 
 /// The middle one, or the mean of the two middle ones. `values` is not empty; its order is lost.
 double median_of(std::vector<double>& values) {
@@ -41,32 +33,96 @@ double median_of(std::vector<double>& values) {
   return std::midpoint(*std::max_element(values.begin(), middle), *middle);
 }
 
-void learn_numeric(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
-                   ColumnEncoding& encoding) {
-  std::vector<double> values;
-  for (const std::int64_t row : rows)
-    if (const auto number = number_at(table, row, column)) values.push_back(*number);
-  encoding.missing = values.size() < rows.size();
-  if (values.empty()) return;
+struct Standardisation {
+  double median = 0, mean = 0, stddev = 0;
+};
 
-  const auto count = static_cast<double>(rows.size());
-  const auto stand_ins = static_cast<double>(rows.size() - values.size());
+/// Of the values that are there, for `rows` cells, at least as many. Throws when they are too large.
+Standardisation standardisation_of(std::vector<double> values, std::size_t rows, const Table& table,
+                                   const std::string& column) {
+  if (values.empty()) return {};
+  Standardisation learnt;
+  const auto count = static_cast<double>(rows);
+  const auto stand_ins = static_cast<double>(rows - values.size());
   double sum = 0;
   for (const double value : values) sum += value;
-  encoding.median = median_of(values);
-  encoding.mean = (sum + stand_ins * encoding.median) / count;
-  double squares = stand_ins * (encoding.median - encoding.mean) * (encoding.median - encoding.mean);
-  for (const double value : values) squares += (value - encoding.mean) * (value - encoding.mean);
+  learnt.median = median_of(values);
+  learnt.mean = (sum + stand_ins * learnt.median) / count;
+  double squares = stand_ins * (learnt.median - learnt.mean) * (learnt.median - learnt.mean);
+  for (const double value : values) squares += (value - learnt.mean) * (value - learnt.mean);
   if (!std::isfinite(squares))
     throw Error(
         ErrorKind::data,
         fmt::format("column '{}' of '{}' has values up to {}, too large to standardise; change its unit, or add "
                     "&drop={}",
-                    printable(encoding.name), table.file.string(),
+                    printable(column), table.file.string(),
                     std::ranges::max(values, {}, [](double value) { return std::fabs(value); }),
-                    detail::advised(encoding.name)));
+                    detail::advised(column)));
   const auto [smallest, largest] = std::ranges::minmax(values);
-  if (smallest != largest) encoding.stddev = std::sqrt(squares / count);
+  if (smallest != largest) learnt.stddev = std::sqrt(squares / count);
+  return learnt;
+}
+
+void learn_numeric(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
+                   ColumnEncoding& encoding) {
+  std::vector<double> values;
+  for (const std::int64_t row : rows)
+    if (const auto number = detail::number_at(table, row, column, encoding.number)) values.push_back(*number);
+  encoding.missing = values.size() < rows.size();
+  const Standardisation learnt = standardisation_of(std::move(values), rows.size(), table, encoding.name);
+  encoding.median = learnt.median;
+  encoding.mean = learnt.mean;
+  encoding.stddev = learnt.stddev;
+}
+
+/// Of a cell of a date column; nothing when it is missing.
+std::optional<detail::Moment> moment_at(const Table& table, std::int64_t row, std::size_t column, DateOrder order) {
+  const std::string_view cell = table.cell(row, column);
+  if (is_missing(cell)) return std::nullopt;
+  const auto moment = detail::moment_in(cell, order);
+  if (!moment)
+    throw Error(ErrorKind::data, fmt::format("{}, but the column was dates written {} in training; correct it, or "
+                                             "leave it empty if it is missing",
+                                             detail::cell_text(table, row, column), detail::order_text(order)));
+  return moment;
+}
+
+/// What a part is of a moment; of those that come round again, where in their cycle, from 0 to 1.
+double value_of(const detail::Moment& moment, DatePart part) {
+  switch (part) {
+    case DatePart::time:
+      return moment.days;
+    case DatePart::year:
+      return moment.year;
+    case DatePart::month:
+      return (moment.month - 1) / 12.0;
+    case DatePart::weekday:
+      return moment.weekday / 7.0;
+    case DatePart::clock:
+      break;
+  }
+  return moment.seconds / 86400;
+}
+
+void learn_dates(const Table& table, std::size_t column, std::span<const std::int64_t> rows, ColumnEncoding& encoding) {
+  std::vector<detail::Moment> moments;
+  for (const std::int64_t row : rows)
+    if (const auto moment = moment_at(table, row, column, encoding.order)) moments.push_back(*moment);
+  encoding.missing = moments.size() < rows.size();
+  for (const DatePart part : {DatePart::time, DatePart::year, DatePart::month, DatePart::weekday, DatePart::clock}) {
+    std::vector<double> values;
+    for (const detail::Moment& moment : moments) values.push_back(value_of(moment, part));
+    const bool varies = std::ranges::adjacent_find(values, std::not_equal_to<>()) != values.end();
+    if (part != DatePart::time && !varies) continue;
+    DatePartEncoding learnt{.part = part};
+    if (learnt.features() == 1) {
+      const Standardisation of_part = standardisation_of(std::move(values), rows.size(), table, encoding.name);
+      learnt.median = of_part.median;
+      learnt.mean = of_part.mean;
+      learnt.stddev = of_part.stddev;
+    }
+    encoding.parts.push_back(learnt);
+  }
 }
 
 void learn_categorical(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
@@ -106,19 +162,36 @@ class ColumnWriter {
     const std::size_t last = first_ + static_cast<std::size_t>(encoding_.features()) - 1;
     if (encoding_.missing && is_missing(table.cell(row, column))) out[last] = 1;
     if (encoding_.kind == ColumnKind::numeric) {
-      const double number = number_at(table, row, column).value_or(encoding_.median);
+      const double number = detail::number_at(table, row, column, encoding_.number).value_or(encoding_.median);
       if (encoding_.stddev == 0) return;
       out[first_] = static_cast<float>((number - encoding_.mean) / encoding_.stddev);
       if (!std::isfinite(out[first_]))
         throw Error(ErrorKind::data,
                     fmt::format("{}, too far from the training rows' mean {} to be standardised; correct it",
                                 detail::cell_text(table, row, column), encoding_.mean));
+    } else if (encoding_.kind == ColumnKind::date) {
+      write_date(moment_at(table, row, column, encoding_.order), out);
     } else if (const std::string_view cell = table.cell(row, column); !is_missing(cell)) {
       if (const auto place = places_.find(cell); place != places_.end()) out[first_ + place->second] = 1;
     }
   }
 
  private:
+  void write_date(const std::optional<detail::Moment>& moment, std::span<float> out) const {
+    std::size_t at = first_;
+    for (const DatePartEncoding& part : encoding_.parts) {
+      if (part.features() == 1) {
+        const double value = moment ? value_of(*moment, part.part) : part.median;
+        if (part.stddev > 0) out[at] = static_cast<float>((value - part.mean) / part.stddev);
+      } else if (moment) {
+        const double angle = 2 * std::numbers::pi * value_of(*moment, part.part);
+        out[at] = static_cast<float>(std::sin(angle));
+        out[at + 1] = static_cast<float>(std::cos(angle));
+      }
+      at += static_cast<std::size_t>(part.features());
+    }
+  }
+
   const ColumnEncoding& encoding_;
   std::size_t first_;
   std::unordered_map<std::string_view, std::size_t> places_;  ///< of the known levels, after `first_`
@@ -138,7 +211,8 @@ std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& 
     places.erase(found);
   }
   for (const TableColumn& column : table.columns)
-    if (places.contains(column.name))
+    if (places.contains(column.name) && column.left_out.empty() &&
+        std::ranges::find(encoding.left_out, column.name) == encoding.left_out.end())
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has the column '{}', which was not trained on; remove it or add &drop={}",
                               table.file.string(), printable(column.name), detail::advised(column.name)));
@@ -146,13 +220,9 @@ std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& 
 }
 
 std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std::string>& class_names) {
-  std::unordered_map<std::string_view, std::int64_t> places;
-  for (const std::string& name : class_names) places.emplace(name, std::ssize(places));
+  const NameIndex places(class_names);
   std::vector<std::int64_t> numbers;
-  for (const std::string& name : table.class_names) {
-    const auto place = places.find(name);
-    numbers.push_back(place == places.end() ? -1 : place->second);
-  }
+  for (const std::string& name : table.class_names) numbers.push_back(places.find(name).value_or(-1));
   std::vector<std::int64_t> labels;
   for (std::size_t i = 0; i < table.labels.size(); ++i) {
     const auto c = static_cast<std::size_t>(table.labels[i]);
@@ -165,17 +235,68 @@ std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std
   return labels;
 }
 
+constexpr std::array<std::string_view, 5> k_part_names{"time", "year", "month", "weekday", "clock"};
+constexpr std::array<std::string_view, 4> k_order_names{"ymd", "dmy", "mdy", "clock"};
+
+template <class Value, std::size_t count>
+std::string name_in(const std::array<std::string_view, count>& names, Value value) {
+  return std::string(names[static_cast<std::size_t>(value)]);
+}
+
+/// An unknown name becomes the first value, so that writing the encoding again shows the difference.
+template <class Value, std::size_t count>
+Value named_in(const std::array<std::string_view, count>& names, const std::string& name) {
+  const auto found = std::ranges::find(names, name);
+  return found == names.end() ? Value{} : static_cast<Value>(found - names.begin());
+}
+
+Json json_of(const ColumnEncoding& column) {
+  Json entry{{"name", column.name}, {"missing", column.missing}};
+  switch (column.kind) {
+    case ColumnKind::numeric:
+      entry.update({{"kind", "numeric"}, {"median", column.median}, {"mean", column.mean}, {"stddev", column.stddev}});
+      if (const NumberFormat& format = column.number; !format.plain())
+        entry["format"] = {{"decimal", std::string(1, format.decimal)},
+                           {"grouped", format.grouped},
+                           {"prefix", format.prefix},
+                           {"suffix", format.suffix}};
+      break;
+    case ColumnKind::categorical:
+      entry.update({{"kind", "categorical"}, {"levels", column.levels}, {"other", column.other}});
+      break;
+    case ColumnKind::date: {
+      Json parts = Json::array();
+      for (const DatePartEncoding& part : column.parts) {
+        Json made{{"part", name_in(k_part_names, part.part)}};
+        if (part.features() == 1) made.update({{"median", part.median}, {"mean", part.mean}, {"stddev", part.stddev}});
+        parts.push_back(std::move(made));
+      }
+      entry.update({{"kind", "date"}, {"order", name_in(k_order_names, column.order)}, {"parts", parts}});
+      break;
+    }
+  }
+  return entry;
+}
+
 Json json_of(const TableEncoding& encoding) {
   Json columns = Json::array();
-  for (const ColumnEncoding& column : encoding.columns) {
-    Json entry{{"name", column.name}, {"missing", column.missing}};
-    if (column.kind == ColumnKind::numeric)
-      entry.update({{"kind", "numeric"}, {"median", column.median}, {"mean", column.mean}, {"stddev", column.stddev}});
-    else
-      entry.update({{"kind", "categorical"}, {"levels", column.levels}, {"other", column.other}});
-    columns.push_back(std::move(entry));
-  }
-  return {{"schema_version", k_schema_version}, {"class_names", encoding.class_names}, {"columns", columns}};
+  for (const ColumnEncoding& column : encoding.columns) columns.push_back(json_of(column));
+  const bool plain = encoding.left_out.empty() && std::ranges::all_of(encoding.columns, [](const auto& column) {
+                       return column.kind != ColumnKind::date && column.number.plain();
+                     });
+  Json json{{"schema_version", plain ? k_plain_schema_version : k_schema_version},
+            {"class_names", encoding.class_names},
+            {"columns", columns}};
+  if (!plain) json["left_out"] = encoding.left_out;
+  return json;
+}
+
+NumberFormat format_of(const Json& json) {
+  const std::string decimal = json.at("decimal");
+  return {.decimal = decimal == "," ? ',' : '.',
+          .grouped = json.at("grouped"),
+          .prefix = json.at("prefix"),
+          .suffix = json.at("suffix")};
 }
 
 ColumnEncoding column_of(const Json& json) {
@@ -184,6 +305,19 @@ ColumnEncoding column_of(const Json& json) {
     column.median = json.at("median");
     column.mean = json.at("mean");
     column.stddev = json.at("stddev");
+    if (json.contains("format")) column.number = format_of(json["format"]);
+  } else if (json.at("kind") == "date") {
+    column.kind = ColumnKind::date;
+    column.order = named_in<DateOrder>(k_order_names, json.at("order"));
+    for (const Json& part : json.at("parts")) {
+      DatePartEncoding made{.part = named_in<DatePart>(k_part_names, part.at("part"))};
+      if (made.features() == 1) {
+        made.median = part.at("median");
+        made.mean = part.at("mean");
+        made.stddev = part.at("stddev");
+      }
+      column.parts.push_back(made);
+    }
   } else {
     column.kind = ColumnKind::categorical;
     column.levels = json.at("levels").get<std::vector<std::string>>();
@@ -212,16 +346,27 @@ void check(const TableEncoding& encoding) {
     levels.insert(levels.end(), column.other.begin(), column.other.end());
     if (has_repeats(std::move(levels)) || column.features() < 1)
       damaged(fmt::format("column '{}' has no level or one twice", printable(column.name)));
+    std::vector<std::string> parts;
+    for (const DatePartEncoding& part : column.parts) {
+      parts.push_back(name_in(k_part_names, part.part));
+      if (part.stddev < 0) damaged(fmt::format("column '{}' has a negative stddev", printable(column.name)));
+    }
+    if (has_repeats(std::move(parts)))
+      damaged(fmt::format("column '{}' has a part of its dates twice", printable(column.name)));
     if (column.stddev < 0) damaged(fmt::format("column '{}' has a negative stddev", printable(column.name)));
   }
-  if (names.empty() || has_repeats(std::move(names))) damaged("expected one or more columns of different names");
+  if (names.empty()) damaged("it has no column");
+  names.insert(names.end(), encoding.left_out.begin(), encoding.left_out.end());
+  if (has_repeats(std::move(names))) damaged("expected one or more columns of different names");
 }
 
 }  // namespace
 
 std::int64_t ColumnEncoding::features() const {
-  const std::int64_t values =
-      kind == ColumnKind::numeric ? 1 : static_cast<std::int64_t>(levels.size()) + (other.empty() ? 0 : 1);
+  std::int64_t values = 0;
+  if (kind == ColumnKind::numeric) values = 1;
+  if (kind == ColumnKind::categorical) values = std::ssize(levels) + (other.empty() ? 0 : 1);
+  for (const DatePartEncoding& part : parts) values += part.features();
   return values + (missing ? 1 : 0);
 }
 
@@ -235,6 +380,17 @@ std::vector<std::string> TableEncoding::feature_names() const {
   std::vector<std::string> names;
   for (const ColumnEncoding& column : columns) {
     if (column.kind == ColumnKind::numeric) names.push_back(column.name);
+    for (const DatePartEncoding& part : column.parts) {
+      const std::string name = part.part == DatePart::time
+                                   ? column.name
+                                   : fmt::format("{} ({})", column.name, name_in(k_part_names, part.part));
+      if (part.features() == 1) {
+        names.push_back(name);
+      } else {
+        names.push_back(name + " (sine)");
+        names.push_back(name + " (cosine)");
+      }
+    }
     for (const std::string& level : column.levels) names.push_back(fmt::format("{}={}", column.name, level));
     if (!column.other.empty()) names.push_back(column.name + " (other)");
     if (column.missing) names.push_back(column.name + " (missing)");
@@ -251,9 +407,25 @@ TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> t
                                                 row, table.file.string(), table.size()));
   TableEncoding encoding{.class_names = table.class_names};
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    ColumnEncoding column{.name = table.columns[c].name, .kind = table.columns[c].kind};
-    column.kind == ColumnKind::numeric ? learn_numeric(table, c, train_indices, column)
-                                       : learn_categorical(table, c, train_indices, column);
+    const TableColumn& of_table = table.columns[c];
+    if (!of_table.left_out.empty()) {
+      encoding.left_out.push_back(of_table.name);
+      continue;
+    }
+    ColumnEncoding column{.name = of_table.name, .kind = of_table.kind};
+    switch (column.kind) {
+      case ColumnKind::numeric:
+        column.number = of_table.number;
+        learn_numeric(table, c, train_indices, column);
+        break;
+      case ColumnKind::categorical:
+        learn_categorical(table, c, train_indices, column);
+        break;
+      case ColumnKind::date:
+        column.order = of_table.order;
+        learn_dates(table, c, train_indices, column);
+        break;
+    }
     encoding.columns.push_back(std::move(column));
   }
   return encoding;
@@ -276,6 +448,10 @@ Dataset encode(const Table& table, const TableEncoding& encoding) {
   data.shape = {.channels = encoding.features(), .height = 1, .width = 1};
   data.labels = match_labels(table, encoding.class_names);
   data.sha256 = table.sha256;
+  data.notes = table.notes;
+  data.line = [lines = std::make_shared<const std::vector<std::int64_t>>(table.lines)](std::int64_t index) {
+    return (*lines)[static_cast<std::size_t>(index)];
+  };
   data.read_features = [values = std::shared_ptr<const std::vector<float>>(std::move(values)), width](
                            std::int64_t index, std::span<float> out) {
     std::copy_n(values->data() + static_cast<std::size_t>(index) * width, width, out.data());
@@ -306,15 +482,23 @@ void encode_tables(OpenedData& data, const TableEncoding& encoding) {
 std::string to_json(const TableEncoding& encoding) { return json_of(encoding).dump(); }
 
 TableEncoding encoding_from_json(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+  const Json json = [&]() -> Json {
+    try {
+      return parse_json(text);
+    } catch (const Json::exception& error) {
+      damaged(error.what());
+    }
+  }();
   if (!json.is_object() || !json.contains("schema_version")) damaged("it is not the JSON of an encoding");
-  if (json["schema_version"] != k_schema_version)
-    throw Error(ErrorKind::data, fmt::format("table encoding has schema version {}, this program reads {}; use the "
-                                             "program that wrote it",
-                                             printable(json["schema_version"].dump()), k_schema_version));
+  if (json["schema_version"] != k_schema_version && json["schema_version"] != k_plain_schema_version)
+    throw Error(ErrorKind::data,
+                fmt::format("table encoding has schema version {}, this program reads 1 and {}; use the "
+                            "program that wrote it",
+                            printable(json["schema_version"].dump()), k_schema_version));
   try {
     TableEncoding encoding{.class_names = json.at("class_names").get<std::vector<std::string>>()};
     for (const Json& column : json.at("columns")) encoding.columns.push_back(column_of(column));
+    if (json.contains("left_out")) encoding.left_out = json["left_out"].get<std::vector<std::string>>();
     if (json_of(encoding) != json) damaged("it has other keys or values than an encoding");
     check(encoding);
     return encoding;

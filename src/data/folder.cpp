@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
 
 #include "data/images.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/log.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -15,67 +15,97 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::vector<fs::directory_entry> entries(const fs::path& folder) {
-  std::error_code code;
-  std::vector<fs::directory_entry> found;
-  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
-    if (!it->path().filename().string().starts_with('.')) found.push_back(*it);
+enum class PartName { none, train, test, validation };
+
+/// What a folder's name says about which part of the data it holds.
+PartName part_of(std::string name) {
+  for (char& c : name)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  if (name == "train" || name == "training") return PartName::train;
+  if (name == "test" || name == "testing") return PartName::test;
+  if (name == "val" || name == "valid" || name == "validation") return PartName::validation;
+  return PartName::none;
+}
+
+/// What lies in a folder, apart from clutter.
+struct Listing {
+  std::vector<std::string> folders;  ///< in the byte order of their names
+  std::vector<fs::path> files;
+};
+
+Listing list_folder(const fs::path& folder) {
+  std::error_code code, ignored;
+  Listing found;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
+    if (is_clutter(it->path())) continue;
+    if (it->is_directory(ignored))
+      found.folders.push_back(it->path().filename().string());
+    else
+      found.files.push_back(it->path());
+  }
   if (code)
     throw Error(ErrorKind::data, fmt::format("cannot list the folder '{}': {}", folder.string(), code.message()));
+  std::ranges::sort(found.folders);
   return found;
 }
 
-std::vector<std::string> subfolders(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : entries(folder))
-    if (entry.is_directory(ignored)) names.push_back(entry.path().filename().string());
-  std::ranges::sort(names);
-  return names;
+/// The names of the images of a class, below `part`, those in its sub-folders too.
+std::vector<std::string> image_names(const fs::path& part, const std::string& name, PassedOver& passed_over) {
+  ImageWalk walk({part / name}, part);
+  std::vector<std::string> images;
+  for (fs::path path = walk.next(); !path.empty(); path = walk.next())
+    images.push_back(path.lexically_relative(part).string());
+  if (images.empty())
+    throw Error(ErrorKind::data,
+                fmt::format("class folder '{}' has no image{}; add some or remove the folder", (part / name).string(),
+                            walk.passed_over().empty() ? "" : ", only " + walk.passed_over().text()));
+  passed_over.add(walk.passed_over());
+  return images;
 }
 
-std::vector<std::string> image_names(const fs::path& folder) {
-  std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : entries(folder))
-    if (has_image_extension(entry.path()) && !entry.is_directory(ignored))
-      names.push_back(entry.path().filename().string());
-  std::ranges::sort(names);
-  return names;
-}
-
-/// The classes are the subfolders, or the given ones (for a test part).
-ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes) {
+/// The classes are the subfolders, or the given ones (of the training part, or of a run), which `lacking` has.
+ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes, std::string_view lacking,
+                     PassedOver& passed_over) {
   ImageFiles files;
   files.root = folder;
   files.class_names = {known_classes.begin(), known_classes.end()};
-  const std::vector<std::string> names = subfolders(folder);
+  const Listing listing = list_folder(folder);
+  const std::vector<std::string>& names = listing.folders;
+  for (const fs::path& file : listing.files) {
+    const std::string kind = kind_of_no_image(file);
+    passed_over.add(kind.empty() ? "image in no class folder" : kind);
+  }
+  for (const std::string& name : names)
+    if (valid_utf8(name) != name.size())
+      throw Error(ErrorKind::data, fmt::format("class folder '{}' in '{}' is not named in UTF-8; rename it",
+                                               printable(name), folder.string()));
   if (known_classes.empty()) {
     if (names.size() < 2)
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has {}, expected a folder of images for each of at least two classes",
                               folder.string(), names.empty() ? "no subfolder" : "one class, '" + names[0] + "'"));
-    files.class_names = names;
+    LabelTexts texts;
+    for (const std::string& name : names) texts.add(name);
+    const auto place = [&](std::size_t i) { return fmt::format("the folder '{}'", (folder / names[i]).string()); };
+    // A folder that is called `NA` or `-1` was made so.
+    files.class_names =
+        classes_of(texts, {.literal = texts.different, .twins_are_literal = false, .file = folder, .place = place})
+            .names;
   }
-  std::unordered_map<std::string_view, std::int64_t> places;
-  for (const auto& name : files.class_names) places.emplace(name, std::ssize(places));
-  for (const auto& name : names) {
-    const auto place = places.find(name);
-    if (place == places.end())
-      throw Error(ErrorKind::data,
-                  fmt::format("'{}' has the class '{}', which the training part lacks; remove the folder or add the "
-                              "class to train",
-                              folder.string(), name));
-    if (valid_utf8(name) != name.size())
-      throw Error(ErrorKind::data,
-                  fmt::format("class folder '{}' in '{}' is not named in UTF-8; rename it", name, folder.string()));
-    const std::vector<std::string> images = image_names(folder / name);
-    if (images.empty())
-      throw Error(ErrorKind::data, fmt::format("class folder '{}' has no image; add some or remove the folder",
-                                               (folder / name).string()));
-    for (const auto& image : images) {
-      files.names.push_back(name + "/" + image);
-      files.labels.push_back(place->second);
+  const NameIndex index(files.class_names);
+  std::vector<std::pair<std::int64_t, std::string>> places;
+  for (const std::string& name : names) {
+    const auto place = index.find(name);
+    if (!place)
+      throw Error(ErrorKind::data, fmt::format("'{}' has the class '{}', which {} lacks{}", folder.string(),
+                                               printable(name), lacking, index.advice(name)));
+    places.emplace_back(*place, name);
+  }
+  std::ranges::sort(places);  // images in the order of the classes
+  for (const auto& [label, name] : places) {
+    for (std::string& image : image_names(folder, name, passed_over)) {
+      files.names.push_back(std::move(image));
+      files.labels.push_back(label);
     }
   }
   if (files.names.empty())
@@ -83,15 +113,50 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
   return files;
 }
 
-/// Whether the folder is divided into `train` and `test`, rather than being a training part one of whose classes has
-/// such a name.
-bool is_divided(const fs::path& folder) {
-  const std::vector<std::string> names = subfolders(folder);
-  const auto is_part = [](const std::string& name) { return name == "train" || name == "val" || name == "test"; };
-  const bool only_parts = std::ranges::all_of(names, is_part);
-  return std::ranges::any_of(names, [&](const std::string& name) {
-    return (name == "train" || name == "test") && (only_parts || !subfolders(folder / name).empty());
-  });
+/// Folders that are parts of the data, and what lies beside them. Without `train` and `test` the folder is itself the
+/// training part.
+struct Parts {
+  std::string train, test;
+  std::vector<std::string> validation, others;
+
+  bool divided() const { return !train.empty() || !test.empty(); }
+};
+
+/// A class may be called "train" too: a part is divided into classes, or has nothing but parts beside it.
+Parts find_parts(const fs::path& folder) {
+  const std::vector<std::string> names = list_folder(folder).folders;
+  const bool only_parts =
+      std::ranges::all_of(names, [](const std::string& name) { return part_of(name) != PartName::none; });
+  Parts parts;
+  for (const std::string& name : names) {
+    const PartName part = part_of(name);
+    const bool is_part = part != PartName::none && (only_parts || !list_folder(folder / name).folders.empty());
+    if (!is_part)
+      parts.others.push_back(name);
+    else if (part == PartName::validation)
+      parts.validation.push_back(name);
+    else if (std::string& known = part == PartName::train ? parts.train : parts.test; known.empty())
+      known = name;
+    else
+      throw Error(ErrorKind::data,
+                  fmt::format("'{}' has both '{}' and '{}', expected one {} part; merge them", folder.string(), known,
+                              name, part == PartName::train ? "training" : "test"));
+  }
+  return parts;
+}
+
+/// A line for folders that hold images and are not used.
+std::vector<std::string> unused_lines(const fs::path& folder, const Parts& parts) {
+  std::vector<std::string> lines;
+  for (const std::string& name : parts.validation)
+    lines.push_back(fmt::format(
+        "'{}' is not used: the validation part is held out of the training part (--validation N); {}",
+        (folder / name).string(),
+        parts.test.empty() ? "to test on it, call it 'test'" : "to use its images, move them to the training part"));
+  for (const std::string& name : parts.others)
+    lines.push_back(fmt::format("'{}' is not used: it lies beside '{}', and is no part of the data by its name",
+                                (folder / name).string(), parts.train.empty() ? parts.test : parts.train));
+  return lines;
 }
 
 }  // namespace
@@ -102,19 +167,23 @@ OpenedData open_folder(const fs::path& folder, const OpenOptions& options) {
     throw Error(ErrorKind::data,
                 fmt::format("'{}' is not a folder; folder:DIR needs a folder with a folder of images per class",
                             folder.string()));
-  const bool divided = is_divided(folder);
-  const fs::path train_folder = divided ? folder / "train" : folder;
-  if (!fs::is_directory(train_folder, ignored))
+  const Parts parts = find_parts(folder);
+  if (parts.divided() && parts.train.empty())
     throw Error(ErrorKind::data,
                 fmt::format("'{}' has a test folder but no train folder beside it; add one", folder.string()));
-  if (divided && fs::is_directory(folder / "val", ignored))
-    announce_once("folder-val",
-                  fmt::format("'{}' is not used: the validation part is held out of train", (folder / "val").string()));
 
-  const ImageFiles train = list_part(train_folder, {});
+  PassedOver passed_over;
+  const ImageFiles train =
+      list_part(parts.divided() ? folder / parts.train : folder, options.classes, "the run", passed_over);
   ImageFiles test;
-  if (divided && fs::is_directory(folder / "test", ignored)) test = list_part(folder / "test", train.class_names);
-  return open_images(train, test, options);
+  if (!parts.test.empty()) test = list_part(folder / parts.test, train.class_names, "the training part", passed_over);
+  OpenedData data = open_images(train, test, options);
+  if (parts.divided()) {
+    const std::vector<std::string> unused = unused_lines(folder, parts);
+    data.notes.insert(data.notes.end(), unused.begin(), unused.end());
+  }
+  if (!passed_over.empty()) data.notes.push_back(passed_over_line(passed_over));
+  return data;
 }
 
 }  // namespace ulmus::detail

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/labels.hpp"
+
 /// The file formats the sources are made of, read from memory: the whole of what is parsed from bytes that others
 /// wrote. `path` is for messages. Whatever the bytes are, the outcome is a value or an Error{data} naming the file,
 /// what is wrong and where, and memory in proportion to the bytes.
@@ -46,33 +48,52 @@ std::vector<std::int64_t> read_cifar_labels(std::string_view bytes, const std::f
 // ---- lists of images
 
 struct ListLines {
-  std::vector<std::string> names;
-  std::vector<std::int64_t> labels;  ///< none negative
-  std::vector<std::int64_t> lines;   ///< number of the line in the file, from 1
+  std::vector<std::string> names;  ///< relative to the root
+  LabelTexts labels;
+  std::vector<std::int64_t> lines;  ///< number of the line in the file, from 1
 };
 
-/// Lines `path label`: the label is the last field, the path, which may have spaces, stays below its root. Blank lines
-/// and white space around a line are passed over.
-ListLines read_list(std::string_view text, const std::filesystem::path& path);
+/// Lines `path label`, by tabs, commas, semicolons or white space; a field may be quoted. The path, which may have
+/// spaces, stays below `root`, an absolute folder: an absolute path inside of it is made relative. Lines of MXNet,
+/// `number TAB label TAB path`, are read, too. A first line of titles, lines that begin with `#` and blank ones are
+/// passed over.
+ListLines read_list(std::string_view text, const std::filesystem::path& path, const std::filesystem::path& root);
 
 // ---- NumPy .npy, versions 1 to 3
 
-struct NpyArray {
+struct NpyHeader {
   std::filesystem::path path;
-  char kind = 'f';        ///< 'f', 'i' or 'u', little-endian
-  std::size_t width = 4;  ///< bytes of a value
-  std::int64_t rows = 0;  ///< at least 1
-  std::int64_t columns = 1;
-  std::string_view values;  ///< inside the bytes that were read; rows * columns values, not aligned
+  char kind = 'f';                  ///< 'f', 'i', 'u', 'b' (bool), 'S' (bytes) or 'U' (UCS-4)
+  std::size_t width = 4;            ///< bytes of a value
+  bool swapped = false;             ///< big-endian
+  bool by_columns = false;          ///< Fortran order
+  std::vector<std::int64_t> shape;  ///< at least 1 each
+  std::size_t begin = 0;            ///< of the values in the file
+  std::int64_t rows() const { return shape[0]; }
+  /// Values of a row.
+  std::int64_t columns() const { return shape.size() == 1 ? 1 : shape[1]; }
+  std::size_t row_bytes() const { return static_cast<std::size_t>(columns()) * width; }
 };
 
-/// Of shape [N, D], of 16, 32 or 64-bit floats.
-NpyArray read_npy_features(std::string_view bytes, const std::filesystem::path& path);
-/// Throws for the first value that is not finite, or not as a float.
-void check_npy_features(const NpyArray& array);
-/// Row `row` as floats; `out` is `columns` long.
-void read_npy_row(const NpyArray& array, std::int64_t row, std::span<float> out);
-/// Of shape [N] or [N, 1], of integers, none negative.
-std::vector<std::int64_t> read_npy_labels(std::string_view bytes, const std::filesystem::path& path);
+/// Bytes of a file that a header may have, at most.
+constexpr std::size_t k_npy_header_limit = std::size_t{1} << 20;
+
+/// `beginning` has k_npy_header_limit bytes of the file or, if that is less, all of its `size` bytes. Throws for an
+/// array that is not of one or two dimensions of numbers, booleans or texts, and for a size that is not what the header
+/// says. The one of features is [N, D] of numbers, that of labels anything.
+enum class NpyKind { features, labels };
+NpyHeader read_npy_header(std::string_view beginning, std::size_t size, const std::filesystem::path& path,
+                          NpyKind kind);
+
+/// The values of `row`, row_bytes() long and as they lie in a file in C order, as floats; `out` is columns() long.
+void decode_npy_row(const NpyHeader& header, std::string_view row, std::span<float> out);
+/// Throws for the first value that is not finite, or not as a float; `index` is that of the row.
+void check_npy_row(const NpyHeader& header, std::string_view row, std::int64_t index);
+/// `values` are all of an array, from header.begin on.
+std::string npy_by_rows(const NpyHeader& header, std::string_view values);
+
+/// The labels of an array [N] or [N, 1] of whole numbers, booleans or texts, or [N, C] of one 1 among zeros a row.
+/// Throws for numbers with a NaN; fractions stay text for classes_of.
+LabelTexts read_npy_labels(std::string_view bytes, const std::filesystem::path& path);
 
 }  // namespace ulmus::detail

@@ -2,14 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <condition_variable>
 #include <exception>
-#include <functional>
 #include <map>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
+#include "data/image_walk.hpp"
 #include "data/images.hpp"
 #include "data/pixels.hpp"
 #include "ulmus/base/error.hpp"
@@ -19,54 +19,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Goes through paths and the folders among them, depth first.
-class Walk {
- public:
-  explicit Walk(std::vector<fs::path> paths) {
-    std::ranges::reverse(paths);
-    levels_.push_back({.waiting = std::move(paths)});
-  }
-
-  /// The next file; an empty path at the end.
-  fs::path next() {
-    while (!levels_.empty()) {
-      std::vector<fs::path>& waiting = levels_.back().waiting;
-      if (waiting.empty()) {
-        levels_.pop_back();
-        continue;
-      }
-      fs::path path = std::move(waiting.back());
-      waiting.pop_back();
-      std::error_code ignored;
-      const bool named = levels_.size() == 1;  // by the user
-      if (fs::is_directory(path, ignored))
-        open(path);
-      else if (named || detail::has_image_extension(path))
-        return path;
-    }
-    return {};
-  }
-
- private:
-  struct Level {
-    fs::path folder;                ///< canonical
-    std::vector<fs::path> waiting;  ///< the next one last
-  };
-
-  void open(const fs::path& folder) {
-    std::error_code code;
-    Level level{.folder = fs::canonical(folder, code)};
-    if (std::ranges::find(levels_, level.folder, &Level::folder) != levels_.end()) return;
-    for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
-      if (!it->path().filename().string().starts_with('.')) level.waiting.push_back(it->path());
-    if (code)
-      throw Error(ErrorKind::data, fmt::format("cannot list the folder '{}': {}", folder.string(), code.message()));
-    std::ranges::sort(level.waiting, std::greater{}, &fs::path::native);
-    levels_.push_back(std::move(level));
-  }
-
-  std::vector<Level> levels_;
-};
+detail::ReadOptions read_options(const ImageStreamOptions& options) {
+  return {.shape = options.shape,
+          .side = options.image_size,
+          .decode = {.max_pixels = options.max_pixels, .bits = options.image_bits}};
+}
 
 }  // namespace
 
@@ -74,8 +31,16 @@ struct ImageStream::State {
   State(std::vector<fs::path> paths, ImageStreamOptions given)
       : options(std::move(given)),
         tables(detail::pixel_tables(options.normalisation, options.shape.channels)),
+        reading(read_options(options)),
         walk(std::move(paths)) {
-    for (int i = 0; i < options.threads; ++i) workers.emplace_back([this] { work(); });
+    try {
+      for (int i = 0; i < options.threads; ++i) workers.emplace_back([this] { work(); });
+    } catch (const std::system_error& error) {  // fewer threads do the same, if there is one
+      if (workers.empty())
+        throw Error(ErrorKind::environment, fmt::format("cannot start a thread that decodes images: {}; give the "
+                                                        "program more processes or memory",
+                                                        error.code().message()));
+    }
   }
   ~State() {
     {
@@ -85,46 +50,55 @@ struct ImageStream::State {
     changed.notify_all();
   }
 
+  /// No exception leaves the thread.
   void work() {
-    for (;;) {
-      std::vector<fs::path> paths;
-      ImageBatch batch;
-      std::int64_t number = 0;
-      {
-        std::unique_lock lock(mutex);
-        changed.wait(lock, [&] { return stopped || walked || taken < returned + options.prefetch; });
-        if (stopped || walked) return;
-        number = taken++;
-        while (!walked && static_cast<std::int64_t>(paths.size()) < options.batch_size) try {
-            if (fs::path path = walk.next(); path.empty())
-              walked = true;
-            else
-              paths.push_back(std::move(path));
-          } catch (const Error& error) {
-            batch.failures.emplace_back(error.what());
-          }
+    try {
+      while (read_batch()) {
       }
-      std::exception_ptr error;
-      try {
-        decode(paths, batch);
-      } catch (...) {
-        error = std::current_exception();
-      }
-      {
-        const std::lock_guard lock(mutex);
-        ready.emplace(number, std::pair(std::move(batch), error));
-      }
-      changed.notify_all();
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (!failure) failure = std::current_exception();
     }
+    changed.notify_all();
   }
 
-  void decode(const std::vector<fs::path>& paths, ImageBatch& batch) const {
+  /// False when there is none left.
+  bool read_batch() {
+    std::vector<fs::path> paths;
+    ImageBatch batch;
+    std::int64_t number = 0;
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return stopped || failure || walked || taken < returned + options.prefetch; });
+      if (stopped || failure || walked) return false;
+      number = taken++;
+      while (!walked && static_cast<std::int64_t>(paths.size()) < options.batch_size) try {
+          if (fs::path path = walk.next(); path.empty())
+            walked = true;
+          else
+            paths.push_back(std::move(path));
+        } catch (const Error& error) {
+          batch.failures.emplace_back(error.what());
+        }
+    }
+    detail::ImageNotes seen;
+    decode(paths, batch, seen);
+    {
+      const std::lock_guard lock(mutex);
+      notes.add(seen);
+      ready.emplace(number, std::move(batch));
+    }
+    changed.notify_all();
+    return true;
+  }
+
+  void decode(const std::vector<fs::path>& paths, ImageBatch& batch, detail::ImageNotes& seen) const {
     const auto size = static_cast<std::size_t>(options.shape.pixels());
     std::vector<std::uint8_t> image(size);
     batch.pixels.reserve(paths.size() * size);
     for (const fs::path& path : paths) {
       try {
-        detail::read_image_as(path, options.shape, options.image_size, image);
+        seen.add(detail::read_image_as(path, reading, image), path);
       } catch (const Error& error) {
         batch.failures.emplace_back(error.what());
         continue;
@@ -136,30 +110,40 @@ struct ImageStream::State {
   }
 
   bool next(ImageBatch& batch) {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [&] { return ready.contains(returned) || (walked && returned == taken); });
-    const auto found = ready.find(returned);
-    if (found == ready.end()) return false;
-    auto [came, error] = std::move(found->second);
-    ready.erase(found);
-    ++returned;
-    lock.unlock();
+    {
+      std::unique_lock lock(mutex);
+      changed.wait(lock, [&] { return failure || ready.contains(returned) || (walked && returned == taken); });
+      if (failure) std::rethrow_exception(failure);
+      const auto found = ready.find(returned);
+      if (found == ready.end()) return false;
+      batch = std::move(found->second);
+      ready.erase(found);
+      ++returned;
+    }
     changed.notify_all();
-    if (error) std::rethrow_exception(error);
-    batch = std::move(came);
     return !batch.paths.empty() || !batch.failures.empty();  // the last batch may hold nothing
+  }
+
+  std::vector<std::string> lines() {
+    const std::lock_guard lock(mutex);
+    std::vector<std::string> lines = notes.lines(options.image_bits > 0 ? options.image_bits : 16);
+    if (!walk.passed_over().empty()) lines.push_back(detail::passed_over_line(walk.passed_over()));
+    return lines;
   }
 
   ImageStreamOptions options;
   std::vector<detail::PixelTable> tables;
+  detail::ReadOptions reading;
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
-  Walk walk;
+  detail::ImageWalk walk;
   bool walked = false;  ///< no path is left
   bool stopped = false;
   std::int64_t taken = 0, returned = 0;  ///< batches
-  std::map<std::int64_t, std::pair<ImageBatch, std::exception_ptr>> ready;
+  std::map<std::int64_t, ImageBatch> ready;
+  detail::ImageNotes notes;
+  std::exception_ptr failure;  ///< of a thread; ends everything
 
   std::vector<std::jthread> workers;  // joined first
 };
@@ -171,6 +155,8 @@ ImageStream::ImageStream(std::vector<fs::path> paths, ImageStreamOptions options
   need(options.shape.channels == 1 || options.shape.channels == 3, "the number of channels", options.shape.channels,
        "1 or 3: only images of these can be read from files");
   need(options.batch_size >= 1, "batch_size", options.batch_size, "1 or more");
+  need(options.max_pixels >= 1 && options.max_pixels <= k_largest_max_pixels, "--max-pixels", options.max_pixels,
+       "1 to 2147483647");
   need(options.threads >= 1, "the number of decoding threads", options.threads, "1 or more");
   need(options.prefetch >= 1, "prefetch", options.prefetch, "1 batch or more");
   for (const fs::path& path : paths) {
@@ -184,5 +170,7 @@ ImageStream::ImageStream(std::vector<fs::path> paths, ImageStreamOptions options
 ImageStream::~ImageStream() = default;
 
 bool ImageStream::next(ImageBatch& batch) { return state_->next(batch); }
+
+std::vector<std::string> ImageStream::notes() const { return state_->lines(); }
 
 }  // namespace ulmus

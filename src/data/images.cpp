@@ -3,20 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <exception>
-#include <limits>
 #include <mutex>
-#include <opencv2/imgcodecs.hpp>
+#include <new>
 #include <opencv2/imgproc.hpp>
+#include <system_error>
 #include <thread>
 
-#include "data/jpeg.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/log.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -28,6 +27,8 @@ struct Image {
   std::vector<std::uint8_t> pixels;
   ImageShape shape;
   std::string sha256;  ///< of the file
+  ImageTraits traits;
+  std::string error;  ///< why it is not decoded
   bool resized = false;
 
   bool decoded() const { return shape.channels > 0; }
@@ -37,52 +38,29 @@ struct Image {
 
 // ---- from bytes to pixels
 
-/// OpenCV fills the missing part of a truncated JPEG with grey and reports success. Such a file has no end-of-image
-/// marker after its last start-of-scan marker; neither can occur inside entropy-coded data. The search from the end
-/// stops at the first of either, in a whole file almost at once.
-bool is_truncated_jpeg(std::string_view bytes) {
-  using namespace std::string_view_literals;
-  if (!bytes.starts_with("\xff\xd8"sv)) return false;
-  for (std::size_t i = bytes.size() - 1; i-- > 0;)
-    if (bytes[i] == '\xff' && (bytes[i + 1] == '\xd9' || bytes[i + 1] == '\xda')) return bytes[i + 1] == '\xda';
-  return true;
+DecodeOptions decode_options(const OpenOptions& options) {
+  return {.max_pixels = options.max_pixels, .bits = options.image_bits};
 }
 
-/// Empty when the bytes are no image. Grey files stay grey; an orientation in EXIF is applied.
-cv::Mat decode(std::string& bytes) {
-  if (cv::Mat image = decode_clean_jpeg(bytes); !image.empty()) return image;
-  if (bytes.empty() || bytes.size() > std::numeric_limits<int>::max() || is_truncated_jpeg(bytes)) return {};
-  try {
-    return cv::imdecode(cv::Mat(1, static_cast<int>(bytes.size()), CV_8UC1, bytes.data()), cv::IMREAD_ANYCOLOR);
-  } catch (const cv::Exception&) {
-    return {};
-  }
+/// What is done to every image.
+struct Preparation {
+  DecodeOptions decode;
+  std::optional<std::int64_t> side;
+
+  explicit Preparation(const OpenOptions& options) : decode(decode_options(options)), side(options.image_size) {}
+};
+
+DecodedImage decode_sized(std::string_view bytes, const Preparation& preparation) {
+  DecodedImage image = decode_image(bytes, preparation.decode);
+  if (preparation.side)
+    image.pixels = resize_to_square(image.pixels, static_cast<int>(*preparation.side), preparation.decode.max_pixels);
+  return image;
 }
 
-/// The shorter side to `side`, then the centre.
-cv::Mat resize_to_square(const cv::Mat& image, int side) {
-  const int shorter = std::min(image.rows, image.cols);
-  cv::Mat resized = image;
-  if (shorter != side) {
-    const auto scaled = [&](int length) {
-      return std::max(side, static_cast<int>(std::lround(static_cast<double>(length) * side / shorter)));
-    };
-    cv::resize(image, resized, {scaled(image.cols), scaled(image.rows)}, 0, 0,
-               side < shorter ? cv::INTER_AREA : cv::INTER_LINEAR);
-  }
-  return resized(cv::Rect((resized.cols - side) / 2, (resized.rows - side) / 2, side, side));
-}
-
-/// Empty when the bytes are no image.
-cv::Mat decode(std::string& bytes, std::optional<std::int64_t> side) {
-  const cv::Mat decoded = decode(bytes);
-  return decoded.empty() || !side ? decoded : resize_to_square(decoded, static_cast<int>(*side));
-}
-
-/// The part of the whole image that `choose` wants, scaled to the size of `shape`; empty when the bytes are no image.
-cv::Mat decode_part(std::string& bytes, const Dataset::PartChoice& choose, const ImageShape& shape) {
-  const cv::Mat decoded = decode(bytes);
-  if (decoded.empty()) return {};
+/// The part of the whole image that `choose` wants, scaled to the size of `shape`.
+DecodedImage decode_part(std::string_view bytes, const Dataset::PartChoice& choose, const ImageShape& shape,
+                         const DecodeOptions& options) {
+  const auto [decoded, traits] = decode_image(bytes, options);
   const ImagePart part = choose(decoded.rows, decoded.cols);
   const bool shrinks = part.height >= shape.height && part.width >= shape.width;
   cv::Mat scaled;
@@ -90,7 +68,7 @@ cv::Mat decode_part(std::string& bytes, const Dataset::PartChoice& choose, const
                               static_cast<int>(part.height))),
              scaled, {static_cast<int>(shape.width), static_cast<int>(shape.height)}, 0, 0,
              shrinks ? cv::INTER_AREA : cv::INTER_LINEAR_EXACT);
-  return scaled;
+  return {.pixels = scaled, .traits = traits};
 }
 
 ImageShape shape_of(const cv::Mat& image) {
@@ -118,25 +96,35 @@ void write_planes(const cv::Mat& image, std::uint8_t* pixels) {
   }
 }
 
-Image load(const fs::path& path, std::optional<std::int64_t> side) {
-  std::string bytes = read_file(path);
+/// Without pixels and with an error when it cannot be decoded.
+Image load(const fs::path& path, const Preparation& preparation) {
+  const std::string bytes = read_file(path);
   Image image;
   image.sha256 = sha256(bytes);
-  const cv::Mat decoded = decode(bytes);
-  if (decoded.empty()) return image;
-  const cv::Mat sized = side ? resize_to_square(decoded, static_cast<int>(*side)) : decoded;
-  image.resized = sized.size() != decoded.size();
-  image.shape = shape_of(sized);
-  image.pixels.resize(static_cast<std::size_t>(image.shape.pixels()));
-  write_planes(sized, image.pixels.data());
+  try {
+    const auto [decoded, traits] = decode_image(bytes, preparation.decode);
+    const cv::Mat sized =
+        preparation.side ? resize_to_square(decoded, static_cast<int>(*preparation.side), preparation.decode.max_pixels)
+                         : decoded;
+    image.resized = sized.size() != decoded.size();
+    image.shape = shape_of(sized);
+    image.traits = traits;
+    image.pixels.resize(static_cast<std::size_t>(image.shape.pixels()));
+    write_planes(sized, image.pixels.data());
+  } catch (const DecodeError& error) {
+    image.error = error.what();
+  } catch (const std::bad_alloc&) {
+    image.error = "there is not enough memory for its pixels";
+  }
   return image;
 }
 
-[[noreturn]] void undecodable(const fs::path& path) {
-  throw Error(ErrorKind::data,
-              fmt::format("'{}' cannot be decoded as an image (empty, truncated or damaged); replace it, or pass over "
-                          "such files with --skip-bad",
-                          path.string()));
+std::string undecodable_text(const fs::path& path, std::string_view why) {
+  return fmt::format("'{}' cannot be decoded as an image: {}", path.string(), why);
+}
+
+[[noreturn]] void undecodable(const fs::path& path, std::string_view why) {
+  throw Error(ErrorKind::data, undecodable_text(path, why) + "; replace it, or pass over such files with --skip-bad");
 }
 
 // ---- all at once
@@ -178,55 +166,86 @@ ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
 struct Loaded {
   std::vector<Image> images;  ///< of all files in order
   ImageShape shape;
-  bool resized;  ///< whether any of them was
-  bool kept;     ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
+  ImageNotes notes;
+  Preparation preparation;  ///< with the bits in use
+  bool resized;             ///< whether any of them was
+  bool kept;                ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
 };
+
+/// Calls `work` for 0 to `size` from several threads, as many as `wanted` and the machine allow.
+template <class Work>
+void in_parallel(std::size_t size, int wanted, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  const auto loop = [&] {
+    for (std::size_t i = next++; i < size; i = next++) work(i);
+  };
+  const std::size_t threads =
+      wanted > 0 ? static_cast<std::size_t>(wanted) : std::max(1u, std::thread::hardware_concurrency());
+  std::vector<std::jthread> workers;
+  try {
+    for (std::size_t i = 1; i < std::min(threads, size); ++i) workers.emplace_back(loop);
+  } catch (const std::system_error&) {  // fewer threads do the same
+  }
+  loop();
+}
 
 /// The error thrown is that of the first file that has one, whatever the number of threads.
 Loaded load_all(const AllFiles& files, const OpenOptions& options) {
   std::vector<Image> images(files.size());
-  std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> end{files.size()};  // no file from here on is needed: one before it has an error
   std::atomic<std::int64_t> bytes{0};
   std::atomic<bool> first_known{false};
   std::mutex mutex;
   std::exception_ptr failure;
+  Preparation preparation(options);
 
-  const auto work = [&] {
-    for (std::size_t i = next++; i < end; i = next++) try {
-        images[i] = load(files.path(i), options.image_size);
-        if (!images[i].decoded() && !options.skip_bad) undecodable(files.path(i));
-        bytes += images[i].shape.pixels();
-        if (bytes > options.memory_limit) images[i].drop_pixels();
-        if (i == 0) first_known = images[0].decoded();
-        // Another size is an error that common_shape reports; there is no use in decoding what comes after it.
-        if (first_known && images[i].decoded() && !same_size(images[i].shape, images[0].shape)) {
-          const std::lock_guard lock(mutex);
-          if (i + 1 < end) end = i + 1;
-        }
-      } catch (...) {
+  const auto load_one = [&](std::size_t i) {
+    if (i >= end) return;
+    try {
+      images[i] = load(files.path(i), preparation);
+      if (!images[i].decoded() && !options.skip_bad) undecodable(files.path(i), images[i].error);
+      bytes += images[i].shape.pixels();
+      if (bytes > options.memory_limit) images[i].drop_pixels();
+      if (i == 0) first_known = images[0].decoded();
+      // Another size is an error that common_shape reports; there is no use in decoding what comes after it.
+      if (first_known && images[i].decoded() && !same_size(images[i].shape, images[0].shape)) {
         const std::lock_guard lock(mutex);
-        if (i < end) {
-          end = i;
-          failure = std::current_exception();
-        }
+        if (i + 1 < end) end = i + 1;
       }
+    } catch (...) {
+      const std::lock_guard lock(mutex);
+      if (i < end) {
+        end = i;
+        failure = std::current_exception();
+      }
+    }
   };
-  const unsigned wanted =
-      options.threads > 0 ? static_cast<unsigned>(options.threads) : std::max(1u, std::thread::hardware_concurrency());
-  {
-    std::vector<std::jthread> workers;
-    for (std::size_t i = 1; i < std::min<std::size_t>(wanted, files.size()); ++i) workers.emplace_back(work);
-    work();
-  }
+  in_parallel(files.size(), options.threads, load_one);
   const ImageShape shape = common_shape(files, std::span(images).first(end));
   if (failure) std::rethrow_exception(failure);
 
+  ImageNotes notes;
+  for (std::size_t i = 0; i < images.size(); ++i) notes.add(images[i].traits, files.path(i));
   const bool fit = bytes <= options.memory_limit;
   if (!fit)
     for (auto& image : images) image.drop_pixels();
+  if (options.image_bits == 0 && notes.bits() > 0) {  // known only now
+    preparation.decode.bits = notes.bits();
+    if (fit && notes.bits() < 16)
+      in_parallel(images.size(), options.threads, [&](std::size_t i) {
+        if (images[i].traits.bits == 0) return;
+        bytes -= images[i].shape.pixels();
+        load_one(i);
+      });
+    if (failure) std::rethrow_exception(failure);
+  }
   const bool resized = std::ranges::any_of(images, &Image::resized);
-  return {.images = std::move(images), .shape = shape, .resized = resized, .kept = fit};
+  return {.images = std::move(images),
+          .shape = shape,
+          .notes = std::move(notes),
+          .preparation = preparation,
+          .resized = resized,
+          .kept = fit};
 }
 
 /// A grey image among coloured ones has its plane, the first `plane` pixels, repeated.
@@ -250,22 +269,27 @@ struct SeenImages {
   std::vector<fs::path> paths;
   std::vector<std::vector<std::uint8_t>> pixels;  ///< empty when the images are decoded again
   ImageShape shape;
-  std::optional<std::int64_t> image_size;
+  Preparation preparation;
 
   void read(std::int64_t index, std::span<std::uint8_t> out) const {
     const auto i = static_cast<std::size_t>(index);
     if (!pixels.empty()) return copy_planes(pixels[i], out);
-    std::string bytes = read_file(paths[i]);
-    write(i, decode(bytes, image_size), out);
+    write(i, out, [&](std::string_view bytes) { return decode_sized(bytes, preparation); });
   }
 
   void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
-    const auto i = static_cast<std::size_t>(index);
-    std::string bytes = read_file(paths[i]);
-    write(i, decode_part(bytes, choose, shape), out);
+    write(static_cast<std::size_t>(index), out,
+          [&](std::string_view bytes) { return decode_part(bytes, choose, shape, preparation.decode); });
   }
 
-  void write(std::size_t i, const cv::Mat& image, std::span<std::uint8_t> out) const {
+  template <class Decode>
+  void write(std::size_t i, std::span<std::uint8_t> out, const Decode& decode) const {
+    const std::string bytes = read_file(paths[i]);
+    cv::Mat image;
+    try {
+      image = decode(bytes).pixels;
+    } catch (const DecodeError&) {  // it was an image
+    }
     if (image.empty() || !same_size(shape_of(image), shape) || image.channels() > shape.channels)
       throw Error(ErrorKind::data,
                   fmt::format("'{}' has changed since the data were opened; open them again", paths[i].string()));
@@ -273,13 +297,11 @@ struct SeenImages {
   }
 };
 
-Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded& loaded, const OpenOptions& options) {
+Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded& loaded) {
   Dataset data;
   data.class_names = files.class_names;
   data.shape = loaded.shape;
-  auto store = std::make_shared<SeenImages>();
-  store->shape = loaded.shape;
-  store->image_size = options.image_size;
+  auto store = std::make_shared<SeenImages>(SeenImages{{}, {}, loaded.shape, loaded.preparation});
 
   std::string content;
   std::vector<std::int64_t> listed(files.class_names.size(), 0);
@@ -316,8 +338,8 @@ class ImagesOnDemand {
  public:
   using Pixels = std::vector<std::uint8_t>;
 
-  ImagesOnDemand(ImageFiles files, std::int64_t side, bool keep)
-      : files_(std::move(files)), side_(side), kept_(keep ? files_.size() : 0) {}
+  ImagesOnDemand(ImageFiles files, const OpenOptions& options, bool keep)
+      : files_(std::move(files)), preparation_(options), kept_(keep ? files_.size() : 0) {}
   ~ImagesOnDemand() {
     for (auto& pixels : kept_) delete pixels.load();
   }
@@ -328,9 +350,7 @@ class ImagesOnDemand {
     const auto i = static_cast<std::size_t>(index);
     if (!kept_.empty())
       if (const Pixels* pixels = kept_[i].load(std::memory_order_acquire)) return copy_planes(*pixels, out);
-    std::string bytes = read_file(files_.path(i));
-    const cv::Mat decoded = decode(bytes, side_);
-    if (decoded.empty()) undecodable(files_.path(i));
+    const cv::Mat decoded = decode(i, [&](std::string_view bytes) { return decode_sized(bytes, preparation_); });
     write_image(decoded, out);
     if (kept_.empty()) return;
     const std::int64_t planes = shape_of(decoded).pixels();
@@ -341,46 +361,114 @@ class ImagesOnDemand {
 
   void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
     const auto i = static_cast<std::size_t>(index);
-    std::string bytes = read_file(files_.path(i));
-    const cv::Mat part = decode_part(bytes, choose, {.channels = 3, .height = side_, .width = side_});
-    if (part.empty()) undecodable(files_.path(i));
-    write_image(part, out);
+    const ImageShape shape{.channels = 3, .height = *preparation_.side, .width = *preparation_.side};
+    write_image(
+        decode(i, [&](std::string_view bytes) { return decode_part(bytes, choose, shape, preparation_.decode); }), out);
   }
 
   std::string file(std::int64_t index) const { return files_.path(static_cast<std::size_t>(index)).string(); }
 
  private:
+  template <class Decode>
+  cv::Mat decode(std::size_t i, const Decode& decode) const {
+    const fs::path path = files_.path(i);
+    const std::string bytes = read_file(path);
+    try {
+      auto [pixels, traits] = decode(bytes);
+      if (traits.bits > 0 && preparation_.decode.bits == 0)
+        undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with --image-bits how "
+                                      "many are in use (here {})",
+                                      traits.bits));
+      traits.bits = 0;  // scaled as the options say
+      ImageNotes notes;
+      notes.add(traits, path);
+      for (const std::string& line : notes.lines(0))
+        announce_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
+      return pixels;
+    } catch (const DecodeError& error) {
+      undecodable(path, error.what());
+    }
+  }
+
   ImageFiles files_;
-  std::int64_t side_;
+  Preparation preparation_;
   std::vector<std::atomic<const Pixels*>> kept_;  ///< [N]; empty when the images are decoded again
 };
 
 }  // namespace
 
-bool has_image_extension(const fs::path& path) {
-  static constexpr std::array<std::string_view, 9> k_extensions{".jpg", ".jpeg", ".png", ".bmp", ".webp",
-                                                                ".tif", ".tiff", ".pgm", ".ppm"};
-  std::string extension = path.extension().string();
-  for (char& c : extension)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return std::ranges::find(k_extensions, extension) != k_extensions.end();
+void ImageNotes::count(bool has, Images& images, const fs::path& path) {
+  if (has && images.count++ == 0) images.first = printable(path.string());
 }
 
-void read_image_as(const fs::path& path, const ImageShape& shape, std::optional<std::int64_t> side,
-                   std::span<std::uint8_t> out) {
-  const Image image = load(path, side);
-  if (!image.decoded())
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' cannot be decoded as an image (empty, truncated or damaged)", path.string()));
+void ImageNotes::add(const ImageTraits& traits, const fs::path& path) {
+  count(traits.transparent, transparent_, path);
+  count(traits.paged, paged_, path);
+  count(traits.animated, animated_, path);
+  count(traits.left_over, left_over_, path);
+  count(traits.bits > 0, deep_, path);
+  bits_ = std::max(bits_, traits.bits);
+}
+
+void ImageNotes::add(const ImageNotes& others) {
+  const auto merge = [](Images& images, const Images& more) {
+    if (images.count == 0) images.first = more.first;
+    images.count += more.count;
+  };
+  merge(transparent_, others.transparent_);
+  merge(paged_, others.paged_);
+  merge(animated_, others.animated_);
+  merge(left_over_, others.left_over_);
+  merge(deep_, others.deep_);
+  bits_ = std::max(bits_, others.bits_);
+}
+
+std::vector<std::string> ImageNotes::lines(int bits) const {
+  std::vector<std::string> lines;
+  const auto add = [&](const Images& images, std::string_view one, std::string_view many) {
+    if (images.count == 1) lines.push_back(fmt::format("1 image {}: '{}'", one, images.first));
+    if (images.count > 1)
+      lines.push_back(fmt::format("{} images {}, the first '{}'", images.count, many, images.first));
+  };
+  add(transparent_, "is transparent and shown on white", "are transparent and shown on white");
+  add(paged_, "has several pages, of which the first is used", "have several pages, of which the first is used");
+  add(animated_, "is an animation, of which the first frame is used",
+      "are animations, of which the first frame is used");
+  add(left_over_, "has bytes left over after its pixels and may be damaged",
+      "have bytes left over after their pixels and may be damaged");
+  const std::string depth = fmt::format("16 bits a sample, of which {} are in use: {} is white", bits, (1 << bits) - 1);
+  add(deep_, "has " + depth, "have " + depth);
+  return lines;
+}
+
+std::string passed_over_line(const PassedOver& passed_over) {
+  return passed_over.empty() ? "" : "passed over, as they are no images that can be read: " + passed_over.text();
+}
+
+ImageTraits read_image_as(const fs::path& path, const ReadOptions& options, std::span<std::uint8_t> out) {
+  std::error_code ignored;
+  if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
+    throw Error(ErrorKind::data, fmt::format("'{}' is no regular file", path.string()));
+  OpenOptions open;
+  open.image_size = options.side;
+  open.max_pixels = options.decode.max_pixels;
+  open.image_bits = options.decode.bits;
+  const Image image = load(path, Preparation(open));
+  if (!image.decoded()) throw Error(ErrorKind::data, undecodable_text(path, image.error));
+  const ImageShape& shape = options.shape;
   if (!same_size(image.shape, shape))
     throw Error(ErrorKind::data, fmt::format("'{}' is {} pixels (width x height), the model was trained on {}",
                                              path.string(), size_text(image.shape), size_text(shape)));
-  if (shape.channels >= image.shape.channels) return copy_planes(image.pixels, out);
+  if (shape.channels >= image.shape.channels) {
+    copy_planes(image.pixels, out);
+    return image.traits;
+  }
   const std::size_t plane = out.size();
   for (std::size_t i = 0; i < plane; ++i) {
     const int red = image.pixels[i], green = image.pixels[plane + i], blue = image.pixels[2 * plane + i];
     out[i] = static_cast<std::uint8_t>((299 * red + 587 * green + 114 * blue + 500) / 1000);
   }
+  return image.traits;
 }
 
 OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const OpenOptions& options) {
@@ -391,28 +479,41 @@ OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const Op
     if (loaded.images[i].decoded()) continue;
     if (++data.skipped <= std::int64_t{k_named_skipped}) data.skipped_files.push_back(files.path(i).string());
   }
+  data.image_bits = loaded.preparation.decode.bits > 0 ? loaded.preparation.decode.bits : 8;
+  data.notes = loaded.notes.lines(data.image_bits);
   const auto images = std::span(loaded.images);
-  data.train = assemble(train, images.first(train.size()), loaded, options);
-  if (test.size() > 0) data.test = assemble(test, images.subspan(train.size()), loaded, options);
+  data.train = assemble(train, images.first(train.size()), loaded);
+  if (test.size() > 0) data.test = assemble(test, images.subspan(train.size()), loaded);
   return data;
 }
 
-Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& bytes, std::int64_t side, bool keep) {
+Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& bytes, const OpenOptions& options,
+                         bool keep) {
   Dataset data;
   data.class_names = files.class_names;
-  data.shape = {.channels = 3, .height = side, .width = side};
+  data.shape = {.channels = 3, .height = *options.image_size, .width = *options.image_size};
   data.labels = files.labels;
   std::string content;
   for (std::size_t i = 0; i < files.size(); ++i)
     fmt::format_to(std::back_inserter(content), "{}{}{}{}{}\n", files.names[i], '\0', files.labels[i], '\0', bytes[i]);
   data.sha256 = sha256(content);
-  auto store = std::make_shared<ImagesOnDemand>(std::move(files), side, keep);
+  auto store = std::make_shared<ImagesOnDemand>(std::move(files), options, keep);
   data.read = [store](std::int64_t index, std::span<std::uint8_t> pixels) { store->read(index, pixels); };
   data.read_part = [store](std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> pixels) {
     store->read_part(index, choose, pixels);
   };
   data.file = [store](std::int64_t index) { return store->file(index); };
   return data;
+}
+
+bool has_deep_samples(const fs::path& path, const OpenOptions& options) {
+  try {
+    return decode_image(read_file(path), decode_options(options)).traits.bits > 0;
+  } catch (const DecodeError&) {
+    return false;
+  } catch (const Error&) {
+    return false;
+  }
 }
 
 }  // namespace ulmus::detail

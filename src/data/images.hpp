@@ -2,9 +2,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "data/decode.hpp"
+#include "data/image_walk.hpp"
 #include "ulmus/data/dataset.hpp"
 
 namespace ulmus::detail {
@@ -20,19 +24,46 @@ struct ImageFiles {
   std::filesystem::path path(std::size_t i) const { return root / names[i]; }
 };
 
-/// Whether the name is that of an image file: .jpg, .jpeg, .png, .bmp, .webp, .tif, .tiff, .pgm or .ppm, in any case.
-bool has_image_extension(const std::filesystem::path& path);
+/// What a file had that its pixels do not show, counted over many.
+class ImageNotes {
+ public:
+  void add(const ImageTraits& traits, const std::filesystem::path& path);
+  void add(const ImageNotes& others);
+  int bits() const { return bits_; }  ///< that samples of more than 8 bits use; 0: there are none
+  /// A line for each kind; `bits` are those that images of more than 8 are scaled by.
+  std::vector<std::string> lines(int bits) const;
 
-/// Decodes one file for a model of images of `shape`, 1 or 3 channels, into `out`, shape.pixels() long: resized to
-/// `side` as OpenOptions::image_size says, grey planes repeated, colours made grey by (299 R + 587 G + 114 B) / 1000.
-/// Throws Error{data} naming the file when it cannot be read or decoded, or has another size.
-void read_image_as(const std::filesystem::path& path, const ImageShape& shape, std::optional<std::int64_t> side,
-                   std::span<std::uint8_t> out);
+ private:
+  struct Images {
+    std::int64_t count = 0;
+    std::string first;
+  };
+  static void count(bool has, Images& images, const std::filesystem::path& path);
+
+  Images transparent_, paged_, animated_, left_over_, deep_;
+  int bits_ = 0;
+};
+
+/// The line of `OpenedData::notes` for files that are no images; empty when there is none.
+std::string passed_over_line(const PassedOver& passed_over);
+
+/// How files become images for a model of `shape`, 1 or 3 channels.
+struct ReadOptions {
+  ImageShape shape;
+  std::optional<std::int64_t> side;  ///< as OpenOptions::image_size
+  DecodeOptions decode = {};
+};
+
+/// Decodes one file into `out`, shape.pixels() long, grey planes repeated, colours made grey by
+/// (299 R + 587 G + 114 B) / 1000. Throws Error{data} naming the file when it cannot be read or decoded, or has another
+/// size.
+ImageTraits read_image_as(const std::filesystem::path& path, const ReadOptions& options, std::span<std::uint8_t> out);
 
 /// Decodes every image: they must have one size, or get it from `options.image_size`; three channels unless all are
 /// grey. Kept in memory when all fit in the limit, otherwise decoded again when they are read. Undecodable ones are
 /// passed over and counted with `options.skip_bad`. `test` may be empty. The data sets' `sha256` is that of a line
-/// "NAME \0 LABEL \0 sha256(file)" per image, in order.
+/// "NAME \0 LABEL \0 sha256(file)" per image, in order. Images of more than 8 bits are scaled by the bits that the
+/// largest of all their samples needs, unless `options.image_bits` says how many.
 ///
 /// Throws Error{data} for the first file in order that cannot be read or decoded or has another size than the first,
 /// whatever the number of threads, and for a class of which nothing is left.
@@ -40,7 +71,12 @@ OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const Op
 
 /// Decodes no image before it is read; with `keep` those that were read stay in memory. Three channels, `side` x
 /// `side`. `bytes` are the sizes of the files; `sha256` is that of a line "NAME \0 LABEL \0 BYTES" per image, in order.
-/// An image that cannot be decoded is an Error{data} when it is read.
-Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& bytes, std::int64_t side, bool keep);
+/// An image that cannot be decoded, or has more than 8 bits while `options.image_bits` is 0, is an Error{data} when it
+/// is read.
+Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& bytes, const OpenOptions& options,
+                         bool keep);
+
+/// Whether the file has samples of more than 8 bits; false where it cannot be decoded.
+bool has_deep_samples(const std::filesystem::path& path, const OpenOptions& options);
 
 }  // namespace ulmus::detail

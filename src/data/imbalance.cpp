@@ -10,14 +10,12 @@
 #include <numeric>
 
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
 
 using Kind = ImbalanceProfile::Kind;
-using Given = ImbalanceProfile::Given;
 
 /// q(c) / q(0) of the header, in factors that neither cancel for a large alpha nor overflow for a small one.
 double pareto_fraction(double alpha, std::int64_t c, std::int64_t classes) {
@@ -42,36 +40,39 @@ double fraction(const ImbalanceProfile& profile, std::int64_t c, std::int64_t cl
   return 1;
 }
 
-std::vector<Given> read_counts(const std::string& file) {
-  std::vector<Given> given;
-  for (const auto& [text, number] : content_lines(read_file(file))) {
-    std::int64_t count = 0;
-    const char* end = text.data() + text.size();
-    if (const auto [stopped, status] = std::from_chars(text.data(), end, count);
-        status != std::errc{} || stopped != end || count < 1)
-      throw Error(ErrorKind::data,
-                  fmt::format("line {} of '{}' is '{}', expected the number of images of a class, 1 or more", number,
-                              file, text));
-    given.push_back({count, number});
-  }
-  if (given.empty())
+/// The whole of `text` as a count of at least 1; 0 when it is none.
+std::int64_t count_in(std::string_view text) {
+  std::int64_t count = 0;
+  const char* end = text.data() + text.size();
+  const auto [stopped, status] = std::from_chars(text.data(), end, count);
+  return status == std::errc{} && stopped == end && count >= 1 ? count : 0;
+}
+
+ClassValues read_counts(const std::string& file) {
+  ClassValues given = read_class_values(file);
+  for (const auto& [name, value, line] : given.lines)
+    if (count_in(value) == 0)
+      throw Error(ErrorKind::data, fmt::format("line {} of '{}' is '{}', expected the number of images of a class, 1 "
+                                               "or more",
+                                               line, file, printable(value)));
+  if (given.lines.empty())
     throw Error(ErrorKind::data, fmt::format("'{}' has no counts; write a number a line, one for each class", file));
   return given;
 }
 
-std::vector<std::int64_t> given_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available) {
-  if (profile.given.size() != available.size())
-    throw Error(ErrorKind::data, fmt::format("'{}' has counts for {} classes, but the data have {}; write a number a "
-                                             "line, one for each class in label order",
-                                             profile.file, profile.given.size(), available.size()));
+std::vector<std::int64_t> given_counts(const ClassValues& given, std::span<const std::int64_t> available,
+                                       std::span<const std::string> class_names) {
   std::vector<std::int64_t> counts;
-  for (const Given& given : profile.given) {
+  for (const auto& [name, value, line] : in_class_order(given, class_names, std::ssize(available))) {
     const std::size_t c = counts.size();
-    if (given.count > available[c])
-      throw Error(ErrorKind::data, fmt::format("line {} of '{}' asks for {} images of class {} (counted from 0), but "
-                                               "there are {}; lower it",
-                                               given.line, profile.file, given.count, c, available[c]));
-    counts.push_back(given.count);
+    counts.push_back(count_in(value));
+    if (counts[c] > available[c])
+      throw Error(ErrorKind::data,
+                  fmt::format("line {} of '{}' asks for {} images of class {}, but there are {}; lower it", line,
+                              given.file.string(), counts[c],
+                              class_names.empty() ? fmt::format("{} (counted from 0)", c)
+                                                  : fmt::format("'{}'", printable(class_names[c])),
+                              available[c]));
   }
   return counts;
 }
@@ -93,7 +94,7 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
   if (kind == "counts") {
     if (value.empty())
       throw Error(ErrorKind::usage, fmt::format("imbalance '{}' names no file; write 'counts:FILE'", text));
-    return {.kind = Kind::counts, .file = std::string(value), .given = read_counts(std::string(value))};
+    return {.kind = Kind::counts, .given = read_counts(std::string(value))};
   }
   if (kind == "pareto") {
     if (value.empty())
@@ -118,9 +119,10 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
   return {.kind = kind == "exp" ? Kind::exponential : Kind::step, .factor = 1 / ratio};
 }
 
-std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available) {
+std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available,
+                                           std::span<const std::string> class_names) {
   if (profile.kind == Kind::none) return {available.begin(), available.end()};
-  if (profile.kind == Kind::counts) return given_counts(profile, available);
+  if (profile.kind == Kind::counts) return given_counts(profile.given, available, class_names);
 
   const auto classes = static_cast<std::int64_t>(available.size());
   std::vector<double> fractions(available.size());

@@ -50,9 +50,12 @@ std::string row_bytes(const Table& table, std::int64_t row, std::span<const std:
     const std::string_view cell = table.cell(row, column);
     if (detail::is_missing(cell))
       bytes += '?';
-    else if (table.columns[column].kind == ColumnKind::numeric)
+    else if (const TableColumn& of = table.columns[column]; of.kind == ColumnKind::numeric)
       fmt::format_to(std::back_inserter(bytes), "={:016x}",
-                     std::bit_cast<std::uint64_t>(detail::number_in(cell).value() + 0.0));
+                     std::bit_cast<std::uint64_t>(detail::number_in(cell, of.number).value() + 0.0));
+    else if (of.kind == ColumnKind::date)
+      fmt::format_to(std::back_inserter(bytes), "@{:016x}",
+                     std::bit_cast<std::uint64_t>(detail::moment_in(cell, of.order).value().days + 0.0));
     else
       fmt::format_to(std::back_inserter(bytes), "\"{}:{}", cell.size(), cell);
   }
@@ -72,12 +75,13 @@ std::string pixel_bytes(const Dataset& data, std::int64_t index) {
   return pixels;
 }
 
-/// Where the columns of `order` are in `table`.
+/// Where the columns of `order` that are not left out are in `table`.
 std::vector<std::size_t> columns_in_order(const Table& table, const Table& order) {
   std::vector<std::size_t> columns;
   for (const TableColumn& wanted : order.columns)
-    columns.push_back(
-        at(std::distance(table.columns.begin(), std::ranges::find(table.columns, wanted.name, &TableColumn::name))));
+    if (wanted.left_out.empty())
+      columns.push_back(
+          at(std::distance(table.columns.begin(), std::ranges::find(table.columns, wanted.name, &TableColumn::name))));
   return columns;
 }
 
@@ -185,7 +189,9 @@ std::vector<std::size_t> by_size(const Counts& counts) {
 
 /// A table has columns until its encoding, and with it the number of features, is learnt from a split.
 std::string samples_text(const OpenedData& data) {
-  if (data.train_table) return fmt::format("rows of {} columns", data.train_table->columns.size());
+  if (data.train_table)
+    return fmt::format("rows of {} columns",
+                       std::ranges::count_if(data.train_table->columns, &std::string::empty, &TableColumn::left_out));
   const ImageShape& shape = data.train.shape;
   if (data.train.is_features()) return fmt::format("rows of {} features", shape.channels);
   return fmt::format("images of {}x{}x{}", shape.channels, shape.height, shape.width);
@@ -249,6 +255,8 @@ std::string command_of(const Proposal& proposal, const Inspection& inspection, c
   add("data", inspection.data);
   if (!opened.data_root.empty()) add("data-root", opened.data_root.string());
   if (opened.image_size) add("image-size", fmt::format("{}", *opened.image_size));
+  if (opened.image_bits != 0) add("image-bits", fmt::format("{}", opened.image_bits));
+  if (opened.max_pixels != k_max_pixels) add("max-pixels", fmt::format("{}", opened.max_pixels));
   if (inspection.skipped > 0) command += " --skip-bad";
   if (imbalance != "none") add("imbalance", std::string(imbalance));
   add("losses", proposal.losses);
@@ -293,14 +301,15 @@ void append_classes(std::string& text, const Inspection& inspection, bool all) {
     shown.erase(shown.begin() + k_shown_without_all / 2, shown.end() - k_shown_without_all / 2);
   }
   std::size_t width = 0;
-  for (const std::size_t c : shown) width = std::max(width, inspection.class_names[c].size());
+  const auto name = [&](std::size_t c) { return printable(inspection.class_names[c]); };
+  for (const std::size_t c : shown) width = std::max(width, name(c).size());
   const std::int64_t largest = std::ranges::max(counts);
   for (std::size_t i = 0; i < shown.size(); ++i) {
     if (left_out > 0 && i == k_shown_without_all / 2)
       text += fmt::format("  ... {} between them left out; --all shows them in label order\n",
                           number_text(static_cast<std::int64_t>(left_out), "class", "classes"));
     const std::size_t c = shown[i];
-    text += fmt::format("  {:<{}}  {:>7}  {}\n", inspection.class_names[c], width, counts[c],
+    text += fmt::format("  {:<{}}  {:>7}  {}\n", name(c), width, counts[c],
                         std::string(at((40 * counts[c] + largest - 1) / largest), '#'));
   }
 }
@@ -475,8 +484,10 @@ Inspection inspect(const OpenedData& data, const InspectionOptions& options, con
   inspection.empty = classes_with(inspection.train_counts, 0);
   inspection.single = classes_with(inspection.train_counts, 1);
   if (inspection.test_counts) inspection.missing_in_test = classes_with(*inspection.test_counts, 0);
+  if (data.train_table) inspection.columns = summarise(*data.train_table);
   inspection.skipped = data.skipped;
   inspection.skipped_files = data.skipped_files;
+  inspection.notes = all_notes(data);
   if (!options.quick) find_duplicates(data, options.threads, inspection);
   if (inspection.empty.empty())
     inspection.proposal = propose(data, ClassCounts(of_run.train), inspection, opened, options.imbalance);
@@ -511,13 +522,15 @@ std::string to_text(const Inspection& inspection, bool all) {
       "20) classes\n",
       inspection.imbalance_ratio, inspection.gini, inspection.many_shot, inspection.medium_shot, inspection.few_shot);
   append_classes(text, inspection, all);
+  if (!inspection.columns.empty()) text += "columns:\n" + to_text(inspection.columns, "  ", all);
+  for (const std::string& note : inspection.notes) text += fmt::format("note: {}\n", note);
 
   if (inspection.skipped > 0) {
     text += fmt::format("unreadable: {} and {} in no count: ",
                         number_text(inspection.skipped, "image cannot be decoded", "images cannot be decoded"),
                         inspection.skipped == 1 ? "is" : "are");
     for (std::size_t i = 0; i < inspection.skipped_files.size(); ++i)
-      text += fmt::format("{}'{}'", i == 0 ? "" : ", ", inspection.skipped_files[i]);
+      text += fmt::format("{}'{}'", i == 0 ? "" : ", ", printable(inspection.skipped_files[i], k_long_text));
     text += inspection.skipped > std::ssize(inspection.skipped_files) ? ", ...\n" : "\n";
   }
   append_duplicates(text, inspection);
@@ -562,8 +575,10 @@ std::string to_json(const Inspection& inspection) {
                     {"medium_shot_classes", inspection.medium_shot},
                     {"few_shot_classes", inspection.few_shot},
                     {"shape", shape},
+                    {"columns", Json::parse(to_json(inspection.columns))},
                     {"skipped", inspection.skipped},
                     {"skipped_files", inspection.skipped_files},
+                    {"notes", inspection.notes},
                     {"empty_classes", names(inspection.empty)},
                     {"one_sample_classes", names(inspection.single)},
                     {"classes_missing_in_test", names(inspection.missing_in_test)},

@@ -1,13 +1,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
+#include <unordered_map>
+#include <utility>
 
 #include "data/formats.hpp"
+#include "data/image_walk.hpp"
 #include "data/images.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -15,25 +18,115 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view k_white = " \t\r\v\f";
-
 std::string place(const fs::path& path, std::int64_t line) { return fmt::format("'{}' line {}", path.string(), line); }
 
-/// Whether the path has an absolute or `..` component, by its text alone.
-bool leaves_root(std::string_view name) {
-  if (name.starts_with('/')) return true;
+/// Whether the path has a `..` component, by its text alone.
+bool climbs(std::string_view name) {
   const std::vector<std::string> parts = split(name, '/');
   return std::ranges::find(parts, "..") != parts.end();
 }
 
+/// Of Unix or Windows.
+bool is_absolute(std::string_view name) {
+  return name.starts_with('/') || (name.size() > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/'));
+}
+
+bool is_white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\v' || c == '\f'; }
+
+bool is_separator(char c) { return is_white(c) || c == ',' || c == ';'; }
+
 std::string_view trim(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(k_white);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(k_white) - begin + 1);
+  while (!text.empty() && is_white(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_white(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+bool is_image(std::string_view text) { return has_image_ending(fs::path(std::string(text))); }
+
+/// A line taken apart: two fields in most lists.
+struct Fields {
+  std::vector<std::string> texts;
+  bool quoted = false;
+};
+
+/// Fields between quotes or, where there is one, `separator`; white space of any length is one.
+Fields split_fields(std::string_view line, char separator) {
+  Fields fields;
+  const auto ends_field = [&](char c) { return separator == ' ' ? is_white(c) : c == separator; };
+  for (line = trim(line); !line.empty(); line = trim(line)) {
+    std::string text;
+    if (line.front() == '"') {
+      const std::size_t end = line.find('"', 1);
+      if (end == std::string_view::npos) {
+        fields.texts.emplace_back(line);
+        break;
+      }
+      text = line.substr(1, end - 1);
+      line.remove_prefix(end + 1);
+      line = separator == ' ' ? line : trim(line);
+      fields.quoted = true;
+    } else {
+      const auto end = static_cast<std::size_t>(std::ranges::find_if(line, ends_field) - line.begin());
+      text = trim(line.substr(0, end));
+      line.remove_prefix(end);
+    }
+    fields.texts.push_back(std::move(text));
+    if (!line.empty() && ends_field(line.front())) line.remove_prefix(1);
+  }
+  return fields;
+}
+
+/// The path up to the last image's extension that a separator follows, and what is after it. Without any, the last
+/// field and what is before it.
+Fields path_first(std::string_view line) {
+  const auto fields = [&](std::size_t end) {
+    std::size_t begin = end;
+    while (begin < line.size() && is_separator(line[begin])) ++begin;
+    const std::string_view between = line.substr(end, begin - end);
+    const auto mark = between.find_first_of(",;\t");
+    Fields rest = split_fields(line.substr(begin), mark == std::string_view::npos ? ' ' : between[mark]);
+    rest.texts.insert(rest.texts.begin(), std::string(trim(line.substr(0, end))));
+    return rest;
+  };
+  for (std::size_t end = line.size(); end-- > 1;)
+    if (is_separator(line[end]) && !is_separator(line[end - 1])) {
+      const std::size_t dot = line.substr(0, end).rfind('.');
+      constexpr std::size_t k_longest_extension = 5;
+      if (dot != std::string_view::npos && end - dot <= k_longest_extension + 1 && is_image(line.substr(0, end)))
+        return fields(end);
+    }
+  std::size_t end = line.size();
+  if (const std::size_t tab = line.find('\t'); tab != std::string_view::npos) return split_fields(line, '\t');
+  while (end > 0 && !is_separator(line[end - 1])) --end;
+  while (end > 0 && is_separator(line[end - 1])) --end;
+  return end == 0 ? Fields{{std::string(line)}} : fields(end);
+}
+
+Fields fields_of(std::string_view line) {
+  if (line.front() == '"')
+    return split_fields(line, line.find_first_of(",;", line.find('"', 1)) == std::string_view::npos
+                                  ? ' '
+                                  : line[line.find_first_of(",;", line.find('"', 1))]);
+  return path_first(line);
+}
+
+/// Titles of the columns of a list, as programs write them.
+bool is_header(std::span<const std::string> fields) {
+  static const std::vector<std::string> k_titles{
+      "path",      "paths",      "file",      "files",      "filename", "file_name",  "filepath",   "file_path",
+      "image",     "images",     "img",       "image_path", "img_path", "image_name", "image_file", "imagefile",
+      "imagepath", "imagename",  "image_id",  "impath",     "fname",    "name",       "id",         "index",
+      "idx",       "uri",        "url",       "label",      "labels",   "class",      "classes",    "class_id",
+      "class_idx", "class_name", "classname", "classid",    "target",   "targets",    "category",   "category_id",
+      "y",         "species",    "label_id",  "label_idx"};
+  return fields.size() >= 2 && std::ranges::all_of(fields, [](const std::string& field) {
+           return std::ranges::find(k_titles, looks_of(class_name(field))) != k_titles.end();
+         });
 }
 
 struct ListPart {
-  ImageFiles files;
+  ImageFiles files;  ///< the labels come later
+  LabelTexts labels;
   std::vector<std::int64_t> lines;
   std::vector<std::uintmax_t> bytes;  ///< of every file
 };
@@ -51,52 +144,122 @@ std::vector<std::uintmax_t> file_sizes(const ImageFiles& files, std::span<const 
   }
   if (missing == 0) return sizes;
   const std::string rest = missing == 1 ? "" : fmt::format(", the first of {} such files in the list", missing);
+  if (missing == 1 && first == 0 && files.size() > 1 && !is_image(files.names[0]))
+    throw Error(ErrorKind::data,
+                fmt::format("{}: '{}' is missing or no file, all others are there; if the line is a header, remove it",
+                            place(list, lines[first]), files.path(first).string()));
   throw Error(ErrorKind::data, fmt::format("{}: '{}' is missing or no file{}; put it there, or name the folder that "
                                            "the paths start from with ?root=DIR",
                                            place(list, lines[first]), files.path(first).string(), rest));
 }
 
+/// A list from Windows has its paths with backslashes: they are separators where the first file is there so, and not
+/// otherwise.
+void turn_backslashes(ImageFiles& files) {
+  const auto first =
+      std::ranges::find_if(files.names, [](const std::string& name) { return name.find('\\') != name.npos; });
+  if (first == files.names.end()) return;
+  std::string turned = *first;
+  std::ranges::replace(turned, '\\', '/');
+  std::error_code ignored;
+  if (climbs(turned) || fs::exists(files.root / *first, ignored) || !fs::exists(files.root / turned, ignored)) return;
+  for (std::string& name : files.names) {
+    std::ranges::replace(name, '\\', '/');
+    if (climbs(name))
+      throw Error(ErrorKind::data, fmt::format("'{}' leaves the root; write paths without '..'", printable(name)));
+  }
+}
+
+/// One file has one label.
+void refuse_two_labels(const ImageFiles& files, const LabelTexts& labels, std::span<const std::int64_t> lines,
+                       const fs::path& list) {
+  std::unordered_map<std::string_view, std::size_t> seen;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    const auto [first, is_new] = seen.emplace(files.names[i], i);
+    if (is_new || labels.of[first->second] == labels.of[i]) continue;
+    const auto label = [&](std::size_t k) {
+      return printable(labels.different[static_cast<std::size_t>(labels.of[k])]);
+    };
+    throw Error(ErrorKind::data,
+                fmt::format("{} gives '{}' the label '{}', line {} gives it '{}'; keep one of them, an image has one "
+                            "class",
+                            place(list, lines[i]), printable(files.names[i]), label(i), lines[first->second],
+                            label(first->second)));
+  }
+}
+
 ListPart open_part(const fs::path& list, const std::optional<std::string>& root) {
-  ListLines read = read_list(read_file(list), list);
   ListPart part;
   part.files.root = root ? fs::path(*root) : list.parent_path();
+  std::error_code ignored;
+  const fs::path base = part.files.root.empty() ? fs::path(".") : part.files.root;
+  ListLines read = read_list(read_file(list), list, fs::absolute(base, ignored).lexically_normal());
   part.files.names = std::move(read.names);
-  part.files.labels = std::move(read.labels);
+  part.labels = std::move(read.labels);
   part.lines = std::move(read.lines);
+  turn_backslashes(part.files);
+  refuse_two_labels(part.files, part.labels, part.lines, list);
   return part;
+}
+
+LabelRules label_rules(const fs::path& list, const ListPart& part, const Address& address, const OpenOptions& options) {
+  return {
+      .literal = literal_names(address), .known = options.classes, .file = list, .place = [&part, list](std::size_t i) {
+        return place(list, part.lines[i]);
+      }};
 }
 
 }  // namespace
 
-ListLines read_list(std::string_view text, const fs::path& path) {
+ListLines read_list(std::string_view bytes, const fs::path& path, const fs::path& root) {
+  std::string_view text = utf8_text(bytes, path);
+  const std::string below = root.string() + (root.string().ends_with('/') ? "" : "/");
   ListLines list;
+  bool may_be_header = true;
   for (std::int64_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     const std::string_view line = trim(text.substr(0, end));
     text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    if (line.empty()) continue;
+    if (line.empty() || (line.front() == '#' && (line.size() == 1 || is_white(line[1])))) continue;
 
     const auto fail = [&](const std::string& what) {
       throw Error(ErrorKind::data, fmt::format("{} {}", place(path, number), what));
     };
-    const std::size_t gap = line.find_last_of(k_white);
-    const std::string_view name = trim(line.substr(0, gap == std::string_view::npos ? 0 : gap));
-    const std::string_view last = line.substr(gap == std::string_view::npos ? 0 : gap + 1);
-    std::int64_t label = 0;
-    const auto [stopped, status] = std::from_chars(last.data(), last.data() + last.size(), label);
-    if (name.empty() || status != std::errc{} || stopped != last.data() + last.size())
-      fail(fmt::format("is '{}', expected the path of an image, a space and its label, a whole number",
-                       printable(line)));
-    if (label < 0) fail(fmt::format("has the label {}, expected 0 or more", label));
-    if (valid_utf8(name) != name.size() || name.find('\0') != std::string_view::npos)
-      fail("has a path that is not UTF-8; rename the file");
-    if (leaves_root(name))
+    if (line.find('\0') != std::string_view::npos) fail("has a zero byte; write the list as text");
+    Fields fields = fields_of(line);
+    std::vector<std::string>& parts = fields.texts;
+    if (std::exchange(may_be_header, false) && is_header(parts)) continue;
+    const auto is_number = [](const std::string& field) { return number_name(field).has_value(); };
+    if (line.find('\t') != std::string_view::npos) {
+      const std::vector<std::string> columns = split_fields(line, '\t').texts;
+      if (columns.size() == 3 && is_image(columns[2]) && is_number(columns[0]) && is_number(columns[1]))
+        parts = {columns[2], columns[1]};  // of MXNet
+    }
+    if (parts.size() > 2)
+      fail(
+          fmt::format("has {} fields after the path '{}', expected one, its label; remove the others, or put quotes "
+                      "around a label with spaces",
+                      parts.size() - 1, printable(parts[0])));
+    if (parts.size() < 2 || parts[0].empty())
+      fail(fmt::format("is '{}', expected the path of an image, a space and its label", printable(line)));
+    std::string& name = parts[0];
+    if (!is_image(name) && is_image(parts[1]) && is_number(name))
+      fail(fmt::format("has the label '{}' before the path; write the path first", printable(name)));
+    if (name.starts_with('/') && name.starts_with(below)) name.erase(0, below.size());
+    if (is_absolute(name))
+      fail(fmt::format(
+          "has the absolute path '{}', which leaves the root '{}'; add the key root=/ to the address to allow "
+          "absolute paths, or write it relative to the folder named by root=DIR",
+          printable(name), root.string()));
+    if (climbs(name))
       fail(
           fmt::format("has the path '{}', which leaves the root; write it relative to the folder named by root=DIR, "
                       "without '..'",
                       printable(name)));
-    list.names.emplace_back(name);
-    list.labels.push_back(label);
+    if (name.find("./") != std::string::npos || name.find("//") != std::string::npos)
+      name = fs::path(name).lexically_normal().string();
+    list.names.push_back(std::move(name));
+    list.labels.add(parts[1]);
     list.lines.push_back(number);
   }
   if (list.names.empty())
@@ -113,23 +276,31 @@ OpenedData open_list(const Address& address, const OpenOptions& options) {
 
   ListPart train = open_part(file, root);
   train.bytes = file_sizes(train.files, train.lines, file);
-  train.files.class_names = classes_of_labels(train.files.labels, file, address.find("classes"));
+  const std::optional<ClassFile> names = class_file(address);
+  Classes classes = classes_of(train.labels, label_rules(file, train, address, options), names);
+  train.files.class_names = std::move(classes.names);
+  train.files.labels = std::move(classes.labels);
   ListPart test;
   if (const auto test_file = address.find("test")) {
     test = open_part(*test_file, root);
     test.files.class_names = train.files.class_names;
-    check_test_labels(test.files.labels, std::ssize(train.files.class_names),
-                      [&](std::size_t i) { return place(*test_file, test.lines[i]); });
+    const LabelRules rules = label_rules(*test_file, test, address, options);
+    test.files.labels = labels_among(names ? named_by(*names, test.labels, rules) : test.labels,
+                                     train.files.class_names, rules, "the training part");
     test.bytes = file_sizes(test.files, test.lines, *test_file);
   }
 
   // Which files cannot be decoded, or whether all have one size, is known only after all have been decoded.
-  if (options.skip_bad || !options.image_size) return open_images(train.files, test.files, options);
+  // So are the bits in use where samples have more than 8, which the first image tells.
+  if (options.skip_bad || !options.image_size ||
+      (options.image_bits == 0 && has_deep_samples(train.files.path(0), options)))
+    return open_images(train.files, test.files, options);
   const auto images = static_cast<std::int64_t>(train.files.size() + test.files.size());
   const bool keep = images <= options.memory_limit / (3 * *options.image_size * *options.image_size);
   OpenedData data;
-  data.train = images_on_demand(std::move(train.files), train.bytes, *options.image_size, keep);
-  if (test.files.size() > 0) data.test = images_on_demand(std::move(test.files), test.bytes, *options.image_size, keep);
+  data.image_bits = options.image_bits > 0 ? options.image_bits : 8;
+  data.train = images_on_demand(std::move(train.files), train.bytes, options, keep);
+  if (test.files.size() > 0) data.test = images_on_demand(std::move(test.files), test.bytes, options, keep);
   return data;
 }
 

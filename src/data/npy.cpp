@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,9 +11,11 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <type_traits>
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -27,7 +28,7 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "values are copied as they lie in the file");
 
-constexpr std::string_view k_save = "save it with np.save(path, np.ascontiguousarray(x))";
+constexpr std::string_view k_save = "save it with np.save(path, x)";
 
 [[noreturn]] void refuse(const fs::path& path, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}", path.string(), what));
@@ -130,156 +131,280 @@ class HeaderParser {
 
 std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Kind and width of the values; sizes are not checked yet.
-void read_dtype(const std::string& descr, std::string_view kinds, NpyArray& array) {
-  const std::string_view wanted =
-      kinds == "f" ? "float16, float32 or float64" : "signed integers, or unsigned ones up to 32 bits";
-  const std::string dtype = kinds == "f" ? "np.float32" : "np.int64";
-  if (descr.find('O') != std::string::npos)
-    refuse(array.path, fmt::format("holds pickled Python objects, which are not read because they could run code; save "
-                                   "it with np.save(path, np.ascontiguousarray(x, dtype={}))",
-                                   dtype));
-  const auto fail = [&](const std::string& what) {
-    refuse(array.path, fmt::format("holds values of dtype '{}'{}, expected {}; save it with np.save(path, "
-                                   "np.ascontiguousarray(x, dtype={}))",
-                                   printable(descr), what, wanted, dtype));
-  };
-  if (descr.size() != 3) fail("");
-  if (descr[0] == '>' && descr[2] != '1') fail(" (big-endian)");
-  const bool known_order = descr[0] == '<' || ((descr[0] == '|' || descr[0] == '>') && descr[2] == '1');
-  array.kind = descr[1];
-  array.width = static_cast<std::size_t>(descr[2] - '0');
-  // There is no f1, and a u8 may not fit into a label.
-  static constexpr std::array<std::string_view, 10> k_types{"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4"};
-  const bool known = std::ranges::find(k_types, std::string_view(descr).substr(1)) != k_types.end();
-  const bool asked = kinds.find(array.kind) != std::string_view::npos;
-  if (!known_order || !known || !asked) fail("");
-}
-
-/// Header and values; `kinds` are those that will do.
-NpyArray read_array(std::string_view bytes, const fs::path& path, std::string_view kinds) {
+/// What a file is that is no .npy file, as far as its first bytes say.
+std::string what_begins_with(std::string_view bytes) {
   using namespace std::string_view_literals;
-  if (!bytes.starts_with("\x93NUMPY"sv))
-    refuse(path, fmt::format("is not a .npy file: it begins with '{}'; {}", printable(bytes.substr(0, 6)), k_save));
-  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(bytes[i])); };
-  if (bytes.size() < 12) refuse(path, "is truncated inside its header; get the file again");
-  const std::size_t version = byte(6);
-  if (version < 1 || version > 3)
-    refuse(path, fmt::format("is a .npy file of version {}, expected 1 to 3; {}", version, k_save));
-  const std::size_t begin = version == 1 ? 10 : 12;
-  const std::size_t length = byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
-  if (bytes.size() - begin < length) refuse(path, "is truncated inside its header; get the file again");
+  struct Magic {
+    std::string_view bytes, what;
+  };
+  static constexpr std::array<Magic, 8> k_magics{{
+      {"PK\x03\x04"sv,
+       "is a zip archive, as of np.savez (.npz) or torch.save; take one array out of it and save it "
+       "with np.save(path, archive[name])"},
+      {"PK\x05\x06"sv, "is an empty zip archive; save the array with np.save(path, x)"},
+      {"\x1f\x8b"sv, "is compressed by gzip; decompress it first"},
+      {"\x89HDF"sv, "is an HDF5 file; read the array and save it with np.save(path, x)"},
+      {"MATLAB"sv, "is a MATLAB file; read it with scipy.io.loadmat and save the array with np.save(path, x)"},
+      {"\x80\x02"sv, "is a pickle, which is not read because it could run code; save the array with np.save(path, x)"},
+      {"\x80\x04"sv, "is a pickle, which is not read because it could run code; save the array with np.save(path, x)"},
+      {"PAR1"sv, "is a Parquet file; read it with pandas and save the array with np.save(path, x)"},
+  }};
+  for (const Magic& magic : k_magics)
+    if (bytes.starts_with(magic.bytes)) return std::string(magic.what);
+  return "";
+}
 
-  HeaderParser header(bytes.substr(begin, length), path);
-  header.parse();
-  NpyArray array;
-  array.path = path;
-  read_dtype(header.descr, kinds, array);
-  if (*header.fortran_order)
-    refuse(path, fmt::format("is in Fortran order (column by column), expected C order; {}", k_save));
-
-  const std::vector<std::int64_t>& shape = *header.shape;
-  const bool features = kinds == "f";
-  const bool right = features ? shape.size() == 2 : shape.size() == 1 || (shape.size() == 2 && shape[1] == 1);
-  if (!right)
-    refuse(path, fmt::format("has the shape {}, expected {}", shape_text(shape),
-                             features ? "[N, D]: a row of features per sample" : "[N] or [N, 1]: a label per sample"));
-  array.rows = shape[0];
-  array.columns = shape.size() == 2 ? shape[1] : 1;
-  if (array.rows == 0 || array.columns == 0)
-    refuse(path, fmt::format("has the shape {}, expected at least one sample and one value", shape_text(shape)));
-
-  array.values = bytes.substr(begin + length);
-  std::size_t expected = 0;
-  const bool overflow = __builtin_mul_overflow(static_cast<std::size_t>(array.rows),
-                                               static_cast<std::size_t>(array.columns), &expected) ||
-                        __builtin_mul_overflow(expected, array.width, &expected);
-  if (overflow || array.values.size() < expected)
-    refuse(path, fmt::format("is truncated: {} bytes came after the header, expected {} for the shape {}; get the file "
-                             "again",
-                             array.values.size(), overflow ? "more than a file can have" : fmt::format("{}", expected),
-                             shape_text(shape)));
-  if (array.values.size() > expected)
-    refuse(path, fmt::format("has {} bytes after the header, more than the {} of its shape {}; get the file again",
-                             array.values.size(), expected, shape_text(shape)));
-  return array;
+/// Kind, width and byte order of the values.
+void read_dtype(const std::string& descr, NpyKind kind, NpyHeader& header) {
+  const std::string_view wanted = kind == NpyKind::features ? "numbers or booleans" : "numbers, booleans or texts";
+  const std::string dtype = kind == NpyKind::features ? "np.float32" : "np.int64";
+  if (descr.find('O') != std::string::npos)
+    refuse(header.path,
+           fmt::format("holds pickled Python objects, which are not read because they could run code; save "
+                       "it with np.save(path, np.asarray(x{})){}",
+                       kind == NpyKind::features ? ".tolist(), dtype=np.float32" : ".tolist()",
+                       kind == NpyKind::features ? "" : ", which has a type of its own when all are alike"));
+  const auto fail = [&] {
+    refuse(header.path, fmt::format("holds values of dtype '{}', expected {}; save it with np.save(path, x.astype({}))",
+                                    printable(descr), wanted, dtype));
+  };
+  std::size_t count = 0;
+  const auto [stopped, status] =
+      std::from_chars(descr.data() + std::min<std::size_t>(2, descr.size()), descr.data() + descr.size(), count);
+  if (descr.size() < 3 || status != std::errc{} || stopped != descr.data() + descr.size() ||
+      std::string_view("<>|=").find(descr[0]) == std::string_view::npos)
+    fail();
+  header.kind = descr[1];
+  header.width = count;
+  header.swapped = descr[0] == '>';
+  static constexpr std::array<std::string_view, 12> k_numbers{"f2", "f4", "f8", "i1", "i2", "i4",
+                                                              "i8", "u1", "u2", "u4", "u8", "b1"};
+  const bool number = std::ranges::find(k_numbers, std::string_view(descr).substr(1)) != k_numbers.end();
+  constexpr std::size_t k_longest_text = 1 << 16;
+  const bool text = (header.kind == 'S' || header.kind == 'U') && count >= 1 && count <= k_longest_text;
+  if (text && kind == NpyKind::features)
+    refuse(header.path, fmt::format("holds texts (dtype '{}'), expected numbers; save it with np.save(path, "
+                                    "x.astype(np.float32)) if they are numbers, or use csv:",
+                                    printable(descr)));
+  if (!number && !text) fail();
+  if (header.kind == 'U') header.width = 4 * count;
 }
 
 template <class Stored>
-Stored value_at(const NpyArray& array, std::size_t i) {
-  Stored value;
-  std::memcpy(&value, array.values.data() + i * sizeof(Stored), sizeof(Stored));
-  return value;
+Stored value_at(const NpyHeader& header, const char* bytes) {
+  std::array<char, sizeof(Stored)> raw;
+  std::memcpy(raw.data(), bytes, sizeof(Stored));
+  if (header.swapped) std::ranges::reverse(raw);
+  return std::bit_cast<Stored>(raw);
+}
+
+/// Calls `action` with a null pointer to the type of the array's numbers.
+template <class Action>
+auto with_type(const NpyHeader& header, Action action) {
+  const bool is_signed = header.kind == 'i';
+  if (header.kind == 'f' && header.width == 2) return action(static_cast<const Half*>(nullptr));
+  if (header.kind == 'f' && header.width == 4) return action(static_cast<const float*>(nullptr));
+  if (header.kind == 'f') return action(static_cast<const double*>(nullptr));
+  switch (header.width) {
+    case 1:
+      return is_signed ? action(static_cast<const std::int8_t*>(nullptr))
+                       : action(static_cast<const std::uint8_t*>(nullptr));
+    case 2:
+      return is_signed ? action(static_cast<const std::int16_t*>(nullptr))
+                       : action(static_cast<const std::uint16_t*>(nullptr));
+    case 4:
+      return is_signed ? action(static_cast<const std::int32_t*>(nullptr))
+                       : action(static_cast<const std::uint32_t*>(nullptr));
+    default:
+      return is_signed ? action(static_cast<const std::int64_t*>(nullptr))
+                       : action(static_cast<const std::uint64_t*>(nullptr));
+  }
+}
+
+/// A text of fixed width, as UTF-8: without the zeros at its end.
+std::string text_at(const NpyHeader& header, const char* bytes) {
+  std::string text;
+  if (header.kind == 'S') {
+    text.assign(bytes, header.width);
+  } else {
+    for (std::size_t i = 0; i < header.width; i += 4) {
+      const auto c = value_at<std::uint32_t>(header, bytes + i);
+      const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
+      if (c < 0x80) {
+        put(c);
+      } else if (c < 0x800) {
+        put(0xc0 | c >> 6);
+        put(0x80 | (c & 0x3f));
+      } else if (c < 0x10000) {
+        put(0xe0 | c >> 12);
+        put(0x80 | (c >> 6 & 0x3f));
+        put(0x80 | (c & 0x3f));
+      } else {
+        put(0xf0 | (c >> 18 & 0x0f));  // beyond Unicode this is not UTF-8, which is refused below
+        put(0x80 | (c >> 12 & 0x3f));
+        put(0x80 | (c >> 6 & 0x3f));
+        put(0x80 | (c & 0x3f));
+      }
+    }
+  }
+  text.erase(text.find_last_not_of('\0') + 1);
+  return text;
 }
 
 template <class Stored>
-void convert_row(const NpyArray& array, std::size_t begin, std::span<float> out) {
-  for (std::size_t i = 0; i < out.size(); ++i) out[i] = static_cast<float>(value_at<Stored>(array, begin + i));
+double as_double(Stored value) {
+  if constexpr (std::is_same_v<Stored, Half>)
+    return static_cast<double>(static_cast<float>(value));
+  else
+    return static_cast<double>(value);
 }
 
+/// A label's number as text; whole floats as whole numbers.
 template <class Stored>
-std::vector<std::int64_t> labels_of(const NpyArray& array) {
-  std::vector<std::int64_t> labels;
-  for (std::size_t i = 0; i < static_cast<std::size_t>(array.rows); ++i)
-    labels.push_back(static_cast<std::int64_t>(value_at<Stored>(array, i)));
-  return labels;
+std::string number_text(Stored value) {
+  if constexpr (std::is_integral_v<Stored>)
+    return fmt::format("{}", value);
+  else
+    return format_number(as_double(value));
 }
 
-/// A file mapped into memory: read on demand, and given back when memory is short.
-class MappedFile {
+/// A regular file that is read by position, so that one that becomes shorter is an error and no signal. The operating
+/// system keeps in memory what was read, and gives it back when memory is short.
+class PositionedFile {
  public:
-  explicit MappedFile(const fs::path& path) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  explicit PositionedFile(const fs::path& path) : path_(path) {
+    std::error_code code;
+    if (!fs::is_regular_file(path, code))  // before it is opened: a pipe would wait for its writer
+      throw Error(ErrorKind::data,
+                  fmt::format("cannot read '{}': {}", path.string(), code ? code.message() : "it is not a file"));
+    file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     struct stat status {};
-    if (file < 0 || ::fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) {
-      const std::string reason = file < 0 ? std::strerror(errno) : "it is not a file";
-      if (file >= 0) ::close(file);
-      throw Error(ErrorKind::data, fmt::format("cannot read '{}': {}", path.string(), reason));
+    if (file_ < 0 || ::fstat(file_, &status) != 0) {
+      const int reason = errno;
+      if (file_ >= 0) ::close(file_);
+      throw Error(ErrorKind::data, fmt::format("cannot read '{}': {}", path.string(), std::strerror(reason)));
     }
     size_ = static_cast<std::size_t>(status.st_size);
-    if (size_ > 0) data_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);
-    const int code = errno;
-    ::close(file);
-    if (data_ == MAP_FAILED)
-      throw Error(ErrorKind::environment,
-                  fmt::format("cannot map '{}' ({} bytes) into memory: {}", path.string(), size_, std::strerror(code)));
   }
-  ~MappedFile() {
-    if (size_ > 0) ::munmap(data_, size_);
-  }
-  MappedFile(const MappedFile&) = delete;
-  MappedFile& operator=(const MappedFile&) = delete;
+  ~PositionedFile() { ::close(file_); }
+  PositionedFile(const PositionedFile&) = delete;
+  PositionedFile& operator=(const PositionedFile&) = delete;
 
-  std::string_view bytes() const { return {static_cast<const char*>(data_), size_}; }
+  std::size_t size() const { return size_; }
+
+  /// Fills `out` from `begin` on. From any thread.
+  void read(std::size_t begin, std::span<char> out) const {
+    while (!out.empty()) {
+      const ssize_t came = ::pread(file_, out.data(), out.size(), static_cast<off_t>(begin));
+      if (came < 0 && errno == EINTR) continue;
+      if (came < 0)
+        throw Error(ErrorKind::environment, fmt::format("cannot read '{}': {}", path_.string(), std::strerror(errno)));
+      if (came == 0)
+        throw Error(ErrorKind::data,
+                    fmt::format("'{}' has become shorter while it was in use: {} bytes are expected from "
+                                "position {} on; restore it and do not change it",
+                                path_.string(), out.size(), begin));
+      begin += static_cast<std::size_t>(came);
+      out = out.subspan(static_cast<std::size_t>(came));
+    }
+  }
+
+  std::string read(std::size_t begin, std::size_t size) const {
+    std::string bytes(size, '\0');
+    read(begin, bytes);
+    return bytes;
+  }
 
  private:
-  void* data_ = nullptr;
+  fs::path path_;
+  int file_ = -1;
   std::size_t size_ = 0;
 };
 
-/// Features and their labels; without a file of labels all are 0, and nothing is hashed.
-Dataset open_part(const fs::path& features, const std::optional<fs::path>& labels) {
-  auto file = std::make_shared<const MappedFile>(features);
-  const NpyArray array = read_npy_features(file->bytes(), features);
+/// Reads the rows of a file of features. In Fortran order they are all in memory, as a row is spread over the file.
+Dataset::FeatureReader feature_reader(std::shared_ptr<const PositionedFile> file, const NpyHeader& header) {
+  if (header.by_columns) {
+    auto values =
+        std::make_shared<const std::string>(npy_by_rows(header, file->read(header.begin, file->size() - header.begin)));
+    return [values, header](std::int64_t index, std::span<float> out) {
+      const std::size_t bytes = header.row_bytes();
+      decode_npy_row(header, std::string_view(*values).substr(static_cast<std::size_t>(index) * bytes, bytes), out);
+    };
+  }
+  return [file = std::move(file), header](std::int64_t index, std::span<float> out) {
+    const std::size_t bytes = header.row_bytes();
+    thread_local std::string row;
+    row.resize(bytes);
+    file->read(header.begin + static_cast<std::size_t>(index) * bytes, row);
+    decode_npy_row(header, row, out);
+  };
+}
+
+/// Goes once through the file: its SHA-256, and whether all features are finite.
+std::string check_features(const PositionedFile& file, const NpyHeader& header) {
+  Sha256 digest;
+  digest.add(file.read(0, header.begin));
+  if (header.by_columns) {
+    const std::string values = file.read(header.begin, file.size() - header.begin);
+    digest.add(values);
+    const std::string rows = npy_by_rows(header, values);
+    for (std::int64_t r = 0; r < header.rows(); ++r)
+      check_npy_row(header,
+                    std::string_view(rows).substr(static_cast<std::size_t>(r) * header.row_bytes(), header.row_bytes()),
+                    r);
+    return digest.hex();
+  }
+  constexpr std::size_t k_chunk = std::size_t{1} << 22;
+  const auto rows = static_cast<std::int64_t>(std::max<std::size_t>(1, k_chunk / header.row_bytes()));
+  std::string chunk;
+  for (std::int64_t first = 0; first < header.rows(); first += rows) {
+    const std::int64_t count = std::min(rows, header.rows() - first);
+    chunk.resize(static_cast<std::size_t>(count) * header.row_bytes());
+    file.read(header.begin + static_cast<std::size_t>(first) * header.row_bytes(), chunk);
+    digest.add(chunk);
+    for (std::int64_t r = 0; r < count; ++r)
+      check_npy_row(
+          header, std::string_view(chunk).substr(static_cast<std::size_t>(r) * header.row_bytes(), header.row_bytes()),
+          first + r);
+  }
+  return digest.hex();
+}
+
+/// Features and their labels, still as text; without a file of labels there are none.
+struct Part {
   Dataset data;
+  LabelTexts labels;
+};
+
+Part open_part(const fs::path& features, const std::optional<fs::path>& labels) {
+  auto file = std::make_shared<const PositionedFile>(features);
+  const NpyHeader header = read_npy_header(file->read(0, std::min(file->size(), k_npy_header_limit)), file->size(),
+                                           features, NpyKind::features);
+  Part part;
   std::string label_bytes;
   if (labels) {
     label_bytes = read_file(*labels);
-    data.labels = read_npy_labels(label_bytes, *labels);
+    part.labels = read_npy_labels(label_bytes, *labels);
+    if (header.rows() != part.labels.size())
+      throw Error(ErrorKind::data,
+                  fmt::format("'{}' holds {} rows of features but '{}' holds {} labels; take both from the same set",
+                              features.string(), header.rows(), labels->string(), part.labels.size()));
   } else {
-    data.labels.assign(static_cast<std::size_t>(array.rows), 0);
+    part.data.labels.assign(static_cast<std::size_t>(header.rows()), 0);
   }
-  if (array.rows != data.size())
-    throw Error(ErrorKind::data,
-                fmt::format("'{}' holds {} rows of features but '{}' holds {} labels; take both from the same set",
-                            features.string(), array.rows, labels->string(), data.size()));
-  check_npy_features(array);
-  data.shape = {.channels = array.columns, .height = 1, .width = 1};
-  if (labels) data.sha256 = sha256(sha256(file->bytes()) + sha256(label_bytes));
-  data.read_features = [file = std::move(file), array](std::int64_t index, std::span<float> values) {
-    read_npy_row(array, index, values);
-  };
-  return data;
+  part.data.shape = {.channels = header.columns(), .height = 1, .width = 1};
+  const std::string digest = check_features(*file, header);
+  if (labels) part.data.sha256 = sha256(digest + sha256(label_bytes));
+  part.data.read_features = feature_reader(std::move(file), header);
+  return part;
+}
+
+LabelRules label_rules(const fs::path& labels, const Address& address, const OpenOptions& options) {
+  return {.literal = literal_names(address),
+          .known = options.classes,
+          .file = labels,
+          .place = [labels](std::size_t i) { return fmt::format("'{}' sample {} (from 0)", labels.string(), i); },
+          .may_be_quantity = true};
 }
 
 std::array<fs::path, 2> two_files(std::span<const std::string> files, const Address& address) {
@@ -294,75 +419,169 @@ std::array<fs::path, 2> two_files(std::span<const std::string> files, const Addr
 
 }  // namespace
 
-NpyArray read_npy_features(std::string_view bytes, const fs::path& path) { return read_array(bytes, path, "f"); }
+NpyHeader read_npy_header(std::string_view beginning, std::size_t size, const fs::path& path, NpyKind kind) {
+  using namespace std::string_view_literals;
+  if (!beginning.starts_with("\x93NUMPY"sv)) {
+    const std::string what = what_begins_with(beginning);
+    refuse(path, !what.empty() ? what
+                               : fmt::format("is not a .npy file: it begins with '{}'; {}",
+                                             printable(beginning.substr(0, 6)), k_save));
+  }
+  const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(beginning[i])); };
+  if (beginning.size() < 12) refuse(path, "is truncated inside its header; get the file again");
+  const std::size_t version = byte(6);
+  if (version < 1 || version > 3)
+    refuse(path, fmt::format("is a .npy file of version {}, expected 1 to 3; {}", version, k_save));
+  const std::size_t begin = version == 1 ? 10 : 12;
+  const std::size_t length = byte(8) | byte(9) << 8 | (version == 1 ? 0 : byte(10) << 16 | byte(11) << 24);
+  if (size - begin < length) refuse(path, "is truncated inside its header; get the file again");
+  if (beginning.size() - begin < length)
+    refuse(path,
+           fmt::format("has a header of {} bytes, expected less than {}; {}", length, k_npy_header_limit, k_save));
 
-void check_npy_features(const NpyArray& array) {
-  std::vector<float> row(static_cast<std::size_t>(array.columns));
-  for (std::int64_t r = 0; r < array.rows; ++r) {
-    read_npy_row(array, r, row);
-    for (std::size_t c = 0; c < row.size(); ++c)
-      if (!std::isfinite(row[c])) {
-        const double stored =
-            array.width == 8 ? value_at<double>(array, static_cast<std::size_t>(r) * row.size() + c) : row[c];
-        refuse(array.path, fmt::format("has {} in row {}, column {} (from 0); {}", stored, r, c,
-                                       std::isfinite(stored) ? "scale the features to the range of float32"
-                                                             : "replace it, features must be finite"));
+  HeaderParser parser(beginning.substr(begin, length), path);
+  parser.parse();
+  NpyHeader header;
+  header.path = path;
+  header.begin = begin + length;
+  read_dtype(parser.descr, kind, header);
+  header.shape = std::move(*parser.shape);
+  header.by_columns = *parser.fortran_order && header.shape.size() > 1;
+  const bool features = kind == NpyKind::features;
+  if (features && header.shape.size() > 2)
+    refuse(path,
+           fmt::format("has the shape {}, expected [N, D]: a row of features per sample; save it with np.save(path, "
+                       "x.reshape(len(x), -1))",
+                       shape_text(header.shape)));
+  if (features ? header.shape.size() != 2 : header.shape.empty() || header.shape.size() > 2)
+    refuse(path, fmt::format("has the shape {}, expected {}", shape_text(header.shape),
+                             features ? "[N, D]: a row of features per sample"
+                                      : "[N] or [N, 1]: a label per sample, or [N, C]: a 1 per sample"));
+  if (std::ranges::find(header.shape, 0) != header.shape.end())
+    refuse(path, fmt::format("has the shape {}, expected at least one sample and one value", shape_text(header.shape)));
+
+  std::size_t expected = header.width;
+  bool overflow = false;
+  for (const std::int64_t side : header.shape)
+    overflow = __builtin_mul_overflow(expected, static_cast<std::size_t>(side), &expected) || overflow;
+  const std::size_t came = size - header.begin;
+  if (overflow || came < expected)
+    refuse(path, fmt::format("is truncated: {} bytes came after the header, expected {} for the shape {}; get the file "
+                             "again",
+                             came, overflow ? "more than a file can have" : fmt::format("{}", expected),
+                             shape_text(header.shape)));
+  if (came > expected)
+    refuse(path, fmt::format("has {} bytes after the header, more than the {} of its shape {}; get the file again",
+                             came, expected, shape_text(header.shape)));
+  return header;
+}
+
+void decode_npy_row(const NpyHeader& header, std::string_view row, std::span<float> out) {
+  with_type(header, [&]<class Stored>(const Stored*) {
+    for (std::size_t i = 0; i < out.size(); ++i)
+      out[i] = static_cast<float>(value_at<Stored>(header, row.data() + i * sizeof(Stored)));
+  });
+}
+
+void check_npy_row(const NpyHeader& header, std::string_view row, std::int64_t index) {
+  if (header.kind != 'f') return;
+  with_type(header, [&]<class Stored>(const Stored*) {
+    for (std::size_t c = 0; c < static_cast<std::size_t>(header.columns()); ++c) {
+      const auto stored = value_at<Stored>(header, row.data() + c * sizeof(Stored));
+      if (std::isfinite(static_cast<float>(stored))) continue;
+      const double value = as_double(stored);
+      refuse(header.path, fmt::format("has {} in row {}, column {} (from 0); {}", value, index, c,
+                                      std::isfinite(value) ? "scale the features to the range of float32"
+                                                           : "replace it, features must be finite"));
+    }
+  });
+}
+
+std::string npy_by_rows(const NpyHeader& header, std::string_view values) {
+  if (!header.by_columns) return std::string(values);
+  std::string rows(values.size(), '\0');
+  const auto height = static_cast<std::size_t>(header.rows());
+  const auto columns = static_cast<std::size_t>(header.columns());
+  for (std::size_t r = 0; r < height; ++r)
+    for (std::size_t c = 0; c < columns; ++c)
+      std::memcpy(&rows[(r * columns + c) * header.width], &values[(c * height + r) * header.width], header.width);
+  return rows;
+}
+
+LabelTexts read_npy_labels(std::string_view bytes, const fs::path& path) {
+  const NpyHeader header = read_npy_header(bytes.substr(0, k_npy_header_limit), bytes.size(), path, NpyKind::labels);
+  const std::string values = npy_by_rows(header, bytes.substr(header.begin));
+  const auto rows = static_cast<std::size_t>(header.rows());
+  const auto columns = static_cast<std::size_t>(header.columns());
+  LabelTexts labels;
+  if (header.kind == 'S' || header.kind == 'U') {
+    if (columns > 1)
+      refuse(path,
+             fmt::format("holds texts of the shape {}, expected [N]: a label per sample", shape_text(header.shape)));
+    for (std::size_t i = 0; i < rows; ++i) {
+      const std::string text = text_at(header, values.data() + i * header.width);
+      if (valid_utf8(text) != text.size())
+        refuse(path,
+               fmt::format("has a text that is not UTF-8, '{}', as label of sample {} (from 0)", printable(text), i));
+      labels.add(text);
+    }
+    return labels;
+  }
+  with_type(header, [&]<class Stored>(const Stored*) {
+    const auto at = [&](std::size_t i) { return value_at<Stored>(header, values.data() + i * sizeof(Stored)); };
+    if (columns == 1) {
+      for (std::size_t i = 0; i < rows; ++i) labels.add(number_text(at(i)));
+      return;
+    }
+    for (std::size_t i = 0; i < rows; ++i) {
+      std::optional<std::size_t> one;
+      for (std::size_t c = 0; c < columns; ++c) {
+        const double value = as_double(at(i * columns + c));
+        if (value == 0) continue;
+        if (value != 1 || one)
+          refuse(
+              path,
+              fmt::format("has the shape {}, but row {} (from 0) has {}, expected one 1 among zeros (one-hot); {}",
+                          shape_text(header.shape), i, value != 1 ? fmt::format("the value {}", value) : "several ones",
+                          value != 1 ? "save the labels with np.save(path, x.argmax(1)) if they are scores"
+                                     : "a sample with several classes cannot be used"));
+        one = c;
       }
-  }
-}
-
-void read_npy_row(const NpyArray& array, std::int64_t row, std::span<float> out) {
-  const std::size_t begin = static_cast<std::size_t>(row) * static_cast<std::size_t>(array.columns);
-  if (array.width == 4)
-    std::memcpy(out.data(), array.values.data() + begin * sizeof(float), out.size_bytes());
-  else if (array.width == 8)
-    convert_row<double>(array, begin, out);
-  else
-    convert_row<Half>(array, begin, out);
-}
-
-std::vector<std::int64_t> read_npy_labels(std::string_view bytes, const fs::path& path) {
-  const NpyArray array = read_array(bytes, path, "iu");
-  const bool with_sign = array.kind == 'i';
-  std::vector<std::int64_t> labels;
-  switch (array.width) {
-    case 1:
-      labels = with_sign ? labels_of<std::int8_t>(array) : labels_of<std::uint8_t>(array);
-      break;
-    case 2:
-      labels = with_sign ? labels_of<std::int16_t>(array) : labels_of<std::uint16_t>(array);
-      break;
-    case 4:
-      labels = with_sign ? labels_of<std::int32_t>(array) : labels_of<std::uint32_t>(array);
-      break;
-    default:
-      labels = labels_of<std::int64_t>(array);
-  }
-  for (std::size_t i = 0; i < labels.size(); ++i)
-    if (labels[i] < 0) refuse(path, fmt::format("gives sample {} the label {}, expected 0 or more", i, labels[i]));
+      if (!one)
+        refuse(path, fmt::format("has the shape {}, but row {} (from 0) has no 1, expected one among zeros (one-hot); "
+                                 "remove the sample",
+                                 shape_text(header.shape), i));
+      labels.add(fmt::format("{}", *one));
+    }
+  });
   return labels;
 }
 
-Dataset open_unlabelled_npy(const fs::path& file) { return open_part(file, std::nullopt); }
+Dataset open_unlabelled_npy(const fs::path& file) { return open_part(file, std::nullopt).data; }
 
 OpenedData open_npy(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "npy:FEATURES,LABELS");
   const auto [features, labels] = two_files(address.files(), address);
-  OpenedData data;
-  data.train = open_part(features, labels);
-  data.train.class_names = classes_of_labels(data.train.labels, labels, address.find("classes"));
+  const std::optional<ClassFile> names = class_file(address);
+  Part train = open_part(features, labels);
+  Classes classes = classes_of(train.labels, label_rules(labels, address, options), names);
+  train.data.class_names = std::move(classes.names);
+  train.data.labels = std::move(classes.labels);
+  OpenedData data{.train = std::move(train.data)};
   if (!address.find("test")) return data;
 
-  const std::array<fs::path, 2> test = two_files(address.list("test"), address);
-  data.test = open_part(test[0], test[1]);
-  data.test->class_names = data.train.class_names;
-  if (data.test->shape != data.train.shape)
+  const std::array<fs::path, 2> test_files = two_files(address.list("test"), address);
+  Part test = open_part(test_files[0], test_files[1]);
+  const LabelRules rules = label_rules(test_files[1], address, options);
+  test.data.class_names = data.train.class_names;
+  if (test.data.shape != data.train.shape)
     throw Error(
         ErrorKind::data,
         fmt::format("'{}' has {} features per row but the training part '{}' has {}; take both from the same set",
-                    test[0].string(), data.test->shape.channels, features.string(), data.train.shape.channels));
-  check_test_labels(data.test->labels, data.train.classes(),
-                    [&](std::size_t i) { return fmt::format("'{}' sample {}", test[1].string(), i); });
+                    test_files[0].string(), test.data.shape.channels, features.string(), data.train.shape.channels));
+  test.data.labels = labels_among(names ? named_by(*names, test.labels, rules) : test.labels, data.train.class_names,
+                                  rules, "the training part");
+  data.test = std::move(test.data);
   return data;
 }
 

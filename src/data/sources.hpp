@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "data/address.hpp"
+#include "data/labels.hpp"
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -55,13 +55,10 @@ std::vector<std::filesystem::path> places_of(std::span<const std::string> names,
 /// Throws Error{usage} for options that apply to images alone.
 void refuse_image_options(const OpenOptions& options, std::string_view source);
 
-/// Class names of a training part with these labels, none of them negative: the lines of the file `names`, or the
-/// numbers. Throws Error{data} naming `file` when a label below the largest one has no sample, or one has no name.
-std::vector<std::string> classes_of_labels(std::span<const std::int64_t> labels, const std::filesystem::path& file,
-                                           const std::optional<std::string>& names);
+/// The names that the key `literal` of an address calls classes whatever they look like.
+std::vector<std::string> literal_names(const Address& address);
 
-/// Throws Error{data} when a label of the test part is not below `classes`; `place` says where it is ("'f' line 3").
-void check_test_labels(std::span<const std::int64_t> labels, std::int64_t classes,
-                       const std::function<std::string(std::size_t)>& place);
+/// The class file that an address names.
+std::optional<ClassFile> class_file(const Address& address);
 
 }  // namespace ulmus::detail

@@ -145,7 +145,8 @@ SplitCounts split_counts(const OpenedData& data, const SplitOptions& options) {
     if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
     available[c] -= held_out[c];
   }
-  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available), std::move(held_out)};
+  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names),
+          std::move(held_out)};
 }
 
 Split make_split(const OpenedData& data, const SplitOptions& options) {
@@ -206,7 +207,13 @@ std::string to_json(const Split& split) {
 }
 
 Split read_split(const std::filesystem::path& path) {
-  const Json json = Json::parse(read_file(path), nullptr, false);
+  const Json json = [&]() -> Json {
+    try {
+      return parse_json(read_file(path));
+    } catch (const Json::exception& error) {
+      damaged(path, fmt::format("it is not the JSON of a split ({})", error.what()));
+    }
+  }();
   if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -16,6 +17,15 @@ namespace {
 using nlohmann::ordered_json;
 
 std::string number_text(double value) { return fmt::format("{:.6g}", value); }
+
+/// Whether a spreadsheet would compute a field in place of showing it; a number computes to itself.
+bool is_formula(std::string_view text) {
+  if (text.empty() || std::string_view("=+-@\t\r").find(text[0]) == std::string_view::npos) return false;
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const char* const begin = text.data() + (text[0] == '+' ? 1 : 0);
+  return std::from_chars(begin, end, value).ptr != end;
+}
 
 /// The same six digits as a number.
 double rounded(double value) { return std::strtod(number_text(value).c_str(), nullptr); }
@@ -90,6 +100,8 @@ std::string PredictionWriter::line(std::span<const Field> fields, std::span<cons
 }
 
 std::string csv_field(std::string_view text) {
+  std::string safe;
+  if (is_formula(text)) text = safe = fmt::format("'{}", text);
   const bool plain =
       text.find_first_of(",\"\r\n") == std::string_view::npos && !text.starts_with(' ') && !text.ends_with(' ');
   if (plain) return std::string(text);

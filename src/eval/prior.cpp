@@ -5,12 +5,13 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 #include <numeric>
 #include <system_error>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -32,20 +33,25 @@ bool is_number(const std::string& text) {
   }
 }
 
+/// `place` says which number is meant.
+std::vector<double> read_numbers(std::span<const std::string> texts, ErrorKind kind, const std::string& where,
+                                 const std::function<std::string(std::size_t)>& place) {
+  std::vector<double> prior;
+  for (std::size_t j = 0; j < texts.size(); ++j) {
+    if (!is_number(texts[j]) || parse_number(texts[j], where) <= 0)
+      throw Error(kind, fmt::format("{} is '{}', expected a number above 0", place(j), printable(texts[j])));
+    prior.push_back(parse_number(texts[j], where));
+  }
+  normalise(prior);
+  return prior;
+}
+
 std::vector<double> read_numbers(const std::vector<std::string>& texts, std::int64_t classes, ErrorKind kind,
                                  const std::string& where) {
   if (static_cast<std::int64_t>(texts.size()) != classes)
     throw Error(kind, fmt::format("{} has {} numbers, expected one for each of {} classes, in their order", where,
                                   texts.size(), classes));
-  std::vector<double> prior;
-  for (std::size_t j = 0; j < texts.size(); ++j) {
-    if (!is_number(texts[j]) || parse_number(texts[j], where) <= 0)
-      throw Error(kind,
-                  fmt::format("number {} of {} is '{}', expected a number above 0", j + 1, where, printable(texts[j])));
-    prior.push_back(parse_number(texts[j], where));
-  }
-  normalise(prior);
-  return prior;
+  return read_numbers(texts, kind, where, [&](std::size_t j) { return fmt::format("number {} of {}", j + 1, where); });
 }
 
 }  // namespace
@@ -65,14 +71,18 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
   if (std::error_code reason; !std::filesystem::exists(text, reason)) {
     const std::vector<std::string> names = {"uniform", "train"};
     const std::string near = nearest_name(text, names);
-    throw Error(ErrorKind::usage,
-                fmt::format("--prior '{}' is no file; {}", printable(text),
-                            near.empty() ? "write uniform, train, numbers p1,p2,... or a file with a number a line"
-                                         : fmt::format("did you mean '{}'?", near)));
+    throw Error(
+        ErrorKind::usage,
+        fmt::format("--prior '{}' is no file; {}", printable(text),
+                    near.empty()
+                        ? "write uniform, train, numbers p1,p2,... or a file with a number or name,number a line"
+                        : fmt::format("did you mean '{}'?", near)));
   }
+  const auto lines = in_class_order(read_class_values(text), train_counts.names(), classes);
   std::vector<std::string> numbers;
-  for (NumberedLine& line : content_lines(read_file(text))) numbers.push_back(std::move(line.text));
-  return read_numbers(numbers, classes, ErrorKind::data, fmt::format("'{}'", text));
+  for (const ClassValues::Line& line : lines) numbers.push_back(line.value);
+  return read_numbers(numbers, ErrorKind::data, text,
+                      [&](std::size_t j) { return fmt::format("line {} of '{}'", lines[j].line, text); });
 }
 
 std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train_counts) {

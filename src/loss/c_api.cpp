@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <memory>
 #include <new>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,6 +48,8 @@ ulmus_status guarded(Body body) noexcept {
   } catch (const Error& error) {
     return fail(static_cast<ulmus_status>(error.exit_code()), error.what());
   } catch (const std::bad_alloc&) {
+    return fail(ULMUS_ENVIRONMENT, "out of memory");
+  } catch (const std::length_error&) {  // more than a vector can hold
     return fail(ULMUS_ENVIRONMENT, "out of memory");
   } catch (const std::exception& error) {
     return fail(ULMUS_INTERNAL, error.what());
@@ -152,8 +156,10 @@ ulmus_status ulmus_loss_create(const char* text, const int64_t* class_counts, in
     *loss = nullptr;
     expect(text, "text");
     expect(class_counts, "class_counts");
-    if (classes < 1)
-      throw Error(ErrorKind::data, fmt::format("the number of classes is {}, expected at least 1", classes));
+    constexpr std::int64_t k_most = std::numeric_limits<std::ptrdiff_t>::max() / std::int64_t{sizeof(std::int64_t)};
+    if (classes < 1 || classes > k_most)
+      throw Error(ErrorKind::data,
+                  fmt::format("the number of classes is {}, expected at least 1 and what memory can hold", classes));
     ulmus::Loss made(ulmus::LossSpec::parse(text), ulmus::ClassCounts({class_counts, class_counts + classes}));
     std::string canonical = made.spec().text();
     *loss = new ulmus_loss{std::move(made), std::move(canonical)};
@@ -255,7 +261,7 @@ ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values) {
 ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* values, int64_t size) {
   return guarded([&] {
     expect(loss, "loss");
-    if (size < 0) throw Error(ErrorKind::data, fmt::format("the size of a state is {}, expected 0 or more", size));
+    loss->loss.check_state_size(size);
     if (size > 0) expect(values, "values");
     loss->loss.set_state({.values = {values, values + size}, .seed = loss->loss.state().seed});
   });
@@ -264,7 +270,9 @@ ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* values, int64_
 ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed) {
   return guarded([&] {
     expect(loss, "loss");
-    loss->loss.set_state({.values = loss->loss.state().values, .seed = seed});
+    ulmus::LossState state = loss->loss.state();
+    state.seed = seed;
+    loss->loss.set_state(std::move(state));
   });
 }
 

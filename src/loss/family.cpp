@@ -271,9 +271,9 @@ const std::vector<Member>& members() {
           .pitfalls = "Nothing is constant for the gradient. theta + M is not stopped at pi, as in the released code, "
                       "which also takes the last class for the rarest; this takes the rarest.",
           .head = Head::cosine,
-          .keys = {{"max_margin", 0.1, k_not_negative, "margin of the rarest class, in radians", "released code"},
+          .keys = {{"max_margin", 0.1, {0, 3.14}, "margin of the rarest class, in radians", "released code"},
                    {"tau", 1, k_any, "exponent of the margins", "released code"},
-                   {"lambda", 1, k_not_negative, "how much more margin a hard sample gets", "released code"},
+                   {"lambda", 1, {0, 1000}, "how much more margin a hard sample gets", "released code"},
                    {"base", 0, {}, "what the margin is added to", "Son et al.", k_bases},
                    {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"}},
           .fill = detail::fill_dbm,
@@ -569,7 +569,7 @@ const std::vector<Member>& members() {
           .advice = "The first of the angular margins; arcface is easier to train.",
           .pitfalls = "Not made for imbalance. The shift is constant for the gradient, as in opensphere.",
           .head = Head::cosine,
-          .keys = {{"margin", 1.7, {1, k_infinity, false, true}, "multiplies the angle", "opensphere"}, k_margin_scale},
+          .keys = {{"margin", 1.7, {1, 1000}, "multiplies the angle", "opensphere"}, k_margin_scale},
           .fill = detail::fill_sphereface,
       },
       {

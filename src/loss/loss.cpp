@@ -1,7 +1,6 @@
 #include "ulmus/loss/loss.hpp"
 
 #include <fmt/format.h>
-#include <omp.h>
 
 #include <algorithm>
 #include <array>
@@ -9,28 +8,25 @@
 #include <limits>
 #include <numeric>
 #include <stdexcept>
-#include <thread>
 #include <utility>
 
 #if defined(__SSE2__)
 #include <xmmintrin.h>
 #endif
 
+#include "loss/batch_checks.hpp"
+#include "loss/members/fills.hpp"
+#include "loss/parallel.hpp"
 #include "loss/row_kernel.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
 
-/// A batch with fewer logits than this runs on the calling thread: starting threads would cost more than they save.
-constexpr std::int64_t k_parallel_logits = 1 << 15;
-
 /// The members outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
 constexpr std::int64_t k_chunk_logits = 1 << 13;
-
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::data, message); }
 
 template <class T>
 double wide(T value) {
@@ -40,66 +36,6 @@ double wide(T value) {
 template <class T>
 T narrow(double value) {
   return static_cast<T>(static_cast<detail::Compute<T>>(value));
-}
-
-template <class T>
-void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient, std::int64_t classes) {
-  const std::int64_t rows = logits.rows;
-  const auto check_length = [rows](std::size_t length, std::string_view what) {
-    if (static_cast<std::int64_t>(length) != rows)
-      refuse(fmt::format("{} {} came with {} rows of logits, expected one each", length, what, rows));
-  };
-  if (logits.columns != classes)
-    refuse(fmt::format("the logits have {} columns, expected one for each of the {} class counts", logits.columns,
-                       classes));
-  if (rows < 0) refuse(fmt::format("the logits have {} rows, expected 0 or more", rows));
-  if (rows > 0 && logits.empty()) refuse(fmt::format("the logits of {} rows are a null pointer", rows));
-  if (logits.row_stride < classes)
-    refuse(fmt::format("the row stride of the logits is {}, expected at least {} columns", logits.row_stride, classes));
-  if (!gradient.empty() && (gradient.rows != rows || gradient.columns != classes || gradient.row_stride < classes))
-    refuse(fmt::format("the gradient is [{}, {}] with row stride {}, expected [{}, {}] like the logits", gradient.rows,
-                       gradient.columns, gradient.row_stride, rows, classes));
-  check_length(batch.labels.size(), "labels");
-  if (!batch.losses.empty()) check_length(batch.losses.size(), "places for losses");
-  if (!batch.sample_weights.empty()) check_length(batch.sample_weights.size(), "sample weights");
-  if (batch.threads < 0) refuse(fmt::format("the number of threads is {}, expected 0 or more", batch.threads));
-  for (std::size_t i = 0; i < batch.labels.size(); ++i) {
-    const std::int64_t label = batch.labels[i];
-    if ((label < 0 || label >= classes) && label != batch.ignore_index)
-      refuse(fmt::format("label {} at position {} is out of range, expected 0 to {}", label, i, classes - 1));
-  }
-  for (std::size_t i = 0; i < batch.sample_weights.size(); ++i)
-    if (!(batch.sample_weights[i] >= 0 && std::isfinite(batch.sample_weights[i])))
-      refuse(fmt::format("the sample weight at position {} is {}, expected a finite number of at least 0", i,
-                         batch.sample_weights[i]));
-}
-
-void check_features(const FeatureBatch& of, std::int64_t rows, std::int64_t classes) {
-  const auto check = [](const auto& matrix, std::string_view what, std::int64_t n, std::int64_t width) {
-    if (!matrix.empty() && (matrix.rows != n || matrix.columns != width || matrix.row_stride < width))
-      refuse(fmt::format("{} is [{}, {}] with row stride {}, expected [{}, {}]", what, matrix.rows, matrix.columns,
-                         matrix.row_stride, n, width));
-  };
-  const std::int64_t width = of.features.columns;
-  check(of.features, "the matrix of features", rows, width);
-  check(of.gradient, "the gradient of the features", rows, width);
-  check(of.head_weight, "the weight of the head", classes, width);
-  check(of.head_weight_gradient, "the gradient of the head's weight", classes, width);
-  for (const std::size_t length : {of.head_bias.size(), of.head_bias_gradient.size()})
-    if (length != 0 && static_cast<std::int64_t>(length) != classes)
-      refuse(fmt::format("the bias of the head or its gradient has {} values, expected one for each of {} classes",
-                         length, classes));
-}
-
-void check_needs(const Member& member, const LossBatch& batch) {
-  const auto missing = [&](std::string_view what, std::string_view field) {
-    throw Error(ErrorKind::usage,
-                fmt::format("loss '{}' needs {} beside the logits; hand them in as {}", member.name, what, field));
-  };
-  if (member.needs.features && batch.features.features.empty())
-    missing("the features that go into the head", "LossBatch::features.features");
-  if (member.needs.head && (batch.features.head_weight.empty() || batch.features.head_bias.empty()))
-    missing("the weights and biases of a linear head", "LossBatch::features.head_weight and .head_bias");
 }
 
 /// While it lives, this thread's results below the smallest normal number are 0. The gradient of a wrong class is often
@@ -262,42 +198,30 @@ struct BatchLoop {
   }
 };
 
-/// The only class is right whatever its logit says.
+/// The only class is right, whatever number its logit is.
 template <class T>
-double one_class(const LossBatch& batch, MatrixView<T> gradient) {
-  std::fill(batch.losses.begin(), batch.losses.end(), 0);
-  if (!gradient.empty())
-    for (std::int64_t i = 0; i < gradient.rows; ++i) *gradient.row(i) = T(0);
-  return 0;
-}
-
-/// Calls work(me, of) once on each of a team of threads, the calling one among them.
-template <class Work>
-void on_threads(int threads, const Work& work) {
-#ifdef __SANITIZE_THREAD__  // which cannot see that libgomp's threads wait for each other
-  std::vector<std::thread> team;
-  for (int me = 1; me < threads; ++me) team.emplace_back([&work, me, threads] { work(me, threads); });
-  work(0, threads);
-  for (std::thread& thread : team) thread.join();
-#else
-#pragma omp parallel num_threads(threads)
-  work(omp_get_thread_num(), omp_get_num_threads());  // OpenMP may give fewer threads than asked for
-#endif
-}
-
-int team_size(std::int64_t logits, std::int64_t pieces, int most_threads) {
-  const std::int64_t useful = logits >= k_parallel_logits ? pieces : 1;
-  return static_cast<int>(std::min<std::int64_t>(useful, most_threads == 0 ? omp_get_max_threads() : most_threads));
+double one_class(MatrixView<const T> logits, std::span<const double> weights, MatrixView<T> gradient,
+                 std::span<double> losses) {
+  double sum = 0;
+  for (std::int64_t i = 0; i < logits.rows; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    const bool broken = weights[at] > 0 && !std::isfinite(wide(*logits.row(i)));
+    const double value = broken ? std::numeric_limits<double>::quiet_NaN() : 0;
+    if (!losses.empty()) losses[at] = value;
+    if (!gradient.empty()) *gradient.row(i) = narrow<T>(value);
+    sum += value;
+  }
+  return sum;
 }
 
 template <class T>
 void run_loop(const BatchLoop<T>& loop, int most_threads) {
   const std::int64_t tiles = loop.tiles();
-  const int threads = team_size(loop.logits.rows * loop.logits.columns, tiles, most_threads);
+  const int threads = detail::team_size(loop.logits.rows * loop.logits.columns, tiles, most_threads);
   std::vector<typename BatchLoop<T>::Workspace> workspaces(static_cast<std::size_t>(threads));
   for (auto& workspace : workspaces) workspace = loop.make_workspace();
   if (threads == 1) return loop.run(0, tiles, workspaces[0]);
-  on_threads(threads, [&](std::int64_t me, std::int64_t of) {
+  detail::on_threads(threads, [&](std::int64_t me, std::int64_t of) {
     loop.run(tiles * me / of, tiles * (me + 1) / of, workspaces[static_cast<std::size_t>(me)]);
   });
 }
@@ -352,7 +276,8 @@ struct RowsInDouble {
   template <class OfChunk>
   void each_chunk(OfChunk of_chunk) const {
     const std::int64_t chunks = (logits.rows + chunk_rows() - 1) / chunk_rows();
-    on_threads(team_size(logits.rows * logits.columns, chunks, batch.threads), [&](std::int64_t me, std::int64_t of) {
+    const int threads = detail::team_size(logits.rows * logits.columns, chunks, batch.threads);
+    detail::on_threads(threads, [&](std::int64_t me, std::int64_t of) {
       for (std::int64_t c = chunks * me / of; c < chunks * (me + 1) / of; ++c)
         of_chunk(c * chunk_rows(), std::min(logits.rows, (c + 1) * chunk_rows()));
     });
@@ -370,6 +295,13 @@ struct RowsInDouble {
   }
 };
 
+/// True for a row in which something has overflowed or is no number; -infinity is a class that is masked.
+bool has_overflowed(std::span<const double> logits) {
+  std::int64_t overflowed = 0;  // as wide as a logit, so that the loop goes in vectors
+  for (const double z : logits) overflowed += !(z < std::numeric_limits<double>::infinity());
+  return overflowed > 0;
+}
+
 /// A member with a loss of its own for each row.
 template <class T>
 void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gradient, std::span<double> losses) {
@@ -380,11 +312,14 @@ void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gra
       const double weight = rows.weighting.weights[static_cast<std::size_t>(i)];
       double& loss = losses[static_cast<std::size_t>(i)];
       loss = 0;
-      if (weight > 0) {
-        loss = weight * parts.row_loss(rows.read(i, row), pull);
-        for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
-      } else {
+      if (!(weight > 0)) {
         std::fill(pull.begin(), pull.end(), 0);
+      } else if (const Sample sample = rows.read(i, row); has_overflowed(row)) {
+        loss = std::numeric_limits<double>::quiet_NaN();
+        std::fill(pull.begin(), pull.end(), loss);
+      } else {
+        loss = weight * parts.row_loss(sample, pull);
+        for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
       }
       if (!gradient.empty()) std::transform(pull.begin(), pull.end(), gradient.row(i), narrow<T>);
     }
@@ -439,11 +374,14 @@ void clear(const FeatureBatch& of) {
   std::fill(of.head_bias_gradient.begin(), of.head_bias_gradient.end(), 0.0);
 }
 
+/// NaN where one is infinite: the influence of such a sample would take its loss to 0 and hide that.
 std::vector<double> l1_norms(MatrixView<const double> features) {
   std::vector<double> norms;
-  for (std::int64_t i = 0; i < features.rows; ++i)
-    norms.push_back(std::accumulate(features.row(i), features.row(i) + features.columns, 0.0,
-                                    [](double sum, double h) { return sum + std::fabs(h); }));
+  for (std::int64_t i = 0; i < features.rows; ++i) {
+    const double norm = std::accumulate(features.row(i), features.row(i) + features.columns, 0.0,
+                                        [](double sum, double h) { return sum + std::fabs(h); });
+    norms.push_back(std::isfinite(norm) ? norm : std::numeric_limits<double>::quiet_NaN());
+  }
   return norms;
 }
 
@@ -452,18 +390,16 @@ std::vector<double> l1_norms(MatrixView<const double> features) {
 namespace {
 
 /// The weights of +weights=FILE.
-std::vector<double> read_weights(const std::string& path, std::int64_t classes) {
+std::vector<double> read_weights(const std::string& path, const ClassCounts& counts) {
+  const ClassValues file = read_class_values(path);
   std::vector<double> weights;
-  for (const NumberedLine& line : content_lines(read_file(path))) {
-    const double weight = parse_number(line.text, fmt::format("line {} of the class weights '{}'", line.number, path));
+  for (const ClassValues::Line& line : in_class_order(file, counts.names(), counts.classes())) {
+    const double weight = parse_number(line.value, fmt::format("line {} of the class weights '{}'", line.line, path));
     if (weight < 0)
       throw Error(ErrorKind::data, fmt::format("line {} of the class weights '{}' is {}, expected at least 0",
-                                               line.number, path, line.text));
+                                               line.line, path, line.value));
     weights.push_back(weight);
   }
-  if (static_cast<std::int64_t>(weights.size()) != classes)
-    throw Error(ErrorKind::data, fmt::format("'{}' has {} class weights, expected one line for each of {} classes",
-                                             path, weights.size(), classes));
   return weights;
 }
 
@@ -476,6 +412,11 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
                 fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
                             "here, for example {}",
                             spec_.text(), key->name, spec_.with(key->name, format_number(key->automatic[0])).text()));
+  for (const auto& [values, what] :
+       {std::pair(&terms_.slope, "slopes"), std::pair(&terms_.offset, "offsets"),
+        std::pair(&terms_.true_margin, "margins"), std::pair(&terms_.rival_margin, "margins of the rival"),
+        std::pair(&terms_.class_weight, "class weights")})
+    detail::require_finite(*values, what);
   // Slopes of one are none.
   if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
   slope_.assign(terms_.slope.begin(), terms_.slope.end());
@@ -483,7 +424,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
   if (!terms_.class_weight.empty())
     weights_ = terms_.class_weight;
   else if (spec_.rule() && spec_.rule()->takes_file)
-    weights_ = read_weights(spec_.rule_file(), counts_.classes());
+    weights_ = read_weights(spec_.rule_file(), counts_);
   else if (spec_.rule() && !spec_.resamples())
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
   state_.values = terms_.parts.initial_state;
@@ -497,7 +438,8 @@ std::span<const double> Loss::class_weights() const {
 
 void Loss::set_epoch(std::int64_t epoch, std::int64_t epochs) {
   if (epoch < 0 || epoch >= epochs)
-    throw Error(ErrorKind::usage, fmt::format("epoch is {} of {}, expected 0 to {}", epoch, epochs, epochs - 1));
+    throw Error(ErrorKind::usage,
+                fmt::format("epoch is {} of {}, expected 0 or more and below the number of epochs", epoch, epochs));
   started_ = epoch >= spec_.start_epoch(epochs);
   if (!terms_.class_weight.empty())
     weights_in_force_ = started_;
@@ -517,15 +459,62 @@ void Loss::set_class_weights(std::vector<double> weights) {
   weights_in_force_ = true;
 }
 
+namespace {
+
+/// The counts in a state and in a change of it, and the scores of loce: up to here every whole number is a double.
+constexpr double k_largest_count = 0x1p53;
+
+bool is_count(double value) { return value >= 0 && value <= k_largest_count; }
+
+}  // namespace
+
+std::int64_t Loss::state_size(std::int64_t feature_width) const {
+  if (feature_width < 0)
+    throw Error(ErrorKind::usage, fmt::format("the feature width is {}, expected 0 or more", feature_width));
+  if (!terms_.parts.class_means) return static_cast<std::int64_t>(terms_.parts.initial_state.size());
+  if (feature_width >= std::numeric_limits<std::ptrdiff_t>::max() / counts_.classes() / std::int64_t{sizeof(double)})
+    throw Error(ErrorKind::usage, fmt::format("features of width {} of {} classes are larger than memory can be",
+                                              feature_width, counts_.classes()));
+  return counts_.classes() * (1 + feature_width);
+}
+
+std::int64_t Loss::width_of(std::int64_t size, std::string_view what) const {
+  const std::int64_t classes = counts_.classes();
+  if (size < 2 * classes || size % classes != 0)
+    throw Error(ErrorKind::data,
+                fmt::format("{} of loss '{}' has {} values, expected for each of {} classes a count and a feature of "
+                            "at least one value",
+                            what, spec_.text(), size, classes));
+  return size / classes - 1;
+}
+
+void Loss::check_feature_width(std::int64_t feature_width) const {
+  if (state_.feature_width != 0 && feature_width != state_.feature_width)
+    throw Error(ErrorKind::data,
+                fmt::format("the state of loss '{}' holds means of features of width {}, but features of width {} came",
+                            spec_.text(), state_.feature_width, feature_width));
+}
+
+void Loss::check_state_size(std::int64_t size) const {
+  if (terms_.parts.class_means) {
+    if (size != 0) width_of(size, "the state");
+  } else if (size != state_size(0)) {
+    throw Error(ErrorKind::data,
+                fmt::format("the state of loss '{}' has {} values, expected {}", spec_.text(), size, state_size(0)));
+  }
+}
+
 void Loss::set_state(LossState state) {
-  const std::size_t expected = terms_.parts.initial_state.size();
-  const bool grows = carries_state() && expected == 0;  // by the width of the features
-  if (!grows && state.values.size() != expected)
-    throw Error(ErrorKind::data, fmt::format("the state of loss '{}' has {} values, expected {}", spec_.text(),
-                                             state.values.size(), expected));
-  if (grows && state.values.size() % static_cast<std::size_t>(counts_.classes()) != 0)
-    throw Error(ErrorKind::data, fmt::format("the state of loss '{}' has {} values, expected a multiple of {} classes",
-                                             spec_.text(), state.values.size(), counts_.classes()));
+  const auto size = static_cast<std::int64_t>(state.values.size());
+  check_state_size(size);
+  const bool means = terms_.parts.class_means;
+  state.feature_width = means && size != 0 ? width_of(size, "the state") : 0;
+  for (std::size_t k = 0; k < state.values.size(); ++k) {
+    const bool count = !means || static_cast<std::int64_t>(k) < counts_.classes();
+    if (count ? !is_count(state.values[k]) : !std::isfinite(state.values[k]))
+      throw Error(ErrorKind::data, fmt::format("value {} of the state of loss '{}' is {}, expected {}", k, spec_.text(),
+                                               state.values[k], count ? "a number from 0 to 2^53" : "a finite number"));
+  }
   state_ = std::move(state);
 }
 
@@ -564,28 +553,46 @@ std::vector<std::int64_t> counted_labels(const LossBatch& batch, std::span<const
 template <class T>
 std::vector<double> Loss::measure(MatrixView<const T> logits, const LossBatch& batch) const {
   if (!carries_state()) return {};
-  check_batch<T>(logits, batch, {}, counts_.classes());
-  check_features(batch.features, logits.rows, counts_.classes());
-  check_needs(spec_.member(), batch);
+  detail::check_batch<T>(logits, batch, {}, counts_.classes());
+  detail::check_needs(spec_.member(), batch);
+  check_feature_width(batch.features.features.columns);
   const std::vector<std::int64_t> labels = counted_labels(batch, {});
   const WholeBatch all = whole<T>(logits, batch, labels, {});
   return terms_.parts.measure(all, state_);
 }
 
 std::int64_t Loss::change_size(std::int64_t feature_width) const {
-  if (!carries_state()) return 0;
-  const WholeBatch nothing{
-      .rows = 0, .classes = counts_.classes(), .features = {.features = {nullptr, 0, feature_width}}};
-  return static_cast<std::int64_t>(terms_.parts.measure(nothing, state_).size());
+  const std::int64_t size = state_size(feature_width);
+  if (!carries_state() || terms_.parts.class_means) return size;
+  return static_cast<std::int64_t>(terms_.parts.measure({.rows = 0, .classes = counts_.classes()}, state_).size());
 }
 
 void Loss::advance(std::span<const double> change) {
   if (!carries_state()) return;
-  const std::size_t expected =
-      terms_.parts.initial_state.empty() ? state_.values.size() : static_cast<std::size_t>(change_size(0));
-  if (change.size() != expected && expected != 0)
-    throw Error(ErrorKind::data, fmt::format("a change of the state of loss '{}' has {} values, expected {}",
-                                             spec_.text(), change.size(), expected));
+  const auto classes = static_cast<std::size_t>(counts_.classes());
+  const auto size = static_cast<std::int64_t>(change.size());
+  const auto check = [&](bool right, std::size_t k) {
+    if (!right)
+      throw Error(ErrorKind::data, fmt::format("value {} of a change of the state of loss '{}' is {}, expected what "
+                                               "measuring a batch gives",
+                                               k, spec_.text(), change[k]));
+  };
+  if (terms_.parts.class_means) {
+    const std::int64_t width = width_of(size, "a change of the state");
+    check_feature_width(width);
+    for (std::size_t c = 0; c < classes; ++c) {
+      check(is_count(change[c]), c);
+      if (change[c] == 0) continue;
+      for (std::size_t k = classes + c * static_cast<std::size_t>(width), end = k + static_cast<std::size_t>(width);
+           k < end; ++k)
+        check(std::isfinite(change[k] / change[c]), k);
+    }
+  } else {
+    if (size != change_size(0))
+      throw Error(ErrorKind::data, fmt::format("a change of the state of loss '{}' has {} values, expected {}",
+                                               spec_.text(), size, change_size(0)));
+    for (std::size_t k = 0; k < change.size(); ++k) check(is_count(change[k]), k);
+  }
   terms_.parts.advance(state_, change);
 }
 
@@ -593,12 +600,13 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
   const Parts& parts = terms_.parts;
   const bool of_batch = parts.batch_offset && started_;
   if (!parts.row_offset && !of_batch) return {};
-  check_batch<double>(logits, batch, {}, counts_.classes());
-  check_features(batch.features, logits.rows, counts_.classes());
+  detail::check_batch<double>(logits, batch, {}, counts_.classes());
+  if (counts_.classes() == 1) return {};
+  const Weighting weighting = weigh(batch, class_weights());
   std::vector<double> offsets;
   if (of_batch && batch.offsets.empty()) {
-    check_needs(spec_.member(), batch);
-    const std::vector<std::int64_t> labels = counted_labels(batch, {});
+    detail::check_needs(spec_.member(), batch);
+    const std::vector<std::int64_t> labels = counted_labels(batch, weighting.weights);
     const WholeBatch all = whole<double>(logits, batch, labels, {});
     offsets = parts.batch_offset(all);
   }
@@ -606,7 +614,6 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
   if (of_batch && !batch.offsets.empty())
     for (std::int64_t i = 0; i < logits.rows; ++i)
       std::copy_n(batch.offsets.row(i), logits.columns, offsets.begin() + i * logits.columns);
-  const Weighting weighting = weigh(batch, class_weights());
   const RowsInDouble<double> rows{logits, batch, weighting};
   std::vector<double> row(static_cast<std::size_t>(logits.columns));
   for (std::int64_t i = 0; parts.row_offset && i < logits.rows; ++i)
@@ -620,10 +627,11 @@ template <class T>
 double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
   const std::int64_t rows = logits.rows;
   const Parts& parts = terms_.parts;
-  check_batch(logits, batch, gradient, counts_.classes());
-  check_features(batch.features, rows, counts_.classes());
+  detail::check_batch(logits, batch, gradient, counts_.classes());
   const bool whole_batch = started_ && (parts.batch_term || parts.batch_offset);
-  if (started_ && (parts.shape || (whole_batch && batch.offsets.empty()))) check_needs(spec_.member(), batch);
+  if (rows > 0 && started_ && (parts.shape || (whole_batch && (parts.batch_term || batch.offsets.empty()))))
+    detail::check_needs(spec_.member(), batch);
+  if (rows > 0 && started_ && parts.class_means) check_feature_width(batch.features.features.columns);
   if (batch.reduction == Reduction::none && started_ && parts.batch_term)
     throw Error(ErrorKind::usage,
                 fmt::format("loss '{}' has no loss of a single sample, so reduction none cannot apply; "
@@ -631,9 +639,9 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                             spec_.text()));
   clear(batch.features);
   if (rows == 0) return 0;
-  if (counts_.classes() == 1) return one_class(batch, gradient);
-
   const Weighting weighting = weigh(batch, class_weights());
+  if (counts_.classes() == 1) return one_class(logits, weighting.weights, gradient, batch.losses);
+
   std::vector<double> own_losses(batch.losses.empty() ? weighting.weights.size() : 0);
   const std::span<double> losses = batch.losses.empty() ? own_losses : batch.losses;
   std::vector<double> parameters;

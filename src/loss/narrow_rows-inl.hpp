@@ -66,7 +66,9 @@ void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics*
               rivals[k_most_tile_rows] = {};
   hn::Store(sum, d, sums);
   hn::Store(top, d, tops);
-  hn::Store(true_value, d, values);
+  // As Gap() does for one row.
+  const auto overflowed = hn::Eq(true_value, hn::Set(d, std::numeric_limits<A>::infinity()));
+  hn::Store(hn::IfThenElse(overflowed, hn::Set(d, std::numeric_limits<A>::quiet_NaN()), true_value), d, values);
   hn::Store(rival, d, rivals);
   for (std::size_t i = 0; i < rows; ++i)
     statistics[i] = {static_cast<double>(sums[i]), static_cast<double>(tops[i]) - static_cast<double>(values[i]),

@@ -232,7 +232,7 @@ HWY_INLINE RowStatistics SweepRow(const Tile<T>& tile, std::int64_t i, const Cla
     maxima[b] = maxima[b] == row_maximum ? 1 : std::exp(terms.scale * (maxima[b] - row_maximum));
     sum += tile.sums[b] * maxima[b];
   }
-  return {sum, row_maximum - static_cast<double>(whole.Adjust(true_logit, origin, label)), rival};
+  return {sum, Gap(row_maximum, static_cast<double>(whole.Adjust(true_logit, origin, label))), rival};
 }
 
 template <class T, template <class> class P, class A = Compute<T>>

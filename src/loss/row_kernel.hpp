@@ -39,7 +39,7 @@ struct ClassTerms {
 /// What the sweep over the wrong classes of a row leaves for its epilogue.
 struct RowStatistics {
   double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1
-  double gap;          ///< v[m] - v[y]
+  double gap;          ///< v[m] - v[y]; NaN where v[y] is +infinity
   std::int64_t rival;  ///< m; -1: there is no other class, or nobody asked
 };
 

@@ -58,6 +58,10 @@ double read_value(const Key& key, const std::string& value, std::string_view tex
   }
   if (value == "auto" && !key.automatic.empty()) return k_auto;
   const double number = parse_number(value, what);
+  // Far inside of what float holds, so that products of a few keys are numbers, too.
+  constexpr double k_largest = 1e30;
+  if (number != 0 && !(std::fabs(number) <= k_largest && std::fabs(number) >= 1 / k_largest))
+    refuse(fmt::format("{} is {}, expected 0 or a number of a size from 1e-30 to 1e30", what, format_number(number)));
   if (!key.range.contains(number))
     refuse(fmt::format("{} is {}, expected {}: {}", what, format_number(number), key.range.text(), key.meaning));
   return number;

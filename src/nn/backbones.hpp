@@ -21,6 +21,9 @@ std::shared_ptr<ClassifierImpl> make_wide_resnet(const ModelOptions& options);
 /// `mlp` with the keys of its name.
 std::shared_ptr<ClassifierImpl> make_mlp(const ModelOptions& options);
 
+/// Weights of its linear layers and its head.
+double mlp_parameters(const ModelOptions& options);
+
 std::shared_ptr<ClassifierImpl> make_linear(const ModelOptions& options);
 
 /// The file behind `torchscript:`.

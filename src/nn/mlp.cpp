@@ -92,6 +92,13 @@ std::shared_ptr<ClassifierImpl> make_mlp(const ModelOptions& options) {
   return std::make_shared<Mlp>(options, parse_shape(options.name));
 }
 
+double mlp_parameters(const ModelOptions& options) {
+  const MlpShape shape = parse_shape(options.name);
+  const auto width = static_cast<double>(shape.width), layers = static_cast<double>(shape.layers),
+             inputs = static_cast<double>(options.channels * options.height * options.width);
+  return width * (inputs + (layers - 1) * width + static_cast<double>(options.classes));
+}
+
 std::shared_ptr<ClassifierImpl> make_linear(const ModelOptions& options) {
   return std::make_shared<LinearModel>(options);
 }

@@ -5,9 +5,11 @@
 #include <filesystem>
 #include <set>
 #include <span>
+#include <sstream>
 
 #include "nn/backbones.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -20,18 +22,41 @@ std::string first_line(const std::exception& error) {
   return text.substr(0, text.find('\n'));
 }
 
-torch::jit::Module load_script(const std::string& path) {
-  if (path.empty())
+struct Script {
+  torch::jit::Module module;
+  std::string sha256;
+};
+
+Script load_script(const ModelOptions& options) {
+  if (argument_of(options.name).empty())
     throw Error(ErrorKind::usage, "model 'torchscript' needs a file, for example torchscript:backbone.pt");
+  if (options.script.empty())
+    throw Error(ErrorKind::usage,
+                fmt::format("model '{}' is a TorchScript file, which is code and can do whatever you can do; if you "
+                            "trust it, name the file by --trust-model FILE{}",
+                            printable(options.name),
+                            options.script_sha256.empty() ? ""
+                                                          : fmt::format(" (SHA-256 when it was trained: {})",
+                                                                        printable(options.script_sha256, 64))));
+  const std::string path = options.script.string();
   if (!std::filesystem::is_regular_file(path))
     throw Error(ErrorKind::data, fmt::format("cannot read the model '{}': no such file", path));
+  // Read once, so that what is compared is what is run.
+  std::string bytes = read_file(path);
+  Script script{.module = {}, .sha256 = sha256(bytes)};
+  if (!options.script_sha256.empty() && script.sha256 != options.script_sha256)
+    throw Error(ErrorKind::data,
+                fmt::format("'{}' has SHA-256 {}, but the model was trained with a file of {}; name that one", path,
+                            script.sha256, printable(options.script_sha256, 64)));
   try {
-    return torch::jit::load(path, torch::kCPU);
+    std::istringstream stream(std::move(bytes));
+    script.module = torch::jit::load(stream, torch::kCPU);
   } catch (const std::exception& error) {
     throw Error(ErrorKind::data, fmt::format("'{}' is not a TorchScript module ({}); save one with "
                                              "torch.jit.script(backbone).save(FILE)",
                                              path, printable(first_line(error))));
   }
+  return script;
 }
 
 torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
@@ -44,7 +69,10 @@ torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
 /// moved and saved like all others.
 class TorchScript : public ClassifierImpl {
  public:
-  explicit TorchScript(const ModelOptions& options) : path_(argument_of(options.name)), module_(load_script(path_)) {
+  explicit TorchScript(const ModelOptions& options) : path_(options.script.string()) {
+    Script script = load_script(options);
+    module_ = std::move(script.module);
+    sha256_ = std::move(script.sha256);
     std::set<const c10::TensorImpl*> seen;  // a tensor may have several names
     const auto place = [&](const std::string& name) -> torch::nn::Module& {
       torch::nn::Module* module = &child(*this, "backbone");
@@ -67,6 +95,8 @@ class TorchScript : public ClassifierImpl {
     const bool vectors = images.dim() == 4 && images.size(2) == 1 && images.size(3) == 1;
     return module_.forward({vectors ? images.flatten(1) : images}).toTensor();
   }
+
+  std::string script_sha256() const override { return sha256_; }
 
   void train(bool on) override {
     ClassifierImpl::train(on);
@@ -95,7 +125,7 @@ class TorchScript : public ClassifierImpl {
     return output.size(1);
   }
 
-  std::string path_;
+  std::string path_, sha256_;
   torch::jit::Module module_;
 };
 

@@ -26,7 +26,7 @@ constexpr std::array k_chartjs_paths = {"/usr/share/javascript/chart.js/chart.mi
 constexpr const char* k_chartjs_variable = "ULMUS_CHARTJS";
 
 /// Rows of the per-class table at most; results/*.json has every class.
-constexpr std::size_t k_most_class_rows = 200;
+constexpr std::size_t k_most_class_rows = 10000;
 
 /// Cells of a confusion table above this share are so dark that their number is written in the colour of the page.
 constexpr double k_deep_share = 0.72;
@@ -313,18 +313,29 @@ std::string recall_table(const RunFolder& run, const Summary& summary, const Cla
   const auto members = members_by_loss(run);
   std::vector<std::string> titles = {"Class", "Training images"};
   for (const LossSummary& loss : summary.losses) titles.push_back(breakable(loss.loss));
-  std::string text = table_start("numbers", "Test recall by class, percent, mean of the seeds", titles);
-  for (std::size_t rank = 0; rank < std::min(order.by_count.size(), k_most_class_rows); ++rank) {
-    const std::span<const std::size_t> one(&order.by_count[rank], 1);
-    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", escaped(shortened(run.class_names[one[0]], 40)),
-                        grouped(run.train_counts[one[0]]));
+  const std::size_t classes = order.by_count.size();
+  const bool many = classes > k_most_classes_written;
+  std::string text = table_start(
+      "numbers",
+      fmt::format("Test recall by class, percent, mean of the seeds{}", many ? ", rarest classes first" : ""), titles);
+  std::vector<std::size_t> shown = order.by_count;
+  if (many) std::ranges::reverse(shown);
+  if (classes > k_most_class_rows) {
+    const auto middle = shown.begin() + static_cast<std::ptrdiff_t>(k_most_class_rows / 2);
+    shown.erase(middle, middle + static_cast<std::ptrdiff_t>(classes - k_most_class_rows));
+  }
+  for (const std::size_t& c : shown) {
+    const std::span<const std::size_t> one(&c, 1);
+    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", escaped(shortened(run.class_names[c], 40)),
+                        grouped(run.train_counts[c]));
     for (const auto& of_loss : members) text += fmt::format("<td>{}</td>", percent(group_recall(of_loss, one)));
     text += "</tr>";
   }
   text += k_table_end;
-  if (order.by_count.size() > k_most_class_rows)
-    text += fmt::format("<p>The {} most frequent classes; every class is in results/*.json.</p>", k_most_class_rows);
-  return folded("As a table", text);
+  if (classes > k_most_class_rows)
+    text += fmt::format("<p>The {0} rarest and the {0} most frequent classes; every class is in results/*.json.</p>",
+                        grouped(k_most_class_rows / 2));
+  return folded("As a table", fmt::format(R"(<div id="recall-table">{}</div>)", text));
 }
 
 std::string recall(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
@@ -449,6 +460,18 @@ std::string making(const RunFolder& run, const Summary& summary, const std::stri
   return text;
 }
 
+/// What was read from each column of a table.
+std::string columns_of(const RunFolder& run) {
+  if (run.columns.empty()) return "";
+  std::string text = table_start("numbers words", "Columns of the table",
+                                 {"Column", "Kind", "Values", "Missing, %", "What was done with it"});
+  for (const RunColumn& column : run.columns)
+    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{:.3g}</td><td>{}</td></tr>)",
+                        escaped(printable(column.name)), escaped(column.kind), escaped(column.values),
+                        100 * column.missing, escaped(column.treatment));
+  return folded("Columns of the table", text + std::string(k_table_end));
+}
+
 std::string definitions(ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
   for (const Metric& metric : metrics()) {
@@ -486,7 +509,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"recall", recall(run, summary, order)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(run, summary, order)},
-       {"making", making(run, summary, chartjs_version(library))},
+       {"making", making(run, summary, chartjs_version(library)) + columns_of(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(run, summary, margin))},
        {"chartjs", script_text(library)}});

@@ -19,21 +19,21 @@ using Path = std::filesystem::path;
 constexpr int k_split_schema_version = 1;
 
 [[noreturn]] void damaged(const Path& path, std::string_view reason) {
-  throw Error(ErrorKind::data,
-              fmt::format("'{}' is damaged: {}; restore the file or run again", path.string(), reason));
+  throw Error(ErrorKind::data, fmt::format("'{}' is damaged: {}; restore the file or run again", path.string(),
+                                           printable(reason, k_long_text)));
 }
 
 /// Reads a JSON file of a schema version and hands it to `use`; what is missing or mistyped names the file.
 template <class Use>
 auto with_json(const Path& path, int schema_version, Use use) {
   try {
-    const Json json = Json::parse(read_file(path));
+    const Json json = parse_json(read_file(path));
     const Json version = json.at("schema_version");
     if (version != schema_version)
       throw Error(
           ErrorKind::data,
           fmt::format("'{}' has schema version {}, this program reads {}; use the release of Ulmus that wrote it",
-                      path.string(), version.dump(), schema_version));
+                      path.string(), printable(version.dump()), schema_version));
     return use(json);
   } catch (const Json::exception& error) {
     damaged(path, error.what());
@@ -68,12 +68,18 @@ EpochRecord epoch_record(const Json& json) {
   return record;
 }
 
+/// A line is some hundreds of bytes; that of a loss with many trials some thousands.
+constexpr std::size_t k_longest_line = 1 << 16;
+
 /// The JSON object that ends a line. A crash may leave the beginning of a line in front of the next one.
-std::optional<Json> last_object(const std::string& line) {
-  for (std::size_t start = line.find('{'); start != std::string::npos; start = line.find('{', start + 1)) {
-    Json json = Json::parse(line.substr(start), nullptr, false);
-    if (json.is_object() && json.contains("loss")) return json;
-  }
+std::optional<Json> last_object(std::string_view line) {
+  if (line.size() > k_longest_line) return std::nullopt;  // each start below looks at what is left of the line
+  for (std::size_t start = line.find('{'); start != std::string_view::npos; start = line.find('{', start + 1)) try {
+      Json json = parse_json(line.substr(start));
+      if (json.contains("loss")) return json;
+    } catch (const Json::exception&) {
+      continue;
+    }
   return std::nullopt;
 }
 
@@ -114,6 +120,22 @@ void read_split_facts(const Path& path, RunFolder& run) {
   });
   if (run.class_names.size() != run.train_counts.size())
     damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
+}
+
+std::vector<RunColumn> read_columns(const Path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    std::vector<RunColumn> columns;
+    for (const Json& column : Json::parse(read_file(path)))
+      columns.push_back({.name = column.at("name"),
+                         .kind = column.at("kind"),
+                         .values = column.at("values"),
+                         .treatment = column.at("treatment"),
+                         .missing = column.at("missing")});
+    return columns;
+  } catch (const Json::exception& error) {
+    damaged(path, error.what());
+  }
 }
 
 bool within(const Tally& tally, std::size_t size) {
@@ -171,6 +193,7 @@ RunFolder read_run(const std::filesystem::path& folder) {
   run.path = folder;
   run.command = first_comment(folder / "config.toml");
   read_split_facts(folder / "split.json", run);
+  run.columns = read_columns(folder / "columns.json");
   run.epochs = read_metrics(folder / "metrics.jsonl");
   if (std::filesystem::is_directory(folder / "results"))
     for (const auto& entry : std::filesystem::directory_iterator(folder / "results"))

@@ -34,12 +34,6 @@ std::size_t width_of(std::string_view text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string printable(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-  return text;
-}
-
 std::string padded(std::string_view text, std::size_t width, bool left) {
   const std::string space(width - std::min(width, width_of(text)), ' ');
   return left ? std::string(text) + space : space + std::string(text);
@@ -74,7 +68,7 @@ Column metric_column(const Summary& summary, const Shown& shown, std::size_t nam
     if (shown.metric == "balanced_accuracy" && metric.interval)
       text += fmt::format(" ±{}", half_width(*metric.interval));
     if (shown.metric == "worst_class")
-      text += fmt::format(" {}", shortened(printable(usual_worst_class(test)), name_width));
+      text += fmt::format(" {}", shortened(printable(usual_worst_class(test), k_long_text), name_width));
     column.absent = column.absent && !metric.mean;
     column.add(std::move(text), is_best(summary, metric_index(shown.metric), i));
   }
@@ -83,7 +77,8 @@ Column metric_column(const Summary& summary, const Shown& shown, std::size_t nam
 
 std::vector<Column> all_columns(const Summary& summary, std::size_t loss_width, std::size_t class_width) {
   std::vector<Column> columns = {{.title = "loss", .left = true, .absent = false, .cells = {}, .best = {}, .width = 4}};
-  for (const LossSummary& loss : summary.losses) columns[0].add(shortened(printable(loss.loss), loss_width), false);
+  for (const LossSummary& loss : summary.losses)
+    columns[0].add(shortened(printable(loss.loss, k_long_text), loss_width), false);
   for (const Shown& shown : k_shown) columns.push_back(metric_column(summary, shown, class_width));
   return columns;
 }
@@ -100,8 +95,8 @@ std::size_t table_width(const std::vector<Column>& columns) {
 std::vector<Column> fitted_columns(const Summary& summary, std::size_t width) {
   std::size_t loss_width = k_shortest_loss, class_width = k_shortest_class;
   for (const LossSummary& loss : summary.losses) {
-    loss_width = std::max(loss_width, width_of(loss.loss));
-    class_width = std::max(class_width, width_of(usual_worst_class(loss.test)));
+    loss_width = std::max(loss_width, width_of(printable(loss.loss, k_long_text)));
+    class_width = std::max(class_width, width_of(printable(usual_worst_class(loss.test), k_long_text)));
   }
   std::vector<Column> columns = all_columns(summary, loss_width, class_width);
   const auto too_wide = [&] { return table_width(columns) > width; };
@@ -157,7 +152,7 @@ std::string terminal_table(const Summary& summary, const TableOptions& options) 
   if (summary.losses.size() > 1) caption += options.colour ? " Best in bold." : " * best.";
   if (columns.size() <= k_shown.size()) caption += " More columns in a wider terminal and in summary.json.";
   if (!summary.unfinished.empty())
-    caption += fmt::format(" Not finished: {}.", printable(join(summary.unfinished, "; ")));
+    caption += fmt::format(" Not finished: {}.", printable(join(summary.unfinished, "; "), k_long_text));
   return text + wrapped(caption, width);
 }
 
@@ -177,7 +172,7 @@ std::string markdown_table(const Summary& summary) {
   }
   std::string text = head + "\n" + rule + "\n";
   for (const LossSummary& loss : summary.losses) {
-    text += fmt::format("| `{}` |", loss.loss);
+    text += fmt::format("| `{}` |", printable(loss.loss, k_long_text));
     for (const std::string_view name : shown) {
       const MetricSummary& metric = loss.test.at(name);
       text += metric.interval ? fmt::format(" {:.1f} ±{:.1f} |", 100 * *metric.mean,

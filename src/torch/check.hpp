@@ -1,10 +1,16 @@
 #pragma once
 
+#include <vector>
+
 #include "ulmus/torch/margin_loss.hpp"
 
 namespace ulmus::detail {
 
 /// Throws Error{data} for shapes, dtypes and devices that do not fit.
 void check_tensors(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss, const HeadInputs& head);
+
+/// What a batch adds to the state of a loss that carries one; the tensors may lie on any device.
+std::vector<double> measure(const Loss& loss, const torch::Tensor& logits, const torch::Tensor& labels,
+                            const HeadInputs& head);
 
 }  // namespace ulmus::detail

@@ -43,11 +43,12 @@ struct Composer {
     const auto n = loss.counts().values();
     return constant(std::vector<double>(n.begin(), n.end()));
   }
-  /// Logarithm of the prior, a class without samples counted like the rarest one.
-  Tensor log_prior() const {
-    const Tensor n = counts(), smallest = n.masked_select(n > 0).min();
-    return torch::where(n > 0, n, smallest).div(static_cast<double>(loss.counts().total())).log();
+  /// The same with a class without samples counted like the rarest one that has some.
+  Tensor positive_counts() const {
+    const Tensor n = counts();
+    return torch::where(n > 0, n, n.masked_select(n > 0).min());
   }
+  Tensor log_prior() const { return positive_counts().div(static_cast<double>(loss.counts().total())).log(); }
 
   Tensor cross_entropy(const Tensor& u) const { return u.logsumexp(1) - of_label(u); }
 
@@ -63,11 +64,11 @@ struct Composer {
       return t - h.masked_fill(gap == 0, 0);
     }
     if (name == "ala") {
-      const Tensor n = counts(), A = std::numbers::ln2 / (n / n.masked_select(n > 0).min() + 1).log();
+      const Tensor n = positive_counts(), A = std::numbers::ln2 / (n / n.min() + 1).log();
       return t - A.index_select(0, labels) * (1 - t.detach()) / 2;
     }
     if (name == "dbm") {
-      const Tensor n = counts();
+      const Tensor n = positive_counts();
       const Tensor m = (keys["max_margin"] * (n.min() / n).pow(keys["tau"])).index_select(0, labels);
       const Tensor hard = (rival > t.detach()).to(z.scalar_type());
       const Tensor angle = m * (1 + hard * keys["lambda"] * (1 - t) / 2);
@@ -105,6 +106,9 @@ struct Composer {
 
   /// Those that the loss room makes.
   Tensor offsets() const {
+    const Parts& parts = terms.parts;
+    const Tensor none = torch::zeros({}, z.options().requires_grad(false));
+    if (!parts.row_offset && !(parts.batch_offset && loss.started())) return none;  // no copy to the host
     const Tensor rows = z.detach().to(torch::kCPU, torch::kDouble).contiguous(),
                  targets = labels.to(torch::kCPU).contiguous();
     Tensor features;
@@ -114,15 +118,15 @@ struct Composer {
       batch.features.features = {features.data_ptr<double>(), features.size(0), features.size(1)};
     }
     const std::vector<double> values = loss.offsets({rows.data_ptr<double>(), rows.size(0), rows.size(1)}, batch);
-    return values.empty() ? torch::zeros({}, z.options().requires_grad(false)) : constant(values).view(z.sizes());
+    return values.empty() ? none : constant(values).view(z.sizes());
   }
 
   /// Binary cross entropies of the classes, weighted, each with a focal factor.
   Tensor sigmoid_losses(const Tensor& weight, double gamma) const {
     const Tensor x = torch::where(is_label, z, -z);
-    const Tensor c = torch::nn::functional::softplus(-x),
-                 focus = torch::exp(-gamma * torch::nn::functional::softplus(x));
-    return (weight * focus * c).sum(1);
+    const Tensor c = torch::nn::functional::softplus(-x);
+    if (gamma == 0) return (weight * c).sum(1);
+    return (weight * torch::exp(-gamma * torch::nn::functional::softplus(x)) * c).sum(1);
   }
 
   /// The losses of the members that are no cross entropy of scaled logits; undefined: of the others.
@@ -142,7 +146,7 @@ struct Composer {
       return -(of_label(p) + 1e-7).log() - (more * (1 - p + 1e-7).log()).sum(1);
     }
     if (name == "las") {
-      const Tensor n = counts();
+      const Tensor n = positive_counts();
       const Tensor t = (n - n.min()) / (n.max() - n.min()).clamp_min(1);
       const double low = keys["tail"], more = keys["head"] - low, quarter = std::numbers::pi / 2;
       const Tensor e = keys.word("shape") == "linear"   ? low + more * t
@@ -153,7 +157,7 @@ struct Composer {
     }
     if (name == "logitnorm") return cross_entropy(z / ((z.norm(2, 1, true) + 1e-7) * keys["temperature"]));
     if (name == "kps" && keys.word("scaling") == "label") {
-      const Tensor n = counts(), q = (50 * n / n.min()).log() / std::log(50.0);
+      const Tensor n = positive_counts(), q = (50 * n / n.min()).log() / std::log(50.0);
       const Tensor reversed = torch::empty_like(q).index_put_({q.argsort(0, true)}, std::get<0>(q.sort(0)));
       const Tensor scale = (reversed * terms.scale).clamp(terms.scale, std::max(terms.scale, 50.0));
       const Tensor v = z * q, margin = (reversed * keys["max_margin"] / q.max()).index_select(0, labels);
@@ -201,7 +205,7 @@ struct Composer {
   }
 
   Tensor robust_prototypes() const {
-    const Tensor x = head.features.to(z.scalar_type()), means = running_means(), n = counts();
+    const Tensor x = head.features.to(z.scalar_type()), means = running_means(), n = positive_counts();
     Tensor total = torch::zeros({}, z.options().requires_grad(false)), present = total.clone();
     for (std::int64_t c = 0; c < n.size(0); ++c) {
       const Tensor own = labels == c;
@@ -247,11 +251,34 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
                      const HeadInputs& head) {
   detail::check_tensors(logits, labels, loss, head);
   const bool narrow = logits.scalar_type() == torch::kHalf || logits.scalar_type() == torch::kBFloat16;
-  const Tensor z = narrow ? logits.to(torch::kFloat) : logits;
+  const Parts& parts = loss.terms().parts;
+  const bool batch_term = parts.batch_term && loss.started();
+  if (batch_term && loss.carries_state()) {
+    if (loss.state().values.empty()) {  // a first batch that nobody measured
+      Loss moved = loss;
+      moved.advance(detail::measure(loss, logits, labels, head));
+      return composed_loss(logits, labels, moved, reduction, head);
+    }
+    if (head.features.defined()) loss.check_feature_width(head.features.size(1));
+  }
+
+  // A row of a class with weight 0 costs nothing, whatever is in it.
+  const auto in_force = loss.class_weights();
+  const bool some_weightless = std::any_of(in_force.begin(), in_force.end(), [](double w) { return w == 0; });
+  const Tensor wide = narrow ? logits.to(torch::kFloat) : logits;
+  Tensor weights = torch::ones({logits.size(0)}, wide.options().requires_grad(false));
+  if (!in_force.empty())
+    weights = torch::tensor(std::vector<double>(in_force.begin(), in_force.end()), torch::kDouble)
+                  .to(weights.options())
+                  .index_select(0, labels);
+  const Tensor weightless = weights == 0;
+  const Tensor z = some_weightless ? wide.masked_fill(weightless.unsqueeze(1), 0) : wide;
   const Composer composer{loss, z, labels, head};
 
   Tensor losses = composer.own_losses(), unweighted;
-  if (!losses.defined()) {
+  if (losses.defined()) {
+    losses = losses.masked_fill((z == std::numeric_limits<double>::infinity()).any(1), std::nan(""));
+  } else {
     const Tensor u = composer.scaled_logits();
     const Tensor c = composer.name == "lm-softmax"
                          ? composer.cross_entropy(composer.with_true(u, composer.of_label(u) - composer.keys["lower"]))
@@ -259,18 +286,27 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
     losses = c;
     if (loss.terms().shape == Shape::focal) losses = (-torch::expm1(-c)).pow(loss.terms().shape_parameter) * c;
     unweighted = composer.unweighted_losses(c);
+    if (unweighted.defined() && some_weightless) unweighted = unweighted.masked_fill(weightless, 0);
   }
 
-  const auto in_force = loss.class_weights();
-  const Tensor weights = in_force.empty() ? torch::ones_like(losses).detach() : composer.of_label(in_force);
-  if (loss.terms().parts.shape && loss.started()) losses = composer.influence_balanced(losses, weights);
+  if (parts.shape && loss.started()) losses = composer.influence_balanced(losses, weights);
   const double count = reduction == Reduction::none ? 1 : static_cast<double>(logits.size(0));
   const Tensor divisor = reduction == Reduction::weighted_mean
                              ? weights.sum().clamp_min(std::numeric_limits<float>::min())
                              : torch::full({}, std::max(count, 1.0), losses.options().requires_grad(false));
   Tensor value = (losses * weights).sum() / divisor;
   if (unweighted.defined()) value = value + unweighted.sum() / std::max(count, 1.0);
-  if (loss.terms().parts.batch_term && loss.started()) value = value + composer.batch_term();
+  if (batch_term && some_weightless) {
+    const Tensor rows = weightless.logical_not().nonzero().squeeze(1);
+    if (rows.size(0) > 0) {
+      const auto chosen = [&](const Tensor& of) { return of.defined() ? of.index_select(0, rows) : of; };
+      const Tensor chosen_z = chosen(z), chosen_labels = chosen(labels);
+      const HeadInputs chosen_head{chosen(head.features), head.weight, head.bias};
+      value = value + Composer{loss, chosen_z, chosen_labels, chosen_head}.batch_term();
+    }
+  } else if (batch_term) {
+    value = value + composer.batch_term();
+  }
   return narrow ? value.to(logits.scalar_type()) : value;
 }
 

@@ -154,8 +154,10 @@ std::vector<double> measure_as(const Loss& loss, const Tensor& rows, const LossB
   return loss.measure(MatrixView<const T>(static_cast<const T*>(rows.data_ptr()), rows.size(0), rows.size(1)), batch);
 }
 
-/// What a batch adds to the state of a loss that carries one.
-std::vector<double> measure(const Loss& loss, const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
+}  // namespace
+
+std::vector<double> detail::measure(const Loss& loss, const Tensor& logits, const Tensor& labels,
+                                    const HeadInputs& head) {
   const auto on_cpu = [](const Tensor& tensor) { return tensor.defined() ? tensor.to(torch::kCPU) : Tensor(); };
   const Tensor rows = logits.detach().to(torch::kCPU).contiguous(), targets = labels.to(torch::kCPU).contiguous();
   const HeadInDouble inputs(loss, {on_cpu(head.features), on_cpu(head.weight), on_cpu(head.bias)});
@@ -171,8 +173,6 @@ std::vector<double> measure(const Loss& loss, const Tensor& logits, const Tensor
       return measure_as<double>(loss, rows.to(torch::kDouble), batch);
   }
 }
-
-}  // namespace
 
 Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
                    const HeadInputs& head) {
@@ -196,7 +196,7 @@ LossModuleImpl::LossModuleImpl(Loss loss, Reduction reduction) : loss_(std::move
 Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
   if (is_training() && loss_.carries_state()) {
     detail::check_tensors(logits, labels, loss_, head);
-    loss_.advance(measure(loss_, logits, labels, head));
+    loss_.advance(detail::measure(loss_, logits, labels, head));
   }
   return margin_loss(logits, labels, loss_, reduction_, head);
 }

@@ -3,11 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <set>
+#include <string_view>
 
+#include "base/safetensors_header.hpp"
 #include "train/optimizer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -21,7 +27,8 @@ const std::string k_loss_state = "loss.state";
 torch::Tensor portable(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
 
 [[noreturn]] void refuse(const std::filesystem::path& path, const std::string& why) {
-  throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}; train again", path.string(), why));
+  throw Error(ErrorKind::data,
+              fmt::format("checkpoint '{}' does not fit: {}; train again", path.string(), printable(why, k_long_text)));
 }
 
 void require_like(const std::filesystem::path& path, const std::string& name, const torch::Tensor& came,
@@ -30,6 +37,62 @@ void require_like(const std::filesystem::path& path, const std::string& name, co
     refuse(path, fmt::format("tensor '{}' is {} [{}], expected {} [{}]", name, c10::toString(came.scalar_type()),
                              fmt::join(came.sizes(), ", "), c10::toString(expected.scalar_type()),
                              fmt::join(expected.sizes(), ", ")));
+}
+
+Head parse_head(const std::string& name, const std::filesystem::path& path) {
+  for (const Head head : {Head::linear, Head::cosine})
+    if (name == name_of(head)) return head;
+  refuse(path, fmt::format("it has the unknown head '{}'", printable(name)));
+}
+
+void read_loss_state(const SafetensorsHeader& header, const std::filesystem::path& path, CheckpointInfo& info) {
+  const auto stored = std::ranges::find(header.tensors, k_loss_state, &StoredTensor::name);
+  if (stored == header.tensors.end()) return;
+  if (stored->type.id != StoredType::Id::f64 || stored->shape.size() != 1)
+    refuse(path, fmt::format("tensor '{}' is no list of F64", k_loss_state));
+  const std::string bytes = read_stored_bytes(path, *stored);
+  info.loss_state.resize(bytes.size() / sizeof(double));
+  std::memcpy(info.loss_state.data(), bytes.data(), bytes.size());
+}
+
+/// What save_checkpoint writes holds for what is read, so that no number of a damaged file is taken for a size.
+void check_info(const CheckpointInfo& info, const SafetensorsHeader& header, const std::filesystem::path& path) {
+  double elements = 0;
+  for (const StoredTensor& tensor : header.tensors)
+    elements += static_cast<double>(tensor.size) / static_cast<double>(tensor.type.bytes);
+  try {
+    if (const double least = least_parameters(info.model); least > elements)
+      refuse(path, fmt::format("model '{}' of its sizes has at least {:.0f} weights, the file has {:.0f} numbers",
+                               printable(info.model.name), least, elements));
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::usage) throw;
+    refuse(path, error.what());
+  }
+  const auto channels = static_cast<std::size_t>(info.model.channels);
+  const auto& [mean, stddev] = info.normalisation;
+  const bool normalises = !mean.empty() || !stddev.empty();
+  if ((normalises && (mean.size() != channels || stddev.size() != channels)) ||
+      info.class_names.size() != static_cast<std::size_t>(info.model.classes))
+    refuse(path, "its lists do not have the lengths of its channels and classes");
+  const auto finite = [](float value) { return std::isfinite(value); };
+  if (!std::ranges::all_of(mean, finite) || !std::ranges::all_of(stddev, finite) ||
+      !std::ranges::all_of(stddev, [](float value) { return value > 0; }))
+    refuse(path, "its normalisation is not of finite means and deviations above 0");
+  if (info.epochs_done < 1 || info.epochs_done > info.epochs)
+    refuse(path, fmt::format("{} of its {} epochs are done", info.epochs_done, info.epochs));
+  if (!std::isfinite(info.seconds) || info.seconds < 0) refuse(path, "its seconds are no time");
+  std::set<std::string_view> names;
+  for (const std::string& name : info.class_names)
+    if (!names.insert(name).second) refuse(path, fmt::format("it has two classes '{}'", printable(name)));
+  const LossSpec loss = loss_of(info, path);
+  if (info.chosen.empty()) return;
+  const Key* key = loss.automatic();
+  if (!key) refuse(path, fmt::format("loss '{}' has no key that is chosen", printable(info.loss)));
+  try {
+    loss.with(key->name, info.chosen);
+  } catch (const Error& error) {
+    refuse(path, error.what());
+  }
 }
 
 }  // namespace
@@ -70,6 +133,7 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
                      {"epochs", info.epochs},
                      {"seconds", info.seconds},
                      {"model", info.model.name},
+                     {"model_sha256", model->script_sha256()},
                      {"head", std::string(name_of(info.model.head))},
                      {"channels", info.model.channels},
                      {"height", info.model.height},
@@ -86,11 +150,11 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
 }
 
 CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
-  const TensorFile file = read_safetensors(path);
-  const auto text = file.metadata.find(k_info);
-  if (text == file.metadata.end()) refuse(path, "it was not written by ulmus");
+  const SafetensorsHeader header = read_safetensors_header(path);
+  const auto text = header.metadata.find(k_info);
+  if (text == header.metadata.end()) refuse(path, "it was not written by ulmus");
   try {
-    const Json info = Json::parse(text->second);
+    const Json info = parse_json(text->second);
     CheckpointInfo read{.loss = info.at("loss"),
                         .seed = info.at("seed"),
                         .epochs_done = info.at("epochs_done"),
@@ -101,27 +165,18 @@ CheckpointInfo read_checkpoint_info(const std::filesystem::path& path) {
                                   .height = info.at("height"),
                                   .width = info.at("width"),
                                   .classes = info.at("classes"),
-                                  .head = info.at("head") == "cosine" ? Head::cosine : Head::linear},
+                                  .head = parse_head(info.at("head").get<std::string>(), path),
+                                  .script_sha256 = info.value("model_sha256", "")},
                         .normalisation = {.mean = info.at("mean"), .stddev = info.at("stddev")},
                         .class_names = info.at("class_names"),
                         .encoding = info.value("encoding", ""),
                         .tuned = info.value("tuned", ""),
                         .chosen = info.value("chosen", "")};
-    if (const auto state = file.tensors.find(k_loss_state); state != file.tensors.end()) {
-      const torch::Tensor values = state->second.to(torch::kDouble).contiguous();
-      read.loss_state.assign(values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
-    }
-    const auto channels = static_cast<std::size_t>(read.model.channels);
-    if (!is_model_name(read.model.name)) refuse(path, fmt::format("it has the unknown model '{}'", read.model.name));
-    const bool normalises = !read.normalisation.mean.empty() || !read.normalisation.stddev.empty();
-    if ((normalises && (read.normalisation.mean.size() != channels || read.normalisation.stddev.size() != channels)) ||
-        read.class_names.size() != static_cast<std::size_t>(read.model.classes))
-      refuse(path, "its lists do not have the lengths of its channels and classes");
-    if (read.epochs_done < 1 || read.epochs_done > read.epochs)
-      refuse(path, fmt::format("{} of its {} epochs are done", read.epochs_done, read.epochs));
+    read_loss_state(header, path, read);
+    check_info(read, header, path);
     return read;
   } catch (const Json::exception& error) {
-    refuse(path, error.what());
+    refuse(path, printable(error.what(), k_long_text));
   }
 }
 
@@ -133,7 +188,7 @@ LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path) 
   try {
     return LossSpec::parse(info.loss);
   } catch (const Error& error) {
-    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", path.string(), error.what()));
+    refuse(path, error.what());
   }
 }
 
@@ -179,6 +234,22 @@ void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch
       states[state_key(states, parameter)] = std::move(state);
     }
   }
+}
+
+void require_finite(const std::filesystem::path& path, const Classifier& model) {
+  const torch::NoGradGuard no_gradient;
+  std::int64_t bad = 0;
+  std::string first;
+  visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
+    if (!tensor.is_floating_point() || torch::isfinite(tensor).all().item<bool>()) return;
+    if (bad++ == 0) first = name;
+  });
+  if (bad > 0)
+    throw Error(
+        ErrorKind::numerical,
+        fmt::format("checkpoint '{}' holds weights that are infinite or not a number, in {} {}, the first '{}'; "
+                    "train again with a lower --lr",
+                    path.string(), bad, bad == 1 ? "tensor" : "tensors", first));
 }
 
 }  // namespace ulmus::detail

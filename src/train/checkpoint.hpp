@@ -44,7 +44,8 @@ bool is_checkpoint(const TensorFile& file);
 /// Whether a tensor of a checkpoint serves only to train on: state of the optimizer or the loss.
 bool is_training_state(const std::string& name);
 
-/// Throws Error{data} when the file is no checkpoint or contradicts itself.
+/// Reads the header alone, and the state of the loss. Throws Error{data} when the file is no checkpoint or contradicts
+/// itself: a model, a loss or a choice that there is not, sizes that its tensors cannot have, names that come twice.
 CheckpointInfo read_checkpoint_info(const std::filesystem::path& path);
 
 /// The loss of a checkpoint. Throws Error{data} when there is no such loss.
@@ -54,5 +55,9 @@ LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path);
 /// another shape.
 void load_checkpoint(const std::filesystem::path& path, Classifier& model, torch::optim::Optimizer* optimizer,
                      WeightAverage* average = nullptr);
+
+/// Throws Error{numerical} naming the checkpoint when a weight or a statistic of its model is not finite: what it
+/// predicted would be nothing.
+void require_finite(const std::filesystem::path& path, const Classifier& model);
 
 }  // namespace ulmus::detail

@@ -5,10 +5,13 @@
 #include <optional>
 
 #include "eval/evaluator.hpp"
+#include "train/address_space.hpp"
 #include "train/member.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/log.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/eval/prior.hpp"
 
 namespace ulmus {
@@ -67,18 +70,23 @@ class ScoreEvaluator {
   detail::Evaluator evaluator_;
 };
 
-/// Throws Error{data} naming the first class that data to judge on have otherwise than the run.
-void require_classes(const Dataset& data, const Split& split, const std::string& address) {
-  if (data.class_names == split.class_names) return;
-  const auto [theirs, ours] = std::ranges::mismatch(data.class_names, split.class_names);
-  const auto name = [](auto place, const std::vector<std::string>& names) {
-    return place == names.end() ? std::string("missing") : fmt::format("'{}'", *place);
-  };
-  throw Error(ErrorKind::data,
-              fmt::format("'{}' has {} classes, the run has {}; class {} is {} there and {} in the run; give data with "
-                          "the classes of the run",
-                          address, data.class_names.size(), split.class_names.size(), theirs - data.class_names.begin(),
-                          name(theirs, data.class_names), name(ours, split.class_names)));
+/// Says of which classes the judged samples have none.
+void announce_absent(const Dataset& data, std::span<const std::int64_t> indices, const std::string& address) {
+  std::vector<bool> present(data.class_names.size(), false);
+  for (const std::int64_t i : indices)
+    present[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(i)])] = true;
+  std::vector<std::string> absent;
+  for (std::size_t c = 0; c < present.size(); ++c)
+    if (!present[c]) absent.push_back(fmt::format("'{}'", printable(data.class_names[c])));
+  if (absent.empty()) return;
+  constexpr std::size_t k_named = 3;
+  const std::size_t named = std::min(absent.size(), k_named);
+  announce_once(
+      "absent " + address,
+      fmt::format("'{}' has no sample of {} of the {} classes of the run ({}{}); means over classes are of the "
+                  "other {}",
+                  address, absent.size(), present.size(), join(std::span(absent).first(named), ", "),
+                  named < absent.size() ? " ..." : "", present.size() - absent.size()));
 }
 
 TemperatureEffect effect_of(double temperature, const Evaluation& before, const Evaluation& after, bool fitted) {
@@ -95,27 +103,29 @@ TemperatureEffect effect_of(double temperature, const Evaluation& before, const 
 std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOptions& run_options,
                                            const EvaluateOptions& options) {
   const Split split = read_split(folder / "split.json");
-  const ClassCounts counts(split.train_counts);
+  const ClassCounts counts(split.train_counts, split.class_names);
   const std::vector<detail::TrainedMember> members = detail::find_members(folder, options.loss, options.seed);
-  at::set_num_threads(static_cast<int>(std::max<std::int64_t>(1, run_options.threads)));
+  const std::int64_t threads = std::max<std::int64_t>(1, run_options.threads);
+  at::set_num_threads(static_cast<int>(threads));
+  detail::require_address_space(1, threads);
   const std::string& encoding = members.front().info.encoding;
   const detail::Adjuster adjuster(folder, run_options, options.adjustment, split, encoding);
   const detail::Placement placement = detail::make_placement(run_options);
 
   RunOptions judged_options = run_options;
   if (!options.address.empty()) judged_options.data = options.address;
-  const OpenedData data = detail::open_run_data(judged_options, encoding);
+  const OpenedData data = detail::open_run_data(judged_options, encoding, split.class_names);
   if (options.address.empty()) detail::require_same_data(data, split, folder);
   const Dataset& judged = data.test ? *data.test : data.train;
-  require_classes(judged, split, judged_options.data);
   const bool own_test = options.address.empty() && !data.test;
   const std::vector<std::int64_t> indices = own_test ? split.test : detail::all_of(judged);
+  announce_absent(judged, indices, judged_options.data);
 
   std::optional<PredictionFile> predictions;
   if (!options.predictions.empty()) predictions.emplace(options.predictions, split.class_names);
   std::vector<MemberEvaluation> evaluations;
   for (const detail::TrainedMember& member : members) {
-    Classifier model = member.load();
+    Classifier model = member.load(run_options.model_file);
     detail::place(model, placement);
     detail::Adjuster::Reading reading = adjuster.read(member, model);
     const Scores& scores = reading.scores;

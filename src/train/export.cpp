@@ -17,7 +17,7 @@ namespace {
 constexpr std::int64_t k_checked_images = 4;
 constexpr double k_accepted_difference = 1e-5;
 
-/// Images in [0, 1], the same every time.
+/// Images, or features as images of 1x1, in [0, 1], the same every time.
 torch::Tensor random_images(const ModelOptions& model) {
   auto images = torch::empty({k_checked_images, model.channels, model.height, model.width}, torch::kFloat);
   Stream stream(0, "export");
@@ -30,11 +30,14 @@ torch::Tensor random_images(const ModelOptions& model) {
 torch::Tensor probabilities_of(const detail::TrainedMember& member, Classifier& model, const torch::Tensor& images) {
   const torch::NoGradGuard no_gradient;
   const Normalisation& normalisation = member.info.normalisation;
-  const auto by_channel = [](const std::vector<float>& values) {
-    return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
-  };
-  const auto logits = model->forward((images - by_channel(normalisation.mean)) / by_channel(normalisation.stddev));
-  return torch::softmax(logits * member.loss.scale(), 1);
+  torch::Tensor input = images;
+  if (!normalisation.mean.empty()) {  // a table's encoding has standardised it
+    const auto by_channel = [](const std::vector<float>& values) {
+      return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
+    };
+    input = (images - by_channel(normalisation.mean)) / by_channel(normalisation.stddev);
+  }
+  return torch::softmax(model->forward(input) * member.loss.scale(), 1);
 }
 
 std::string encode_weights(const detail::TrainedMember& member, const Classifier& model) {
@@ -52,15 +55,16 @@ std::string encode_weights(const detail::TrainedMember& member, const Classifier
                    {"seed", std::to_string(info.seed)},
                    {"model", info.model.name},
                    {"head", std::string(name_of(info.model.head))}};
+  if (!info.encoding.empty()) file.metadata["encoding"] = info.encoding;
   return detail::encode_safetensors(file);
 }
 
 /// The model with the weights of an exported file.
-Classifier read_weights(const detail::TrainedMember& member, const std::filesystem::path& path) {
-  Classifier model = make_model(member.info.model);
-  detail::load_checkpoint(path, model, nullptr);
-  model->eval();
-  return model;
+Classifier read_weights(const detail::TrainedMember& member, const std::filesystem::path& path,
+                        const std::string& model_file) {
+  detail::TrainedMember exported = member;
+  exported.checkpoint = path;
+  return exported.load(model_file);
 }
 
 }  // namespace
@@ -78,11 +82,13 @@ ExportFormat parse_export_format(std::string_view name) {
   return static_cast<ExportFormat>(found - names.begin());
 }
 
-ExportResult export_run(const std::filesystem::path& folder, const ExportOptions& options) {
+ExportResult export_run(const std::filesystem::path& folder, const RunOptions& run_options,
+                        const ExportOptions& options) {
   const detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
   const bool script = options.format == ExportFormat::torchscript;
+  detail::make_placement(run_options);  // refuses a device that is not here; the file is made on the CPU
   if (script) detail::require_scriptable(member.info.model);
-  Classifier model = member.load();
+  Classifier model = member.load(run_options.model_file);
 
   WholeFile file(options.out);
   const std::string bytes = script ? detail::encode_torchscript(member, model) : encode_weights(member, model);
@@ -93,7 +99,7 @@ ExportResult export_run(const std::filesystem::path& folder, const ExportOptions
   if (script) {
     came = detail::run_torchscript(file.temporary(), images);
   } else {
-    Classifier read = read_weights(member, file.temporary());
+    Classifier read = read_weights(member, file.temporary(), run_options.model_file);
     came = probabilities_of(member, read, images);
   }
   const double difference = (came - expected).abs().max().item<double>();

@@ -60,7 +60,7 @@ class Training {
         member_(member),
         loss_(make_loss(plan, first_loss(member.loss), member.seed)),
         placement_(make_placement(plan.options)),
-        model_(make_model(model_options(plan.options.model, plan.data.train, member.head))),
+        model_(make_model(model_options(plan.options, plan.data.train, member.head))),
         loader_(plan.data.train, plan.split.train,
                 {.batch_size = plan.options.batch_size,
                  .shuffle = true,
@@ -74,7 +74,7 @@ class Training {
                  .epochs = plan.options.epochs}) {
     initialise(model_, member.seed);
     if (!plan.options.weights.empty())
-      load_weights(plan.options.weights, model_, model_options(plan.options.model, plan.data.train, member.head));
+      load_weights(plan.options.weights, model_, model_options(plan.options, plan.data.train, member.head));
     place(model_, placement_);
     if (frozen())
       for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
@@ -98,6 +98,12 @@ class Training {
                       "to train this member again",
                       checkpoint.string(), info.loss, info.seed, info.epochs, member_.loss.full_text(), member_.seed,
                       plan_.options.epochs));
+    if (!info.model.script_sha256.empty() && info.model.script_sha256 != model_->script_sha256())
+      throw Error(ErrorKind::data,
+                  fmt::format("checkpoint '{}' was trained with a TorchScript file of SHA-256 {}, '{}' has {}; name "
+                              "that file by --trust-model",
+                              checkpoint.string(), printable(info.model.script_sha256, 64), plan_.options.model_file,
+                              model_->script_sha256()));
     load_checkpoint(checkpoint, model_, optimizer_.get(), average());
     if (!info.chosen.empty()) use_choice(info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = member_.seed});
@@ -113,7 +119,7 @@ class Training {
                      .epochs_done = epoch_,
                      .epochs = plan_.options.epochs,
                      .seconds = seconds(),
-                     .model = model_options(plan_.options.model, plan_.data.train, member_.head),
+                     .model = model_options(plan_.options, plan_.data.train, member_.head),
                      .normalisation = plan_.normalisation,
                      .class_names = plan_.data.train.class_names,
                      .loss_state = loss_->loss().state().values,
@@ -342,13 +348,14 @@ std::vector<std::int64_t> all_of(const Dataset& data) {
   return indices;
 }
 
-ModelOptions model_options(const std::string& name, const Dataset& data, Head head) {
-  return {.name = name,
+ModelOptions model_options(const RunOptions& options, const Dataset& data, Head head) {
+  return {.name = options.model,
           .channels = data.shape.channels,
           .height = data.shape.height,
           .width = data.shape.width,
           .classes = data.classes(),
-          .head = head};
+          .head = head,
+          .script = options.model_file};
 }
 
 void train_member(const Plan& plan, const RunMember& member, const MemberPaths& paths, const MemberProgress& progress,

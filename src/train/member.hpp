@@ -37,6 +37,6 @@ OpenOptions open_options(const RunOptions& options);
 /// The indices of every image.
 std::vector<std::int64_t> all_of(const Dataset& data);
 
-ModelOptions model_options(const std::string& name, const Dataset& data, Head head);
+ModelOptions model_options(const RunOptions& options, const Dataset& data, Head head);
 
 }  // namespace ulmus::detail

@@ -12,8 +12,10 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/train/apply.hpp"
 
-namespace ulmus::detail {
+namespace ulmus {
+namespace detail {
 namespace {
 
 torch::Device parse_device(const std::string& name) {
@@ -105,4 +107,17 @@ torch::Tensor compute_features(Classifier& model, const torch::Tensor& images, c
   return model->features(input).to(torch::kFloat);
 }
 
-}  // namespace ulmus::detail
+}  // namespace detail
+
+std::string device_here(const std::string& trained_on) {
+  try {
+    detail::parse_device(trained_on);
+    return trained_on;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::environment) throw;
+    announce_once("device", fmt::format("the run was trained on {}, which is not here; using cpu", trained_on));
+    return "cpu";
+  }
+}
+
+}  // namespace ulmus

@@ -6,8 +6,10 @@
 #include <optional>
 #include <thread>
 
+#include "train/address_space.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -50,8 +52,9 @@ class Lines {
   std::vector<double> probabilities_;
 };
 
-void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model, const PredictHooks& hooks,
-                    Lines& lines, PredictResult& result) {
+void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model,
+                    const detail::Placement& placement, const PredictHooks& hooks, Lines& lines,
+                    PredictResult& result) {
   lines.begin({"path"});
   for (ImageBatch batch; images.next(batch);) {
     lines.check_stop("images");
@@ -61,16 +64,22 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
     if (batch.paths.empty()) continue;
     const auto size = static_cast<std::int64_t>(batch.paths.size());
     const auto pixels = torch::from_blob(batch.pixels.data(), {size, shape.channels, shape.height, shape.width});
-    lines.add(model->forward(pixels).contiguous(), [&](std::int64_t i) {
-      return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}};
-    });
+    const auto features = detail::compute_features(model, pixels, placement);
+    const torch::Tensor logits = model->classify(features).to(torch::kCPU).contiguous();
+    if (const auto row = detail::first_not_finite(logits))
+      throw Error(ErrorKind::numerical,
+                  fmt::format("what the model gives for '{}' is infinite or not a number; leave the image out",
+                              printable(batch.paths[static_cast<std::size_t>(*row)], k_long_text)));
+    lines.add(logits, [&](std::int64_t i) { return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}}; });
   }
-  if (lines.written == 0)
+  if (lines.written == 0) {
+    const std::string notes = images.notes().empty() ? "" : fmt::format(" ({})", join(images.notes(), "; "));
     throw Error(ErrorKind::data,
                 result.failed == 0
-                    ? "there is no image in what was named; give image files, or folders of them"
-                    : fmt::format("none of {} could be predicted",
-                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed)));
+                    ? fmt::format("there is no image in what was named{}; give image files, or folders of them", notes)
+                    : fmt::format("none of {} could be predicted{}",
+                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed), notes));
+  }
 }
 
 /// Files of features, each opened before the first line is written.
@@ -92,19 +101,22 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
 }
 
 void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
-                      Lines& lines) {
+                      const detail::Placement& placement, Lines& lines) {
   constexpr std::int64_t k_rows = 4096;  // at a time
-  lines.begin({"path", "row"});
+  const bool has_lines = files.front().line != nullptr;
+  lines.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
   for (const Dataset& file : files)
     for (std::int64_t first = 0; first < file.size(); first += k_rows) {
       lines.check_stop("rows");
       std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(k_rows, file.size() - first)));
       std::iota(rows.begin(), rows.end(), first);
       std::int64_t row = first;
-      detail::for_each_output(model, member, file, rows, 1, {},
+      detail::for_each_output(model, member, file, rows, 1, placement,
                               [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
                                 lines.add(logits, [&](std::int64_t i) {
-                                  return Fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
+                                  Fields fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
+                                  if (has_lines) fields.push_back({"line", std::to_string(file.line(row + i)), true});
+                                  return fields;
                                 });
                                 row += logits.size(0);
                               });
@@ -125,20 +137,28 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   at::set_num_threads(threads);
+  detail::require_address_space(1, threads);
 
   const bool of_features = shape.height == 1 && shape.width == 1;
   std::optional<ImageStream> images;
   std::vector<Dataset> files;
   if (of_features) {
     files = open_features(options.paths, run_options, member);
+    for (const Dataset& file : files)
+      for (const std::string& note : file.notes)
+        if (hooks.note) hooks.note(note);
   } else {
     ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
                                .normalisation = member.info.normalisation,
-                               .threads = threads};
+                               .threads = threads,
+                               .max_pixels = run_options.max_pixels,
+                               .image_bits = static_cast<int>(run_options.image_bits)};
     if (run_options.image_size > 0) reading.image_size = run_options.image_size;
     images.emplace(options.paths, std::move(reading));
   }
-  Classifier model = member.load();
+  Classifier model = member.load(run_options.model_file);
+  const detail::Placement placement = detail::make_placement(run_options);
+  detail::place(model, placement);
   Lines lines(
       writer,
       detail::Adjuster(folder, run_options, options.adjustment, split, member.info.encoding).read(member, model).scores,
@@ -147,9 +167,10 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   PredictResult result{.loss = member.label(), .seed = member.info.seed, .of_features = of_features};
   const torch::NoGradGuard no_gradient;
   if (of_features)
-    predict_features(files, member, model, lines);
+    predict_features(files, member, model, placement, lines);
   else
-    predict_images(*images, shape, model, hooks, lines, result);
+    predict_images(*images, shape, model, placement, hooks, lines, result);
+  if (images) result.notes = images->notes();
   result.predicted = lines.written;
   return result;
 }

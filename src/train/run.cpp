@@ -15,9 +15,11 @@
 #include <optional>
 #include <thread>
 
+#include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
 #include "train/member.hpp"
 #include "train/placement.hpp"
+#include "train/threads.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -43,6 +45,12 @@ void need_word(const char* option, const std::string& word, const std::vector<st
 }
 
 void check_ranges(const RunOptions& o) {
+  visit_options(o, [](const char* name, const auto& value, const char*) {
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::string>)
+      if (valid_utf8(value) != value.size())
+        refuse(fmt::format("--{} is '{}', which is not UTF-8, as config.toml has to be; rename it", name,
+                           printable(value)));
+  });
   need(o.seeds >= 1 && o.seeds <= 1000, "seeds", o.seeds, "1 to 1000");
   need(o.validation >= 0, "validation", o.validation, "at least 0");
   need(o.test_fraction > 0 && o.test_fraction < 1, "test-fraction", o.test_fraction, "above 0 and below 1");
@@ -62,6 +70,9 @@ void check_ranges(const RunOptions& o) {
   need(o.threads >= 0 && o.threads <= 256, "threads", o.threads, "1 to 256, or 0 for the cores that are left");
   need(o.loader_threads >= 0 && o.loader_threads <= 256, "loader-threads", o.loader_threads, "from 0 to 256");
   need(o.image_size >= 0, "image-size", o.image_size, "at least 1, or 0 to leave the images");
+  need(o.image_bits == 0 || (o.image_bits >= 8 && o.image_bits <= 16), "image-bits", o.image_bits,
+       "8 to 16, or 0 for as many as the data use");
+  need(o.max_pixels >= 1 && o.max_pixels <= k_largest_max_pixels, "max-pixels", o.max_pixels, "1 to 2147483647");
 }
 
 /// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
@@ -122,64 +133,143 @@ Sampler make_sampler(const LossSpec& loss, const std::string& of_run) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
-detail::MemberPaths paths_of(const fs::path& folder, const RunMember& member) {
+/// `name` with '-' for what file names had better not hold.
+std::string readable(std::string name) {
+  for (char& c : name)
+    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '-';
+  return name;
+}
+
+std::string readable_slug(const std::string& name, std::uint64_t seed) {
+  return fmt::format("{}.seed{}", readable(name), seed);
+}
+
+/// Where Ulmus 0.1 kept a member whose name is not plain (see slug_of).
+std::string old_slug(const RunMember& member) { return readable_slug(member.loss.text(), member.seed); }
+
+/// A run that 0.1 began keeps its names, unless two members of it shared one.
+std::string slug_in(const fs::path& folder, const Plan& plan, const RunMember& member) {
+  const std::string old = old_slug(member);
+  if (old == member.slug() || !fs::exists(folder / "checkpoints" / (old + ".safetensors"))) return member.slug();
+  const auto sharing = std::ranges::count_if(plan.members, [&](const RunMember& m) { return old_slug(m) == old; });
+  return sharing == 1 ? old : member.slug();
+}
+
+detail::MemberPaths paths_of(const fs::path& folder, const std::string& slug) {
   return {.metrics = folder / "metrics.jsonl",
-          .checkpoint = folder / "checkpoints" / (member.slug() + ".safetensors"),
-          .result = folder / "results" / (member.slug() + ".json")};
+          .checkpoint = folder / "checkpoints" / (slug + ".safetensors"),
+          .result = folder / "results" / (slug + ".json")};
 }
 
-/// What a killed process left of a file it was writing.
-void remove_temporaries(const fs::path& folder) {
-  std::error_code ignored;
-  for (fs::directory_iterator it(folder, ignored), end; !ignored && it != end; it.increment(ignored))
-    if (std::error_code code; it->path().extension().string().starts_with(".tmp")) fs::remove(it->path(), code);
+/// Where members lie in a run folder.
+const std::vector<std::string> k_member_folders = {"checkpoints", "results"};
+
+/// The files that a run writes before it has a checkpoint, beside config.toml.
+const std::vector<std::string> k_first_files = {"split.json", "columns.json", "metrics.jsonl", "log.txt"};
+
+bool holds_only_temporaries(const fs::path& folder) {
+  std::error_code unknown;
+  fs::directory_iterator it(folder, unknown), end;
+  return !unknown && std::all_of(it, end, [](const fs::directory_entry& e) { return is_temporary(e.path()); });
 }
 
-/// Makes the folder of a run, and takes it back if the run ends before it has anything to resume from.
+/// Whether a folder holds what a run leaves that ended before its config.toml was there, or was taken back in part.
+/// Files that could be somebody's are ours beside a lock. The same command may be given again.
+bool was_given_up(const fs::path& folder) {
+  std::error_code unknown;
+  if (fs::exists(folder / "config.toml", unknown)) return false;
+  const bool ours = fs::exists(folder / FolderLock::k_name, unknown);
+  for (const auto& entry : fs::directory_iterator(folder, unknown)) {
+    const std::string name = entry.path().filename().string();
+    const bool empty_folder =
+        std::ranges::find(k_member_folders, name) != k_member_folders.end() && holds_only_temporaries(entry.path());
+    const bool our_file =
+        ours && (name == FolderLock::k_name || std::ranges::find(k_first_files, name) != k_first_files.end());
+    if (!empty_folder && !our_file && !is_temporary(entry.path())) return false;
+  }
+  return !unknown;
+}
+
+/// Removes of a run folder what a run writes before its first checkpoint, config.toml first: without it, the rest is no
+/// run. What others have put there stays. False when some of it could not be removed.
+bool remove_beginning(const fs::path& folder) {
+  std::error_code code;
+  fs::remove(folder / "config.toml", code);
+  if (code) return false;  // it stays a run, and can be resumed
+  bool all = true;
+  const auto remove = [&](const fs::path& path) {
+    fs::remove(path, code);
+    all = all && !code;
+  };
+  for (const std::string& file : k_first_files) remove(folder / file);
+  for (const std::string& part : k_member_folders) {
+    remove_abandoned_temporaries(folder / part);
+    remove(folder / part);
+  }
+  remove_abandoned_temporaries(folder);
+  return all;
+}
+
+/// The folder of a run while one process, this one, writes it. A new one is taken back if the run ends before it has
+/// anything to resume from.
 class RunFolder {
  public:
   RunFolder(const fs::path& path, bool resume) : path_(path), made_(!resume) {
     std::error_code ignored;
-    if (!resume) require_free(path_);
     existed_ = fs::exists(path_, ignored);
     first_new_ = path_;
     while (first_new_.has_parent_path() && !fs::exists(first_new_.parent_path(), ignored) &&
            first_new_.parent_path() != first_new_)
       first_new_ = first_new_.parent_path();
-    if (resume)
-      for (const fs::path& part : {path_, path_ / "checkpoints", path_ / "results"}) remove_temporaries(part);
+    if (!resume) require_free(path_);
     try {
-      make_folder(path_ / "checkpoints");
-      make_folder(path_ / "results");
+      make_folder(path_);
+      lock_.emplace(path_);
     } catch (...) {
-      take_back();
+      if (made_) remove_empty_folders();
+      throw;
+    }
+    bool ready = resume;
+    try {
+      if (!resume) {
+        require_free(path_);  // another process may have made a run here before we had the lock
+        ready = true;
+        remove_beginning(path_);
+      }
+      for (const std::string& part : k_member_folders) make_folder(path_ / part);
+      for (const fs::path& part : {path_, path_ / "checkpoints", path_ / "results"}) remove_abandoned_temporaries(part);
+    } catch (...) {
+      if (made_ && ready) take_back();
       throw;
     }
   }
   ~RunFolder() {
-    std::error_code ignored;
-    if (made_ && fs::is_empty(path_ / "checkpoints", ignored)) take_back();
+    if (made_ && holds_only_temporaries(path_ / "checkpoints")) take_back();
   }
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
 
  private:
-  /// Only what is ours: a folder that was there before stays, and so does a parent in which others have put something.
   void take_back() {
-    if (!made_) return;
+    if (!remove_beginning(path_)) lock_->leave();
+    lock_.reset();
+    remove_empty_folders();
+  }
+
+  /// A folder that was there before stays, and so does one in which others have put something.
+  void remove_empty_folders() {
     std::error_code ignored;
-    std::vector<fs::path> ours{path_};
-    if (existed_) ours.assign(fs::directory_iterator(path_, ignored), {});
-    for (const fs::path& entry : ours) fs::remove_all(entry, ignored);
-    for (fs::path parent = path_; parent != first_new_;) {
-      parent = parent.parent_path();
-      fs::remove(parent, ignored);
+    if (existed_) return;
+    for (fs::path folder = path_;; folder = folder.parent_path()) {
+      fs::remove(folder, ignored);
+      if (folder == first_new_ || !folder.has_parent_path()) return;
     }
   }
 
   fs::path path_, first_new_;
   bool made_;
   bool existed_ = false;
+  std::optional<FolderLock> lock_;
 };
 
 /// Trains the members that have no result yet, several at a time.
@@ -187,8 +277,9 @@ class Crew {
  public:
   Crew(const Plan& plan, const fs::path& folder, const RunHooks& hooks)
       : plan_(plan), folder_(folder), hooks_(hooks), epochs_done_(plan.members.size(), 0.0) {
+    for (const RunMember& member : plan.members) paths_.push_back(paths_of(folder, slug_in(folder, plan, member)));
     for (std::size_t i = 0; i < plan.members.size(); ++i)
-      if (fs::exists(paths_of(folder, plan.members[i]).result))
+      if (fs::exists(paths_[i].result))
         epochs_done_[i] = static_cast<double>(plan.options.epochs);
       else
         waiting_.push_back(i);
@@ -198,9 +289,7 @@ class Crew {
   void work() {
     log(fmt::format("{} of {} members to train", waiting_.size(), plan_.members.size()));
     const std::size_t jobs = std::min(waiting_.size(), static_cast<std::size_t>(plan_.options.jobs));
-    std::vector<std::thread> threads;
-    for (std::size_t i = 0; i < jobs; ++i) threads.emplace_back([this] { train_waiting(); });
-    for (std::thread& thread : threads) thread.join();
+    detail::run_on_threads(jobs, [this] { train_waiting(); });
     if (error_) {
       try {
         std::rethrow_exception(error_);
@@ -227,7 +316,7 @@ class Crew {
       }
       try {
         detail::train_member(
-            plan_, plan_.members[i], paths_of(folder_, plan_.members[i]), [&](Progress& news) { tell(i, news); },
+            plan_, plan_.members[i], paths_[i], [&](Progress& news) { tell(i, news); },
             [this] { return failed_ || (hooks_.stop && hooks_.stop()); });
         const std::lock_guard lock(mutex_);
         ++members_done_;
@@ -266,6 +355,7 @@ class Crew {
   const fs::path& folder_;
   const RunHooks& hooks_;
   Clock::time_point start_ = Clock::now();
+  std::vector<detail::MemberPaths> paths_;
   std::vector<std::size_t> waiting_;
   std::atomic<bool> failed_ = false;
 
@@ -294,16 +384,29 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
 }  // namespace
 
 OpenOptions detail::open_options(const RunOptions& options) {
-  OpenOptions open{.data_root = options.data_root, .skip_bad = options.skip_bad};
+  OpenOptions open{.data_root = options.data_root,
+                   .skip_bad = options.skip_bad,
+                   .max_pixels = options.max_pixels,
+                   .image_bits = static_cast<int>(options.image_bits)};
   if (options.image_size > 0) open.image_size = options.image_size;
   return open;
 }
 
 std::string slug_of(const std::string& name, std::uint64_t seed) {
-  std::string slug = name;
-  for (char& c : slug)
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_') c = '-';
-  return fmt::format("{}.seed{}", slug, seed);
+  // The keys and values of a loss can be told apart again between '-', also in names as `ib-focal` and numbers below 0,
+  // and so can the two losses that tune joins with '/'. The path of a file of weights may hold both.
+  constexpr std::size_t k_longest = 120;
+  const std::string slug = readable_slug(name, seed);
+  const bool plain = std::ranges::all_of(name, [](unsigned char c) {
+    return std::isalnum(c) || std::string_view("._:=,+-/").find(static_cast<char>(c)) != std::string_view::npos;
+  });
+  const bool ambiguous = name.find_first_of("/-") != std::string::npos && name.find("weights=") != std::string::npos;
+  bool exponent = false;  // 1e+16 and 1e-16
+  for (std::size_t i = 1; i + 1 < name.size(); ++i)
+    exponent = exponent || (name[i] == '+' && std::isdigit(static_cast<unsigned char>(name[i + 1])));
+  if (plain && !ambiguous && !exponent && slug.size() <= k_longest) return slug;
+  const std::string hash = sha256(name).substr(0, 16);
+  return fmt::format("{}.{}.seed{}", readable(name).substr(0, k_longest / 2), hash, seed);
 }
 
 std::string RunMember::slug() const { return slug_of(loss.text(), seed); }
@@ -314,11 +417,12 @@ void require_free(const fs::path& folder) {
     refuse(
         fmt::format("'{}' already holds a run; go on with it by 'ulmus compare --resume {}', or choose another --out",
                     folder.string(), shell_quoted(folder.string())));
-  if (fs::exists(folder, unknown) && !(fs::is_directory(folder, unknown) && fs::is_empty(folder, unknown)))
+  if (fs::exists(folder, unknown) && !(fs::is_directory(folder, unknown) && fs::is_empty(folder, unknown)) &&
+      !was_given_up(folder))
     refuse(fmt::format("'{}' exists and is not an empty folder; choose another --out", folder.string()));
 }
 
-Plan plan_run(const RunOptions& given) {
+Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
   RunOptions options = given;
   check_ranges(options);
   if (options.data.empty())
@@ -332,7 +436,12 @@ Plan plan_run(const RunOptions& given) {
   detail::make_placement(options);
   ImbalanceProfile::parse(options.imbalance);
 
-  OpenedData data = open_data(options.data, detail::open_options(options));
+  OpenOptions open = detail::open_options(options);
+  open.classes = classes;
+  OpenedData data = open_data(options.data, open);
+  if (options.image_bits != 0 && data.image_bits == 0)
+    refuse(fmt::format("--image-bits {} cannot apply: the data are no image files; leave it out", options.image_bits));
+  options.image_bits = data.image_bits;  // what predicts and judges scales images of 16 bits the same
   if (data.test && options.test_fraction != RunOptions{}.test_fraction)
     refuse(fmt::format("--test-fraction {} cannot apply: the data have a test part; leave it out",
                        format_number(options.test_fraction)));
@@ -343,7 +452,11 @@ Plan plan_run(const RunOptions& given) {
                                    .rng = options.split_rng};
   Split split = make_split(data, split_options);
   std::string encoding;
-  if (data.train_table) encoding = to_json(encode_tables(data, split.train));
+  std::vector<ColumnSummary> columns;
+  if (data.train_table) {
+    columns = summarise(*data.train_table);
+    encoding = to_json(encode_tables(data, split.train));
+  }
   resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
   const LearningRateSchedule schedule{.kind = schedule_kind, .base = options.lr, .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
@@ -353,7 +466,7 @@ Plan plan_run(const RunOptions& given) {
   for (const LossSpec& loss : losses) {
     const Head head = loss.choose_head(requested_head);
     if (parameters.contains(head)) continue;
-    const ModelOptions model_options = detail::model_options(options.model, data.train, head);
+    const ModelOptions model_options = detail::model_options(options, data.train, head);
     Classifier model = make_model(model_options);
     parameters[head] = parameter_count(*model);
     if (!options.weights.empty()) of_weights = detail::load_weights(options.weights, model, model_options);
@@ -369,7 +482,7 @@ Plan plan_run(const RunOptions& given) {
   const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
   options.jobs = std::min(options.jobs == 0 ? default_jobs : options.jobs, static_cast<std::int64_t>(members.size()));
   if (options.threads == 0) options.threads = std::max<std::int64_t>(1, cores / options.jobs);
-  ClassCounts counts(split.train_counts);
+  ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
     Loss(detail::first_loss(loss), counts);  // class weights of a file are read here
@@ -377,8 +490,8 @@ Plan plan_run(const RunOptions& given) {
   // A table's encoding has standardised it.
   Normalisation normalisation;
   if (encoding.empty()) normalisation = of_weights ? *of_weights : channel_statistics(data.train, split.train);
-  return {std::move(options), std::move(data),     std::move(split), std::move(counts), std::move(normalisation),
-          augmentation,       std::move(encoding), schedule,         std::move(members)};
+  return {std::move(options), std::move(data),     std::move(split),   std::move(counts), std::move(normalisation),
+          augmentation,       std::move(encoding), std::move(columns), schedule,          std::move(members)};
 }
 
 std::string command_text(const std::string& verb, const RunOptions& options) {
@@ -404,9 +517,13 @@ std::string command_text(const std::string& verb, const RunOptions& options) {
 }
 
 void execute(const Plan& plan, const fs::path& folder, const std::string& verb, const RunHooks& hooks, bool resume) {
+  detail::require_address_space(plan.options.jobs, plan.options.threads);
   const RunFolder guard(folder, resume);
-  if (resume) {
-    const Split before = read_split(folder / "split.json");
+  const fs::path split_file = folder / "split.json";
+  // Ulmus 0.1 wrote config.toml first, and may have been killed before the split.
+  const bool trained = !holds_only_temporaries(folder / "checkpoints") || !holds_only_temporaries(folder / "results");
+  if (resume && (trained || fs::exists(split_file))) {
+    const Split before = read_split(split_file);
     if (before.sha256 != plan.split.sha256)
       throw Error(
           ErrorKind::data,
@@ -414,10 +531,13 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& verb, 
                       "new run",
                       folder.string(), plan.split.sha256.substr(0, 12), before.sha256.substr(0, 12)));
   } else {
+    write_file(split_file, to_json(plan.split));
+    if (!plan.columns.empty()) write_file(folder / "columns.json", to_json(plan.columns) + "\n");
+  }
+  // Last: what makes the folder a run.
+  if (!resume)
     write_file(folder / "config.toml",
                fmt::format("# {}\n{}", command_text(verb, plan.options), to_toml(plan.options)));
-    write_file(folder / "split.json", to_json(plan.split));
-  }
 
   Crew(plan, folder, hooks).work();
 }

@@ -1,10 +1,13 @@
 #include "train/safetensors.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
 
 #include "base/safetensors_header.hpp"
+#include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 
@@ -41,6 +44,10 @@ std::string encode_safetensors(const TensorFile& file) {
     offset += tensor.nbytes();
   }
   std::string text = header.dump();
+  if (text.size() > k_longest_header)
+    throw Error(ErrorKind::data, fmt::format("a checkpoint of {} tensors would have a header of {} bytes, at most {} "
+                                             "can be read; give the classes shorter names",
+                                             file.tensors.size(), text.size(), k_longest_header));
   text.append((8 - text.size() % 8) % 8, ' ');  // the data begin aligned
   std::string bytes(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>((text.size() >> (8 * i)) & 0xff);
@@ -52,7 +59,7 @@ std::string encode_safetensors(const TensorFile& file) {
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
   const std::string bytes = read_file(path);
-  SafetensorsHeader header = read_safetensors_header(bytes, path);
+  SafetensorsHeader header = read_safetensors_header(bytes, bytes.size(), path);
   TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
   for (const StoredTensor& stored : header.tensors) {
     auto tensor = torch::empty(stored.shape, torch_type(stored.type));

@@ -18,6 +18,11 @@ namespace {
 
 constexpr std::array k_resnets = {"resnet20", "resnet32", "resnet44", "resnet56"};
 
+/// Models of linear layers alone, over features or the pixels of an image in one row.
+bool takes_vectors(const ModelOptions& model) {
+  return model.name == "linear" || model.name == "mlp" || model.name.starts_with("mlp:");
+}
+
 /// A module with the tensors and the modules of `from`, under the same names.
 torch::jit::Module mirror(const torch::nn::Module& from, const std::string& name,
                           const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
@@ -65,7 +70,7 @@ class Source {
     const std::string at = module_at(name);
     return fmt::format(
         "torch.batch_norm({}, {}.weight, {}.bias, {}.running_mean, {}.running_var, False, 0.0, {}, True)", x, at, at,
-        at, at, format_number(module<torch::nn::BatchNorm2dImpl>(name).options.eps()));
+        at, at, format_number(eps(name)));
   }
   bool has(const std::string& name) const { return modules_.contains(name); }
   template <class Module>
@@ -75,6 +80,11 @@ class Source {
   const std::string& text() const { return text_; }
 
  private:
+  double eps(const std::string& name) const {
+    if (const auto* of_vectors = modules_[name]->as<torch::nn::BatchNorm1dImpl>()) return of_vectors->options.eps();
+    return module<torch::nn::BatchNorm2dImpl>(name).options.eps();
+  }
+
   torch::OrderedDict<std::string, std::shared_ptr<torch::nn::Module>> modules_;
   std::string text_;
 };
@@ -104,14 +114,25 @@ void add_resnet(Source& source) {
     }
 }
 
-std::string forward_source(const ModelOptions& options, const Classifier& model, double scale) {
+/// The dropout of training is no part of it.
+void add_mlp(Source& source) {
+  for (int i = 1; source.has(fmt::format("fc{}", i)); ++i)
+    source.line(fmt::format("x = torch.relu({})",
+                            source.norm(fmt::format("bn{}", i), fmt::format("torch.linear(x, self.fc{}.weight)", i))));
+}
+
+std::string forward_source(const CheckpointInfo& info, const Classifier& model, double scale) {
+  const ModelOptions& options = info.model;
   Source source(model);
-  source.line("x = (images - self.mean) / self.stddev");
-  if (options.name == "conv3")
-    add_conv3(source);
-  else
-    add_resnet(source);
-  source.line("x = torch.mean(x, [2, 3])");
+  source.line(options.height == 1 && options.width == 1 ? "x = images.flatten(1)" : "x = images");
+  if (!info.normalisation.mean.empty()) source.line("x = (x - self.mean) / self.stddev");
+  if (takes_vectors(options)) {
+    source.line("x = x.flatten(1)");
+    add_mlp(source);
+  } else {
+    options.name == "conv3" ? add_conv3(source) : add_resnet(source);
+    source.line("x = torch.mean(x, [2, 3])");
+  }
   if (options.head == Head::cosine) {
     source.line("x = x / torch.clamp_min(torch.norm(x, 2, [1], True), 1e-12)");
     source.line("w = self.fc.weight / torch.clamp_min(torch.norm(self.fc.weight, 2, [1], True), 1e-12)");
@@ -124,19 +145,23 @@ std::string forward_source(const ModelOptions& options, const Classifier& model,
   return "def forward(self, images: Tensor) -> Tensor:\n" + source.text();
 }
 
-/// Of a channel each, to go along with images [N, C, H, W].
-torch::Tensor by_channel(const std::vector<float>& values) {
-  return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
+/// Of a channel each, to go along with images [N, C, H, W], or features [N, C].
+torch::Tensor by_channel(const std::vector<float>& values, const ModelOptions& model) {
+  const torch::Tensor row = torch::tensor(values, torch::kFloat);
+  return model.height == 1 && model.width == 1 ? row.reshape({1, -1}) : row.reshape({1, -1, 1, 1});
 }
 
 }  // namespace
 
 void require_scriptable(const ModelOptions& model) {
-  if (model.name == "conv3" || std::ranges::find(k_resnets, model.name) != k_resnets.end()) return;
-  throw Error(ErrorKind::usage,
-              fmt::format("no TorchScript can be made of '{}', only of conv3, {}; write --format safetensors and load "
-                          "the weights into the model in Python",
-                          model.name, fmt::join(k_resnets, ", ")));
+  if (model.name == "conv3" || takes_vectors(model) || std::ranges::find(k_resnets, model.name) != k_resnets.end())
+    return;
+  throw Error(
+      ErrorKind::usage,
+      fmt::format(
+          "no TorchScript can be made of '{}', only of conv3, {}, mlp and linear; write --format safetensors and load "
+          "the weights into the model in Python",
+          model.name, fmt::join(k_resnets, ", ")));
 }
 
 std::string encode_torchscript(const TrainedMember& member, const Classifier& model) {
@@ -144,12 +169,16 @@ std::string encode_torchscript(const TrainedMember& member, const Classifier& mo
   const torch::NoGradGuard no_gradient;
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
   torch::jit::Module module = mirror(*model, "__torch__.ulmus.Classifier", unit);
-  module.register_parameter("mean", by_channel(member.info.normalisation.mean), /*is_buffer=*/true);
-  module.register_parameter("stddev", by_channel(member.info.normalisation.stddev), /*is_buffer=*/true);
+  if (const Normalisation& normalisation = member.info.normalisation; !normalisation.mean.empty()) {
+    module.register_parameter("mean", by_channel(normalisation.mean, member.info.model), /*is_buffer=*/true);
+    module.register_parameter("stddev", by_channel(normalisation.stddev, member.info.model), /*is_buffer=*/true);
+  }
+  if (!member.info.encoding.empty())
+    module.register_attribute("encoding", c10::StringType::get(), member.info.encoding);
   c10::List<std::string> names;
   for (const std::string& name : member.info.class_names) names.push_back(name);
   module.register_attribute("class_names", c10::ListType::ofStrings(), names);
-  module.define(forward_source(member.info.model, model, member.loss.scale()));
+  module.define(forward_source(member.info, model, member.loss.scale()));
   std::ostringstream bytes;
   module.save(bytes);
   return std::move(bytes).str();

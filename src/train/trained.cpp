@@ -36,12 +36,15 @@ std::optional<double> validation_accuracy(const fs::path& folder, const TrainedM
         fmt::format("'{}' has not finished, so the members of '{}' cannot be compared; choose one with --loss and "
                     "--seed, or finish it with 'ulmus compare --resume'",
                     member.name(), folder.string()));
-  const auto json = Json::parse(read_file(result), nullptr, false);
-  if (!json.is_object() || !json.contains("validation"))
-    throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member; train again", result.string()));
-  const auto& validation = json["validation"];
-  if (validation.is_null()) return std::nullopt;
-  return validation.value("balanced_accuracy", 0.0);
+  try {
+    const Json json = parse_json(read_file(result));
+    const Json& validation = json.at("validation");
+    if (validation.is_null()) return std::nullopt;
+    return validation.at("balanced_accuracy").get<double>();
+  } catch (const Json::exception& error) {
+    throw Error(ErrorKind::data, fmt::format("'{}' is not the result of a member: {}; train again", result.string(),
+                                             printable(error.what(), k_long_text)));
+  }
 }
 
 }  // namespace
@@ -54,9 +57,23 @@ LossSpec TrainedMember::resolved() const {
   return info.chosen.empty() ? loss : loss.with(loss.automatic()->name, info.chosen);
 }
 
-Classifier TrainedMember::load() const {
-  Classifier model = make_model(info.model);
+Classifier TrainedMember::load(const std::string& model_file) const {
+  const bool script = info.model.name.starts_with("torchscript:");
+  if (!model_file.empty() && !script)
+    refuse(fmt::format("--trust-model cannot apply: {} has the model '{}', which is no TorchScript file; leave it out",
+                       name(), printable(info.model.name)));
+  ModelOptions options = info.model;
+  options.script = model_file;
+  Classifier model = nullptr;
+  try {
+    model = make_model(options);
+  } catch (const Error& error) {
+    // The person asks for nothing but this file; a script that is missing is the person's to name.
+    if (error.kind() != ErrorKind::usage || script) throw;
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", checkpoint.string(), error.what()));
+  }
   load_checkpoint(checkpoint, model, nullptr);
+  require_finite(checkpoint, model);
   model->eval();
   return model;
 }
@@ -121,9 +138,18 @@ void require_same_data(const OpenedData& data, const Split& split, const fs::pat
                 fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
 }
 
-OpenedData open_run_data(const RunOptions& options, const std::string& encoding) {
-  OpenedData data = open_data(options.data, open_options(options));
-  if (data.train_table && !encoding.empty()) encode_tables(data, encoding_from_json(encoding));
+void announce_notes(const OpenedData& data) {
+  for (const std::string& note : all_notes(data)) announce_once(note, note);
+}
+
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding,
+                         const std::vector<std::string>& classes) {
+  OpenOptions opening = open_options(options);
+  opening.classes = classes;
+  if (!encoding.empty()) opening.encoding = std::make_shared<const TableEncoding>(encoding_from_json(encoding));
+  OpenedData data = open_data(options.data, opening);
+  announce_notes(data);
+  if (data.train_table && opening.encoding) encode_tables(data, *opening.encoding);
   return data;
 }
 
@@ -139,13 +165,36 @@ void for_each_output(Classifier& model, const TrainedMember& member, const Datas
                     "x width); convert the images, or restore the checkpoint",
                     data.name, data.classes(), data.shape.channels, data.shape.height, data.shape.width,
                     member.checkpoint.string(), shape.classes, shape.channels, shape.height, shape.width));
-  for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement, visit);
+  std::span<const std::int64_t> ahead = indices;
+  for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement,
+                  [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
+                    if (const auto row = first_not_finite(logits))
+                      throw Error(ErrorKind::numerical,
+                                  fmt::format("what {} gives for sample {} of '{}' is infinite or not a number; its "
+                                              "values are far from those that were trained on, correct or remove it",
+                                              member.name(), ahead[static_cast<std::size_t>(*row)], data.name));
+                    visit(logits, labels);
+                    ahead = ahead.subspan(labels.size());
+                  });
+}
+
+std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows) {
+  const torch::Tensor finite = torch::isfinite(rows).flatten(1).all(1);
+  if (finite.all().item<bool>()) return std::nullopt;
+  return finite.logical_not().to(torch::kInt64).argmax().item<std::int64_t>();
+}
+
+void require_classes(const TrainedMember& member, const Split& split) {
+  if (member.info.class_names == split.class_names && split.train_counts.size() == split.class_names.size()) return;
+  throw Error(ErrorKind::data, fmt::format("checkpoint '{}' has other classes than split.json beside it; restore the "
+                                           "one that does not belong to the run",
+                                           member.checkpoint.string()));
 }
 
 Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adjustment& adjustment, Split split,
                    const std::string& encoding)
     : split_(std::move(split)),
-      counts_(split_.train_counts),
+      counts_(split_.train_counts, split_.class_names),
       posthoc_(PostHoc::parse(adjustment.posthoc)),
       loader_threads_(static_cast<int>(options.loader_threads)),
       placement_(make_placement(options)) {
@@ -160,7 +209,7 @@ Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adju
           fmt::format("--temperature auto is fitted on a validation part, and '{}' has none; train with --validation "
                       "N, or set a number",
                       folder.string()));
-    data_ = open_run_data(options, encoding);
+    data_ = open_run_data(options, encoding, split_.class_names);
     require_same_data(data_, split_, folder);
   } else if (!adjustment.temperature.empty()) {
     temperature_ = parse_number(adjustment.temperature, "--temperature, a number or 'auto',");
@@ -170,6 +219,7 @@ Adjuster::Adjuster(const fs::path& folder, const RunOptions& options, const Adju
 }
 
 Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model) const {
+  require_classes(member, split_);
   Reading reading{.scores = {.scale = member.loss.scale()}};
   if (posthoc_.kind == PostHoc::Kind::tau_norm) {
     if (member.info.model.head == Head::cosine)
@@ -179,7 +229,7 @@ Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model)
                       posthoc_.text(), member.name()));
     const torch::NoGradGuard no_gradient;
     const HeadInputs head = model->head_inputs({});
-    torch::Tensor weight = head.weight.detach().clone().contiguous();
+    torch::Tensor weight = head.weight.detach().to(torch::kCPU, /*non_blocking=*/false, /*copy=*/true).contiguous();
     posthoc_.normalise({weight.data_ptr<float>(), weight.size(0), weight.size(1)});
     torch::Tensor(head.weight).copy_(weight);
     if (head.bias.defined()) torch::Tensor(head.bias).zero_();

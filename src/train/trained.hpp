@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,9 @@ struct TrainedMember {
   std::string name() const;   ///< "ce seed 0"
   /// The loss with what the trainer chose for a key that is `auto`.
   LossSpec resolved() const;
-  Classifier load() const;
+  /// Builds the model and loads its weights. `model_file` is the file of a TorchScript backbone, which only the person
+  /// can name; see RunOptions. Throws Error{usage} where it is missing or of no use.
+  Classifier load(const std::string& model_file) const;
 };
 
 /// Every member of a run, in the order of their files' names. Throws Error{usage} when there is none.
@@ -44,13 +47,25 @@ TrainedMember choose_member(const std::filesystem::path& folder, const std::stri
 void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
                        std::string_view cure = "name other data with --data");
 
-/// Opens the data of a run; a table is encoded as the checkpoint says.
-OpenedData open_run_data(const RunOptions& options, const std::string& encoding);
+/// Says what of opened data was not used or changed (all_notes), each line once.
+void announce_notes(const OpenedData& data);
 
-/// for_each_logits with the normalisation of a member. Throws Error{data} for data that are not of its shape.
+/// Opens the data of a run, or data to judge it on, with its classes by name; a table is encoded as the checkpoint
+/// says.
+OpenedData open_run_data(const RunOptions& options, const std::string& encoding,
+                         const std::vector<std::string>& classes);
+
+/// for_each_logits with the normalisation of a member. Throws Error{data} for data that are not of its shape,
+/// Error{numerical} naming the first sample whose logits are not finite.
 void for_each_output(Classifier& model, const TrainedMember& member, const Dataset& data,
                      const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement,
                      const BatchVisitor& visit);
+
+/// The first row [n, ...] with a value that is infinite or not a number, if there is one.
+std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows);
+
+/// Throws Error{data} unless the checkpoint has the classes of the run's split.
+void require_classes(const TrainedMember& member, const Split& split);
 
 /// An adjustment, read once for all members.
 class Adjuster {

@@ -12,11 +12,13 @@
 #include <thread>
 #include <utility>
 
+#include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
 #include "train/inference.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
+#include "train/threads.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -285,29 +287,51 @@ struct Features {
 
 torch::Tensor tensor_of(const std::vector<std::int64_t>& values) { return torch::tensor(values, torch::kInt64); }
 
-/// What was kept of an earlier call, if it is of this checkpoint and split.
-std::optional<Features> read_features(const fs::path& path, const std::string& origin) {
+/// What was kept of an earlier call, if it is of this checkpoint and split. A file that has the right origin and not
+/// the tensors of it is damaged.
+std::optional<Features> read_features(const fs::path& path, const std::string& origin, const Split& split,
+                                      std::int64_t width) {
   if (!fs::exists(path)) return std::nullopt;
-  detail::TensorFile file = detail::read_safetensors(path);
-  if (file.metadata["origin"] != origin) return std::nullopt;
-  const auto set = [&](const std::string& part) {
-    const torch::Tensor labels = file.tensors[part + ".labels"];
-    FeatureSet read{.features = file.tensors[part], .labels = {}};
-    read.labels.assign(labels.data_ptr<std::int64_t>(), labels.data_ptr<std::int64_t>() + labels.numel());
-    return read;
+  const detail::TensorFile file = detail::read_safetensors(path);
+  const auto of = file.metadata.find("origin");
+  if (of == file.metadata.end() || of->second != origin) return std::nullopt;
+  const auto read = [&](const std::string& part, std::size_t samples) {
+    const auto features = file.tensors.find(part), labels = file.tensors.find(part + ".labels");
+    const auto rows = static_cast<std::int64_t>(samples), classes = static_cast<std::int64_t>(split.class_names.size());
+    const bool fits = features != file.tensors.end() && labels != file.tensors.end() &&
+                      features->second.scalar_type() == torch::kFloat && features->second.dim() == 2 &&
+                      features->second.size(0) == rows && features->second.size(1) == width &&
+                      labels->second.scalar_type() == torch::kInt64 && labels->second.dim() == 1 &&
+                      labels->second.size(0) == rows &&
+                      labels->second.ge(0).logical_and(labels->second.lt(classes)).all().item<bool>() &&
+                      torch::isfinite(features->second).all().item<bool>();
+    if (!fits)
+      throw Error(ErrorKind::data, fmt::format("'{}' does not hold the features of the {} samples of part {}; remove "
+                                               "the file, and they are computed again",
+                                               path.string(), samples, part));
+    const auto* first = labels->second.data_ptr<std::int64_t>();
+    return FeatureSet{.features = features->second, .labels = {first, first + samples}};
   };
-  return Features{.train = set("train"), .validation = set("validation")};
+  return Features{.train = read("train", split.train.size()),
+                  .validation = read("validation", split.validation.size())};
 }
 
 Features features_of(const fs::path& path, const std::string& origin, Classifier& model, const Dataset& data,
                      const Split& split, const Normalisation& normalisation, int loader_threads,
                      const detail::Placement& placement) {
-  if (auto kept = read_features(path, origin)) return std::move(*kept);
+  if (auto kept = read_features(path, origin, split, detail::head_of(model).weight.size(1))) return std::move(*kept);
   const auto extract = [&](const std::vector<std::int64_t>& indices) {
     return detail::extract_features(model, data, indices, normalisation, loader_threads, placement);
   };
   detail::place(model, placement);
   Features features{.train = extract(split.train), .validation = extract(split.validation)};
+  const std::pair<const FeatureSet*, const std::vector<std::int64_t>*> parts[] = {
+      {&features.train, &split.train}, {&features.validation, &split.validation}};
+  for (const auto& [set, indices] : parts)
+    if (const auto row = detail::first_not_finite(set->features))
+      throw Error(ErrorKind::numerical,
+                  fmt::format("the features of sample {} of '{}' are infinite or not numbers; correct or remove it",
+                              (*indices)[static_cast<std::size_t>(*row)], data.name));
   model->to(torch::kCPU);  // where heads are fitted
   make_folder(path.parent_path());
   write_file(path,
@@ -357,9 +381,7 @@ std::vector<Fitted> fit_all(const std::vector<Recipe>& recipes, const HeadWeight
         if (!error) error = std::current_exception();
       }
   };
-  std::vector<std::thread> threads;
-  for (std::size_t i = 0; i < std::min(jobs, recipes.size()); ++i) threads.emplace_back(work);
-  for (std::thread& thread : threads) thread.join();
+  detail::run_on_threads(std::min(jobs, recipes.size()), work);
   if (error) std::rethrow_exception(error);
   return fitted;
 }
@@ -392,6 +414,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
             const std::function<bool()>& stop) {
   if (options.jobs < 0 || options.jobs > 256)
     refuse(fmt::format("--jobs is {}, expected 1 to 256, or 0 for as many as there are cores", options.jobs));
+  const FolderLock lock(folder);
   const Split split = read_split(folder / "split.json");
   if (split.validation.empty())
     refuse(
@@ -399,16 +422,17 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
                     "--validation 20",
                     folder.string()));
   const TrainedMember member = find_member(folder, options);
-  Classifier model = member.load();
+  detail::require_classes(member, split);
+  Classifier model = member.load(run_options.model_file);
   const HeadWeights trained = detail::head_of(model);
   const std::vector<Recipe> recipes = make_recipes(options, member.loss, trained);
 
-  OpenedData data = open_data(run_options.data, detail::open_options(run_options));
+  const OpenedData data = detail::open_run_data(run_options, member.info.encoding, split.class_names);
   detail::require_same_data(data, split, folder, "restore them");
-  if (data.train_table) encode_tables(data, encoding_from_json(member.info.encoding));
-  const ClassCounts counts(split.train_counts);
+  const ClassCounts counts(split.train_counts, split.class_names);
   const auto cores = std::max(1u, std::thread::hardware_concurrency());
   at::set_num_threads(static_cast<int>(cores));
+  detail::require_address_space(cores, 1);
   const int loader_threads = static_cast<int>(run_options.loader_threads);
   const detail::Placement placement = detail::make_placement(run_options);
   const std::string origin = sha256(read_file(member.checkpoint)) + " " + split.sha256;
@@ -445,7 +469,9 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   info.tuned = tuning.member;
   info.loss_state.clear();
   info.chosen.clear();
-  Classifier changed = with_head(model, member.info.model, fitted[tuning.chosen - 1].head);
+  ModelOptions model_options = member.info.model;
+  model_options.script = run_options.model_file;
+  Classifier changed = with_head(model, std::move(model_options), fitted[tuning.chosen - 1].head);
   const std::string slug = slug_of(tuning.member, info.seed);
   const fs::path checkpoint = folder / "checkpoints" / (slug + ".safetensors");
   if (fs::exists(checkpoint) && detail::read_checkpoint_info(checkpoint).tuned.empty())

@@ -30,6 +30,8 @@ std::optional<Normalisation> load_weights(const std::filesystem::path& path, Cla
     if (found == file.tensors.end()) {
       if (!of_head && !name.ends_with(".num_batches_tracked")) complain(fmt::format("'{}' is missing", name));
     } else if (found->second.sizes() == tensor.sizes()) {
+      if (!torch::isfinite(found->second).all().item<bool>())
+        complain(fmt::format("'{}' has values that are infinite or not a number", name));
       if (!of_head || options.head == Head::linear) tensor.copy_(found->second);
     } else if (!of_head) {
       complain(fmt::format("'{}' is [{}], expected [{}]", name, fmt::join(found->second.sizes(), ", "),

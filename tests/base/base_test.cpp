@@ -7,10 +7,12 @@
 #include <numeric>
 #include <vector>
 
+#include "base/safetensors_header.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -187,8 +189,110 @@ TEST(Text, PrintableIsOneShortLineOfUtf8) {
   EXPECT_EQ(printable(std::string(59, 'x') + "\xc3\xa9"), std::string(59, 'x') + "...") << "no half character";
 }
 
+TEST(Text, PrintableCannotSteerATerminalOrTurnALineAround) {
+  EXPECT_EQ(printable("\xc2\x9b"
+                      "31m"),
+            "\\u009b31m")
+      << "the one-character form of ESC [";
+  EXPECT_EQ(printable("a\xe2\x80\xae"
+                      "b"),
+            "a\\u202eb");
+  EXPECT_EQ(printable("\xef\xbb\xbfx\xe2\x80\x8b"), "\\ufeffx\\u200b");
+  EXPECT_EQ(printable("\xe2\x80\xa8"), "\\u2028");
+  const std::string joined = "\xe0\xa4\x95\xe2\x80\x8d";  // a consonant of Hindi and a joiner
+  EXPECT_EQ(printable(joined), joined);
+  EXPECT_EQ(printable(std::string(200, 'x'), 300), std::string(200, 'x'));
+}
+
+TEST(ParseJson, RefusesWhatIsDeepLongOrNamedTwice) {
+  const auto nested = [](int depth) {
+    return std::string(static_cast<std::size_t>(depth), '[') + std::string(static_cast<std::size_t>(depth), ']');
+  };
+  EXPECT_EQ(parse_json(R"({"a":[1,{"a":2}]})")["a"][1]["a"], 2);
+  EXPECT_NO_THROW(parse_json(nested(64)));
+  EXPECT_THROW(parse_json(nested(65)), Json::exception);
+  EXPECT_THROW(parse_json(std::string(50'000'000, '[')), Json::exception);
+  EXPECT_THROW(parse_json("[1,2]", 4), Json::exception);
+  EXPECT_THROW(parse_json(R"({"a":1,"a":2})"), Json::exception);
+  EXPECT_THROW(parse_json(R"({"b":{"a":1,"a":1}})"), Json::exception);
+  EXPECT_THROW(parse_json(""), Json::exception);
+  EXPECT_THROW(parse_json("{} x"), Json::exception);
+}
+
+TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "w.safetensors";
+  const auto with_header = [](std::string header) {
+    std::string length(8, '\0');
+    for (std::size_t i = 0; i < 8; ++i) length[i] = static_cast<char>((header.size() >> (8 * i)) & 0xff);
+    return length + std::move(header);
+  };
+  const auto complaint = [&] {
+    try {
+      detail::read_safetensors_header(path);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+      return std::string(error.what());
+    }
+    return std::string("nothing");
+  };
+  write_file(path, with_header(std::string(detail::k_longest_header + 1, '[')));
+  EXPECT_NE(complaint().find("at most 33554432 are read"), std::string::npos) << complaint();
+  write_file(path, with_header(std::string(30'000'000, '[')));
+  EXPECT_NE(complaint().find("nested deeper than 64"), std::string::npos) << complaint();
+  write_file(path, with_header(R"({"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},)"
+                               R"("a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]}})"));
+  EXPECT_NE(complaint().find("comes twice"), std::string::npos) << complaint();
+  write_file(path, with_header("{}"));
+  EXPECT_EQ(complaint(), "nothing");
+  EXPECT_THROW(detail::read_safetensors_header(folder.path()), Error) << "a folder";
+}
+
 TEST(Sha256, AgreesWithThePublishedVector) {
   EXPECT_EQ(sha256("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
+TEST(Names, NumbersHaveOneSpelling) {
+  for (const char* text : {"1", "01", "+1", "1.0", "1.", "1e0", "0.1e1", "10e-1", "001.000"})
+    EXPECT_EQ(number_name(text), "1") << text;
+  EXPECT_EQ(number_name("-0.0"), "0");
+  EXPECT_EQ(number_name("-.50"), "-0.5");
+  EXPECT_EQ(number_name("12345678901234567890123"), "12345678901234567890123");
+  for (const char* text : {"", "-", ".", "1e", "1e999", "0x1", "nan", "inf", "1 ", "1,0", "+-1", "1e+-1", "--1"})
+    EXPECT_EQ(number_name(text), std::nullopt) << text;
+}
+
+TEST(Names, AreSortedAsNumbersWhenAllAreNumbers) {
+  const auto sorted = [](std::vector<std::string> names) {
+    sort_classes(names);
+    return names;
+  };
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(sorted({"10", "9", "-2", "0", "1.5", "-10", "1.25", "011"}),
+            (Texts{"-10", "-2", "0", "1.25", "1.5", "9", "10", "011"}));
+  EXPECT_EQ(sorted({"10", "9", "x"}), (Texts{"10", "9", "x"}));
+}
+
+TEST(Names, AreComposedAndTrimmed) {
+  EXPECT_EQ(class_name(" \t caf\x65\xcc\x81\xc2\xa0\r"), "caf\xc3\xa9");
+  EXPECT_EQ(class_name("sea  lion"), "sea  lion");
+  EXPECT_EQ(looks_of("Sea  Lion"), looks_of("sea lion"));
+  EXPECT_EQ(looks_of("STRA\xc3\x9f"
+                     "E"),
+            looks_of("strasse"));
+  EXPECT_NE(looks_of("a-b"), looks_of("ab"));
+}
+
+TEST(Names, AreFoundByValueWhereAllAreNumbers) {
+  const std::vector<std::string> numbers{"1.0", "2.0", "10"};
+  EXPECT_EQ(NameIndex(numbers).find("2"), 1);
+  EXPECT_EQ(NameIndex(numbers).find("010"), 2);
+  EXPECT_EQ(NameIndex(numbers).find("3"), std::nullopt);
+  const std::vector<std::string> earlier{"1", "1.0", "cafe\xcc\x81"};  // three classes of an earlier version
+  EXPECT_EQ(NameIndex(earlier).find("1.0"), 1);
+  EXPECT_EQ(NameIndex(earlier).find("caf\xc3\xa9"), 2);
+  EXPECT_EQ(NameIndex(earlier).find("01"), std::nullopt);
+  EXPECT_EQ(NameIndex(std::vector<std::string>{"FALSE", "TRUE"}).find("True"), 1);
 }
 
 }  // namespace

@@ -23,6 +23,11 @@ std::vector<std::string> lines_of(const std::string& text) {
 /// Fields of a line without quotes.
 std::vector<std::string> fields_of(const std::string& line) { return split(line, ','); }
 
+/// A row of a table of two numbers and three classes.
+std::string table_row(int i) {
+  return std::to_string(i % 7) + "," + std::to_string(i * i % 11) + ",c" + std::to_string(i % 3) + "\n";
+}
+
 class Apply : public CliTest {
  protected:
   /// What the rest of a test stands on.
@@ -184,20 +189,18 @@ TEST_F(Apply, PredictTakesTablesWithoutLabels) {
   EXPECT_FALSE(std::filesystem::exists(path("p.csv")));
 }
 
-TEST_F(Apply, DataOfOtherClassesAreRefusedNamingTheFirst) {
+TEST_F(Apply, ClassesAreFoundByName) {
   train_photos();
   write_image_folder(path("other"), {"big, \"bad\" cat", "dog", "emu"}, 12);
-  write_image_folder(path("fewer"), {"big, \"bad\" cat", "dog"}, 12);
-  const Outcome other = run({"eval", "--run", "p", "--data", "folder:other"});
-  const Outcome fewer = run({"eval", "--run", "p", "--data", "folder:fewer"});
-  EXPECT_EQ(other.code, 3);
-  EXPECT_NE(other.err.find("has 3 classes, the run has 3; class 2 is 'emu' there and 'elk' in the run"),
-            std::string::npos)
-      << other.err;
-  EXPECT_EQ(fewer.code, 3);
-  EXPECT_NE(fewer.err.find("has 2 classes, the run has 3; class 2 is missing there and 'elk' in the run"),
-            std::string::npos)
-      << fewer.err;
+  write_image_folder(path("fewer"), {"dog"}, 12);
+  EXPECT_TRUE(complains(run({"eval", "--run", "p", "--data", "folder:other"}), 3, {"'emu'", "which the run lacks"}));
+  const Outcome fewer = run({"eval", "--run", "p", "--data", "folder:fewer", "--json"});
+  ASSERT_EQ(fewer.code, 0) << fewer;
+  EXPECT_TRUE(has(fewer.err, "has no sample of 2 of the 3 classes of the run ('big, \"bad\" cat', 'elk')")) << fewer;
+  const json evaluation = json::parse(fewer.out).at("results")[0].at("evaluation");
+  EXPECT_EQ(evaluation.at("classes")[1].at("support"), 12);
+  EXPECT_EQ(evaluation.at("classes")[0].at("support"), 0);
+  EXPECT_EQ(evaluation.at("balanced_accuracy"), evaluation.at("classes")[1].at("recall"));
 }
 
 TEST_F(Apply, PredictGivesALineAnImageInOrderAndTheNumbersOfEval) {
@@ -257,6 +260,19 @@ TEST_F(Apply, PredictPassesOverDamagedImagesByNameAndCountsThem) {
   EXPECT_TRUE(complains(run({"predict", "--run", "p", "nowhere.png"}), 3, {"nowhere.png", "does not exist"}));
   fs::remove(path("empty"));
   EXPECT_EQ(contents(), before);
+}
+
+TEST_F(Apply, PredictCountsWhatItDoesNotUse) {
+  train_photos();
+  write_image(path("new/1.png"), 0, 1);
+  fs::copy_file(path("new/1.png"), path("new/without"));
+  write_bytes(path("new/2.gif"), "GIF89a");
+  const Outcome outcome = run({"predict", "--run", "p", "new"});
+  EXPECT_EQ(outcome.code, 0) << outcome;
+  EXPECT_EQ(lines_of(outcome.out).size(), 3u) << outcome;
+  const auto said = outcome.error_lines();
+  ASSERT_EQ(said.size(), 2u) << outcome;
+  EXPECT_TRUE(has(said[0], ".gif 1")) << outcome;
 }
 
 TEST_F(Apply, PredictResizesAsTheRunDid) {
@@ -319,6 +335,59 @@ TEST_F(Apply, ExportWritesWeightsThatAreTheCheckpoints) {
   for (const char* key : {"\"classes\":", "\"mean\":", "\"stddev\":", "\"scale\":\"30\"",
                           "\"image_shape\":\"[1,28,28]\"", "\"format\":\"pt\"", "conv1.weight", "fc.weight"})
     EXPECT_TRUE(has(bytes.substr(0, 8000), key)) << key;
+}
+
+TEST_F(Apply, ATableIsExportedInBothFormats) {
+  std::string table = "a,b,label\n";
+  for (int i = 0; i < 40; ++i) table += table_row(i);
+  write_bytes(path("t.csv"), table);
+  for (const char* model : {"mlp", "linear"}) {
+    need({"train", "--data", "csv:t.csv?label=label", "--loss", "ce", "--model", model, "--epochs", "2", "--threads",
+          "1", "--out", model, "--quiet"});
+    for (const char* format : {"safetensors", "torchscript"}) {
+      const std::string out = std::string(model) + "." + format;
+      const Outcome outcome = run({"export", "--run", model, "--format", format, "--out", out});
+      EXPECT_EQ(outcome.code, 0) << outcome;
+      EXPECT_TRUE(has(outcome.out, "differ by at most")) << outcome;
+    }
+    EXPECT_TRUE(has(read_bytes(path(std::string(model) + ".safetensors")), "\"encoding\":"));
+  }
+}
+
+TEST_F(Apply, AModelWithoutFiniteWeightsIsAnErrorAndNoPrediction) {
+  train({"--losses", "ce"});
+  const fs::path checkpoint = path("o/checkpoints/ce.seed0.safetensors");
+  std::string bytes = read_bytes(checkpoint);
+  bytes.replace(bytes.size() - 4, 4, std::string("\0\0\xc0\x7f", 4));  // the last weight, NaN in float
+  write_bytes(checkpoint, bytes);
+  write_image_folder(path("photos"), {"a"}, 3, 28);
+  for (const Arguments& use :
+       {Arguments{"eval", "--run", "o"}, Arguments{"predict", "--run", "o", "photos", "--out", "p.csv"},
+        Arguments{"tune", "--run", "o", "--losses", "crt"},
+        Arguments{"export", "--run", "o", "--format", "safetensors", "--out", "w.safetensors"}})
+    EXPECT_TRUE(complains(run(use), 4, {"ce.seed0.safetensors", "not a number"})) << use[0];
+  EXPECT_FALSE(fs::exists(path("p.csv")));
+  EXPECT_FALSE(fs::exists(path("w.safetensors")));
+}
+
+TEST_F(Apply, ARunOfAnotherMachinesDeviceIsUsedOnTheCpu) {
+  train({"--losses", "ce"});
+  write_image_folder(path("photos"), {"a"}, 3, 28);
+  std::string config = read_bytes(path("o/config.toml"));
+  const std::string cpu = "device = \"cpu\"";
+  config.replace(config.find(cpu), cpu.size(), "device = \"cuda:7\"");
+  write_bytes(path("o/config.toml"), config);
+  for (const Arguments& use :
+       {Arguments{"eval", "--run", "o"}, Arguments{"predict", "--run", "o", "photos"},
+        Arguments{"tune", "--run", "o", "--losses", "crt"},
+        Arguments{"export", "--run", "o", "--format", "safetensors", "--out", "w.safetensors"}}) {
+    const Outcome said = run(use), told = run(use + Arguments{"--device", "cpu"});
+    EXPECT_EQ(said.code, 0) << use[0] << said;
+    EXPECT_TRUE(has(said.err, "cuda:7, which is not here; using cpu")) << said;
+    EXPECT_EQ(told.code, 0) << use[0] << told;
+    EXPECT_FALSE(has(told.err, "cuda")) << told;
+    EXPECT_EQ(run(use + Arguments{"--device", "cuda:7"}).code, 5) << use[0];
+  }
 }
 
 TEST_F(Apply, ExportWritesATorchScript) {

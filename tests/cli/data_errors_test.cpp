@@ -73,6 +73,32 @@ TEST_F(DataErrors, AnImageThatCannotBeDecodedIsNamedOrCounted) {
   EXPECT_NE(outcome.out.find("1 image could not be decoded and was passed over"), std::string::npos) << outcome;
 }
 
+TEST_F(DataErrors, WhatIsPassedOverIsCountedByKind) {
+  write_image_folder(path("photos"), {"cat", "dog"}, 6);
+  fs::create_directory(path("photos/dog/more"));
+  fs::rename(path("photos/dog/3.png"), path("photos/dog/more/3"));
+  write_bytes(path("photos/dog/4.gif"), "GIF89a");
+  write_bytes(path("photos/dog/notes"), "text");
+  for (const Arguments& command :
+       {Arguments{"compare", "--data", "folder:photos", "--dry-run"}, Arguments{"inspect", "--data", "folder:photos"},
+        Arguments{"inspect", "--data", "folder:photos", "--json"}}) {
+    const Outcome outcome = run(command);
+    EXPECT_EQ(outcome.code, 0) << outcome;
+    EXPECT_NE(outcome.out.find(".gif 1, no image 1"), std::string::npos) << outcome;
+  }
+}
+
+TEST_F(DataErrors, AFileThatDeclaresTooManyPixelsIsOneBadFile) {
+  write_image_folder(path("photos"), {"cat", "dog"}, 6);
+  // A bitmap of 100,000 x 100,000 in 58 bytes.
+  std::string bytes("BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\xa0\x86\1\0\xa0\x86\1\0\1\0\x18\0", 30);
+  bytes.resize(58);
+  write_bytes(path("photos/dog/large.bmp"), bytes);
+  EXPECT_TRUE(refused("folder:photos", {"large.bmp", "100000 x 100000", "--max-pixels", "--skip-bad"}));
+  EXPECT_EQ(run({"compare", "--data", "folder:photos", "--skip-bad", "--dry-run"}).code, 0);
+  EXPECT_EQ(run({"inspect", "--data", "folder:photos", "--image-size", "8"}).code, 0);
+}
+
 TEST_F(DataErrors, ImagesOfDifferentSizesNeedAnImageSize) {
   write_image_folder(path("photos"), {"cat", "dog"}, 4);
   write_image(path("photos/dog/large.png"), 1, 9, 20);

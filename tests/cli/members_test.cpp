@@ -51,7 +51,7 @@ TEST_F(Members, WeightsOfAFileAreRead) {
   EXPECT_EQ(outcome.code, 0) << outcome;
   write_bytes(path("w"), "1\n1\n");
   EXPECT_TRUE(complains(run(compare({"--losses", "ce+weights=w", "--out", "p"})), 3,
-                        {"'w' has 2 class weights, expected one line for each of 10 classes"}));
+                        {"'w' has 2 numbers, expected one for each of 10 classes"}));
   EXPECT_FALSE(fs::exists(path("p")));
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ using std::chrono::milliseconds;
   std::vector<char*> values{const_cast<char*>(ULMUS_PROGRAM)};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
+  if (const rlimit limit{place.address_space, place.address_space}; place.address_space != 0)
+    ::setrlimit(RLIMIT_AS, &limit);
   if (::chdir(place.folder.c_str()) == 0) ::execv(ULMUS_PROGRAM, values.data());
   ::_exit(127);
 }

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <ostream>
 #include <string>
@@ -27,6 +28,7 @@ struct Place {
   std::filesystem::path folder = ".";     ///< working folder
   std::filesystem::path standard_output;  ///< empty: captured
   bool terminal = false;                  ///< run on a pseudo-terminal; `err` then holds everything written to it
+  std::uint64_t address_space = 0;        ///< limit in bytes; 0: none
 };
 
 /// The program `ulmus` while it runs, started without a shell.

@@ -45,7 +45,7 @@ TEST_F(Resume, AfterAnInterruptGoesOnToTheSameBits) {
 
 TEST_F(Resume, AfterAKillGoesOnToTheSameBits) {
   EXPECT_EQ(stop_at("checkpoints/ce.seed0.safetensors", SIGKILL, "o").code, -SIGKILL);
-  write_bytes(path("o/checkpoints/ce.seed0.safetensors.tmp123"), "half a checkpoint");
+  write_bytes(path("o/checkpoints/ce.seed0.safetensors.tmp4999999"), "half a checkpoint");
   std::string metrics = read_bytes(path("o/metrics.jsonl"));
   write_bytes(path("o/metrics.jsonl"), metrics + "{\"epoch\":1,\"lo");
   expect_whole_after_resume("o");

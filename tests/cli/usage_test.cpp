@@ -100,15 +100,16 @@ TEST_F(Usage, AModelFileThatIsNoneIsADataError) {
 TEST_F(Usage, EveryNumberIsCheckedForItsKindAndItsRange) {
   std::vector<Case> cases;
   const std::vector<std::pair<std::string, std::vector<std::string>>> ranges = {
-      {"seeds", {"0"}},          {"seed", {"-1"}},
-      {"split-seed", {"-1"}},    {"validation", {"-1", "30"}},
-      {"test-fraction", {"1"}},  {"image-size", {"-1"}},
-      {"epochs", {"-1"}},        {"batch-size", {"1", "9223372036854775807"}},
-      {"lr", {"-1", "inf"}},     {"momentum", {"nan"}},
-      {"weight-decay", {"-2"}},  {"warmup", {"1"}},
-      {"clip", {"-1"}},          {"ema", {"1"}},
-      {"jobs", {"-1"}},          {"threads", {"1000000"}},
-      {"loader-threads", {"-1"}}};
+      {"seeds", {"0"}},           {"seed", {"-1"}},
+      {"split-seed", {"-1"}},     {"validation", {"-1", "30"}},
+      {"test-fraction", {"1"}},   {"image-size", {"-1"}},
+      {"epochs", {"-1"}},         {"batch-size", {"1", "9223372036854775807"}},
+      {"lr", {"-1", "inf"}},      {"momentum", {"nan"}},
+      {"weight-decay", {"-2"}},   {"warmup", {"1"}},
+      {"clip", {"-1"}},           {"ema", {"1"}},
+      {"jobs", {"-1"}},           {"threads", {"1000000"}},
+      {"loader-threads", {"-1"}}, {"image-bits", {"-1", "7", "17"}},
+      {"max-pixels", {"0"}}};
   for (const auto& [option, values] : ranges) {
     cases.push_back({compare({"--" + option, "abc", "--out", "o"}), {"--" + option, "'abc'", "number"}});
     for (const std::string& value : values) cases.push_back({compare({"--" + option, value, "--out", "o"}), {}});
@@ -119,6 +120,7 @@ TEST_F(Usage, EveryNumberIsCheckedForItsKindAndItsRange) {
   cases.push_back({compare({"--imbalance", "exp:"}), {"needs the ratio"}});
   cases.push_back({compare({"--test-fraction", "0.3"}), {"--test-fraction", "test part"}});
   cases.push_back({compare({"--image-size", "16"}), {"--image-size", "image files"}});
+  cases.push_back({compare({"--image-bits", "12"}), {"--image-bits", "no image files"}});
   expect_refused(cases);
 }
 

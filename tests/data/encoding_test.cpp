@@ -198,6 +198,33 @@ TEST(EncodingJson, IsFrozen) {
             R"({"kind":"categorical","levels":["u"],"missing":false,"name":"k","other":["v"]}],"schema_version":1})");
 }
 
+TEST(Encoding, DatesGoOnBeyondTheTrainedOnes) {
+  const Table table =
+      read_csv("d,y\n2020-01-01,p\n2021-01-01,q\n2022-06-15,p\n2030-01-01,q\n,q\n", "t.csv", {.label = "y"});
+  const TableEncoding encoding = learn_encoding(table, Rows{0, 1, 2, 4});
+  EXPECT_EQ(encoding.feature_names(), (Names{"d", "d (year)", "d (month) (sine)", "d (month) (cosine)",
+                                             "d (weekday) (sine)", "d (weekday) (cosine)", "d (missing)"}));
+  const Dataset data = encode(table, encoding);
+  EXPECT_GT(row_of(data, 3)[0], 2 * row_of(data, 2)[0]);
+  EXPECT_GT(row_of(data, 3)[1], row_of(data, 2)[1]);
+  EXPECT_FLOAT_EQ(row_of(data, 3)[3], 1) << "January";
+  EXPECT_EQ(row_of(data, 4)[6], 1);
+  EXPECT_EQ(row_of(data, 4)[0], row_of(data, 1)[0]) << "the median";
+  EXPECT_EQ(encoding_from_json(to_json(encoding)), encoding);
+  const Table later = read_csv("d,y\n2020-01-01,p\n2021-02-30,q\n", "l.csv", {.label = "y"}, &encoding);
+  expect_error(ErrorKind::data, {"'l.csv' line 3", "'2021-02-30'", "year-month-day"}, [&] { encode(later, encoding); });
+}
+
+TEST(Encoding, NumbersAreReadLaterAsTheyWereInTraining) {
+  const Table table = read_csv("a;b;y\n1.105,5;1;p\n345;2;q\n", "t.csv", {.label = "y"});
+  const TableEncoding encoding = learn_encoding(table, all_of(table));
+  EXPECT_EQ(encoding_from_json(to_json(encoding)), encoding);
+  const Dataset data = encode(read_unlabelled_csv("a;b\n1.105;1\n345;1\n", "l.csv", '\0', encoding), encoding);
+  EXPECT_NEAR(row_of(data, 0)[0], (1105 - encoding.columns[0].mean) / encoding.columns[0].stddev, 1e-6);
+  expect_error(ErrorKind::data, {"'l.csv' line 2", "'0.5'", "decimal commas"},
+               [&] { encode(read_unlabelled_csv("a;b\n0.5;1\n", "l.csv", '\0', encoding), encoding); });
+}
+
 TEST(EncodingJson, RefusesWhatIsDamaged) {
   const std::string sound =
       R"({"class_names":["p","q"],"columns":[)"
@@ -217,7 +244,8 @@ TEST(EncodingJson, RefusesWhatIsDamaged) {
   }
   for (const char* text : {"", "[]", "null", "{}"})
     expect_error(ErrorKind::data, {"damaged"}, [&] { encoding_from_json(text); });
-  expect_error(ErrorKind::data, {"schema version 2", "reads 1"}, [] { encoding_from_json(R"({"schema_version":2})"); });
+  expect_error(ErrorKind::data, {"schema version 3", "reads 1 and 2"},
+               [] { encoding_from_json(R"({"schema_version":3})"); });
 }
 
 }  // namespace

@@ -2,10 +2,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <chrono>
-#include <fstream>
 #include <opencv2/imgproc.hpp>
-#include <thread>
 
 #include "data/image_files.hpp"
 #include "data/support.hpp"
@@ -66,11 +63,36 @@ TEST_F(Folder, ClassesAndImagesAreInByteOrderOfTheirNames) {
   EXPECT_FALSE(data.test);
 }
 
+TEST_F(Folder, ClassesThatAreNumbersAreInNumericalOrder) {
+  for (const char* name : {"train/0", "train/1", "train/10", "train/2", "test/10", "test/02"})
+    put(std::string(name) + "/x.png", grey(1, 1, 1));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1", "2", "10"}));
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 1, 2, 3}));
+  EXPECT_EQ(data.test->labels, (std::vector<std::int64_t>{2, 3})) << "by number";
+}
+
+TEST_F(Folder, ClassesOfARunAreFoundByNameInItsOrder) {
+  for (const char* name : {"0", "10", "2"}) put(std::string(name) + "/x.png", grey(1, 1, 1));
+  const std::vector<std::string> earlier{"0", "1", "10", "2"};
+  const Dataset data = open({.classes = earlier}).train;
+  EXPECT_EQ(data.class_names, earlier);
+  EXPECT_EQ(data.labels, (std::vector<std::int64_t>{0, 2, 3}));
+  expect_data_error({"the class '2', which the run lacks", "'0', '1', '10'"}, {.classes = {"0", "1", "10"}});
+}
+
+TEST_F(Folder, ClassesThatLookAlikeAreNamed) {
+  for (const char* name : {"Cat", "cat", "dog"}) put(std::string(name) + "/x.png", grey(1, 1, 1));
+  expect_data_error({path("Cat").string(), path("cat").string(), "look alike"});
+  fs::rename(path("Cat"), path("None"));
+  EXPECT_EQ(open().train.class_names, (std::vector<std::string>{"None", "cat", "dog"})) << "a folder was made so";
+}
+
 TEST_F(Folder, OtherAndHiddenFilesArePassedOver) {
   put("a/x.PNG", encode_image(".png", grey(1, 1, 1)));
   put("a/.hidden.png", "not an image");
   put("a/readme.txt", "text");
-  put("a/png", "no extension");
+  put("a/text", "no extension");
   put("b/y.pgm", grey(1, 1, 2));
   put(".cache/z.png", "not an image");
   put("notes.txt", "text");
@@ -317,21 +339,118 @@ TEST_F(Folder, TheFirstBadImageIsReportedWhateverTheThreads) {
   for (const int threads : {1, 2, 5, 0}) expect_data_error({path("a/13.png").string()}, {.threads = threads});
 }
 
-TEST_F(Folder, ALaterBadImageFoundLaterDoesNotHideTheFirst) {
-  fs::create_directory(path("a"));
+TEST_F(Folder, WhatIsNoRegularFileIsNeverOpened) {
+  put("a/1.png", grey(1, 1, 1));
   put("b/1.png", grey(1, 1, 1));
-  const fs::path first = path("a/1.png");
-  const fs::path second = path("a/2.png");
-  ASSERT_EQ(::mkfifo(first.c_str(), 0600), 0);
-  ASSERT_EQ(::mkfifo(second.c_str(), 0600), 0);
-  // Opening a pipe for writing waits for its reader: both images are being read before the first turns out bad.
-  const std::jthread writer([&] {
-    std::ofstream late(second);
-    std::ofstream(first) << "bad";
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    late << "bad";
-  });
-  expect_data_error({first.string()}, {.threads = 2});
+  ASSERT_EQ(::mkfifo(path("a/2.png").c_str(), 0600), 0);
+  ASSERT_EQ(::mkfifo(path("a/pipe").c_str(), 0600), 0);
+  fs::create_symlink(path("nowhere"), path("b/2.png"));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.size(), 2);
+  EXPECT_EQ(data.notes, (std::vector<std::string>{
+                            "passed over, as they are no images that can be read: broken link 1, no regular file 2"}));
+}
+
+TEST_F(Folder, SubfoldersOfAClassAreItsImages) {
+  put("a/1.png", grey(1, 1, 1));
+  put("a/s/2.png", grey(1, 1, 2));
+  put("a/s/t/3.png", grey(1, 1, 3));
+  put("b/deep/1.png", grey(1, 1, 4));
+  fs::create_directory_symlink(path("a"), path("a/s/loop"));
+  fs::create_directory_symlink(folder_.path(), path("b/root"));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 0, 0, 1}));
+  EXPECT_EQ(pixels_of(data.train, 2)[0], 3);
+  ASSERT_EQ(data.notes.size(), 1u);
+  EXPECT_NE(data.notes[0].find("link to a folder around it 2"), std::string::npos) << data.notes[0];
+}
+
+TEST_F(Folder, ContentAndNotTheEndingTellsAnImage) {
+  const std::string jpeg = encode_image(".jpg", grey(1, 1, 1));
+  for (const char* name : {"a/1.jfif", "a/2.JPE", "a/3", "a/4.bak", "b/1.gif"}) put(name, jpeg);
+  put("b/2.gif", "GIF89a");
+  put("b/3.GIF", "GIF89a");
+  put("b/4", "nothing");
+  put("b/5.nef", encode_image(".tif", grey(1, 1, 1)));
+  put("notes.txt", "text");
+  put("6.png", grey(1, 1, 1));
+  put("b/__MACOSX/._1.jpg", "left by a program");
+  put("b/Thumbs.db", "left by a program");
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.counts(), (std::vector<std::int64_t>{4, 1}));
+  EXPECT_EQ(data.notes,
+            (std::vector<std::string>{"passed over, as they are no images that can be read: .gif 2, .nef 1, .txt 1, "
+                                      "image in no class folder 1, no image 1"}));
+}
+
+TEST_F(Folder, PartsAreKnownByTheirNamesInAnyCase) {
+  for (const char* name : {"Training/a/1.png", "Training/b/1.png", "Testing/a/1.png", "Valid/a/1.png", "extra/a/1.png"})
+    put(name, grey(1, 1, 1));
+  const OpenedData data = open();
+  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"a", "b"}));
+  ASSERT_TRUE(data.test);
+  EXPECT_EQ(data.test->size(), 1);
+  ASSERT_EQ(data.notes.size(), 2u);
+  EXPECT_NE(data.notes[0].find("Valid' is not used"), std::string::npos) << data.notes[0];
+  EXPECT_NE(data.notes[1].find("extra' is not used"), std::string::npos) << data.notes[1];
+  put("train/a/1.png", grey(1, 1, 1));
+  expect_data_error({"both 'Training' and 'train'", "merge"});
+}
+
+TEST_F(Folder, AValidationPartAloneIsSaidNotToBeUsed) {
+  for (const char* name : {"train/a/1.png", "train/b/1.png", "validation/a/1.png"}) put(name, grey(1, 1, 1));
+  const OpenedData data = open();
+  EXPECT_FALSE(data.test);
+  ASSERT_EQ(data.notes.size(), 1u);
+  EXPECT_NE(data.notes[0].find("call it 'test'"), std::string::npos) << data.notes[0];
+}
+
+TEST_F(Folder, TheBitsInUseOverAllImagesScaleThem) {
+  put("a/1.png", cv::Mat(1, 1, CV_16UC1, cv::Scalar(1000)));
+  put("b/1.png", cv::Mat(1, 1, CV_16UC1, cv::Scalar(4000)));
+  put("b/2.png", grey(1, 1, 9));
+  for (const std::int64_t memory_limit : {1 << 20, 0}) {
+    const OpenedData data = open({.memory_limit = memory_limit});
+    EXPECT_EQ(data.image_bits, 12);
+    EXPECT_EQ(pixels_of(data.train, 0), Pixels{62});
+    EXPECT_EQ(pixels_of(data.train, 1), Pixels{249});
+    EXPECT_EQ(pixels_of(data.train, 2), Pixels{9});
+    ASSERT_EQ(data.notes.size(), 1u);
+    EXPECT_NE(data.notes[0].find("12 are in use: 4095 is white"), std::string::npos) << data.notes[0];
+  }
+  EXPECT_EQ(pixels_of(open({.image_bits = 16}).train, 1), Pixels{16});
+  expect_data_error({path("a/1.png").string(), "10 bits", "--image-bits"}, {.image_bits = 8});
+
+  put("list.txt", "a/1.png 0\nb/1.png 1\n");
+  put("mixed.txt", "b/2.png 0\nb/1.png 1\n");
+  const auto list = [&](const char* name, OpenOptions options) {
+    options.image_size = 1;
+    return open_data("list:" + path(name).string(), options);
+  };
+  EXPECT_EQ(list("list.txt", {}).image_bits, 12);
+  EXPECT_EQ(pixels_of(list("list.txt", {}).train, 1), Pixels(list("list.txt", {}).train.shape.pixels(), 249));
+  const OpenedData mixed = list("mixed.txt", {});
+  expect_error(ErrorKind::data, {"b/1.png", "--image-bits", "12"}, [&] { pixels_of(mixed.train, 1); });
+  EXPECT_EQ(pixels_of(list("mixed.txt", {.image_bits = 12}).train, 1), Pixels(3, 249));
+}
+
+TEST_F(Folder, WhatWasDoneToImagesIsCounted) {
+  put("a/1.png", cv::Mat(1, 1, CV_8UC4, cv::Scalar(0, 0, 0, 0)));
+  put("a/2.png", cv::Mat(1, 1, CV_8UC4, cv::Scalar(0, 0, 0, 0)));
+  put("b/1.png", cv::Mat(1, 1, CV_8UC4, cv::Scalar(0, 0, 0, 255)));
+  const OpenedData data = open();
+  EXPECT_EQ(pixels_of(data.train, 0), (Pixels{255, 255, 255}));
+  EXPECT_EQ(pixels_of(data.train, 2), (Pixels{0, 0, 0}));
+  EXPECT_EQ(data.notes, (std::vector<std::string>{"2 images are transparent and shown on white, the first '" +
+                                                  path("a/1.png").string() + "'"}));
+}
+
+TEST_F(Folder, AnImageTooLongToBeResizedIsOneBadImage) {
+  put("a/1.png", grey(8, 8, 1));
+  put("b/1.png", grey(8, 8, 1));
+  put("b/2.png", cv::Mat(1, 200'000, CV_8UC1, cv::Scalar(0)));
+  expect_data_error({path("b/2.png").string(), "200000 x 1", "--skip-bad"}, {.image_size = 64});
+  EXPECT_EQ(open({.skip_bad = true, .image_size = 64}).skipped, 1);
 }
 
 TEST_F(Folder, SkipBadPassesOverAndCounts) {

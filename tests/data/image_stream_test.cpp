@@ -1,6 +1,7 @@
 #include "ulmus/data/image_stream.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <fstream>
@@ -120,6 +121,38 @@ TEST_F(ImageStreamTest, NormalisesAsTheLoaderDoes) {
   Batch batch;
   ASSERT_TRUE(loader.next(batch));
   EXPECT_EQ(read({"in"}, {.shape = {3, 4, 4}, .normalisation = normalisation}).pixels, batch.pixels);
+}
+
+TEST_F(ImageStreamTest, DecodesAsTrainingDoesAndCountsTheRest) {
+  fs::create_directories(path("in/0"));
+  fs::create_directories(path("in/1"));
+  ASSERT_TRUE(cv::imwrite(path("in/0/deep.png").string(), cv::Mat(4, 4, CV_16UC1, cv::Scalar(1000))));
+  ASSERT_TRUE(cv::imwrite(path("in/1/clear.png").string(), cv::Mat(4, 4, CV_8UC4, cv::Scalar(0, 0, 200, 51))));
+  fs::copy_file(path("in/0/deep.png"), path("in/1/without"));
+  std::ofstream(path("in/1/a.gif")) << "GIF89a";
+  const OpenedData data = open_data("folder:" + path("in").string());
+  Loader loader(data.train, {0, 1, 2}, {});
+  loader.start(0);
+  Batch batch;
+  ASSERT_TRUE(loader.next(batch));
+  EXPECT_EQ(data.image_bits, 10);
+  ImageStream stream({path("in")}, {.shape = {3, 4, 4}, .image_bits = data.image_bits});
+  ImageBatch images;
+  ASSERT_TRUE(stream.next(images));
+  ASSERT_EQ(images.paths.size(), 3u);
+  EXPECT_EQ(images.pixels, batch.pixels);
+  const std::vector<std::string> notes = stream.notes();
+  ASSERT_EQ(notes.size(), 3u);
+  EXPECT_NE(notes[0].find("transparent"), std::string::npos) << notes[0];
+  EXPECT_NE(notes[1].find("10 are in use"), std::string::npos) << notes[1];
+  EXPECT_NE(notes[2].find(".gif 1"), std::string::npos) << notes[2];
+}
+
+TEST_F(ImageStreamTest, APipeIsAFailureAndNoWait) {
+  ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
+  const Read all = read({"pipe"});
+  ASSERT_EQ(all.failures.size(), 1u);
+  EXPECT_NE(all.failures[0].find("no regular file"), std::string::npos) << all.failures[0];
 }
 
 TEST_F(ImageStreamTest, RefusesWhatCannotBe) {

@@ -123,7 +123,32 @@ class GivenCounts : public ::testing::Test {
 
 TEST_F(GivenCounts, AreThoseOfTheFile) {
   EXPECT_EQ(counts(profile("# of each class\n5\n\n 2 # rare\r\n7"), {9, 2, 7}), (Counts{5, 2, 7}));
-  EXPECT_EQ(ImbalanceProfile::parse(profile("3\n4\n")).given[1].line, 2);
+  EXPECT_EQ(ImbalanceProfile::parse(profile("3\n4\n")).given.lines[1].line, 2);
+}
+
+TEST_F(GivenCounts, MayNameTheirClassesInAnyOrder) {
+  const std::vector<std::string> names{"cat", "sea lion", "C#, old"};
+  const auto kept = [&](std::string_view text) {
+    return imbalance_counts(ImbalanceProfile::parse(profile(text)), Counts{9, 9, 9}, names);
+  };
+  const Counts expected{5, 2, 7};
+  EXPECT_EQ(kept("\xef\xbb\xbfspecies,count\r\nsea lion,2\r\n\"C#, old\",7\r\ncat,5\r\n"), expected);
+  EXPECT_EQ(kept("\"C#, old\"\t7\ncat\t5 # many\nsea lion\t2"), expected);
+  EXPECT_EQ(kept("sea lion 2\n# of the tail\n\"C#, old\" 7\ncat 5\n"), expected);
+  EXPECT_EQ(kept("count\n5\n2\n7\n"), expected) << "a header over numbers alone";
+  const auto refused = [&](std::string_view text, std::initializer_list<std::string_view> parts) {
+    expect_error(ErrorKind::data, parts, [&] { kept(text); });
+  };
+  refused("cat,5\nsealion,2\n", {"line 2", file(), "'sealion', which is no class", "did you mean 'sea lion'?"});
+  refused("cat,5\nsea lion,2\n", {file(), "no line for the class 'C#, old'"});
+  refused("cat,5\ncat,2\n", {"line 2", "'cat' of line 1 again"});
+  refused("cat,5\n3\n", {"line 2", "name the class in every line or in none"});
+  refused("cat,5,0.5\n", {"line 1", "3 fields"});
+  refused("cat,5\nsea lion,99\n\"C#, old\",1\n", {"line 2", "99 images of class 'sea lion'", "there are 9"});
+  refused(std::string_view("\xff\xfe"
+                           "5\0",
+                           4),
+          {file(), "UTF-16"});
 }
 
 TEST_F(GivenCounts, NameTheLineThatIsWrong) {
@@ -134,7 +159,7 @@ TEST_F(GivenCounts, NameTheLineThatIsWrong) {
   expect_refused("5\n2.5\n7\n", {"line 2", "'2.5'"});
   expect_refused("99999999999999999999\n", {"line 1"});
   expect_refused("# c\n5\n2\n10\n", {"line 4", "10 images of class 2", "there are 9"});
-  expect_refused("5\n2\n", {"2 classes", "the data have 3"});
+  expect_refused("5\n2\n", {"2 numbers", "each of 3 classes", file()});
   expect_refused("# nothing\n", {"no counts"});
   expect_error(ErrorKind::data, {"/nonexistent/counts"}, [] { counts("counts:/nonexistent/counts", {9}); });
 }

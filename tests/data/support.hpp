@@ -15,8 +15,8 @@
 namespace ulmus::test {
 
 /// `action` throws an Error of this kind whose one line has all the parts.
-template <class Action>
-void expect_error(ErrorKind kind, std::initializer_list<std::string_view> parts, Action action) {
+template <class Parts = std::initializer_list<std::string_view>, class Action>
+void expect_error(ErrorKind kind, const Parts& parts, Action action) {
   try {
     action();
     ADD_FAILURE() << "no error was thrown";
@@ -24,7 +24,7 @@ void expect_error(ErrorKind kind, std::initializer_list<std::string_view> parts,
     const std::string message = error.what();
     EXPECT_EQ(error.kind(), kind) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
-    for (const auto part : parts) EXPECT_NE(message.find(part), std::string::npos) << message << "\nlacks: " << part;
+    for (const auto& part : parts) EXPECT_NE(message.find(part), std::string::npos) << message << "\nlacks: " << part;
   }
 }
 

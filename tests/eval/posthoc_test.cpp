@@ -5,7 +5,9 @@
 #include <cmath>
 #include <functional>
 
+#include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
 #include "ulmus/eval/prior.hpp"
 #include "ulmus/eval/temperature.hpp"
 
@@ -113,6 +115,21 @@ TEST(Prior, ReadsEveryForm) {
   expect_near(parse_prior("uniform", counts), {1.0 / 3, 1.0 / 3, 1.0 / 3});
   expect_near(parse_prior("train", counts), {0.6, 0.3, 0.1});
   expect_near(parse_prior("1,2,1", counts), {0.25, 0.5, 0.25});
+}
+
+TEST(Prior, OfAFileMayNameItsClassesInAnyOrder) {
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "prior.csv").string();
+  const ClassCounts counts({6, 3, 1}, {"0", "2", "10"});
+  write_file(file, "class,count\r\n10,1\r\n0,1\r\n2,2\r\n");
+  expect_near(parse_prior(file, counts), {0.25, 0.5, 0.25});
+  write_file(file, "1\n2\n1\n");
+  expect_near(parse_prior(file, counts), {0.25, 0.5, 0.25});
+  write_file(file, "0,1\n1,1\n2,1\n");
+  EXPECT_NE(message_of([&] { parse_prior(file, counts); }, ErrorKind::data).find("line 2 names '1', which is no class"),
+            std::string::npos);
+  write_file(file, "10,1\n0,0\n2,1\n");
+  EXPECT_NE(message_of([&] { parse_prior(file, counts); }, ErrorKind::data).find("line 2 of"), std::string::npos);
 }
 
 TEST(Prior, RefusesWhatIsNone) {

@@ -59,6 +59,16 @@ TEST(Predictions, QuoteWhatRfc4180Quotes) {
   EXPECT_EQ(csv_field(" a"), "\" a\"");
 }
 
+TEST(Predictions, NoCellIsAFormula) {
+  EXPECT_EQ(csv_field("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
+  EXPECT_EQ(csv_field("@SUM(1,2)"), "\"'@SUM(1,2)\"");
+  EXPECT_EQ(csv_field("+1+2"), "'+1+2");
+  EXPECT_EQ(csv_field("-a"), "'-a");
+  EXPECT_EQ(csv_field("\t=1"), "'\t=1");
+  EXPECT_EQ(csv_field("\r=1"), "\"'\r=1\"");
+  for (const char* plain : {"-1", "+1", "-2.5e3", "a=b", "x-y", "1-2"}) EXPECT_EQ(csv_field(plain), plain);
+}
+
 TEST(Predictions, RefuseWhatIsNoFormatAndTooManyClasses) {
   EXPECT_THROW(PredictionWriter::parse_format("cvs"), Error);
   EXPECT_EQ(PredictionWriter::parse_format("jsonl"), Format::jsonl);

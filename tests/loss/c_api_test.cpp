@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -179,6 +180,164 @@ TEST(CApi, ALossWithAStateMovesAndRemembers) {
   EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &here), ULMUS_OK);
   EXPECT_EQ(ulmus_loss_run(other.loss, &batch, &there), ULMUS_OK);
   EXPECT_EQ(here, there);
+}
+
+/// Six logits of two rows, features of width 2 and a head.
+struct HeadBatch {
+  std::vector<double> logits = {1, 2, 3, 4, 5, 6}, features = {1, -2, 3, -4}, weight = {1, 0, 0, 1, 1, 1},
+                      bias = {0, 0, 0}, gradient = std::vector<double>(4);
+  std::vector<std::int64_t> labels = {0, 2};
+  ulmus_batch batch = {};
+
+  HeadBatch() {
+    batch.dtype = ULMUS_F64;
+    batch.n = 2;
+    batch.logits = logits.data();
+    batch.labels = labels.data();
+    batch.features = features.data();
+    batch.feature_width = 2;
+    batch.feature_gradient = gradient.data();
+    batch.head_weight = weight.data();
+    batch.head_bias = bias.data();
+  }
+};
+
+TEST(CApi, AChangeOfAStateThatIsEmptyIsCheckedToo) {
+  for (const char* text : {"dro-lt:from=0", "lmd"}) {
+    const Handle handle(text);
+    const std::vector<double> change(100'000, 1);
+    for (const std::int64_t size : {0, 1, 2, 3, 4, 5, 7, 100})
+      EXPECT_EQ(ulmus_loss_advance(handle.loss, size == 0 ? nullptr : change.data(), size), ULMUS_DATA) << size;
+    std::int64_t size = -1;
+    EXPECT_EQ(ulmus_loss_state_size(handle.loss, &size), ULMUS_OK);
+    EXPECT_EQ(size, 0);
+    EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), 9), ULMUS_OK) << ulmus_last_error();
+    EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), 6), ULMUS_DATA);
+    EXPECT_NE(std::string(ulmus_last_error()).find("width 2, but features of width 1 came"), std::string::npos);
+  }
+}
+
+TEST(CApi, AStateOfFeaturesOfAnotherWidthIsRefused) {
+  for (const char* text : {"dro-lt:from=0", "lmd"}) {
+    const Handle handle(text);
+    EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
+    HeadBatch of;
+    double value = 42, change[9];
+    const auto run = [&] { return ulmus_loss_run(handle.loss, &of.batch, &value); };
+    for (const std::int64_t width : {1, 3, 4000}) {
+      const std::vector<double> state(static_cast<std::size_t>(3 * (1 + width)), 1);
+      EXPECT_EQ(ulmus_loss_set_state(handle.loss, state.data(), 3 * (1 + width)), ULMUS_OK) << ulmus_last_error();
+      EXPECT_EQ(run(), ULMUS_DATA) << text << ' ' << width;
+      EXPECT_EQ(ulmus_loss_measure(handle.loss, &of.batch, change), ULMUS_DATA);
+    }
+    EXPECT_EQ(value, 42);
+    const std::vector<double> state(9, 1);
+    for (const std::int64_t size : {-1, 1, 2, 3, 10, 11})
+      EXPECT_EQ(ulmus_loss_set_state(handle.loss, state.data(), size), ULMUS_DATA) << size;
+    EXPECT_EQ(ulmus_loss_set_state(handle.loss, state.data(), 9), ULMUS_OK);
+    EXPECT_EQ(run(), ULMUS_OK) << ulmus_last_error();
+    EXPECT_TRUE(std::isfinite(value));
+    EXPECT_EQ(ulmus_loss_set_state(handle.loss, nullptr, 0), ULMUS_OK);
+    EXPECT_EQ(run(), ULMUS_OK) << ulmus_last_error();
+  }
+}
+
+TEST(CApi, AStateHoldsNumbersThatAreCountsAndFiniteMeans) {
+  const double nan = std::numeric_limits<double>::quiet_NaN(), infinity = std::numeric_limits<double>::infinity();
+  for (const char* text : {"seesaw", "loce", "gcl", "eql", "dro-lt", "lmd"}) {
+    const Handle handle(text);
+    std::int64_t size = 0;
+    ASSERT_EQ(ulmus_loss_change_size(handle.loss, 2, &size), ULMUS_OK);
+    const std::vector<double> good(static_cast<std::size_t>(size), 1);
+    ASSERT_EQ(ulmus_loss_advance(handle.loss, good.data(), size), ULMUS_OK) << text << ' ' << ulmus_last_error();
+    for (const double bad : {nan, infinity, -1.0, 1e300}) {
+      std::vector<double> change = good;
+      change[0] = bad;
+      EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), size), ULMUS_DATA) << text << ' ' << bad;
+    }
+    std::int64_t length = 0;
+    ASSERT_EQ(ulmus_loss_state_size(handle.loss, &length), ULMUS_OK);
+    std::vector<double> state(static_cast<std::size_t>(length)), same(state.size());
+    ASSERT_EQ(ulmus_loss_get_state(handle.loss, state.data()), ULMUS_OK);
+    for (const double bad : {nan, infinity, -1.0, 1e300}) {
+      std::vector<double> other = state;
+      other[0] = bad;
+      EXPECT_EQ(ulmus_loss_set_state(handle.loss, other.data(), length), ULMUS_DATA) << text << ' ' << bad;
+      if (std::isfinite(bad)) continue;  // as the last one it is a mean
+      other = state;
+      other.back() = bad;
+      EXPECT_EQ(ulmus_loss_set_state(handle.loss, other.data(), length), ULMUS_DATA) << text << ' ' << bad;
+    }
+    ASSERT_EQ(ulmus_loss_get_state(handle.loss, same.data()), ULMUS_OK);
+    EXPECT_EQ(same, state) << "a state that is refused leaves the old one";
+  }
+}
+
+TEST(CApi, AFeatureThatIsNoNumberDoesNotStayInTheState) {
+  for (const char* text : {"dro-lt:from=0", "lmd"}) {
+    const Handle handle(text);
+    EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
+    HeadBatch of;
+    of.features[1] = std::numeric_limits<double>::quiet_NaN();
+    double value = 0, change[9];
+    EXPECT_EQ(ulmus_loss_measure(handle.loss, &of.batch, change), ULMUS_OK);
+    EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 9), ULMUS_OK) << ulmus_last_error();
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &of.batch, &value), ULMUS_OK);
+    EXPECT_TRUE(std::isnan(value)) << text;
+    of.features[1] = -2;
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &of.batch, &value), ULMUS_OK);
+    EXPECT_TRUE(std::isfinite(value)) << text;
+  }
+}
+
+TEST(CApi, AnyNumberOfThreadsIsSurvived) {
+  const Handle handle("ce");
+  const std::int64_t rows = 40'000;
+  std::vector<float> logits(3 * rows, 0.5F), gradient(3 * rows);
+  const std::vector<std::int64_t> labels(rows, 1);
+  ulmus_batch batch = {};
+  batch.n = rows;
+  batch.logits = logits.data();
+  batch.gradient = gradient.data();
+  batch.labels = labels.data();
+  for (const std::int32_t threads : {1, 40'000, 100'000, std::numeric_limits<std::int32_t>::max()}) {
+    batch.threads = threads;
+    double value = 0;
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_OK) << ulmus_last_error();
+    EXPECT_NEAR(value, std::log(3.0), 1e-6);
+  }
+  for (const std::int32_t threads : {-1, std::numeric_limits<std::int32_t>::min()}) {
+    batch.threads = threads;
+    double value = 0;
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_DATA);
+  }
+}
+
+TEST(CApi, SizesThatCannotBeAreRefused) {
+  constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max();
+  ulmus_loss* loss = nullptr;
+  for (const std::int64_t classes : {most, most / 8 + 1, std::int64_t{0}, std::int64_t{-1}})
+    EXPECT_EQ(ulmus_loss_create("ce", k_counts.data(), classes, &loss), ULMUS_DATA) << classes;
+  const Handle handle("lmd");
+  std::int64_t size = 0;
+  for (const std::int64_t width : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), most, most / 16})
+    EXPECT_EQ(ulmus_loss_change_size(handle.loss, width, &size), ULMUS_USAGE) << width;
+  EXPECT_EQ(ulmus_loss_change_size(handle.loss, 7, &size), ULMUS_OK);
+  EXPECT_EQ(size, 3 * (1 + 7));
+  EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, std::numeric_limits<std::int64_t>::min()), ULMUS_USAGE);
+  HeadBatch of;
+  double value = 0;
+  const auto status = [&](auto change) {
+    ulmus_batch batch = of.batch;
+    change(batch);
+    return ulmus_loss_run(handle.loss, &batch, &value);
+  };
+  EXPECT_EQ(status([](ulmus_batch& b) { b.n = most; }), ULMUS_DATA);
+  EXPECT_EQ(status([](ulmus_batch& b) { b.logits_stride = most; }), ULMUS_DATA);
+  EXPECT_EQ(status([](ulmus_batch& b) { b.feature_width = most; }), ULMUS_DATA);
+  EXPECT_EQ(status([](ulmus_batch& b) { b.feature_width = -2; }), ULMUS_DATA);
+  EXPECT_EQ(status([](ulmus_batch& b) { b.first_position = -1; }), ULMUS_DATA);
+  EXPECT_EQ(status([](ulmus_batch& b) { b.first_position = most; }), ULMUS_DATA);
 }
 
 TEST(CApi, ALossOfFeaturesAsksForThemAndGivesTheirGradient) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <numeric>
 
 #include "ulmus/base/error.hpp"
@@ -13,6 +14,26 @@ TEST(ClassCounts, RefusesNothingNegativeAndAllZero) {
   EXPECT_THROW(ClassCounts({}), Error);
   EXPECT_THROW(ClassCounts({3, -1}), Error);
   EXPECT_THROW(ClassCounts({0, 0}), Error);
+}
+
+TEST(ClassCounts, RefusesASumBeyondInt64) {
+  constexpr std::int64_t quarter = std::int64_t{1} << 62;
+  EXPECT_EQ(ClassCounts({quarter, quarter - 1}).total(), 2 * (quarter - 1) + 1);
+  EXPECT_THROW(ClassCounts({quarter, quarter}), Error);
+  EXPECT_THROW(ClassCounts({quarter, quarter, quarter}), Error);
+}
+
+TEST(ClassCounts, PowersOfAnySizeAreWeights) {
+  const ClassCounts counts({5000, 50, 0, 5});
+  for (const double rho : {1000.0, -1000.0, 1e30, -1e30, 150.0}) {
+    const auto weights = counts.power_weights(rho);
+    EXPECT_NEAR(std::accumulate(weights.begin(), weights.end(), 0.0), 3, 1e-12) << rho;
+    EXPECT_EQ(weights[2], 0);
+    EXPECT_NEAR(weights[rho > 0 ? 3 : 0], 3, 1e-12) << rho;
+  }
+  // On both sides of where it goes over to logarithms.
+  const ClassCounts two({999, 1});
+  EXPECT_NEAR(two.power_weights(80)[0] / two.power_weights(90)[0], std::pow(999.0, 10), 1e-9 * std::pow(999.0, 10));
 }
 
 TEST(ClassCounts, WeightsSumToTheNumberOfClasses) {

@@ -220,9 +220,10 @@ TEST_P(Kernel, InfiniteAndNanLogitsHaveADefinedOutcome) {
         EXPECT_EQ(two_rivals.gradient[last], 0.5F);
       }
       {
-        const Spiked right(classes, {{1, k_inf}}, text);
-        EXPECT_EQ(right.loss, 0);
-        for (const float g : right.gradient) EXPECT_EQ(g, 0);
+        const Spiked certain(classes, {{0, -k_inf}, {2, -k_inf}, {last, -k_inf}}, text);
+        EXPECT_EQ(certain.gradient[0], 0);
+        EXPECT_EQ(certain.gradient[last], 0);
+        EXPECT_NEAR(certain.loss, classes == 3 ? 0 : std::log(static_cast<double>(classes - 3)), 1e-6);
       }
       {
         const Spiked hopeless(classes, {{1, -k_inf}}, text);
@@ -236,11 +237,135 @@ TEST_P(Kernel, InfiniteAndNanLogitsHaveADefinedOutcome) {
         EXPECT_NEAR(absent.loss, std::log(static_cast<double>(classes - 1)), 1e-6);
       }
       for (const auto& spikes : std::vector<std::vector<std::pair<std::size_t, float>>>{
-               {{last, k_nan}}, {{0, k_nan}}, {{1, k_nan}}, {{1, k_inf}, {last, k_inf}}}) {
+               {{last, k_nan}}, {{0, k_nan}}, {{1, k_nan}}, {{1, k_inf}}, {{1, k_inf}, {last, k_inf}}}) {
         const Spiked broken(classes, spikes, text);
         EXPECT_TRUE(std::isnan(broken.loss));
         for (const float g : broken.gradient) EXPECT_TRUE(std::isnan(g));
       }
+    }
+}
+
+/// Five rows for any loss of the family, with features and a head.
+template <class T>
+struct AnyLoss {
+  static constexpr std::int64_t k_rows = 5, k_width = 3;
+  Problem<T> problem;
+  Loss loss;
+  std::vector<double> features, weight, bias, losses = std::vector<double>(k_rows), feature_gradient;
+  std::vector<T> gradient;
+  double value = 0;
+
+  AnyLoss(const std::string& text, std::int64_t classes) : problem(k_rows, classes), loss(problem.loss(text)) {
+    loss.set_epoch(9, 10);
+    for (std::size_t k = 0; k < problem.logits.size(); ++k)
+      problem.logits[k] = narrowed<T>(0.9 * std::sin(static_cast<double>(k)));
+    for (std::int64_t k = 0; k < k_rows * k_width; ++k) features.push_back(std::cos(static_cast<double>(k)));
+    for (std::int64_t k = 0; k < classes * k_width; ++k) weight.push_back(std::sin(static_cast<double>(3 * k)));
+    bias.resize(static_cast<std::size_t>(classes));
+    loss.advance(loss.measure(problem.view(), batch()));
+  }
+  T& at(std::int64_t row, std::int64_t j) {
+    return problem.logits[static_cast<std::size_t>(row * problem.classes + j)];
+  }
+  LossBatch batch() {
+    return {.labels = problem.labels,
+            .ignore_index = -100,
+            .losses = losses,
+            .features = {.features = {features.data(), k_rows, k_width},
+                         .head_weight = {weight.data(), problem.classes, k_width},
+                         .head_bias = bias}};
+  }
+  void run() {
+    gradient.assign(problem.logits.size(), narrowed<T>(42));
+    feature_gradient.assign(features.size(), 42);
+    LossBatch wanted = batch();
+    wanted.features.gradient = {feature_gradient.data(), k_rows, k_width};
+    value = loss.evaluate(problem.view(), wanted, {gradient.data(), k_rows, problem.classes});
+  }
+  /// How many values of a row's gradient are NaN.
+  std::int64_t nans(std::int64_t row) const {
+    const auto begin = gradient.begin() + row * problem.classes;
+    return std::count_if(begin, begin + problem.classes, [](T g) { return std::isnan(widen(g)); });
+  }
+};
+
+/// The members, and the other paths that one has by its keys.
+std::vector<std::string> all_losses() {
+  std::vector<std::string> all;
+  for (const Member& member : family()) all.emplace_back(member.name);
+  for (const char* more : {"elm:placement=rival", "mm:variant=ldam", "dbm:base=bs", "arcface:variant=opensphere",
+                           "cb:kind=sigmoid", "cb:kind=focal", "kps:scaling=label", "eql:kind=sigmoid", "tam:base=bs",
+                           "lmd:norm=l1", "focal:gamma=0.5", "focal:gamma=0", "las:head=0,tail=0", "ce+inverse"})
+    all.emplace_back(more);
+  return all;
+}
+
+template <class T>
+void expect_overflow_is_seen() {
+  for (const std::string& text : all_losses())
+    for (const std::int64_t classes : {2, 3, 16, 17, 100, 5000}) {
+      if (classes == 5000 && text.starts_with("tam")) continue;  // its margins compare every class with every other
+      SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
+      const AnyLoss<T> usual(text, classes);
+      const std::int64_t label = usual.problem.labels[1], wrong = label == classes - 1 ? 0 : classes - 1;
+      const bool batch_term = static_cast<bool>(usual.loss.terms().parts.batch_term);
+      const auto run = [&](std::int64_t j, float z) {
+        AnyLoss<T> of = usual;
+        of.at(1, j) = narrowed<T>(static_cast<double>(z));
+        of.run();
+        return of;
+      };
+      for (const auto& [j, z] : {std::pair(label, k_inf), std::pair(label, k_nan), std::pair(wrong, k_nan),
+                                 std::pair(std::int64_t{0}, k_nan), std::pair(classes / 2, k_nan)}) {
+        const AnyLoss<T> broken = run(j, z);
+        EXPECT_TRUE(std::isnan(broken.value)) << z << " at " << j;
+        EXPECT_TRUE(std::isnan(broken.losses[1])) << z << " at " << j;
+        EXPECT_EQ(broken.nans(1), classes) << z << " at " << j;
+        for (const std::int64_t i : {0, 2, 3, 4}) {
+          EXPECT_TRUE(std::isfinite(broken.losses[static_cast<std::size_t>(i)]));
+          EXPECT_TRUE(batch_term || broken.nans(i) == 0) << "a NaN in another row";
+        }
+      }
+      EXPECT_FALSE(std::isfinite(run(wrong, k_inf).losses[1]));
+      EXPECT_FALSE(std::isfinite(run(wrong, k_inf).value));
+
+      const std::string_view name = usual.loss.spec().member().name;
+      const bool asks_every_class = name == "lm-softmax" || name == "logitnorm" || name == "lade" || text == "las";
+      if (!asks_every_class) {
+        const AnyLoss<T> masked = run(wrong, -k_inf);
+        EXPECT_TRUE(std::isfinite(masked.value)) << "a masked class";
+        EXPECT_EQ(masked.nans(1), 0);
+        EXPECT_EQ(widen(masked.gradient[static_cast<std::size_t>(classes + wrong)]), 0);
+      }
+
+      AnyLoss<T> ignored = usual;
+      ignored.problem.labels[1] = -100;
+      ignored.at(1, label) = narrowed<T>(static_cast<double>(k_inf));
+      ignored.at(1, wrong) = narrowed<T>(static_cast<double>(k_nan));
+      for (std::int64_t k = 0; k < AnyLoss<T>::k_width; ++k)
+        ignored.features[static_cast<std::size_t>(AnyLoss<T>::k_width + k)] = k_nan;
+      ignored.run();
+      EXPECT_TRUE(std::isfinite(ignored.value)) << "an ignored row";
+      for (std::int64_t j = 0; j < classes; ++j)
+        EXPECT_EQ(widen(ignored.gradient[static_cast<std::size_t>(classes + j)]), 0);
+      for (const double g : ignored.feature_gradient) EXPECT_TRUE(std::isfinite(g)) << "an ignored row's feature";
+    }
+}
+
+TEST_P(Kernel, AnOverflowIsSeenInEveryLossAndAMaskIsNone) {
+  expect_overflow_is_seen<float>();
+  expect_overflow_is_seen<double>();
+  expect_overflow_is_seen<BFloat16>();
+  expect_overflow_is_seen<Half>();
+}
+
+TEST_P(Kernel, AFeatureThatOverflowsIsSeen) {
+  for (const char* text : {"ib", "ib-focal", "dro-lt", "lmd"})
+    for (const float bad : {k_inf, k_nan}) {
+      AnyLoss<float> of(text, 20);
+      of.features[4] = static_cast<double>(bad);
+      of.run();
+      EXPECT_FALSE(std::isfinite(of.value)) << text << ' ' << bad;
     }
 }
 

@@ -145,8 +145,6 @@ TEST(Loss, InfiniteLogitsHaveTheLimit) {
     return ce.evaluate<double>({logits.data(), 1, 3}, {.labels = labels}, {gradient.data(), 1, 3});
   };
   std::vector<double> gradient;
-  EXPECT_EQ(run({k_inf, 0, 0}, gradient), 0);
-  EXPECT_EQ(gradient, (std::vector<double>{0, 0, 0}));
   EXPECT_EQ(run({0, -k_inf, -k_inf}, gradient), 0);
   EXPECT_EQ(gradient, (std::vector<double>{0, 0, 0}));
   EXPECT_EQ(run({0, k_inf, 0}, gradient), k_inf);
@@ -155,7 +153,8 @@ TEST(Loss, InfiniteLogitsHaveTheLimit) {
   EXPECT_EQ(gradient, (std::vector<double>{-1, 0.5, 0.5}));
   EXPECT_NEAR(run({0, 0, -k_inf}, gradient), std::log(2.0), 1e-15);
   EXPECT_EQ(gradient[2], 0);
-  for (auto logits : {std::vector<double>{k_inf, k_inf, 0}, {k_nan, 0, 0}, {0, k_nan, 0}, {0, 0, k_nan}}) {
+  for (auto logits :
+       {std::vector<double>{k_inf, 0, 0}, {k_inf, k_inf, 0}, {k_nan, 0, 0}, {0, k_nan, 0}, {0, 0, k_nan}}) {
     EXPECT_TRUE(std::isnan(run(logits, gradient)));
     EXPECT_TRUE(std::isnan(gradient[0]));
   }
@@ -169,6 +168,9 @@ TEST(Loss, OneClassCostsNothing) {
                 .evaluate<double>({logits.data(), 2, 1}, {.labels = labels}, {gradient.data(), 2, 1}),
             0);
   EXPECT_EQ(gradient, (std::vector<double>{0, 0}));
+  for (const double bad : {k_inf, -k_inf, k_nan})
+    EXPECT_TRUE(std::isnan(Loss(LossSpec::parse("elm"), ClassCounts({5}))
+                               .evaluate<double>({&bad, 1, 1}, {.labels = std::span(labels).first(1)})));
 }
 
 TEST(Loss, NoRowsCostNothing) {
@@ -307,6 +309,43 @@ TEST(Border, RefusesWhatDoesNotFitAndWritesNothing) {
   EXPECT_THROW(Loss(LossSpec::parse("ce"), ClassCounts({5, 2})).set_class_weights({1, k_nan}), Error);
 }
 
+TEST(Border, OffsetsAndNoiseAreOneForEachLogit) {
+  Batch batch(16, 5);
+  const std::vector<double> values(16 * 5, 0.5);
+  const Loss gcl(LossSpec::parse("gcl"), ClassCounts(batch.counts));
+  Loss tam(LossSpec::parse("tam:from=0"), ClassCounts(batch.counts));
+  tam.set_epoch(0, 1);
+  const MatrixView<const double> bad[] = {
+      {values.data(), 1, 5}, {values.data(), 16, 3}, {values.data(), 16, 5, 4}, {values.data(), 16, 5, -5}};
+  for (const auto& view : bad) {
+    EXPECT_THROW(gcl.evaluate(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(gcl.offsets(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(gcl.measure(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(tam.evaluate(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
+    EXPECT_THROW(tam.offsets(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
+  }
+  EXPECT_NO_THROW(gcl.evaluate(batch.view(), {.labels = batch.labels, .noise = {values.data(), 16, 5}}));
+  EXPECT_NO_THROW(tam.evaluate(batch.view(), {.labels = batch.labels, .offsets = {values.data(), 16, 5}}));
+}
+
+TEST(Loss, AStateKnowsTheWidthOfItsFeatures) {
+  Batch batch(16, 5);
+  Loss loss(LossSpec::parse("dro-lt:from=0"), ClassCounts(batch.counts));
+  loss.set_epoch(0, 1);
+  EXPECT_EQ(loss.state().feature_width, 0);
+  const std::vector<double> features(16 * 7, 2.0);
+  const LossBatch of_7{.labels = batch.labels, .features = {.features = {features.data(), 16, 7}}};
+  const LossBatch of_6{.labels = batch.labels, .features = {.features = {features.data(), 16, 6}}};
+  loss.advance(loss.measure(batch.view(), of_7));
+  EXPECT_EQ(loss.state().feature_width, 7);
+  EXPECT_NO_THROW(loss.evaluate(batch.view(), of_7));
+  EXPECT_THROW(loss.evaluate(batch.view(), of_6), Error);
+  EXPECT_THROW(loss.measure(batch.view(), of_6), Error);
+  Loss other(LossSpec::parse("dro-lt:from=0"), ClassCounts(batch.counts));
+  other.set_state({.values = loss.state().values});
+  EXPECT_EQ(other.state().feature_width, 7);
+}
+
 class WeightFile : public ::testing::Test {
  protected:
   Loss with(const std::string& text) const {
@@ -329,9 +368,19 @@ TEST_F(WeightFile, HasALineForEachClass) {
   EXPECT_EQ(std::vector(loss.class_weights().begin(), loss.class_weights().end()), (std::vector{0.5, 1.0, 2.0}));
 }
 
+TEST_F(WeightFile, MayNameItsClassesInAnyOrder) {
+  const auto weights = [](const Loss& loss) {
+    return std::vector(loss.class_weights().begin(), loss.class_weights().end());
+  };
+  EXPECT_EQ(weights(with("class,weight\n2,2\n0,0.5\n1,1\n")), (std::vector{0.5, 1.0, 2.0})) << "by number";
+  const Loss named(LossSpec::parse("ce+weights=" + (folder_.path() / "w").string()),
+                   ClassCounts({5, 4, 3}, {"0", "2", "1"}));
+  EXPECT_EQ(weights(named), (std::vector{0.5, 2.0, 1.0}));
+  EXPECT_NE(message_of("0,1\n1,1\n3,1\n").find("line 3 names '3', which is no class"), std::string::npos);
+}
+
 TEST_F(WeightFile, RefusesWhatIsNoWeightAndNamesTheLine) {
-  EXPECT_NE(message_of("1\n2\n").find("has 2 class weights, expected one line for each of 3 classes"),
-            std::string::npos);
+  EXPECT_NE(message_of("1\n2\n").find("has 2 numbers, expected one for each of 3 classes"), std::string::npos);
   EXPECT_NE(message_of("1\nx\n3\n").find("line 2"), std::string::npos);
   EXPECT_NE(message_of("1\n2\n-3\n").find("line 3"), std::string::npos);
   EXPECT_THROW(Loss(LossSpec::parse("ce+weights=/nowhere"), ClassCounts({1, 2})), Error);

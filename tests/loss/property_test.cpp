@@ -3,11 +3,14 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <numeric>
 #include <set>
 
+#include "ulmus/base/error.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/loss/loss.hpp"
 
@@ -250,11 +253,102 @@ TEST(Property, WhatSharesOfABatchAddToTheStateSumsToWhatTheBatchAdds) {
       share.sample_weights = {};
       share.first_position = begin;
       share.features.features = {p.features.data() + begin * p.width, end - begin, p.width};
+      share.noise = {p.noise.data() + begin * p.classes, end - begin, p.classes};
       const auto part = loss.measure<double>({p.logits.data() + begin * p.classes, end - begin, p.classes}, share);
       for (std::size_t k = 0; k < sum.size(); ++k) sum[k] += part[k];
     }
     for (std::size_t k = 0; k < sum.size(); ++k) RC_ASSERT(near(sum[k], whole[k], 1e-12));
   }));
+}
+
+/// Values of a key at the ends of its range and at those of what is taken at all.
+std::vector<std::string> extremes(const Key& key) {
+  std::vector<std::string> texts;
+  for (const std::string_view choice : key.choices) texts.emplace_back(choice);
+  if (!texts.empty()) return texts;
+  for (const double value : {key.range.low, key.range.high, std::nextafter(key.range.low, key.range.high),
+                             std::nextafter(key.range.high, key.range.low), 0.0, 1e-30, -1e-30, 1000.0, -1000.0, 1e30,
+                             -1e30, 1e300, 1e-300, 5e-324, std::numeric_limits<double>::max()})
+    if (std::isfinite(value) && key.range.contains(value)) texts.push_back(fmt::format("{}={}", key.name, value));
+  for (std::string& text : texts) text = text.substr(text.find('=') + 1);
+  return texts;
+}
+
+/// With whatever keys and counts, a loss has numbers that are finite, or there is one line that says why not.
+void expect_a_loss_or_one_line(const std::string& spec, const std::vector<std::int64_t>& counts, int& losses) {
+  SCOPED_TRACE(fmt::format("{} of {} classes, first {}", spec, counts.size(), counts[0]));
+  try {
+    Loss loss(LossSpec::parse(spec), ClassCounts(counts));
+    loss.set_epoch(999'999, 1'000'000);
+    ++losses;
+    const RowTerms& terms = loss.terms();
+    EXPECT_TRUE(std::isfinite(terms.scale) && terms.scale > 0);
+    EXPECT_TRUE(std::isfinite(terms.shape_parameter));
+    for (const auto* values : {&terms.slope, &terms.offset, &terms.true_margin, &terms.rival_margin})
+      for (const double value : *values) EXPECT_TRUE(std::isfinite(value));
+    double sum = 0;
+    for (const double weight : loss.class_weights()) {
+      EXPECT_TRUE(std::isfinite(weight) && weight >= 0) << weight;
+      sum += weight;
+    }
+    if (!loss.class_weights().empty()) {
+      const auto present = std::count_if(counts.begin(), counts.end(), [](std::int64_t n) { return n > 0; });
+      EXPECT_NEAR(sum, static_cast<double>(present), 1e-9);
+    }
+    const auto classes = static_cast<std::int64_t>(counts.size());
+    std::vector<float> logits;
+    std::vector<std::int64_t> labels;
+    for (std::int64_t i = 0; i < 2 * classes; ++i) {
+      labels.push_back(i % classes);
+      for (std::int64_t j = 0; j < classes; ++j)
+        logits.push_back(0.9F * static_cast<float>(std::sin(static_cast<double>(5 * i + 3 * j))));
+    }
+    std::vector<double> features(labels.size() * 2), weight(counts.size() * 2), bias(counts.size());
+    for (std::size_t k = 0; k < features.size(); ++k) features[k] = std::cos(static_cast<double>(k));
+    for (std::size_t k = 0; k < weight.size(); ++k) weight[k] = std::sin(static_cast<double>(k));
+    const LossBatch batch{.labels = labels,
+                          .reduction = terms.reduction,
+                          .features = {.features = {features.data(), 2 * classes, 2},
+                                       .head_weight = {weight.data(), classes, 2},
+                                       .head_bias = bias}};
+    const MatrixView<const float> view(logits.data(), 2 * classes, classes);
+    loss.advance(loss.measure(view, batch));
+    EXPECT_FALSE(std::isnan(loss.evaluate(view, batch)));
+  } catch (const Error& error) {
+    EXPECT_TRUE(error.kind() == ErrorKind::usage || error.kind() == ErrorKind::data);
+    EXPECT_EQ(std::string_view(error.what()).find('\n'), std::string_view::npos);
+  }
+}
+
+TEST(Property, KeysAtTheEndsOfTheirRangesAndAnyCountsGiveFiniteNumbersOrOneLine) {
+  constexpr std::int64_t k_huge = 1'000'000'000'000'000'000;
+  const std::vector<std::int64_t> all_counts[] = {
+      {1, k_huge, 0}, {k_huge, 1, 5}, {0, 0, 7}, {1, 1, 1}, {4 * k_huge, 4 * k_huge, 1}, {5000, 5}, {3, k_huge, 20, 0}};
+  int losses = 0;
+  for (const Member& member : family())
+    for (const auto& counts : all_counts) {
+      for (const Key& key : member.keys)
+        for (const std::string& value : extremes(key)) {
+          const std::string with = key.only_with.empty() ? "" : fmt::format("{},", key.only_with);
+          expect_a_loss_or_one_line(fmt::format("{}:{}{}={}", member.name, with, key.name, value), counts, losses);
+        }
+      Stream stream(3, member.name);
+      for (int k = 0; k < 40; ++k) {  // several keys at once
+        std::vector<std::string> pieces;
+        for (const Key& key : member.keys)
+          if (const auto values = extremes(key); key.only_with.empty() && stream.below(2) == 0)
+            pieces.push_back(fmt::format("{}={}", key.name, values[stream.below(values.size())]));
+        if (!pieces.empty())
+          expect_a_loss_or_one_line(fmt::format("{}:{}", member.name, fmt::join(pieces, ",")), counts, losses);
+      }
+      for (const Rule& rule : rules())
+        if (!rule.takes_file && rule.acts == Rule::Acts::weights)
+          for (const Key& key : rule.keys)
+            for (const std::string& value : extremes(key))
+              expect_a_loss_or_one_line(fmt::format("{}+{}:{}={}", member.name, rule.name, key.name, value), counts,
+                                        losses);
+    }
+  EXPECT_GT(losses, 5000);
 }
 
 TEST(Property, IdentitiesOfTheFamilyHold) {

@@ -34,7 +34,8 @@ class TorchScript : public ::testing::Test {
   }
 
   static Classifier make(const std::string& path) {
-    return make_model({.name = "torchscript:" + path, .channels = 3, .height = 2, .width = 2, .classes = 4});
+    return make_model(
+        {.name = "torchscript:" + path, .channels = 3, .height = 2, .width = 2, .classes = 4, .script = path});
   }
 
   std::string refusal(const std::string& path) const {
@@ -82,13 +83,32 @@ TEST_F(TorchScript, KeepsTheWeightsOfItsFileAndTrainsThem) {
 }
 
 TEST_F(TorchScript, TakesFeaturesAsVectors) {
-  auto model = make_model({.name = "torchscript:" + save("return torch.matmul(x, self.weight.t())"),
-                           .channels = 12,
-                           .height = 1,
-                           .width = 1,
-                           .classes = 4});
+  const std::string path = save("return torch.matmul(x, self.weight.t())");
+  auto model = make_model(
+      {.name = "torchscript:" + path, .channels = 12, .height = 1, .width = 1, .classes = 4, .script = path});
   EXPECT_EQ(model->forward(torch::randn({3, 12, 1, 1})).sizes(), (torch::IntArrayRef{3, 4}));
   EXPECT_EQ(model->forward(torch::randn({3, 12})).sizes(), (torch::IntArrayRef{3, 4}));
+}
+
+TEST_F(TorchScript, ANameAloneOpensNoFile) {
+  const std::string path = save_backbone();
+  try {
+    make_model({.name = "torchscript:" + path, .channels = 3, .height = 2, .width = 2, .classes = 4});
+    FAIL() << "the file was loaded";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::usage);
+    EXPECT_NE(std::string(error.what()).find("--trust-model"), std::string::npos) << error.what();
+  }
+}
+
+TEST_F(TorchScript, AFileOfAnotherHashIsRefused) {
+  const std::string path = save_backbone();
+  ModelOptions options{.name = "torchscript:b", .channels = 3, .height = 2, .width = 2, .classes = 4, .script = path};
+  options.script_sha256 = make_model(options)->script_sha256();
+  EXPECT_EQ(options.script_sha256.size(), 64u);
+  EXPECT_NO_THROW(make_model(options));
+  options.script_sha256[0] = options.script_sha256[0] == 'a' ? 'b' : 'a';
+  EXPECT_THROW(make_model(options), Error);
 }
 
 TEST_F(TorchScript, WhatIsNoBackboneIsRefusedInOneLine) {

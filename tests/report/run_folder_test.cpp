@@ -102,6 +102,26 @@ TEST_F(RunFolderTest, DamagedLineInTheMiddleIsNamed) {
   EXPECT_NE(message.find("line 1"), std::string::npos) << message;
 }
 
+TEST_F(RunFolderTest, MillionsOfOpenBracesAreRefusedAtOnce) {
+  const std::string metrics = read_file(path() / "metrics.jsonl");
+  for (const std::string& piece : std::vector<std::string>{"{", R"({"a":)", R"({"a":[)", R"("{)"}) {
+    std::string line;
+    while (line.size() < 3'000'000) line += piece;
+    write_file(path() / "metrics.jsonl", line + "\n" + metrics);
+    EXPECT_NE(refusal(path()).find("line 1"), std::string::npos);
+    line.resize(60'000);  // short enough to be looked through
+    write_file(path() / "metrics.jsonl", line + "\n" + metrics);
+    EXPECT_NE(refusal(path()).find("line 1"), std::string::npos);
+  }
+}
+
+TEST_F(RunFolderTest, DeepOrDoubledJsonIsDamaged) {
+  write_file(path() / "results" / "loss0.seed0.json", std::string(1'000'000, '['));
+  EXPECT_NE(refusal(path()).find("nested deeper than 64"), std::string::npos) << refusal(path());
+  write_file(path() / "results" / "loss0.seed0.json", R"({"schema_version":2,"schema_version":2})");
+  EXPECT_NE(refusal(path()).find("comes twice"), std::string::npos) << refusal(path());
+}
+
 TEST_F(RunFolderTest, MetricsMayBeMissing) {
   fs::remove(path() / "metrics.jsonl");
   EXPECT_TRUE(read_run(path()).epochs.empty());

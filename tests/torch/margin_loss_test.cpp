@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <sstream>
 
 #include "ulmus/base/error.hpp"
@@ -125,6 +126,80 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
               << "input " << k << ": " << ours << theirs;
         }
       }
+}
+
+/// Kernel and tensor operations on the same batch, forward and backward.
+void expect_equal(const Loss& loss, Reduction reduction, const HeadData& data) {
+  const HeadData a(data), b(data);
+  const auto fused = margin_loss(a.logits, a.labels, loss, reduction, a.head);
+  const auto composed = composed_loss(b.logits, b.labels, loss, reduction, b.head);
+  EXPECT_NEAR(fused.item<double>(), composed.item<double>(), 1e-9 * (1 + std::fabs(composed.item<double>())));
+  fused.backward();
+  composed.backward();
+  for (std::size_t k = 0; k < a.inputs().size(); ++k) {
+    const auto ours = a.inputs()[k].grad(), theirs = b.inputs()[k].grad();
+    const auto zero = torch::zeros_like(a.inputs()[k]);
+    EXPECT_TRUE(torch::allclose(ours.defined() ? ours : zero, theirs.defined() ? theirs : zero, 1e-7, 1e-10))
+        << "input " << k << ": " << ours << theirs;
+  }
+}
+
+TEST_F(MarginLoss, KernelAndTensorOperationsAgreeOnClassesWithoutSamplesAndBeforeTheFirstUpdate) {
+  for (const std::string& spec : specs())
+    for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none})
+      for (const std::vector<std::int64_t>& counts :
+           {std::vector<std::int64_t>{50, 20, 5, 0}, {0, 7, 0, 100}, {0, 0, 0, 3}}) {
+        Loss loss(LossSpec::parse(spec), ClassCounts(counts));
+        loss.set_epoch(0, 1);
+        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        SCOPED_TRACE(spec + " with first count " + std::to_string(counts[0]) + ", " + std::string(name_of(reduction)));
+        expect_equal(loss, reduction, HeadData(17, 4, wants_cosines(loss)));
+      }
+}
+
+TEST_F(MarginLoss, KernelAndTensorOperationsAgreeWhereAClassHasNoWeight) {
+  for (const std::string& spec : specs())
+    for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none})
+      for (const std::vector<double>& weights : {std::vector<double>{1, 0, 2, 0.5}, {0, 0, 0, 0}}) {
+        Loss loss = make_loss(spec, 4);
+        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        loss.set_class_weights(weights);
+        SCOPED_TRACE(spec + ", first weight " + std::to_string(weights[0]) + ", " + std::string(name_of(reduction)));
+        HeadData data(17, 4, wants_cosines(loss));
+        expect_equal(loss, reduction, data);
+        const torch::NoGradGuard guard;  // whatever is in the rows that cost nothing
+        for (std::int64_t i = 0; i < 17; ++i)
+          if (weights[static_cast<std::size_t>(data.labels[i].item<std::int64_t>())] == 0)
+            data.logits[i].fill_(std::numeric_limits<double>::infinity());
+        const double value = margin_loss(data.logits, data.labels, loss, reduction, data.head).item<double>();
+        EXPECT_NEAR(composed_loss(data.logits, data.labels, loss, reduction, data.head).item<double>(), value,
+                    1e-9 * (1 + std::fabs(value)));
+      }
+}
+
+TEST_F(MarginLoss, TensorOperationsSeeAnOverflowToo) {
+  for (const std::string& spec : specs()) {
+    const Loss loss = make_loss(spec, 4);
+    const HeadData data(5, 4, wants_cosines(loss));
+    const torch::NoGradGuard guard;
+    data.logits[1][data.labels[1].item<std::int64_t>()].fill_(std::numeric_limits<double>::infinity());
+    EXPECT_TRUE(std::isnan(margin_loss(data.logits, data.labels, loss, Reduction::mean, data.head).item<double>()));
+    EXPECT_TRUE(std::isnan(composed_loss(data.logits, data.labels, loss, Reduction::mean, data.head).item<double>()))
+        << spec;
+  }
+}
+
+TEST_F(MarginLoss, AStateOfFeaturesOfAnotherWidthIsRefused) {
+  for (const char* spec : {"dro-lt:from=0", "lmd"}) {
+    const HeadData data(9, 4, false);
+    LossModule module(make_loss(spec, 4));
+    module->set_state({.values = std::vector<double>(4 * (1 + 3), 1)});
+    EXPECT_THROW(module(data.logits, data.labels, data.head), Error);
+    module->eval();
+    EXPECT_THROW(module(data.logits, data.labels, data.head), Error);
+    EXPECT_THROW(composed_loss(data.logits, data.labels, module->loss(), Reduction::mean, data.head), Error);
+    EXPECT_THROW(module->set_state({.values = std::vector<double>(4 * 3 + 1, 1)}), Error);
+  }
 }
 
 TEST_F(MarginLoss, FloatAgreesWithDouble) {

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "temporary_folder.hpp"
 #include "train/optimizer.hpp"
@@ -239,6 +241,107 @@ TEST(Safetensors, RefusesEveryAttack) {
   }
   write_file(path, whole);
   EXPECT_NO_THROW(read_safetensors(path));
+}
+
+/// A sound checkpoint, of which one piece of the metadata is changed at a time.
+class CraftedCheckpoint : public ::testing::Test {
+ protected:
+  CraftedCheckpoint() {
+    save_checkpoint(path_, k_info, Trained(1).model, nullptr);
+    sound_ = read_safetensors(path_);
+  }
+
+  /// What reading says of the checkpoint with `change` made to its metadata.
+  template <class Change>
+  std::string refusal(Change change) const {
+    TensorFile file = sound_;
+    nlohmann::json info = nlohmann::json::parse(file.metadata.at("ulmus"));
+    change(info);
+    file.metadata["ulmus"] = info.dump();
+    write_file(path_, encode_safetensors(file));
+    try {
+      read_checkpoint_info(path_);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data) << error.what();
+      const std::string text = error.what();
+      EXPECT_EQ(std::ranges::count_if(text, [](unsigned char c) { return c < 0x20; }), 0) << text;
+      EXPECT_LT(text.size(), 1500u);
+      return text;
+    }
+    return "nothing";
+  }
+  std::string refusal_of(const char* key, const nlohmann::json& value) const {
+    return refusal([&](nlohmann::json& info) { info[key] = value; });
+  }
+
+  const TemporaryFolder folder_;
+  const std::filesystem::path path_ = folder_.path() / "model.safetensors";
+  TensorFile sound_;
+};
+
+TEST_F(CraftedCheckpoint, IsSoundBeforeItIsChanged) {
+  EXPECT_EQ(refusal([](nlohmann::json&) {}), "nothing");
+}
+
+TEST_F(CraftedCheckpoint, SizesThatTheTensorsCannotHaveAreData) {
+  for (const char* key : {"channels", "height", "width", "classes"})
+    for (const nlohmann::json& value : {nlohmann::json(0), nlohmann::json(-1), nlohmann::json(std::int64_t{1} << 62),
+                                        nlohmann::json(1.5), nlohmann::json("3"), nlohmann::json()})
+      EXPECT_NE(refusal_of(key, value), "nothing") << key << " " << value;
+  EXPECT_NE(refusal([](nlohmann::json& info) {
+              info["channels"] = 60'000'000;
+              info["height"] = info["width"] = 1;
+            }).find("has at least"),
+            std::string::npos);
+  EXPECT_NE(refusal_of("model", "mlp:layers=64,width=65536").find("has at least"), std::string::npos);
+  EXPECT_NE(refusal([](nlohmann::json& info) { info["height"] = info["width"] = 1 << 14; }).find("at most"),
+            std::string::npos);
+}
+
+TEST_F(CraftedCheckpoint, WordsThatMeanNothingAreData) {
+  for (const char* model : {"", "conv4", "conv3:x", "mlp:width=0", "mlp:width=1e9", "mlp:x=1", "\x1b[31mred\n"})
+    EXPECT_NE(refusal_of("model", model), "nothing") << model;
+  EXPECT_NE(refusal_of("head", "sphere").find("unknown head"), std::string::npos);
+  EXPECT_NE(refusal_of("loss", "nonsense\n\x1b[31m"), "nothing");
+  EXPECT_NE(refusal_of("chosen", "0.5").find("no key that is chosen"), std::string::npos);
+  EXPECT_NE(refusal([](nlohmann::json& info) {
+              info["loss"] = "elm:lambda=auto";
+              info["chosen"] = "half";
+            }),
+            "nothing");
+}
+
+TEST_F(CraftedCheckpoint, ListsAndNumbersOutOfRangeAreData) {
+  EXPECT_NE(refusal_of("class_names", {"a", "b", "c"}), "nothing");
+  EXPECT_NE(refusal_of("class_names", {"a", "b", "c", "c"}).find("two classes 'c'"), std::string::npos);
+  EXPECT_NE(refusal_of("class_names", {"\x1b]0;x\x07", "b", "c", "\x1b]0;x\x07"}).find("\\x1b]0;x\\x07"),
+            std::string::npos);
+  EXPECT_NE(refusal_of("class_names", {1, 2, 3, 4}), "nothing");
+  EXPECT_NE(refusal_of("mean", {0.5, 0.5}), "nothing");
+  EXPECT_NE(refusal_of("mean", {1e300}), "nothing");
+  EXPECT_NE(refusal_of("stddev", {0}), "nothing");
+  EXPECT_NE(refusal_of("stddev", {-1}), "nothing");
+  EXPECT_NE(refusal_of("epochs_done", 10), "nothing");
+  EXPECT_NE(refusal_of("epochs_done", 0), "nothing");
+  EXPECT_NE(refusal_of("seed", -1), "nothing");
+  EXPECT_NE(refusal_of("seconds", -1), "nothing");
+  EXPECT_NE(refusal_of("seconds", std::string(1'000'000, '\n')), "nothing") << "is cut in the message";
+}
+
+TEST_F(CraftedCheckpoint, WeightsThatAreNoNumbersAreNamed) {
+  Trained trained(1);
+  EXPECT_NO_THROW(require_finite(path_, trained.model));
+  for (const float bad : {std::nanf(""), INFINITY}) {
+    const torch::NoGradGuard no_gradient;
+    trained.model->named_parameters()["fc.weight"][0][0] = bad;
+    try {
+      require_finite(path_, trained.model);
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::numerical);
+      EXPECT_NE(std::string(error.what()).find("'fc.weight'"), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

@@ -40,8 +40,9 @@ Made make(const std::string& name, Head head, std::int64_t channels, std::int64_
 torch::Tensor expected_of(const Made& made, const torch::Tensor& images) {
   const torch::NoGradGuard no_gradient;
   const auto& [mean, stddev] = made.member.info.normalisation;
-  const auto normalised =
-      (images - torch::tensor(mean).reshape({1, -1, 1, 1})) / torch::tensor(stddev).reshape({1, -1, 1, 1});
+  torch::Tensor normalised = images;
+  if (!mean.empty())
+    normalised = (images - torch::tensor(mean).reshape({1, -1, 1, 1})) / torch::tensor(stddev).reshape({1, -1, 1, 1});
   Classifier model = made.model;
   return torch::softmax(model->forward(normalised) * made.member.loss.scale(), 1);
 }
@@ -51,8 +52,9 @@ TEST(TorchScript, ComputesWhatTheModelComputes) {
   const auto path = folder.path() / "model.pt";
   for (const auto& [name, head, channels, side, loss] :
        {std::tuple("conv3", Head::linear, 1, 28, "ce"), std::tuple("conv3", Head::cosine, 3, 12, "elm:scale=20.5"),
-        std::tuple("resnet20", Head::linear, 3, 16, "la:scale=1"),
-        std::tuple("resnet32", Head::cosine, 3, 9, "ldam")}) {
+        std::tuple("resnet20", Head::linear, 3, 16, "la:scale=1"), std::tuple("resnet32", Head::cosine, 3, 9, "ldam"),
+        std::tuple("mlp:layers=3,width=20", Head::cosine, 5, 1, "elm"), std::tuple("mlp", Head::linear, 3, 4, "ce"),
+        std::tuple("linear", Head::linear, 7, 1, "ce")}) {
     SCOPED_TRACE(name);
     const Made made = make(name, head, channels, side, loss);
     write_file(path, encode_torchscript(made.member, made.model));
@@ -63,6 +65,18 @@ TEST(TorchScript, ComputesWhatTheModelComputes) {
       EXPECT_GT((expected.max() - expected.min()).item<double>(), 0.05);  // else every model would do
     }
   }
+}
+
+TEST(TorchScript, TakesTheFeaturesOfATableAsTheyAreEncoded) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.pt";
+  Made made = make("mlp", Head::linear, 6, 1, "ce");
+  made.member.info.normalisation = {};
+  made.member.info.encoding = "{}";
+  write_file(path, encode_torchscript(made.member, made.model));
+  const auto rows = torch::randn({5, 6});
+  EXPECT_LT((run_torchscript(path, rows) - expected_of(made, rows)).abs().max().item<double>(), 1e-6);
+  EXPECT_EQ(torch::jit::load(path.string()).attr("encoding").toStringRef(), "{}");
 }
 
 TEST(TorchScript, KeepsTheNamesOfTensorsAndClasses) {
@@ -83,7 +97,7 @@ TEST(TorchScript, KeepsTheNamesOfTensorsAndClasses) {
 }
 
 TEST(TorchScript, IsRefusedForOtherModelsAndDamagedFiles) {
-  EXPECT_THROW(require_scriptable({.name = "mlp"}), Error);
+  EXPECT_THROW(require_scriptable({.name = "resnet18"}), Error);
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.pt";
   write_file(path, "no archive");

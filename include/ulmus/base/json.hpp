@@ -1,7 +1,9 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "ulmus/base/json_fwd.hpp"
@@ -31,5 +33,12 @@ requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl
       assign(json.template get_ref<const std::int64_t&>());
   }
 };
+
+/// What one JSON text may have; a split of fifty million samples has less.
+inline constexpr std::size_t k_longest_json = std::size_t{1} << 30;
+
+/// Parses JSON that others may have written. Throws nlohmann::json::exception with the reason for what is no JSON, has
+/// more than `longest` bytes, is nested deeper than 64 levels or has a name twice in one object.
+Json parse_json(std::string_view text, std::size_t longest = k_longest_json);
 
 }  // namespace ulmus

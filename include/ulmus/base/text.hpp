@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,12 +39,20 @@ long long parse_integer(std::string_view text, std::string_view what);
 /// The shortest decimal text that reads back as the same double: "0.5", "30", "1e-05".
 std::string format_number(double value);
 
-/// `text` as one word of a shell, quoted where it needs it.
+/// `text` as one word of a shell on one line, quoted where it needs it; control characters as in bash, $'\x0a'.
 std::string shell_quoted(const std::string& text);
 
-/// `text` for a message of one line: control characters and what is not UTF-8 as \xNN, cut off with "..." after 60
-/// bytes.
-std::string printable(std::string_view text);
+/// For printable(): names of files and the messages of other libraries.
+inline constexpr std::size_t k_long_text = 1000;
+
+/// `text` for a message of one line or a terminal, which it cannot steer: what is not UTF-8 and ASCII control
+/// characters as \xNN, other invisible ones as \uNNNN (C1 controls, marks of writing direction, zero-width spaces, line
+/// separators; the joiners U+200C and U+200D stay, as scripts need them). Cut off with "..." after `most` bytes.
+std::string printable(std::string_view text, std::size_t most = 60);
+
+/// The text of a file: its bytes after a UTF-8 byte order mark. Throws Error{data} naming `file`, and the line, for
+/// UTF-16 and for what is not UTF-8.
+std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file);
 
 /// Length of the longest beginning of `text` that is UTF-8 (RFC 3629: no surrogates, nothing overlong); all of it when
 /// `text` is. Names go into JSON files, which hold nothing else.

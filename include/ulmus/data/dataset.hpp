@@ -59,6 +59,9 @@ class Dataset {
   FeatureReader read_features;  ///< features; empty for images
   /// Path of the file of image `index`; empty where images have no files of their own.
   std::function<std::string(std::int64_t index)> file;
+  /// Line of the file where sample `index` begins, from 1; empty where samples have none.
+  std::function<std::int64_t(std::int64_t index)> line;
+  std::vector<std::string> notes;  ///< what was passed over while it was read, a line each
 
   bool is_features() const { return static_cast<bool>(read_features); }
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
@@ -72,6 +75,11 @@ class Dataset {
 };
 
 struct Table;
+struct TableEncoding;
+
+/// Pixels, width times height, that an image file may declare unless an option says otherwise: 300 MB of RGB.
+constexpr std::int64_t k_max_pixels = 100'000'000;
+constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< that can be allowed
 
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
@@ -79,6 +87,13 @@ struct OpenOptions {
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
+  std::int64_t max_pixels = k_max_pixels;             ///< an image file that declares more is not decoded
+  /// Bits in use in samples of more than 8 bits, 8 to 16: 2^bits - 1 becomes 255. 0: as many as the data use.
+  int image_bits = 0;
+  /// Classes of a trained run, in its order: labels are found among them by name, and a class may have no sample.
+  /// Empty: the data say which classes there are.
+  std::vector<std::string> classes{};
+  std::shared_ptr<const TableEncoding> encoding{};  ///< of a trained table, whose columns are read as they were then
 };
 
 constexpr std::size_t k_named_skipped = 5;
@@ -89,31 +104,39 @@ struct OpenedData {
   std::optional<Dataset> test;
   std::int64_t skipped = 0;                  ///< undecodable images passed over
   std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
+  int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
+  /// What was not used and what was changed when image files were read, a line each.
+  std::vector<std::string> notes{};
   /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
   /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
   std::shared_ptr<const Table> train_table;
   std::shared_ptr<const Table> test_table;
 };
 
+/// The notes of the data and of both parts, in this order.
+std::vector<std::string> all_notes(const OpenedData& data);
+
 /// Opens data by their address.
 ///
 ///     fashion-mnist, mnist        four IDX files, plain or gzip
 ///     cifar10, cifar100           the binary version, or folders of images
 ///     folder:DIR                  a folder of images per class, also below DIR/train and DIR/test
-///     list:FILE                   image files, lines `path label`; keys root, test, classes
-///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical
-///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes
+///     list:FILE                   image files, lines `path label`; keys root, test, classes, literal
+///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical, keep, decimal, dates,
+///                                 literal
+///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes, literal
 ///
 /// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md
 /// has a section per source.
 ///
 /// The named sets are looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and
-/// /usr/share/datasets/NAME. In a folder, classes and the images of a class are in the byte order of their names,
-/// hidden files and other kinds of file are passed over. A class may lack test samples, never training samples. Images
-/// of `folder` and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or
-/// `image_size` (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre
-/// is cut out). A `list` with `image_size` and without `skip_bad` is opened without decoding an image: it has three
-/// channels, and an image that cannot be decoded is an error when it is read.
+/// /usr/share/datasets/NAME. Classes are in numerical order when the names of all are numbers, otherwise in the byte
+/// order of their names, as the images of a class of a folder are, those in its sub-folders too; files of other kinds
+/// are passed over and counted in `notes`. A class may lack test samples, never training samples. Images of `folder`
+/// and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or `image_size`
+/// (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre is cut out).
+/// A `list` with `image_size` and without `skip_bad` is opened without decoding an image: it has three channels, and an
+/// image that cannot be decoded is an error when it is read.
 ///
 /// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply to it,
 /// Error{data} naming the file and what is wrong with it: the first file in order, whatever the number of threads.

@@ -16,8 +16,10 @@ struct ImageStreamOptions {
   std::optional<std::int64_t> image_size;  ///< as in OpenOptions; unset: a file must have the size of `shape`
   Normalisation normalisation{};
   std::int64_t batch_size = 64;
-  int threads = 1;   ///< that decode, at least 1
-  int prefetch = 4;  ///< batches decoded ahead at most
+  int threads = 1;                         ///< that decode, at least 1
+  int prefetch = 4;                        ///< batches decoded ahead at most
+  std::int64_t max_pixels = k_max_pixels;  ///< as in OpenOptions
+  int image_bits = 0;                      ///< as in OpenOptions; 0: all 16
 };
 
 /// Image files one after the other, a batch at a time. A batch may be smaller than the others where files could not be
@@ -29,8 +31,9 @@ struct ImageBatch {
 };
 
 /// The images behind paths: a file stands for itself, whatever its name; a folder for the image files in it and in its
-/// folders, entries in the byte order of their names. Hidden entries and files of other kinds are passed over; a link
-/// to a folder is followed, but not back into one that is being read. A folder that cannot be listed is a failure.
+/// folders, by ending or content, entries in the byte order of their names. Hidden entries are passed over, and files
+/// of other kinds counted in `notes`; a link to a folder is followed, but not back into one that is being read. A
+/// folder that cannot be listed is a failure. Images are decoded as those of a training set are.
 ///
 /// Decoded by worker threads as they are needed. Memory: the names in the folders that are open at a time, and
 /// `prefetch` + `threads` batches. The order does not depend on threads. Used from one thread.
@@ -42,8 +45,10 @@ class ImageStream {
   ImageStream(const ImageStream&) = delete;
   ImageStream& operator=(const ImageStream&) = delete;
 
-  /// The next batch, with at least one image or failure; false at the end.
+  /// The next batch, with at least one image or failure; false at the end. Throws what ended a decoding thread.
   bool next(ImageBatch& batch);
+  /// What was not used and what was changed so far, a line each, as OpenedData::notes.
+  std::vector<std::string> notes() const;
 
  private:
   struct State;

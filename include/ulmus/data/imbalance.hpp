@@ -6,26 +6,21 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/base/names.hpp"
+
 namespace ulmus {
 
 /// How a long-tailed training set is made from a (nearly) balanced one: `none`, `exp:RATIO`, `step:RATIO`,
 /// `pareto:ALPHA` or `counts:FILE`.
 struct ImbalanceProfile {
   enum class Kind { none, exponential, step, pareto, counts };
-  /// A line of the file of `counts`.
-  struct Given {
-    std::int64_t count = 0;
-    std::int64_t line = 0;  ///< 1-based
-  };
-
   Kind kind = Kind::none;
-  double factor = 1;         ///< exponential, step: n_min / n_max = 1 / RATIO
-  double alpha = 6;          ///< pareto: the power; a larger one makes a lighter tail
-  std::string file{};        ///< counts: where they were read
-  std::vector<Given> given;  ///< counts: of each class, [C]
+  double factor = 1;    ///< exponential, step: n_min / n_max = 1 / RATIO
+  double alpha = 6;     ///< pareto: the power; a larger one makes a lighter tail
+  ClassValues given{};  ///< counts: the lines of the file, each a whole number of at least 1
 
-  /// Reads the file of `counts:FILE`: a whole number of at least 1 a line, one for each class in label order; empty
-  /// lines and what follows a `#` are passed over. Throws Error{usage} for an unknown kind (with the nearest name), a
+  /// Reads the file of `counts:FILE`: a whole number of at least 1 a line, one for each class in label order, or lines
+  /// "name,count" in any order (base/names.hpp). Throws Error{usage} for an unknown kind (with the nearest name), a
   /// ratio below 1 or an alpha outside 0.01 to 1000; Error{data} naming file and line for one that cannot be read.
   static ImbalanceProfile parse(std::string_view text);
 };
@@ -36,7 +31,7 @@ struct ImbalanceProfile {
 ///     exponential   n[c] = trunc(n_max * factor^(c / (C - 1)))        class 0 is the most frequent
 ///     step          n[c] = trunc(n_max) for c < C/2, trunc(n_max * factor) for the rest
 ///     pareto        n[c] = max(1, trunc(n_max * q(c) / q(0))),  q(c) = ((c + 1) / (C + 1))^(-1 / alpha) - 1
-///     counts        n[c] = given[c]
+///     counts        n[c] = given[c], by name where the lines of the file have names
 ///
 /// in double precision, truncated toward zero as in the reference protocol (LDAM-DRW). With `exponential` and `step`
 /// n_max = total / C when every class has enough samples for it, with `pareto` n_max = available[0]; otherwise it is
@@ -49,7 +44,9 @@ struct ImbalanceProfile {
 /// and 1280 images: 115,846 in all, 385 classes of more than 100. `pareto:6` of 1000 classes of 1280 images gives
 /// 117,000 and 388.
 ///
-/// Throws Error{data} when the file of `counts` has another number of classes, or asks for more than there is.
-std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available);
+/// `class_names`, [C], are for the file of `counts` alone; without them the classes are called "0" to "C - 1". Throws
+/// Error{data} when the file has other classes than the data, or asks for more than there is.
+std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available,
+                                           std::span<const std::string> class_names = {});
 
 }  // namespace ulmus

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ulmus/data/dataset.hpp"
+#include "ulmus/data/table.hpp"
 
 namespace ulmus {
 
@@ -55,6 +56,8 @@ struct Inspection {
   std::vector<std::int64_t> missing_in_test;  ///< classes without a test sample
   std::int64_t skipped = 0;                   ///< images that cannot be decoded, in no count
   std::vector<std::string> skipped_files;     ///< the first of them
+  std::vector<ColumnSummary> columns;         ///< of a table
+  std::vector<std::string> notes;             ///< all_notes of the data
   std::optional<Duplicates> in_train;         ///< of the whole training part; none of the three with `quick`
   std::optional<Duplicates> in_test;
   std::optional<Duplicates> leak;    ///< test samples that are also in the training part

@@ -47,7 +47,9 @@ class PredictionWriter {
   std::int64_t top_;
 };
 
-/// `text` as a field of CSV: in quotes when it holds a comma, a quote, a line break, or a space at an end.
+/// `text` as a field of CSV: in quotes when it holds a comma, a quote, a line break, or a space at an end. Text that is
+/// no number and begins with = + - @, a tab or a carriage return, which spreadsheets take for a formula, gets a '
+/// before it, which tells them that it is text.
 std::string csv_field(std::string_view text);
 
 }  // namespace ulmus

@@ -11,8 +11,10 @@
 namespace ulmus {
 
 /// A stated test prior q, [C], above 0 and of sum 1: "uniform", "train" (that of the counts), a list "p1,p2,...", or a
-/// file with a number a line, in the order of the classes. Numbers are divided by their sum, so counts will do. Throws
-/// Error{usage} or, for a file, Error{data}: another length than C, or a number that is not above 0, with its position.
+/// file with a number a line, in the order of the classes, or with lines "name,number" in any order (base/names.hpp;
+/// the names are those of the counts). Numbers are divided by their sum, so counts will do. Throws Error{usage} or, for
+/// a file, Error{data}: another length than C, a name that is no class, comes twice or is missing, or a number that is
+/// not above 0, with its position.
 std::vector<double> parse_prior(const std::string& text, const ClassCounts& train_counts);
 
 /// The class prior that softmax(scale z) of a trained model assumes, [C], of sum 1:

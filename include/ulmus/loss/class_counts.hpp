@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace ulmus {
@@ -13,13 +14,16 @@ namespace ulmus {
 /// beta -> 1 and large counts.
 class ClassCounts {
  public:
-  /// Throws Error{data} when there is no class, a count is negative, or every count is zero.
-  explicit ClassCounts(std::vector<std::int64_t> counts);
+  /// `names`, [C] or empty, are what files with a number for every class may call the classes. Throws Error{data} when
+  /// there is no class, a count is negative, every count is zero, their sum is beyond int64, or there is another number
+  /// of names.
+  explicit ClassCounts(std::vector<std::int64_t> counts, std::vector<std::string> names = {});
 
   std::int64_t classes() const { return static_cast<std::int64_t>(counts_.size()); }
   std::int64_t total() const { return total_; }
   std::int64_t operator[](std::int64_t j) const { return counts_[static_cast<std::size_t>(j)]; }
   std::span<const std::int64_t> values() const { return counts_; }
+  std::span<const std::string> names() const { return names_; }
 
   /// n_max / n_min over the classes that have samples; 1 for equal counts.
   double imbalance_ratio() const;
@@ -35,7 +39,7 @@ class ClassCounts {
   std::vector<double> inverse_frequency_weights() const;
 
   /// Generalised re-weighting (Zhang et al., CVPR 2021): pi[j]^-rho, normalised to sum to the number of classes with
-  /// samples. A class without samples has weight 0. [C]
+  /// samples, finite for every finite rho. A class without samples has weight 0. [C]
   std::vector<double> power_weights(double rho) const;
 
   /// LDAM margins (Cao et al., NeurIPS 2019): D[j] = max_margin * (n_min / n[j])^(1/4); the rarest class with samples
@@ -46,6 +50,7 @@ class ClassCounts {
 
  private:
   std::vector<std::int64_t> counts_;
+  std::vector<std::string> names_;
   std::int64_t total_ = 0;
 };
 

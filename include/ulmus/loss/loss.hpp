@@ -41,7 +41,8 @@ struct LossBatch {
   std::optional<std::int64_t> ignore_index = {};  ///< rows with this label cost nothing and have a zero gradient
   Reduction reduction = Reduction::weighted_mean;
   std::span<double> losses = {};  ///< [N], takes w[i] * l[i] of each sample; empty: not wanted
-  int threads = 0;                ///< at most so many; 0: as many as OpenMP gives
+  /// At most so many; 0: as many as OpenMP gives. Never more than four for each processor that the process may use.
+  int threads = 0;
 
   // What some losses look at beside logits and labels; the others pass over it.
   FeatureBatch features = {};
@@ -50,7 +51,7 @@ struct LossBatch {
   MatrixView<const double> offsets = {};
   /// [N, C], in place of the random draws of `gcl` (normal, clipped) and `eql` (1: spared).
   MatrixView<const double> noise = {};
-  std::int64_t first_position = 0;  ///< of row 0 in the batch, where several processes share one
+  std::int64_t first_position = 0;  ///< of row 0 in the batch, at least 0, where several processes share one
 };
 
 /// A loss of the family made ready for one training set: its numbers for the kernel and its class weights.
@@ -88,19 +89,27 @@ class Loss {
   const LossState& state() const { return state_; }
 
   /// Goes back to a saved state, or sets the seed of the random draws. Throws Error{data} for a state of another
-  /// length.
+  /// length, a count in it that is not from 0 to 2^53 or a mean that is not finite.
   void set_state(LossState state);
 
   bool carries_state() const { return static_cast<bool>(terms_.parts.measure); }
 
-  /// What a batch adds to the state; the changes of a batch's shares sum up to the batch's. Throws as evaluate() does.
+  /// Throws Error{data} for a length that no state of this loss has.
+  void check_state_size(std::int64_t size) const;
+
+  /// Throws Error{data} when the state holds means of features of another width.
+  void check_feature_width(std::int64_t feature_width) const;
+
+  /// What a batch adds to the state; the changes of a batch's shares sum up to the batch's. A row with a feature or a
+  /// score that is not finite adds nothing. Throws as evaluate() does.
   template <class T>
   std::vector<double> measure(MatrixView<const T> logits, const LossBatch& batch) const;
 
-  /// The length of a change, for features of this width.
+  /// The length of a change, for features of this width. Throws Error{usage} for a negative width.
   std::int64_t change_size(std::int64_t feature_width) const;
 
-  /// Takes in what a batch added. Throws Error{data} for a change of another length.
+  /// Takes in what a batch added. Throws Error{data} for a change of another length or of features of another width
+  /// than the state's, a count that is negative or not finite, a mean that is not finite; the state stays as it was.
   void advance(std::span<const double> change);
 
   /// Offsets that a batch's scaled logits get beside the prologue, constant for the gradient, [N, C] (those of seesaw,
@@ -123,11 +132,17 @@ class Loss {
   /// norm). Gradients below 2^-125 of the row's largest wrong one are 0, on x86 also those below the smallest normal
   /// number.
   ///
-  /// A row with a NaN gives NaN. Infinite logits have the value and gradient of the limit; infinite both at the label
-  /// and elsewhere: NaN. A row that is ignored or has weight 0 costs nothing, whatever is in it. Deterministic: bits
+  /// An overflow is seen: a row with a NaN, and one with +infinity at the label, has loss NaN and a gradient of NaNs;
+  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the members outside the kernel).
+  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The members whose
+  /// definition asks every class for a finite logit, las, lm-softmax, logitnorm and lade, have no finite loss with a
+  /// mask.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
+  /// reduced loss is then not finite, while the gradients of the other rows are as without it (batch terms apart). A
+  /// row that is ignored or has weight 0 costs nothing and has a zero gradient, whatever is in it. Deterministic: bits
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
-  /// Error{usage} when the loss needs features that did not come; nothing is written then. The members that do not run
+  /// Error{usage} when the loss needs features that did not come; nothing is written then. std::bad_alloc may leave
+  /// gradients half written; the loss itself stays as it was. The members that do not run
   /// in the kernel (`where` in the family table) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
@@ -137,6 +152,11 @@ class Loss {
   template <class T>
   WholeBatch whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
                    MatrixView<T> gradient) const;
+
+  /// The length of the state, for features of this width.
+  std::int64_t state_size(std::int64_t feature_width) const;
+  /// The feature width of `what`, class means of so many values. Throws Error{data} where there is none.
+  std::int64_t width_of(std::int64_t size, std::string_view what) const;
 
   LossSpec spec_;
   ClassCounts counts_;

@@ -25,6 +25,9 @@ struct FeatureBatch {
 struct LossState {
   std::vector<double> values;
   std::uint64_t seed = 0;  ///< of random draws; the trainer sets the run's
+  /// D, of a state that holds a mean feature of every class; 0: it holds none, or none yet. Loss::set_state finds it
+  /// from the number of values.
+  std::int64_t feature_width = 0;
 };
 
 /// A few rows whose true logits z[y] become t.
@@ -87,6 +90,9 @@ struct Parts {
 
   /// The state before the first batch.
   std::vector<double> initial_state;
+  /// The state is the running mean feature of every class (class_means.hpp): empty at first, then [C (1 + D)], and so
+  /// is a change of it.
+  bool class_means = false;
   /// What a batch adds to the state, as numbers that can be summed over the processes that share a batch; empty: the
   /// loss carries nothing.
   std::function<std::vector<double>(const WholeBatch& batch, const LossState& state)> measure;

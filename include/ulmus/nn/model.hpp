@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,8 @@ struct ModelOptions {
   std::int64_t width = 32;
   std::int64_t classes = 10;
   Head head = Head::linear;
+  std::filesystem::path script = {};  ///< the file of `torchscript:`. It is code, so `name` alone never opens one
+  std::string script_sha256 = {};     ///< of that file; empty: any
 };
 
 /// For images:
@@ -33,11 +36,18 @@ struct ModelOptions {
 /// - `linear`: no backbone, the head on the input as it is.
 ///
 /// Not among these names, as it needs a file: `torchscript:FILE`, a TorchScript module from images [N, C, H, W] (or
-/// features [N, D]) to features [N, D'].
+/// features [N, D]) to features [N, D']. What is loaded is ModelOptions::script; the FILE of the name is a record.
 const std::vector<std::string>& model_names();
 
-/// Whether `name` is of a model that make_model knows, whatever follows a colon.
-bool is_model_name(const std::string& name);
+/// The most values of one sample: channels x height x width.
+inline constexpr std::int64_t k_most_values = std::int64_t{1} << 26;
+
+/// Throws Error{usage} for sizes below 1 and for samples of more than k_most_values.
+void check_sizes(const ModelOptions& options);
+
+/// A lower bound of parameter_count(), found without making the model: of the tensors whose size the options decide.
+/// Throws Error{usage} for a name or a key that make_model refuses.
+double least_parameters(const ModelOptions& options);
 
 /// The model that suits samples of this shape: `mlp` for features, `conv3` for grey images up to 28x28, otherwise
 /// `resnet32`.
@@ -60,6 +70,9 @@ class ClassifierImpl : public torch::nn::Module {
   /// step, layer). A TorchScript module draws what it draws.
   void set_step(std::uint64_t seed, std::int64_t step);
 
+  /// SHA-256 of the file of a TorchScript backbone; empty for other models.
+  virtual std::string script_sha256() const { return {}; }
+
   /// Whether initialise() starts the convolutions from their fan-out, as the published recipe of the model has it.
   virtual bool starts_from_fan_out() const { return false; }
 
@@ -76,7 +89,8 @@ class ClassifierImpl : public torch::nn::Module {
 TORCH_MODULE(Classifier);
 
 /// Throws Error{usage} for an unknown model or key (with the nearest name), a key out of range, and samples that the
-/// model cannot take; Error{data} for a file that is no TorchScript module or gives anything but [N, D'].
+/// model cannot take, and for `torchscript:` without a script; Error{data} for a file that is no TorchScript module,
+/// has another SHA-256 or gives anything but [N, D'].
 Classifier make_model(const ModelOptions& options);
 
 /// Sets every parameter anew from Stream(seed, "init", position): Kaiming normal (gain sqrt 2) for the weights of

@@ -53,6 +53,12 @@ struct MemberResult {
   std::optional<Selection> selection;  ///< absent where nothing was chosen
 };
 
+/// A column of the table that was trained on (ColumnSummary of the data room).
+struct RunColumn {
+  std::string name, kind, values, treatment;
+  double missing = 0;  ///< share of the rows
+};
+
 /// What a run left on disk.
 struct RunFolder {
   std::filesystem::path path;
@@ -64,11 +70,13 @@ struct RunFolder {
   std::int64_t validation_per_class = 0;   ///< images of each class held out for validation
   std::vector<std::string> class_names;    ///< [C]
   std::vector<std::int64_t> train_counts;  ///< [C]
+  std::vector<RunColumn> columns;          ///< of a table; empty for other data
   std::vector<EpochRecord> epochs;         ///< by loss as they first appear, then seed, then epoch; no epoch twice
   std::vector<MemberResult> results;       ///< by order, then seed; at least one
 };
 
-/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml` and `metrics.jsonl` where they exist.
+/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml`, `columns.json` and `metrics.jsonl` where they
+/// exist.
 ///
 /// What a crash leaves in `metrics.jsonl` is tolerated: a line cut short is passed over, also when a resumed run wrote
 /// its first line behind it, and of an epoch that appears twice the last one counts.

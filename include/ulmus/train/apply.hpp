@@ -15,6 +15,10 @@
 /// What can be done with a trained run: judge it, predict with it, export it. Nothing is chosen on test data.
 namespace ulmus {
 
+/// The device to use a run on: the one it was trained on, or "cpu" where this machine does not have it, which is said
+/// once on standard error. Throws Error{usage} for no device.
+std::string device_here(const std::string& trained_on);
+
 /// How the outputs of a trained model are read. In this order: the head is changed or the logits adjusted, the
 /// probabilities corrected for a test prior, the temperature set; see eval/posthoc.hpp, eval/prior.hpp.
 struct Adjustment {
@@ -75,6 +79,7 @@ struct PredictOptions {
 struct PredictHooks {
   std::function<void(std::string_view text)> write;             ///< takes the lines, in order
   std::function<void(const std::string& failure)> failed = {};  ///< an image that was passed over, in one line
+  std::function<void(const std::string& note)> note = {};       ///< Dataset::notes of the files
   std::function<bool()> stop = {};                              ///< true ends it with Error{interrupted}
 };
 
@@ -84,11 +89,14 @@ struct PredictResult {
   bool of_features = false;    ///< rows of files were predicted, else images
   std::int64_t predicted = 0;  ///< samples
   std::int64_t failed = 0;     ///< images passed over
+  /// What was not used and what was changed when image files were read, a line each (OpenedData::notes).
+  std::vector<std::string> notes = {};
 };
 
 /// Predicts the class of every image, a line each in the order of the paths (see ImageStream), resized as in the run.
 /// Memory does not grow with the number of images. For a model of features, of every row of every file (see
-/// open_unlabelled), which is named by its place from 0; a fault of any file is an error before the first line.
+/// open_unlabelled), which is named by its place from 0 and, in a CSV, its line; a fault of any file is an error before
+/// the first line.
 ///
 /// The member is the one that `loss` and `seed` leave. Where they leave several, it is chosen on the validation part:
 /// the loss with the largest mean balanced accuracy over its seeds, and its first seed; without a validation part it is
@@ -120,13 +128,16 @@ struct ExportResult {
 /// Writes one trained model for other programs.
 ///
 ///     safetensors   parameters and buffers under torchvision's names; the metadata, all text, have `classes`, `mean`,
-///                   `stddev` and `image_shape` (JSON lists), `loss`, `scale`, `seed`, `model`, `head`, `format` ("pt")
+///                   `stddev` and `image_shape` (JSON lists), `loss`, `scale`, `seed`, `model`, `head`, `format`
+///                   ("pt"), and of a table `encoding`, how its cells become the features (TableEncoding as JSON)
 ///     torchscript   forward(images): float [N, channels, height, width] in [0, 1] to probabilities [N, C], with
-///                   normalisation and scale inside; the attribute `class_names`
+///                   normalisation and scale inside; the attribute `class_names`. Of a model of features:
+///                   float [N, D], for a table its cells as `encoding` has them, an attribute as well
 ///
 /// The file is read back and its probabilities of random images are compared with the model's before it takes its name.
 /// Throws Error{usage} for a model of which no TorchScript can be made, Error{numerical} when the comparison fails,
 /// Error{environment} for what cannot be written.
-ExportResult export_run(const std::filesystem::path& folder, const ExportOptions& options);
+ExportResult export_run(const std::filesystem::path& folder, const RunOptions& run_options,
+                        const ExportOptions& options);
 
 }  // namespace ulmus

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace ulmus {
 
@@ -18,6 +20,8 @@ struct RunOptions {
   std::int64_t validation = 0;
   double test_fraction = 0.2;
   std::int64_t image_size = 0;
+  std::int64_t image_bits = 0;
+  std::int64_t max_pixels = 100'000'000;
   bool skip_bad = false;
   std::string model = "auto";
   std::string head = "auto";
@@ -42,6 +46,10 @@ struct RunOptions {
   std::string device = "cpu";
   bool channels_last = false;
   std::string autocast = "none";
+
+  /// The file of a `torchscript:` model, which the person named on this machine: such a file is code. No option of the
+  /// run, so neither written to `config.toml` nor read from it.
+  std::string model_file = {};
 };
 
 /// The one table of options: `visit(name, field, help)` for each, in the order of the help. The command line,
@@ -64,6 +72,9 @@ void visit_options(Options& options, Visit&& visit) {
   visit("test-fraction", options.test_fraction,
         "part of every class held out for test when the data have no test part");
   visit("image-size", options.image_size, "resize image files to squares of this side; 0: leave them");
+  visit("image-bits", options.image_bits,
+        "bits in use in images of 16 bits a sample, 8 to 16; 0: as many as the data use");
+  visit("max-pixels", options.max_pixels, "refuse image files that declare more pixels than this, before decoding");
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model,
         "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50; mlp, linear (for "
@@ -100,7 +111,29 @@ void visit_options(Options& options, Visit&& visit) {
   visit("autocast", options.autocast, "bf16: compute the backbone in bfloat16, head and loss in float; or none");
 }
 
-/// The options as flat TOML, one `name = value` a line.
+/// The options as flat TOML, one `name = value` a line. Texts must be UTF-8.
 std::string to_toml(const RunOptions& options);
+
+/// One `name = value` of a TOML file.
+struct Setting {
+  std::string name;
+  std::string value;     ///< without quotes and escapes
+  bool is_text = false;  ///< it stood in quotes
+  long long line = 0;    ///< from 1
+};
+
+/// The settings of a flat TOML file in their order. `source` names it in messages. Throws Error{data} with line and key
+/// for what is not TOML, and for tables and arrays.
+std::vector<Setting> parse_settings(std::string_view text, const std::string& source);
+
+/// Sets the option that the setting names; false when there is none. Throws Error{data} with line and key when the
+/// value is of another type.
+bool apply_setting(RunOptions& options, const Setting& setting, const std::string& source);
+
+/// Throws Error{data}: no option has this name.
+[[noreturn]] void refuse_setting(const Setting& setting, const std::string& source);
+
+/// What to_toml wrote, in this release or an earlier one; options that are not there have their defaults.
+RunOptions options_from_toml(std::string_view text, const std::string& source);
 
 }  // namespace ulmus

@@ -9,6 +9,7 @@
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/data/split.hpp"
+#include "ulmus/data/table.hpp"
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/loss/loss.hpp"
 #include "ulmus/train/options.hpp"
@@ -28,7 +29,9 @@ struct RunMember {
   std::string slug() const;  ///< slug_of its loss
 };
 
-/// The name of a member as the stem of its files, "elm-lambda-0.5-drw.seed0".
+/// The name of a member as the stem of its files, "elm-lambda-0.5-drw.seed0". Different members have different stems of
+/// at most 150 bytes: a name that is long, or that this way of writing could confuse with another (paths, exponents),
+/// is cut off and followed by a hash.
 std::string slug_of(const std::string& name, std::uint64_t seed);
 
 /// A run, checked whole before anything is trained or written: data opened, split made, every loss matched with a head
@@ -40,13 +43,15 @@ struct Plan {
   ClassCounts counts;  ///< of the training part
   Normalisation normalisation;
   Augmentation augmentation;
-  std::string encoding;  ///< of a table, as JSON; empty for other data
+  std::string encoding;                ///< of a table, as JSON; empty for other data
+  std::vector<ColumnSummary> columns;  ///< of a table
   LearningRateSchedule schedule;
   std::vector<RunMember> members;  ///< seed by seed, each with every loss in the order of the list
 };
 
-/// Throws Error{usage} or Error{data} for everything that can be known before the first step.
-Plan plan_run(const RunOptions& options);
+/// `classes` are those of a run that is resumed, in its order. Throws Error{usage} or Error{data} for everything that
+/// can be known before the first step.
+Plan plan_run(const RunOptions& options, const std::vector<std::string>& classes = {});
 
 /// The command that makes this run: `verb` and the options that differ from their defaults, quoted for a shell.
 std::string command_text(const std::string& verb, const RunOptions& options);
@@ -76,8 +81,11 @@ struct RunHooks {
   std::function<bool()> stop;  ///< asked before every step; true ends the run with Error{interrupted}
 };
 
-/// Trains the members of a plan in `folder`: config.toml, split.json, metrics.jsonl, checkpoints/, results/. A
-/// checkpoint is written after every epoch, a result when a member has finished.
+/// Trains the members of a plan in `folder`: config.toml, split.json, columns.json (of a table), metrics.jsonl,
+/// checkpoints/, results/. A checkpoint is written after every epoch, a result when a member has finished.
+///
+/// Only one process at a time may do so (FolderLock). The folder is a run once config.toml is there, which is written
+/// after split.json; whatever ends the process before that, the same call may be made again.
 ///
 /// A folder that already holds a run is refused (Error{usage}) unless `resume`: then finished members are left alone
 /// and the others go on from their last checkpoint, on the CPU to the same result bit for bit. Resuming needs the same

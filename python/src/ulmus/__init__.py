@@ -12,8 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from . import functional, metrics, models, sklearn
+    from .composed import composed_loss
     from .data import make_long_tailed
-    from .loss import DeferredReweighting, Loss, composed_loss
+    from .loss import DeferredReweighting, Loss
     from .losses import (
         ALA,
         BS,
@@ -56,7 +57,8 @@ if TYPE_CHECKING:
 
 #: Where each name lives.
 _HOMES = {
-    "loss": ["DeferredReweighting", "Loss", "composed_loss"],
+    "loss": ["DeferredReweighting", "Loss"],
+    "composed": ["composed_loss"],
     "losses": [
         "ALA",
         "ArcFace",

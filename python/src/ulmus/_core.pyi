@@ -75,6 +75,22 @@ def measure_at(
     first_position: int,
     /,
 ) -> list[float]: ...
+def offsets_at(
+    loss: Loss,
+    text: str,
+    class_counts: Sequence[int],
+    seed: int,
+    epoch: tuple[int, int],
+    n: int,
+    labels: int,
+    ignore_index: int,
+    features: int,
+    feature_width: int,
+    first_position: int,
+    offsets: int,
+    /,
+) -> None: ...
+def assumed_prior(text: str, class_counts: Sequence[int]) -> list[float]: ...
 def run_arrays(
     loss: Loss,
     logits: Any,

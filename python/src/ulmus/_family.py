@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from . import _core
@@ -82,20 +82,89 @@ def rule_name(text: str) -> str | None:
     return rule or None
 
 
-def whole_numbers(values: Iterable[Any], what: str) -> list[int]:
-    """Whole numbers from a list, an array or a tensor."""
+def whole_numbers(values: Any, what: str) -> list[int]:
+    """Whole numbers from a list, an array or a tensor, by position."""
     if hasattr(values, "tolist"):
         values = values.tolist()
-    if not isinstance(values, Iterable) or isinstance(values, (str, bytes)):
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Set, Mapping)):
         raise TypeError(f"the {what}s are {values!r}, expected a sequence of whole numbers, one for each class")
-    numbers = []
-    for position, value in enumerate(values):
-        try:
-            numbers.append(int(value) if isinstance(value, float) and value.is_integer() else operator.index(value))
-        except TypeError:
-            message = f"the {what} at position {position} is {value!r}, expected a whole number"
-            raise TypeError(message) from None
+    return [_whole_number(value, f"the {what} at position {position}") for position, value in enumerate(values)]
+
+
+def _whole_number(value: Any, which: str) -> int:
+    try:
+        return int(value) if isinstance(value, float) and value.is_integer() else operator.index(value)
+    except TypeError:
+        raise TypeError(f"{which} is {value!r}, expected a whole number") from None
+
+
+def _items(values: Any) -> list[tuple[Any, Any]] | None:
+    """The pairs of a mapping or of pandas' series; None for what has no keys."""
+    if isinstance(values, Mapping):
+        return list(values.items())
+    if hasattr(values, "index") and hasattr(values, "items") and hasattr(values, "tolist"):
+        return list(zip(values.index.tolist(), values.tolist()))
+    return None
+
+
+def _by_class(items: list[tuple[Any, Any]], what: str) -> dict[int, Any]:
+    result: dict[int, Any] = {}
+    for key, value in items:
+        if isinstance(key, bool) or not isinstance(key, (int, float)) and not hasattr(key, "__index__"):
+            raise ValueError(
+                f"the {what} are by name ({key!r}), and which class is 0, 1, ... is not said; give them in the order of your "
+                f"class names: [counts[name] for name in class_names]"
+            )
+        number = _whole_number(key, f"a class of the {what}")
+        if number < 0 or number in result:
+            raise ValueError(f"class {number} of the {what} is {'negative' if number < 0 else 'there twice'}, expected 0, 1, ...")
+        result[number] = value
+    return result
+
+
+def class_counts(values: Any) -> list[int]:
+    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts) whose
+    keys are the classes; one that is missing has none."""
+    items = _items(values)
+    if items is None:
+        return whole_numbers(values, "class count")
+    counts = _by_class(items, "class counts")
+    classes = max(counts, default=-1) + 1
+    if classes > 1_000_000 + 100 * len(counts):
+        raise ValueError(f"class {classes - 1} of the class counts is beyond all others, expected classes 0, 1, 2, ...")
+    return [_whole_number(counts.get(j, 0), f"the count of class {j}") for j in range(classes)]
+
+
+def class_weights(values: Any, classes: int, what: str = "class weights") -> list[float]:
+    """A number of each class; a mapping is by class number and has them all."""
+    items = _items(values)
+    if items is not None:
+        known = _by_class(items, what)
+        missing = [j for j in range(classes) if j not in known]
+        if missing or len(known) != classes:
+            extra = next((j for j in known if j >= classes), None)
+            wrong = f"have none of class {missing[0]}" if missing else f"have a class {extra}"
+            raise ValueError(f"the {what} {wrong}, expected one for each of {classes} classes")
+        values = [known[j] for j in range(classes)]
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Set)):
+        raise TypeError(f"the {what} are {values!r}, expected a number for each of {classes} classes")
+    numbers = [float(value) for value in values]
+    if len(numbers) != classes:
+        raise ValueError(f"{len(numbers)} {what} came, expected one for each of {classes} classes")
     return numbers
+
+
+def refuse_sampling_rule(text: str) -> None:
+    """A rule that draws samples does nothing in a loss."""
+    rule = rule_name(text)
+    if rule and table()["rules"][rule]["resamples"]:
+        sampler = "drs" if rule == "drs" else "balanced"
+        raise ValueError(
+            f"the rule '{rule}' in '{text}' draws samples, which a loss cannot: use '{text.partition('+')[0]}' and "
+            f"ulmus.ClassSampler(labels, '{sampler}') in the loader"
+        )
 
 
 def number_text(value: Any) -> str:

@@ -21,7 +21,8 @@ def prepare(loss: str, class_counts: Iterable[Any], class_weights: Iterable[floa
     Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` say what it is, ``set_epoch(epoch, epochs)`` tells
     ``+drw`` where training is.
     """
-    made = _core.Loss(loss, _family.whole_numbers(class_counts, "class count"))
+    _family.refuse_sampling_rule(loss)
+    made = _core.Loss(loss, _family.class_counts(class_counts))
     if class_weights is not None:
         made.set_class_weights([float(weight) for weight in class_weights])
     return made
@@ -71,15 +72,18 @@ def loss_and_grad(
         reduction = list(_REDUCTIONS)[core.reduction] if isinstance(loss, (str, _core.Loss)) else str(loss.reduction)
     logits = _array(logits)
     labels = _array(labels)
+    if isinstance(labels, np.ndarray) and labels.dtype.kind in "iu":
+        labels = np.ascontiguousarray(labels, dtype=np.int64)
     _check_dtype(labels, "int64", "labels")
-    if isinstance(labels, np.ndarray):
-        labels = np.ascontiguousarray(labels)
     if len(logits.shape) != 2:
         raise ValueError(f"the logits are {list(logits.shape)}, expected floating point [N, {core.classes}]")
     if len(labels.shape) != 1:
         raise ValueError(f"the labels are {list(labels.shape)}, expected [{logits.shape[0]}], one for each row of logits")
-    if isinstance(logits, np.ndarray) and logits.dtype.kind == "f" and logits.strides[1] != logits.itemsize:
-        logits = np.ascontiguousarray(logits)
+    if isinstance(logits, np.ndarray) and logits.dtype.kind == "f":
+        # Reversed, transposed and big-endian arrays are copied.
+        native = logits.dtype.newbyteorder("=")
+        if logits.dtype != native or logits.strides[1] != logits.itemsize or logits.strides[0] < 0:
+            logits = np.ascontiguousarray(logits, dtype=native)
     if out is None:
         if not isinstance(logits, np.ndarray):
             logits = _from_dlpack(logits)
@@ -106,7 +110,7 @@ def _core_of(loss: Any, class_counts: Iterable[Any] | None, class_weights: Itera
     if isinstance(loss, str):
         if class_counts is None:
             raise TypeError(f"the loss '{loss}' came without class_counts, the training samples of each class")
-        counts = tuple(_family.whole_numbers(class_counts, "class count"))
+        counts = tuple(_family.class_counts(class_counts))
         weights = None if class_weights is None else tuple(float(weight) for weight in class_weights)
         return _prepared(loss, counts, weights)
     if class_counts is not None or class_weights is not None:
@@ -147,7 +151,7 @@ def adjust_logits(logits: Any, class_counts: Iterable[Any], tau: float = 1.0, ki
     """
     if kind not in ("additive", "multiplicative"):
         raise ValueError(f"unknown kind {kind!r}; {_family.nearest(str(kind), ['additive', 'multiplicative'])}")
-    counts = _family.whole_numbers(class_counts, "class count")
+    counts = _family.class_counts(class_counts)
     _core.Loss("ce", counts)  # refuses counts that are none
     if logits.shape[-1] != len(counts):
         raise ValueError(f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts")

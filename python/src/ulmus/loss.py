@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
+import dataclasses
 import math
 import warnings
-import weakref
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor
 
-# After torch, so that the extension finds PyTorch's OpenMP runtime instead of bringing a second one.
-from . import _core, _family
-from .composed import Batch, composed_losses
+# _kernel first: it imports torch before the extension.
+from . import _kernel  # isort: skip
+from . import _core, _family, _soft
+from .composed import compose, composed_loss
 
 __all__ = ["DeferredReweighting", "Loss", "composed_loss"]
 
-#: Element types with a kernel, by their number in the C interface.
-_DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
-
-#: What a loss looks at beside logits and labels.
-_FEATURES, _HEAD, _STATE, _OFFSETS = 1, 2, 4, 8
+Reduction = Literal["weighted-mean", "mean", "sum", "none"]
 
 #: Members whose mean is not the sum over a divisor: a part of them has no class weights, or looks at the whole batch.
 _NOT_A_SUM = {"poly1", "lm-softmax", "lade"}
 
 _NARROW = (torch.bfloat16, torch.float16)
-
-#: Reductions by their number in the C interface. There ``none`` is the sum: its gradient has in each row that of its own loss.
-_REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
-
-#: A batch with fewer logits runs on the calling thread, whatever it is told.
-_PARALLEL_LOGITS = 1 << 15
-
-if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling"):
-    _is_compiling = torch.compiler.is_compiling
-else:
-
-    def _is_compiling() -> bool:
-        return False
 
 
 def _autocasts(device_type: str) -> bool:
@@ -56,6 +39,25 @@ def _describe(value: object) -> str:
     return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} on {value.device}"
 
 
+def _as_rows(tensor: Tensor) -> Tensor:
+    """``[N, C, d1, ...]`` as ``[N * d1 * ..., C]``, ``[C]`` as ``[1, C]``."""
+    return tensor.unsqueeze(0) if tensor.dim() == 1 else tensor.movedim(1, -1).reshape(-1, tensor.shape[1])
+
+
+@dataclasses.dataclass
+class Arranged:
+    """A checked batch, a row for each sample."""
+
+    logits: Tensor  #: [N, C]
+    labels: Tensor  #: [N], int64; with soft targets not to be read
+    sample_weights: Tensor | None  #: [N], float64
+    targets: Tensor | None  #: [N, C], soft
+    shape: torch.Size | None  #: of a loss for each sample, where it is not [N]
+
+    def unflatten(self, value: Tensor) -> Tensor:
+        return value if self.shape is None or value.dim() == 0 else value.reshape(self.shape)
+
+
 class Loss(torch.nn.Module):
     """A loss of the family for one training set.
 
@@ -63,13 +65,34 @@ class Loss(torch.nn.Module):
     >>> loss(logits, labels).backward()
 
     Args:
-        loss: ``name[:key=value,...][+rule[:key=value,...]]``; ``ulmus losses`` lists them.
-        class_counts: training samples of each class, ``[C]``.
+        loss: ``name[:key=value,...][+rule[:key=value,...]]``; ``ulmus losses`` lists them. The rules that draw samples,
+            ``+rs`` and ``+drs``, are a sampler's: :class:`ulmus.ClassSampler`.
+        class_counts: training samples of each class, ``[C]``: a list, an array or a tensor in the order of the classes, or a
+            ``Counter``, a ``dict`` or pandas' ``value_counts()``, whose keys are the classes 0, 1, ... (one that is missing
+            has 0 samples).
+        weight: weights of the classes ``[C]``, as PyTorch's; by class number where they come as a mapping. Not beside a
+            rule or a loss that has weights of its own.
         reduction: ``"weighted-mean"``, the sum of the weighted losses over the sum of the weights (what PyTorch's cross
             entropy does with ``weight``); ``"mean"``, over the number of samples; ``"sum"``; ``"none"``, a loss for each
-            sample. By default that of the loss's definition.
+            sample. By default that of the loss's definition. So with class weights ``"mean"`` here is not PyTorch's
+            ``"mean"``: for logits 0, labels 0, 0, 1 and weights 1 and 3 it is ``5/3 log 2 = 1.155``, where PyTorch's and
+            ``"weighted-mean"`` are ``5/5 log 2 = 0.693``. With soft targets it is the other way round: there PyTorch divides
+            by the number of samples, as ``"mean"`` does here, and ``"weighted-mean"`` by the sum of ``q[c] w[c]``.
         ignore_index: samples with this label cost nothing.
+        label_smoothing: from 0 to 1. A label becomes the soft target ``(1 - s) [c = y] + s / C``. For cross entropy and what
+            compares or moves its logits or its true logit; the others refuse it.
         seed: of the random draws of ``gcl`` and ``eql``.
+
+    ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]`` as the head gives them, before the loss's own scale,
+    labels ``[N]`` of an integer dtype and weights ``[N]``, and gives a scalar (``[N]`` with ``"none"``) of the logits' dtype;
+    float32 for 16-bit logits under autocast. As in PyTorch logits may be ``[N, C, d1, ...]`` with labels ``[N, d1, ...]``,
+    and ``[C]`` with one label. A floating point tensor of the logits' shape in place of the labels is a soft target ``q``,
+    as mixup and distillation make them: the loss of a sample is ``sum over c of q[c] loss(logits, c)``, with weight, margin
+    and shape of each class, for the losses that look at the logits alone (for ``ce`` that is PyTorch's).
+
+    float32, float64, bfloat16 and float16 on the CPU run in the kernel, which makes the gradient in the forward call, without
+    a copy of contiguous logits, and has no second derivative. On another device or dtype the same formula composed of PyTorch
+    operations takes over, announced once; soft targets and label smoothing are composed everywhere.
 
     Some losses look at more than logits and labels, and take it by keyword; the others pass over it:
 
@@ -81,11 +104,13 @@ class Loss(torch.nn.Module):
     A loss that carries a state (``seesaw``, ``loce``, running means, the step of random draws) moves it once a call in
     training mode, by what all processes of ``torch.distributed`` saw; it is in the state dict as ``carried``.
 
-    ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]`` as the head gives them, before the loss's own
-    scale, int64 labels ``[N]`` and weights ``[N]``, and gives a scalar (``[N]`` with ``"none"``) of the logits' dtype;
-    float32 for 16-bit logits under autocast. float32, float64, bfloat16 and float16 on the CPU run in the kernel, which
-    makes the gradient in the forward call, without a copy of contiguous logits; on another device or dtype the same
-    formula composed of PyTorch operations takes over, announced once. There is no second derivative.
+    Under ``torch.compile`` the numbers are the same, and the loss is part of the one graph (PyTorch 2.4 and later).
+
+    Under ``DistributedDataParallel`` use ``reduction="mean"`` with batches of the same size: the mean of the processes is then
+    that of one process. A ``"weighted-mean"`` is over the weights of each process's own samples, so with class weights the
+    processes together are not one: 0.17 of the gradient's norm apart for two processes with 32 samples each (``elm:lambda=0.5+drw``,
+    ten classes of ratio 100, random logits; the median of 200 batches). The random draws of ``gcl`` and ``eql`` are those of one process where rank r has the r-th part of the batch
+    and all parts have the same size, not where samples are dealt out in turn.
 
     Raises ``ValueError`` for an unknown loss or key (with the nearest name), shapes and counts that do not fit, a label
     out of range (with its position); ``TypeError`` for a dtype.
@@ -96,34 +121,66 @@ class Loss(torch.nn.Module):
         loss: str,
         class_counts: Iterable[Any],
         *,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         if not isinstance(loss, str):
             raise TypeError(f"the loss is a {type(loss).__name__}, expected text such as 'elm:lambda=0.5+drw'")
-        if reduction is not None and reduction not in _REDUCTIONS:
-            raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
+        if reduction is not None and reduction not in _kernel.REDUCTIONS:
+            raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _kernel.REDUCTIONS)}")
         self.ignore_index = ignore_index
-        self._counts = _family.whole_numbers(class_counts, "class count")
+        self.label_smoothing = label_smoothing
+        self._counts = _family.class_counts(class_counts)
         self._epoch: tuple[int, int] | None = None
         self._weights: list[float] | None = None
         self._carried: list[float] | None = None
         self._seed = seed
         self._make(loss)
-        self.reduction: str = reduction or list(_REDUCTIONS)[self._core.reduction]
+        self.reduction: str = reduction or list(_kernel.REDUCTIONS)[self._core.reduction]
+        _family.refuse_sampling_rule(self._text)
+        if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
+            raise ValueError(f"label_smoothing is {label_smoothing!r}, expected a number from 0 to 1")
+        if label_smoothing and self._member not in _soft.SMOOTHED:
+            raise ValueError(f"label smoothing is not defined for the loss '{self._member}'; leave label_smoothing out")
+        if weight is not None:
+            if rule := _family.rule_name(self._text):
+                raise ValueError(f"the loss '{self._text}' has the weight rule '{rule}' already; leave weight or the rule out")
+            if self._member == "gr":
+                raise ValueError("the loss 'gr' has class weights of its own; leave weight out or use 'ce'")
+            self.set_class_weights(weight)
 
     def _make(self, text: str) -> None:
         self._core = _core.Loss(text, self._counts)
         self._core.set_seed(self._seed)
         self._text = self._core.text
+        self._member = _family.member_name(self._text)
+        self._keys = _family.key_values(self._text)
         self._needs = self._core.needs
-        self._is_sum = _family.member_name(self._text) not in _NOT_A_SUM
+        self._is_sum = self._member not in _NOT_A_SUM
         self._classes = len(self._counts)
+        self._total = sum(self._counts)
+        self._state_size = len(self._core.state())  # 0 where it grows with the features
+        self._clock = torch.zeros(1, dtype=torch.int64, device="cpu")
+        smallest = min(count for count in self._counts if count > 0)
+        self._numbers = {
+            "counts": _numbers(count or smallest for count in self._counts),
+            "samples": _numbers(self._counts),
+        }
+        self._id = next(_kernel.ids)
+        _kernel.losses[self._id] = self
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """What graphs and formulas know of the C++ loss: compiled code cannot ask it."""
+        self._numbers["weights"] = _numbers(self._core.class_weights())
+        begins = self._keys.get("from", 0.0)
+        epoch, epochs = self._epoch or (0, 1_000_000)
+        self._started = epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
         self._tables: dict[Any, Tensor] = {}
-        self._id = next(_ids)
-        _losses[self._id] = self
 
     @property
     def spec(self) -> str:
@@ -158,25 +215,61 @@ class Loss(torch.nn.Module):
     @property
     def started(self) -> bool:
         """False while a loss that is plain at first (key ``from``) still is cross entropy."""
-        begins = _family.key_values(self._text).get("from", 0.0)
-        epoch, epochs = self._epoch or (0, 1_000_000)
-        return epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
+        return self._started
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Tells a deferred rule (``+drw``), and a loss that is plain at first, where training is, ``0 <= epoch < epochs``."""
         self._core.set_epoch(epoch, epochs)
         self._epoch = (epoch, epochs)
-        self._tables.clear()
+        self._refresh()
 
     def set_class_weights(self, weights: Iterable[float]) -> None:
-        """Replaces the class weights by these, ``[C]``, each at least 0 and finite."""
-        values = [float(weight) for weight in weights]
+        """Replaces the class weights by these, ``[C]``, each at least 0 and finite; a mapping is by class number."""
+        values = _family.class_weights(weights, self._classes)
         self._core.set_class_weights(values)
         self._weights = values
-        self._tables.clear()
+        self._refresh()
+
+    @property
+    def assumed_prior(self) -> list[float]:
+        """The class frequencies ``[C]`` that ``softmax(scale * logits)`` of a model trained to the end with this loss assumes:
+        those of the training data where the loss is plain cross entropy, equal ones after ``bs``, ``la``, ``+inverse`` ...
+        (C++: ``ulmus::assumed_prior``). Margins, slopes and shapes are taken not to move it. For the weights of the loss's
+        text; those of ``weight=`` and ``set_class_weights`` multiply it."""
+        prior = _core.assumed_prior(self._text, self._counts)
+        if self._weights is None:
+            return prior
+        prior = [p * w for p, w in zip(_core.assumed_prior(self._text.partition("+")[0], self._counts), self._weights)]
+        return [p / (sum(prior) or 1) for p in prior]
+
+    def probabilities(self, logits: Tensor, prior: Any = None) -> Tensor:
+        """Class probabilities of what the head gives: ``softmax(scale * logits)`` over the classes, ``[N, C]``,
+        ``[N, C, d1, ...]`` or ``[C]`` like the logits, float32 at least. Margins, offsets and slopes belong to training and
+        have no part in it.
+
+        A loss that shifts its logits by the class frequencies in training (``bs``, ``la``, ``vs``, ``lade`` ...) or weighs the
+        classes gives the probabilities of a world in which classes are as frequent as :attr:`assumed_prior` says: mostly
+        equally frequent, which is what balanced accuracy asks for. `prior`, ``[C]``, are the frequencies to expect instead
+        (``loss.class_counts``: those of the training data); then p is multiplied by prior over assumed prior and normalised
+        (Saerens et al., Neural Computation 2002)."""
+        if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.dim() == 0:
+            raise TypeError(f"the logits are {_describe(logits)}, expected a floating point tensor [N, {self._classes}]")
+        axis = 0 if logits.dim() == 1 else 1
+        if logits.shape[axis] != self._classes:
+            raise ValueError(f"the logits are {_describe(logits)}, expected {self._classes} classes in dimension {axis}")
+        wide = logits.float() if logits.dtype in _NARROW else logits
+        scores = self._core.scale * wide
+        if prior is not None:
+            expected, assumed = _family.class_weights(prior, self._classes, "prior"), self.assumed_prior
+            if not all(p > 0 for p in (*expected, *assumed)):
+                raise ValueError("the prior or what the loss assumes of it has a class of frequency 0, expected all above 0")
+            shift = scores.new_tensor([math.log(q / p) for q, p in zip(expected, assumed)])
+            scores = scores + shift.reshape([-1] + [1] * (logits.dim() - 1 - axis))
+        return scores.softmax(axis)
 
     def extra_repr(self) -> str:
-        return f"{self._text}, classes={self._classes}, reduction={self.reduction}"
+        smoothing = f", label_smoothing={self.label_smoothing}" if self.label_smoothing else ""
+        return f"{self._text}, classes={self._classes}, reduction={self.reduction}{smoothing}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.extra_repr()})"
@@ -185,8 +278,8 @@ class Loss(torch.nn.Module):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(self.__dict__)
-        state["_carried"] = self._core.state() if self._needs & _STATE else None
-        for name in ("_core", "_tables", "_id"):
+        state["_carried"] = self._core.state() if self._needs & _kernel.STATE else None
+        for name in ("_core", "_tables", "_numbers", "_clock", "_id"):
             del state[name]
         return state
 
@@ -202,7 +295,7 @@ class Loss(torch.nn.Module):
             self._core.set_class_weights(self._weights)
         if self._carried:
             self._core.set_state(self._carried)
-        self._tables.clear()
+        self._refresh()
 
     # What training has changed, as entries of the state dict that no module.to() or .half() touches.
 
@@ -211,7 +304,7 @@ class Loss(torch.nn.Module):
             destination[prefix + "epoch"] = torch.tensor(self._epoch, dtype=torch.int64)
         if self._weights is not None:
             destination[prefix + "class_weights"] = torch.tensor(self._weights, dtype=torch.float64)
-        if self._needs & _STATE:
+        if self._needs & _kernel.STATE:
             destination[prefix + "carried"] = torch.tensor(self._core.state(), dtype=torch.float64)
 
     def _load_from_state_dict(
@@ -224,8 +317,8 @@ class Loss(torch.nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        known = {"epoch", "class_weights"} | ({"carried"} if self._needs & _STATE else set())
-        if self._needs & _STATE and prefix + "carried" not in state_dict:
+        known = {"epoch", "class_weights"} | ({"carried"} if self._needs & _kernel.STATE else set())
+        if self._needs & _kernel.STATE and prefix + "carried" not in state_dict:
             missing_keys.append(prefix + "carried")
         unexpected_keys.extend(key for key in state_dict if key.startswith(prefix) and key[len(prefix) :] not in known)
         epoch = state_dict.get(prefix + "epoch")
@@ -254,125 +347,186 @@ class Loss(torch.nn.Module):
         offsets: Tensor | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        dtype = logits.dtype if isinstance(logits, Tensor) else None
-        self._check(logits, labels, sample_weights)
-        if sample_weights is not None:
-            sample_weights = sample_weights.to(torch.float64).contiguous()
-        value_dtype = torch.float32 if dtype in _NARROW and _autocasts(logits.device.type) else logits.dtype
+        batch = self._arrange(logits, labels, sample_weights)
+        dtype = logits.dtype
+        value_dtype = torch.float32 if dtype in _NARROW and _autocasts(logits.device.type) else dtype
+        if batch.targets is not None or self.label_smoothing:
+            return self._soft(batch).to(value_dtype)
+        value = self._of_labels(batch, features, head, offsets, noise, value_dtype)
+        return value if batch.shape is None else batch.unflatten(value)
+
+    def _of_labels(
+        self,
+        batch: Arranged,
+        features: Tensor | None,
+        head: Any,
+        offsets: Tensor | None,
+        noise: Tensor | None,
+        value_dtype: torch.dtype,
+    ) -> Tensor:
+        logits, labels, sample_weights = batch.logits, batch.labels, batch.sample_weights
         if self._needs:
-            context = self._context(logits, features, head, offsets, noise)
-            return self._forward_with_context(logits, labels, sample_weights, context, value_dtype)
-        if dtype not in _DTYPES or not logits.is_cpu:
-            if not _is_compiling():
+            context = self._context(batch, features, head, offsets, noise)
+            if self.training and self._needs & _kernel.STATE:
+                self._advance(logits, labels, context)
+        else:
+            context = [None] * 5
+        if logits.dtype not in _kernel.DTYPES or not logits.is_cpu:
+            if not _kernel.is_compiling():
                 _announce(logits)
-            return composed_loss(self, logits, labels, sample_weights).to(value_dtype)
-        if dtype is not torch.float16 or self.reduction in ("sum", "none") or not self._is_sum:
+            return compose(self, logits, labels, sample_weights, context).to(value_dtype)
+        if self._needs:
+            return self._fused_with_context(logits, labels, sample_weights, context, value_dtype)
+        if logits.dtype is not torch.float16 or self.reduction in ("sum", "none") or not self._is_sum:
             return self._fused(logits, labels, sample_weights, self.reduction, value_dtype)
         # A mean's gradient of 16 bits would be lost below 6e-8 before a gradient scaler sees it; that of the sum is not.
         total = self._fused(logits, labels, sample_weights, "sum", torch.float32)
         return (total / self._divisor(labels, sample_weights, torch.float32)).to(value_dtype)
 
+    def _soft(self, batch: Arranged) -> Tensor:
+        return batch.unflatten(_soft.soft_loss(self, batch))
+
     def _context(
-        self, logits: Tensor, features: Tensor | None, head: Any, offsets: Tensor | None, noise: Tensor | None
-    ) -> list[Tensor | None]:
+        self, batch: Arranged, features: Tensor | None, head: Any, offsets: Tensor | None, noise: Tensor | None
+    ) -> _kernel.Context:
         """Features, weight and bias of the head, offsets, noise: those that this loss looks at."""
-        rows, classes = logits.shape
+        if not self._needs:
+            return [None] * 5
+        rows, classes = batch.logits.shape
         parts: Any = (head.weight, head.bias) if isinstance(head, torch.nn.Module) else head or (None, None)
         weight: Tensor | None = parts[0]
         bias: Tensor | None = parts[1]
-        features = features if self._needs & _FEATURES else None
-        if not self._needs & _HEAD:
+        features = features if self._needs & _kernel.FEATURES else None
+        offsets = offsets if self._needs & _kernel.OFFSETS else None
+        if not self._needs & _kernel.HEAD:
             weight = bias = None
         elif weight is not None and bias is None:
             bias = weight.new_zeros(classes)
+        if batch.shape is not None:
+            features, offsets, noise = (None if x is None else _as_rows(x) for x in (features, offsets, noise))
         width = features.shape[-1] if features is not None else 0
         shapes = [(rows, width), (classes, width), (classes,), (rows, classes), (rows, classes)]
         names = ["features", "weight of the head", "bias of the head", "offsets", "noise"]
-        context = [features, weight, bias, offsets if self._needs & _OFFSETS else None, noise]
+        context = [features, weight, bias, offsets, noise]
         for name, tensor, shape in zip(names, context, shapes):
             if tensor is not None and tuple(tensor.shape) != shape:
                 raise ValueError(f"the {name} came as {_describe(tensor)}, expected {list(shape)}")
+        if self._started or (self.training and self._needs & _kernel.STATE):
+            if self._needs & _kernel.FEATURES and features is None and offsets is None:
+                raise ValueError(f"the loss '{self._text}' looks at the features that go into the head; give features=")
+            if self._needs & _kernel.HEAD and weight is None:
+                raise ValueError(f"the loss '{self._text}' looks at the linear head; give head=, a module or (weight, bias)")
         return context
 
-    def _forward_with_context(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        context: list[Tensor | None],
-        value_dtype: torch.dtype,
-    ) -> Tensor:
-        if self.training and self._needs & _STATE:
-            self._advance(logits, labels, context)
-        if logits.dtype not in _DTYPES or logits.device.type != "cpu":
-            _announce(logits)
-            return _compose(self, logits, labels, sample_weights, context).to(value_dtype)
-        return cast(Tensor, _FusedWithContext.apply(logits, labels, sample_weights, *context, self, value_dtype))
+    def _advance(self, logits: Tensor, labels: Tensor, context: _kernel.Context) -> None:
+        if _kernel.is_compiling():
+            _kernel.compiled_advance(self._clock, logits, labels, *context[:3], self._id)
+        else:
+            _kernel.advance(self, logits, labels, context)
 
-    def _advance(self, logits: Tensor, labels: Tensor, context: list[Tensor | None]) -> None:
-        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-        wide, targets = _wide(logits), labels.detach().to("cpu").contiguous()
-        in_double = [_wide(tensor) for tensor in context]
-        assert wide is not None
-        change = _core.measure_at(
-            self._core,
-            _DTYPES[torch.float64],
-            len(wide),
-            wide.data_ptr(),
-            self._classes,
-            targets.data_ptr(),
-            self.ignore_index,
-            _addresses(in_double, [None, None, None]),
-            _width(context),
-            _first_position(len(wide)),
-        )
-        if distributed and torch.distributed.get_world_size() > 1:
-            total = torch.tensor(change, dtype=torch.float64, device=logits.device)
-            torch.distributed.all_reduce(total)
-            change = total.tolist()
-        self._core.advance(change)
-
-    def _check(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None) -> None:
+    def _arrange(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None) -> Arranged:
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
             raise TypeError(f"the logits are {_describe(logits)}, expected a floating point tensor [N, {self._classes}]")
         shape = logits.shape
-        if len(shape) != 2:
+        if len(shape) == 0:
             raise ValueError(f"the logits are {_describe(logits)}, expected floating point [N, {self._classes}]")
-        if shape[1] != self._classes:
-            raise ValueError(f"the logits have {shape[1]} columns, expected one for each of the {self._classes} class counts")
-        self._check_rows(labels, shape[0], "labels")
-        if labels.dtype is not torch.int64:
-            raise TypeError(f"the labels are {_describe(labels)}, expected int64 [{shape[0]}]; use labels.long()")
+        axis = 0 if len(shape) == 1 else 1
+        if shape[axis] != self._classes:
+            hint = "; classes come second, as in PyTorch: logits.movedim(-1, 1)" if shape[-1] == self._classes else ""
+            raise ValueError(
+                f"the logits have {shape[axis]} columns, expected one for each of the {self._classes} class counts{hint}"
+            )
+        samples = shape[:axis] + shape[axis + 1 :]
+        soft = isinstance(labels, Tensor) and labels.is_floating_point() and labels.shape == shape
+        if not soft:
+            self._check_samples(labels, samples, "labels")
+            if labels.dtype is not torch.int64:
+                if labels.is_floating_point() or labels.is_complex() or labels.dtype is torch.bool:
+                    raise TypeError(
+                        f"the labels are {_describe(labels)}, expected whole numbers {list(samples)} (labels.long()), "
+                        f"or soft targets {list(shape)}"
+                    )
+                labels = labels.long()
+        elif self._member not in _soft.MEMBERS:
+            raise ValueError(
+                f"the loss '{self._text}' takes no soft targets: it is not a sum of one over the classes; give labels, or mix "
+                "two losses: lam * loss(z, a) + (1 - lam) * loss(z, b)"
+            )
         if not (labels.is_cpu and logits.is_cpu) and labels.device != logits.device:
             raise ValueError(f"the labels are on {labels.device} and the logits on {logits.device}, expected one device")
         if sample_weights is not None:
-            self._check_rows(sample_weights, shape[0], "sample weights")
+            self._check_samples(sample_weights, samples, "sample weights")
             if sample_weights.requires_grad:
                 raise ValueError("the sample weights require a gradient, which the losses do not give; detach them")
+            sample_weights = sample_weights.to(torch.float64).reshape(-1).contiguous()
+        if soft:
+            targets = labels if len(shape) == 2 else _as_rows(labels)
+            if targets.is_cpu and not _kernel.is_compiling():
+                self._check_targets(targets, sample_weights)
+        if len(shape) == 2:
+            return Arranged(logits, labels, sample_weights, targets if soft else None, None)
+        return Arranged(_as_rows(logits), labels.reshape(-1), sample_weights, targets if soft else None, samples)
 
     @staticmethod
-    def _check_rows(values: Tensor, rows: int, what: str) -> None:
+    def _check_samples(values: Tensor, shape: torch.Size, what: str) -> None:
         if not isinstance(values, Tensor):
-            raise TypeError(f"the {what} are {_describe(values)}, expected a tensor [{rows}]")
-        if len(values.shape) != 1 or values.shape[0] != rows:
-            raise ValueError(f"the {what} are {_describe(values)}, expected [{rows}], one for each row of logits")
+            raise TypeError(f"the {what} are {_describe(values)}, expected a tensor {list(shape)}")
+        if values.shape != shape:
+            raise ValueError(f"the {what} are {_describe(values)}, expected {list(shape)}, one for each row of logits")
+
+    @staticmethod
+    def _check_targets(targets: Tensor, sample_weights: Tensor | None) -> None:
+        for values, what in ((targets, "soft target"), (sample_weights, "sample weight")):
+            if values is None:
+                continue
+            wrong = ~((values >= 0) & values.isfinite())
+            if wrong.any():
+                place = [int(index) for index in wrong.nonzero()[0]]
+                came = values[tuple(place)].item()
+                raise ValueError(f"the {what} at position {place} is {came}, expected a finite number of at least 0")
 
     def _fused(
         self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, reduction: str, value_dtype: torch.dtype
     ) -> Tensor:
         wants_gradient = logits.requires_grad and torch.is_grad_enabled()
-        if _is_compiling():
-            return _compiled(
-                logits, labels, sample_weights, self._id, reduction, self.ignore_index, value_dtype, wants_gradient
-            )[0]
+        if _kernel.is_compiling():
+            return _kernel.compiled(logits, labels, sample_weights, self._id, reduction, value_dtype, wants_gradient)[0]
         if wants_gradient:
-            return cast(Tensor, _Fused.apply(logits, (self, labels, sample_weights, reduction, value_dtype)))
-        return _evaluate(self, logits, labels, sample_weights, None, reduction, value_dtype)
+            return cast(Tensor, _kernel.Fused.apply(logits, (self, labels, sample_weights, reduction, value_dtype)))
+        return _kernel.evaluate(self, logits, labels, sample_weights, None, reduction, value_dtype)
+
+    def _fused_with_context(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        sample_weights: Tensor | None,
+        context: _kernel.Context,
+        value_dtype: torch.dtype,
+    ) -> Tensor:
+        differentiable = [logits, *context[:3]]
+        if not _kernel.is_compiling():
+            call = (self, labels, sample_weights, context, value_dtype)
+            return cast(Tensor, _kernel.FusedWithContext.apply(*differentiable, call))
+        wanted = 0
+        for k, tensor in enumerate(differentiable):
+            if tensor is not None and tensor.requires_grad and torch.is_grad_enabled():
+                wanted |= 1 << k
+        return _kernel.compiled_with_context(
+            *differentiable,
+            labels,
+            sample_weights,
+            *context[3:],
+            self._clock,
+            self._id,
+            self.reduction,
+            value_dtype,
+            wanted,
+        )[0]
 
     def _row_weights(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
         """``[N]``, 0 for ignored samples."""
         counted = labels != self.ignore_index
-        weights = self._table("weights", self.class_weights, labels.device, dtype)
+        weights = self._table("weights", labels.device, dtype)
         of_rows = weights.index_select(0, torch.where(counted, labels, 0)) * counted
         return of_rows if sample_weights is None else of_rows * sample_weights.to(dtype)
 
@@ -383,18 +537,21 @@ class Loss(torch.nn.Module):
             total = self._row_weights(labels, sample_weights, dtype).sum()
         return total.clamp_min(torch.finfo(dtype).tiny)
 
-    def _table(self, name: str, values: list[float], device: torch.device, dtype: torch.dtype) -> Tensor:
+    def _table(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
         """Numbers of the classes, ``[C]``, kept for each device and dtype."""
+        if _kernel.is_compiling():
+            return self._numbers[name].to(device, dtype)
         key = (name, device, dtype)
         found = self._tables.get(key)
         if found is None:
-            found = self._tables[key] = torch.tensor(values, device=device, dtype=dtype)
+            found = self._tables[key] = self._numbers[name].to(device, dtype)
         return found
 
 
-_ids = itertools.count()
-#: Losses by the number under which compiled graphs know them.
-_losses: weakref.WeakValueDictionary[int, Loss] = weakref.WeakValueDictionary()
+def _numbers(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64, device="cpu")
+
+
 _announced: set[tuple[str, torch.dtype]] = set()
 
 
@@ -410,277 +567,10 @@ def _announce(logits: Tensor) -> None:
         )
 
 
-def _evaluate(
-    loss: Loss,
-    logits: Tensor,
-    labels: Tensor,
-    sample_weights: Tensor | None,
-    gradient: Tensor | None,
-    reduction: str,
-    value_dtype: torch.dtype,
-) -> Tensor:
-    """The loss of a checked batch on the CPU; its gradient to `gradient`, contiguous."""
-    rows, classes = logits.shape
-    stride = classes
-    if not logits.is_contiguous():
-        stride = logits.stride(0)
-        if logits.stride(1) != 1 or stride < classes:
-            logits, stride = logits.contiguous(), classes
-    labels = labels.contiguous()
-    each = torch.empty(rows, dtype=torch.float64) if reduction == "none" else None
-    value = torch.empty((), dtype=value_dtype) if each is None else None
-    _core.run_at(
-        loss._core,
-        _DTYPES[logits.dtype],
-        rows,
-        logits.data_ptr(),
-        stride,
-        labels.data_ptr(),
-        0 if gradient is None else gradient.data_ptr(),
-        0 if each is None else each.data_ptr(),
-        0 if sample_weights is None else sample_weights.data_ptr(),
-        loss.ignore_index,
-        _REDUCTIONS[reduction],
-        torch.get_num_threads() if rows * classes >= _PARALLEL_LOGITS else 1,
-        0 if value is None else value.data_ptr(),
-        _DTYPES[value_dtype],
-    )
-    return value if each is None else each.to(value_dtype)  # type: ignore[return-value]
-
-
-def _wide(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.detach().to("cpu", torch.float64).contiguous()
-
-
-def _addresses(context: list[Tensor | None], gradients: list[Tensor | None]) -> list[int]:
-    """As the extension takes them: features, weight and bias, each with its gradient, then offsets and noise."""
-    pairs = itertools.chain.from_iterable(zip(context, gradients))
-    return [0 if tensor is None else tensor.data_ptr() for tensor in (*pairs, *context[3:])]
-
-
-def _width(context: list[Tensor | None]) -> int:
-    return 0 if context[0] is None else context[0].shape[1]
-
-
-def _first_position(rows: int) -> int:
-    """Of this process's rows in the batch of all."""
-    distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_rank() * rows if distributed else 0
-
-
-def _scaled(gradient: Tensor, outer: Tensor) -> Tensor:
-    """The gradient of each row times that of its loss."""
-    if outer.dim() == 1:
-        return gradient * outer.unsqueeze(1).to(gradient.dtype)
-    return gradient * outer
-
-
-class _Fused(torch.autograd.Function):
-    """What has no gradient comes as one argument: each costs time at a batch of 128 x 10, where the calls are most of it."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, call: tuple[Loss, Tensor, Tensor | None, str, torch.dtype]) -> Tensor:
-        loss, labels, sample_weights, reduction, value_dtype = call
-        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        value = _evaluate(loss, logits, labels, sample_weights, gradient, reduction, value_dtype)
-        ctx.save_for_backward(gradient)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (gradient,) = ctx.saved_tensors
-        if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
-            gradient = _scaled(gradient, outer)
-        if torch.is_grad_enabled():
-            gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
-        return gradient, None
-
-
-class _FusedWithContext(torch.autograd.Function):
-    """The losses that look at more than logits and labels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        offsets: Tensor | None,
-        noise: Tensor | None,
-        loss: Loss,
-        value_dtype: torch.dtype,
-    ) -> Tensor:
-        rows, classes = logits.shape
-        logits, labels = logits.contiguous(), labels.contiguous()
-        inputs = [features, weight, bias]
-        context = [_wide(tensor) for tensor in (*inputs, offsets, noise)]
-        wanted = [tensor is not None and needed for tensor, needed in zip(inputs, ctx.needs_input_grad[3:6])]
-        gradients = [torch.zeros_like(wide) if want and wide is not None else None for wide, want in zip(context, wanted)]
-        gradient = torch.empty_like(logits) if ctx.needs_input_grad[0] else None
-        losses = torch.empty(rows, dtype=torch.float64) if loss.reduction == "none" else None
-        value = _core.run_with_context_at(
-            loss._core,
-            _DTYPES[logits.dtype],
-            rows,
-            logits.data_ptr(),
-            classes,
-            labels.data_ptr(),
-            0 if gradient is None else gradient.data_ptr(),
-            0 if losses is None else losses.data_ptr(),
-            0 if sample_weights is None else sample_weights.data_ptr(),
-            loss.ignore_index,
-            _REDUCTIONS[loss.reduction],
-            torch.get_num_threads() if rows * classes >= _PARALLEL_LOGITS else 1,
-            _addresses(context, gradients),
-            _width(context),
-            _first_position(rows),
-        )
-        of_inputs = [
-            None if made is None or tensor is None else made.to(tensor.dtype) for made, tensor in zip(gradients, inputs)
-        ]
-        ctx.save_for_backward(gradient, *of_inputs)
-        return torch.tensor(value, dtype=value_dtype) if losses is None else losses.to(value_dtype)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        # With a loss for each sample only rows have gradients: losses that look at the head have none of one sample.
-        gradients = [None if made is None else _scaled(made, outer) for made in ctx.saved_tensors]
-        if torch.is_grad_enabled():
-            gradients = [
-                None if made is None else _NoSecondDerivative.apply(made.detach().requires_grad_()) for made in gradients
-            ]
-        return (gradients[0], None, None, *gradients[1:], *[None] * 4)
-
-
-class _NoSecondDerivative(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> NoReturn:  # type: ignore[override]
-        raise ValueError(
-            "the fused loss has no second derivative; "
-            "use ulmus.composed_loss(loss, logits, labels) where create_graph is needed"
-        )
-
-
-if hasattr(torch.library, "custom_op"):
-
-    @torch.library.custom_op("ulmus::loss_and_gradient", mutates_args=(), device_types="cpu")
-    def _compiled(
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        loss: int,
-        reduction: str,
-        ignore_index: int,
-        value_dtype: torch.dtype,
-        wants_gradient: bool,
-    ) -> tuple[Tensor, Tensor]:
-        rows = logits.shape[0] if wants_gradient else 0
-        gradient = logits.new_empty((rows, logits.shape[1]))
-        known = _losses[loss]
-        value = _evaluate(known, logits, labels, sample_weights, gradient if wants_gradient else None, reduction, value_dtype)
-        return value, gradient
-
-    @_compiled.register_fake
-    def _(
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        loss: int,
-        reduction: str,
-        ignore_index: int,
-        value_dtype: torch.dtype,
-        wants_gradient: bool,
-    ) -> tuple[Tensor, Tensor]:
-        shape = (logits.shape[0],) if reduction == "none" else ()
-        rows = logits.shape[0] if wants_gradient else 0
-        return logits.new_empty(shape, dtype=value_dtype), logits.new_empty((rows, logits.shape[1]))
-
-    def _save(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(output[1])
-
-    def _backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return (_scaled(gradient, outer), *[None] * 7)
-
-    _compiled.register_autograd(_backward, setup_context=_save)
-
-# What torch._dynamo.disable would say, without importing it, which takes seconds: the losses that look at more than logits and
-# labels run between two compiled graphs, and so do all of them before PyTorch 2.4.
-Loss._forward_with_context._torchdynamo_disable = True  # type: ignore[attr-defined]
+# Before PyTorch 2.4 the losses run between two compiled graphs. This is what torch._dynamo.disable would say, without importing
+# it, which takes seconds.
 if not hasattr(torch.library, "custom_op"):
     Loss.forward._torchdynamo_disable = True  # type: ignore[attr-defined]
-
-
-def composed_loss(
-    loss: Loss,
-    logits: Tensor,
-    labels: Tensor,
-    sample_weights: Tensor | None = None,
-    *,
-    features: Tensor | None = None,
-    head: Any = None,
-    offsets: Tensor | None = None,
-    noise: Tensor | None = None,
-) -> Tensor:
-    """The same function as ``loss(logits, labels, sample_weights, ...)``, written with PyTorch operations: for any device
-    and dtype, twice differentiable, and a second opinion on the kernel. A state that the loss carries stays as it is."""
-    loss._check(logits, labels, sample_weights)
-    return _compose(loss, logits, labels, sample_weights, loss._context(logits, features, head, offsets, noise))
-
-
-def _compose(loss: Loss, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, context: list[Tensor | None]) -> Tensor:
-    wide = logits.float() if logits.dtype in _NARROW else logits
-    device, dtype = wide.device, wide.dtype
-    counted = labels != loss.ignore_index
-    safe = torch.where(counted, labels, 0)
-    smallest = min(count for count in loss.class_counts if count > 0)
-    class_weights = loss._table("weights", loss.class_weights, device, dtype)
-    row_weights = loss._row_weights(labels, sample_weights, dtype)
-    tiny = torch.finfo(dtype).tiny
-    unweighted = 1 / class_weights[safe].clamp_min(tiny)
-    divisor = None
-    if loss.reduction in ("mean", "weighted-mean"):
-        divisor = loss._divisor(labels, sample_weights, dtype)
-    if divisor is not None and loss.reduction == "weighted-mean":
-        of_samples = counted.to(dtype) if sample_weights is None else sample_weights.to(dtype) * counted
-        unweighted = unweighted * divisor / of_samples.sum().clamp_min(tiny)
-    features, weight, bias, offsets, noise = (None if tensor is None else tensor.to(dtype) for tensor in context)
-    state = loss._core.state() if loss._needs & _STATE else []
-    batch = Batch(
-        labels=safe,
-        counted=counted,
-        counts=loss._table("counts", [float(count or smallest) for count in loss.class_counts], device, dtype),
-        total=sum(loss.class_counts),
-        keys=_family.key_values(loss.spec),
-        state=torch.tensor(state, device=device, dtype=dtype),
-        class_weights=class_weights,
-        unweighted=unweighted,
-        features=features,
-        weight=weight,
-        bias=bias,
-        offsets=offsets,
-        noise=noise,
-    )
-    if loss._needs & _FEATURES and features is None and loss.started and offsets is None:
-        raise ValueError(f"the loss '{loss.spec}' looks at features, but none came; give features=")
-    losses, term = composed_losses(loss, wide, batch)
-    losses = losses * row_weights
-    if term is not None and divisor is None:
-        raise ValueError(
-            f"loss '{loss.spec}' has no loss of a single sample, so reduction {loss.reduction} cannot apply; "
-            "use weighted-mean or mean"
-        )
-    if loss.reduction == "none":
-        return losses.to(logits.dtype)
-    value = losses.sum() if divisor is None else losses.sum() / divisor
-    return (value if term is None else value + term).to(logits.dtype)
 
 
 class DeferredReweighting:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _family
-from .loss import Loss
+from .loss import Loss, Reduction
 
 
 def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
@@ -18,8 +18,10 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         class_counts: Iterable[Any],
         *,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
         **values: Any,
     ) -> None:
@@ -29,7 +31,16 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
                 raise TypeError(f"unknown key of {entry['name']} '{argument}'; {words}")
         settings = [f"{keys[name]['name']}={_family.number_text(value)}" for name, value in values.items()]
         text = ":".join([entry["name"], ",".join(settings)]) if settings else entry["name"]
-        Loss.__init__(self, f"{text}+{rule}" if rule else text, class_counts, reduction=reduction, ignore_index=ignore_index)
+        Loss.__init__(
+            self,
+            f"{text}+{rule}" if rule else text,
+            class_counts,
+            weight=weight,
+            reduction=reduction,
+            ignore_index=ignore_index,
+            label_smoothing=label_smoothing,
+            seed=seed,
+        )
 
     def keyword(name: str, default: Any, kind: str) -> inspect.Parameter:
         return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -40,8 +51,10 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         inspect.Parameter("class_counts", positional, annotation="Iterable[Any]"),
         *(keyword(name, key["default"], "str" if key["choices"] else "float") for name, key in keys.items()),
         keyword("rule", None, "str | None"),
-        keyword("reduction", None, "str | None"),
+        keyword("weight", None, "Any"),
+        keyword("reduction", None, "Reduction | None"),
         keyword("ignore_index", -100, "int"),
+        keyword("label_smoothing", 0.0, "float"),
         keyword("seed", 0, "int"),
     ]
     __init__.__signature__ = inspect.Signature(parameters, return_annotation="None")  # type: ignore[attr-defined]

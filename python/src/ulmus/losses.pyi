@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from .loss import Loss
+from .loss import Loss, Reduction
 
 __all__ = [
     "CE",
@@ -48,8 +48,10 @@ class CE(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -61,8 +63,10 @@ class LDAM(Loss):
         max_margin: float = 0.5,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -76,8 +80,10 @@ class ELM(Loss):
         placement: str = "true",
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -88,8 +94,10 @@ class BS(Loss):
         *,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -101,8 +109,10 @@ class LA(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -115,8 +125,10 @@ class VS(Loss):
         tau: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -128,8 +140,10 @@ class CDT(Loss):
         gamma: float = 0.2,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -141,8 +155,10 @@ class Focal(Loss):
         gamma: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -154,8 +170,10 @@ class Poly1(Loss):
         epsilon: float = 1.0,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -168,8 +186,10 @@ class CB(Loss):
         beta: float = 0.9999,
         gamma: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -181,8 +201,10 @@ class GR(Loss):
         rho: float = 1.2,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -196,8 +218,10 @@ class MM(Loss):
         variant: str = "plain",
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -208,8 +232,10 @@ class ALA(Loss):
         *,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -224,8 +250,10 @@ class DBM(Loss):
         base: str = "ce",
         scale: float = 32.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -238,8 +266,10 @@ class KPS(Loss):
         scaling: str = "one",
         scale: float = 15.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -252,8 +282,10 @@ class GCL(Loss):
         margin: float = 0.0,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -265,8 +297,10 @@ class LADE(Loss):
         alpha: float = 0.1,
         lam: float = 0.01,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -281,8 +315,10 @@ class IB(Loss):
         start: float = 0.5,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -298,8 +334,10 @@ class IBFocal(Loss):
         start: float = 0.5,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -313,8 +351,10 @@ class Seesaw(Loss):
         eps: float = 0.01,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -327,8 +367,10 @@ class EQL(Loss):
         lam: float = 0.005,
         gamma: float = 0.9,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -340,8 +382,10 @@ class LOCE(Loss):
         momentum: float = 0.9,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -352,8 +396,10 @@ class FCE(Loss):
         *,
         temperature: float = 4.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -364,8 +410,10 @@ class LAFCE(Loss):
         *,
         temperature: float = 6.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -378,8 +426,10 @@ class LAS(Loss):
         tail: float = 0.1,
         shape: str = "concave",
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -390,8 +440,10 @@ class LogitNorm(Loss):
         *,
         temperature: float = 0.01,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -403,8 +455,10 @@ class LMSoftmax(Loss):
         lam: float = 0.3,
         lower: float = 0.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -417,8 +471,10 @@ class ArcFace(Loss):
         variant: str = "insightface",
         scale: float = 64.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -430,8 +486,10 @@ class CosFace(Loss):
         margin: float = 0.4,
         scale: float = 64.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -443,8 +501,10 @@ class SphereFace(Loss):
         margin: float = 1.7,
         scale: float = 30.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -460,8 +520,10 @@ class DROLT(Loss):
         start: float = 0.5,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -478,8 +540,10 @@ class LMD(Loss):
         momentum: float = 0.99,
         norm: str = "l2",
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...
 
@@ -495,7 +559,9 @@ class TAM(Loss):
         start: float = 0.0025,
         scale: float = 1.0,
         rule: str | None = None,
-        reduction: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
         ignore_index: int = -100,
+        label_smoothing: float = 0.0,
         seed: int = 0,
     ) -> None: ...

@@ -56,7 +56,7 @@ def evaluate(
     matrix = np.ascontiguousarray(logits, dtype=np.float32)
     if matrix.ndim != 2:
         raise ValueError(f"the logits are {list(matrix.shape)}, expected [N, C]")
-    counts = _family.whole_numbers(class_counts, "class count")
+    counts = _family.class_counts(class_counts)
     text = _core.evaluate(matrix, _integer_labels(labels), counts, scale, many_above, few_below)
     result: dict[str, Any] = json.loads(text)
     return result

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import functional
+from . import _family, functional
 
 __all__ = ["CosineLinear", "LogitAdjustment", "tau_normalize"]
 
@@ -51,7 +51,7 @@ class LogitAdjustment(torch.nn.Module):
         self.tau = tau
         self.kind = kind
         adjusted = torch.zeros if kind == "additive" else torch.ones
-        counts = list(class_counts)
+        counts = _family.class_counts(class_counts)
         numbers = functional.adjust_logits(adjusted(len(counts), dtype=torch.float64), counts, tau, kind)
         self.register_buffer("adjustment", numbers)
 

@@ -26,9 +26,6 @@ except ImportError:  # before scikit-learn 1.6 a method
 __all__ = ["MarginClassifier"]
 
 _HEADS = ["cosine", "linear", "mlp"]
-#: Losses and rules whose training has taken the class frequencies out of the predictions already.
-_BALANCING = {"bs", "la", "vs", "cdt", "lade", "lafce", "gr", "cb", "inverse", "drw", "weights"}
-
 Array = NDArray[np.floating[Any]]
 
 
@@ -36,34 +33,33 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A linear, cosine or one-hidden-layer classifier trained with a loss of the family.
 
     >>> from ulmus.sklearn import MarginClassifier
-    >>> model = MarginClassifier("elm:lambda=0.5+drw").fit(X, y)
+    >>> model = MarginClassifier().fit(X, y)
     >>> model.predict_proba(X)
 
     Parameters
     ----------
-    loss : str, default="elm+drw"
-        ``name[:key=value,...][+rule[:key=value,...]]``. The default has the released lambda of 1, which may give up a
-        frequent class; 0.25 to 0.5 is a good range to search.
-    head : {"cosine", "linear", "mlp"}, default="cosine"
+    loss : str, default="bs"
+        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a good
+        range of lambda to search.
+    head : {"cosine", "linear", "mlp"}, default="mlp"
         ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
         ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
     hidden : int, default=64
         Units of the hidden layer.
-    epochs : int, default=100
+    epochs : int, default=30
         Passes over the data; a deferred rule (``+drw``) begins after its fraction of them.
     batch_size : int, default=256
         Samples in a batch; data that fit in one batch are trained without randomness in the order.
-    learning_rate : float, default=0.05
+    learning_rate : float, default=0.01
         Of Adam, with half a cosine to 0.
-    weight_decay : float, default=1e-4
+    weight_decay : float, default=0.1
         Of the weights, decoupled (AdamW).
     class_weight : None, "balanced" or dict, default=None
         Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule too.
     prior : None, "balanced", dict or array, default=None
         Class frequencies to expect when predicting. Probabilities are moved by the logarithm of expected over trained
-        frequency (post-hoc logit adjustment, Menon et al., ICLR 2021), where a loss or rule that balances by itself (``bs``,
-        ``la``, ``vs``, ``cdt``, ``lade``, ``lafce``, ``gr``, ``cb``, ``+cb``, ``+inverse``, ``+drw``, ``+weights``,
-        ``class_weight="balanced"``) counts as trained for equal ones.
+        frequency (post-hoc logit adjustment, Menon et al., ICLR 2021): the prior that the loss and its rule assume (as
+        :attr:`ulmus.Loss.assumed_prior`), times the weights of ``class_weight="balanced"``.
     standardize : bool, default=True
         Brings each feature to mean 0 and standard deviation 1 first.
     random_state : int, RandomState or None, default=None
@@ -72,21 +68,22 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : array [C]
-    class_counts_ : array [C], sums of the sample weights, rounded
+    class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: where all
+        are multiples of the smallest one they are numbers of equal samples, otherwise they are brought to mean 1.
     coef_ : array [C, D] of the head; intercept_ : array [C], zeros for a cosine head
     loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch
     """
 
     def __init__(
         self,
-        loss: str = "elm+drw",
-        head: str = "cosine",
+        loss: str = "bs",
+        head: str = "mlp",
         *,
         hidden: int = 64,
-        epochs: int = 100,
+        epochs: int = 30,
         batch_size: int = 256,
-        learning_rate: float = 0.05,
-        weight_decay: float = 1e-4,
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.1,
         class_weight: Any = None,
         prior: Any = None,
         standardize: bool = True,
@@ -115,7 +112,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"the sample weight at position {position} is {weights[position]}, expected at least 0")
         if not weights.any():
             raise ValueError("the sample weights are all 0; give at least one sample a weight")
-        X, y, weights = X[weights > 0], y[weights > 0], weights[weights > 0]
+        X, y, weights = X[weights > 0], y[weights > 0], _as_numbers_of_samples(weights[weights > 0])
 
         self.classes_, codes = np.unique(y, return_inverse=True)
         codes = codes.astype(np.int64)
@@ -158,14 +155,23 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return loss
 
     def _class_weights(self) -> NDArray[np.float64]:
+        classes = self.classes_.tolist()
         if self.class_weight is None:
-            return np.ones(len(self.classes_))
+            return np.ones(len(classes))
         if isinstance(self.class_weight, str):
             if self.class_weight != "balanced":
                 raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced', a dict or None")
-            balanced: NDArray[np.float64] = self.class_counts_.sum() / (len(self.classes_) * self.class_counts_)
+            balanced: NDArray[np.float64] = self.class_counts_.sum() / (len(classes) * self.class_counts_)
             return balanced
-        return np.array([self.class_weight.get(label, 1.0) for label in self.classes_.tolist()], dtype=np.float64)
+        if not isinstance(self.class_weight, Mapping):
+            raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced', a dict from class to weight, or None")
+        unknown = [label for label in self.class_weight if label not in classes]
+        if unknown and any(label not in self.class_weight for label in classes):
+            raise ValueError(f"class_weight has {unknown[0]!r}, which is no class; the classes are {classes}")
+        weights = np.array([self.class_weight.get(label, 1.0) for label in classes], dtype=np.float64)
+        if not (np.isfinite(weights) & (weights >= 0)).all() or not weights.any():
+            raise ValueError(f"class_weight is {self.class_weight!r}, expected finite weights of at least 0, not all 0")
+        return weights
 
     def _prior_shift(self) -> NDArray[np.float64]:
         """What to add to the scaled logits: log expected over trained class frequency."""
@@ -182,9 +188,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             expected = np.asarray(self.prior, dtype=np.float64)
         if expected.shape != (classes,) or not (expected > 0).all() or not np.isfinite(expected).all():
             raise ValueError(f"prior is {self.prior!r}, expected a number above 0 for each of the {classes} classes")
-        parts = {_family.member_name(self.loss_), _family.rule_name(self.loss_)}
-        balances = bool(parts & _BALANCING) or isinstance(self.class_weight, str)
-        trained = np.ones(classes) if balances else self.class_counts_.astype(np.float64)
+        trained = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist()))
+        if isinstance(self.class_weight, str):  # those of a dict are costs, which the predictions are to follow
+            trained = trained * self._class_weights()
         shift: NDArray[np.float64] = np.log(expected / expected.sum()) - np.log(trained / trained.sum())
         return shift
 
@@ -258,6 +264,15 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scores = self._scores(X)  # before classes_, for the error of an estimator that is not fitted
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
+
+
+def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights above 0 without their common factor."""
+    repeats = weights / weights.min()
+    whole = np.rint(repeats)
+    if repeats.max() < 1e6 and np.allclose(repeats, whole, rtol=1e-9, atol=0):
+        return whole
+    return weights / weights.mean()
 
 
 class _Network:

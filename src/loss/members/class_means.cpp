@@ -1,23 +1,34 @@
 #include "loss/members/class_means.hpp"
 
+#include <algorithm>
+#include <cmath>
+
 namespace ulmus::detail {
 
+namespace {
+
+/// What a batch adds: for each class its samples, [C], then the sum of their features, [C, D].
 std::vector<double> measure_class_sums(const WholeBatch& batch) {
   const auto& features = batch.features.features;
   std::vector<double> change(static_cast<std::size_t>(batch.classes * (1 + features.columns)));
   double* sums = change.data() + batch.classes;
   for (std::int64_t i = 0; i < batch.rows; ++i) {
     const std::int64_t label = batch.labels[static_cast<std::size_t>(i)];
-    if (label < 0) continue;
+    const double* feature = features.row(i);
+    const auto finite = [](double x) { return std::isfinite(x); };
+    // The loss of such a batch is no number; the means shall not stay so.
+    if (label < 0 || !std::all_of(feature, feature + features.columns, finite)) continue;
     ++change[static_cast<std::size_t>(label)];
-    for (std::int64_t k = 0; k < features.columns; ++k) sums[label * features.columns + k] += features.row(i)[k];
+    for (std::int64_t k = 0; k < features.columns; ++k) sums[label * features.columns + k] += feature[k];
   }
   return change;
 }
 
+/// mean = momentum * mean + (1 - momentum) * batch mean; the first time the batch mean itself.
 void advance_class_means(LossState& state, std::span<const double> change, double momentum, std::int64_t classes) {
-  state.values.resize(change.size());
   const auto width = static_cast<std::int64_t>(change.size()) / classes - 1;
+  state.values.resize(change.size());
+  state.feature_width = width;
   for (std::int64_t c = 0; c < classes; ++c) {
     const double count = change[static_cast<std::size_t>(c)];
     if (count == 0) continue;
@@ -29,6 +40,16 @@ void advance_class_means(LossState& state, std::span<const double> change, doubl
     }
     ++batches;
   }
+}
+
+}  // namespace
+
+void keep_class_means(Parts& parts, double momentum, std::int64_t classes) {
+  parts.class_means = true;
+  parts.measure = [](const WholeBatch& batch, const LossState&) { return measure_class_sums(batch); };
+  parts.advance = [momentum, classes](LossState& state, std::span<const double> change) {
+    advance_class_means(state, change, momentum, classes);
+  };
 }
 
 }  // namespace ulmus::detail

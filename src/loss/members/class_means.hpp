@@ -1,7 +1,6 @@
 #pragma once
 
-#include <span>
-#include <vector>
+#include <cstdint>
 
 #include "ulmus/loss/parts.hpp"
 
@@ -9,10 +8,7 @@
 /// then the means, [C, D].
 namespace ulmus::detail {
 
-/// What a batch adds: for each class its samples, [C], then the sum of their features, [C, D].
-std::vector<double> measure_class_sums(const WholeBatch& batch);
-
-/// mean = momentum * mean + (1 - momentum) * batch mean; the first time the batch mean itself.
-void advance_class_means(LossState& state, std::span<const double> change, double momentum, std::int64_t classes);
+/// Makes that the state: mean = momentum * mean + (1 - momentum) * batch mean, the first time the batch mean itself.
+void keep_class_means(Parts& parts, double momentum, std::int64_t classes);
 
 }  // namespace ulmus::detail

@@ -48,7 +48,7 @@ double robust_loss(const WholeBatch& batch, std::span<const double> means, std::
     loss += share_of_class * (softmax(share) - own / n);
     if (batch.features.gradient.empty()) continue;
     for (std::size_t i = 0; i < rows; ++i) {
-      if (distance[i] == 0) continue;
+      if (distance[i] == 0 || batch.labels[i] < 0) continue;
       // By d / T the loss of the class is share[i] - [y[i] = c] / n, and d falls with the distance.
       const double pull = factor * share_of_class * -(share[i] - (batch.labels[i] == c ? 1 / n : 0)) / temperature;
       double* gradient = batch.features.gradient.row(static_cast<std::int64_t>(i));
@@ -69,10 +69,7 @@ RowTerms fill_dro_lt(const KeyValues& keys, const ClassCounts& counts) {
     return robust_loss(batch, std::span(state.values).subspan(static_cast<std::size_t>(classes)), radius, temperature,
                        alpha);
   };
-  terms.parts.measure = [](const WholeBatch& batch, const LossState&) { return measure_class_sums(batch); };
-  terms.parts.advance = [classes, momentum = keys["momentum"]](LossState& state, std::span<const double> change) {
-    advance_class_means(state, change, momentum, classes);
-  };
+  keep_class_means(terms.parts, keys["momentum"], classes);
   return terms;
 }
 

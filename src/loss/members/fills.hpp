@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "ulmus/loss/family.hpp"
@@ -14,6 +16,10 @@ std::vector<double> positive_counts(const ClassCounts& counts);
 
 /// tau * log(prior) of each class, after positive_counts. [C]
 std::vector<double> log_prior(const ClassCounts& counts, double tau = 1);
+
+/// Throws Error{usage} unless every one of a member's numbers for the classes is finite, also as a float: with some
+/// keys and counts powers and products leave what there is. `what` is a plural in words.
+void require_finite(std::span<const double> of_classes, std::string_view what);
 
 // kernel_members.cpp: numbers for the kernel and nothing else
 RowTerms fill_ce(const KeyValues& keys, const ClassCounts& counts);

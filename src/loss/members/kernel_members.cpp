@@ -1,4 +1,6 @@
 // The members that are numbers for the kernel and nothing else.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numbers>
@@ -6,6 +8,7 @@
 
 #include "loss/members/fills.hpp"
 #include "loss/members/row_math.hpp"
+#include "ulmus/base/error.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -53,6 +56,15 @@ std::vector<double> positive_counts(const ClassCounts& counts) {
     if (n > 0) smallest = std::min(smallest, static_cast<double>(n));
   for (const std::int64_t n : counts.values()) positive.push_back(n > 0 ? static_cast<double>(n) : smallest);
   return positive;
+}
+
+void require_finite(std::span<const double> of_classes, std::string_view what) {
+  for (std::size_t j = 0; j < of_classes.size(); ++j)
+    if (!std::isfinite(static_cast<float>(of_classes[j])))
+      throw Error(ErrorKind::usage,
+                  fmt::format("with these keys and counts the {} of the loss are out of range: that of class {} is {}; "
+                              "choose keys nearer to their defaults",
+                              what, j, of_classes[j]));
 }
 
 std::vector<double> log_prior(const ClassCounts& counts, double tau) {
@@ -128,6 +140,7 @@ RowTerms fill_mm(const KeyValues& keys, const ClassCounts& counts) {
     const auto D = counts.ldam_margins(k_released_max_margin);
     for (std::size_t j = 0; j < margins.size(); ++j) margins[j] -= D[j];
   }
+  require_finite(margins, "margins");
   terms.true_logit =
       for_each_row([gamma = keys["gamma"], M = std::move(margins)](double z, double rival, std::size_t y) {
         const double gap = z - std::max(0.0, rival);
@@ -157,6 +170,13 @@ RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> margins = positive_counts(counts);
   const double smallest = *std::min_element(margins.begin(), margins.end());
   for (double& m : margins) m = keys["max_margin"] * std::pow(smallest / m, keys["tau"]);
+  constexpr double k_largest_angle = 1000;  // its cosine has digits enough
+  for (const double m : margins)
+    if (!(m <= k_largest_angle))
+      throw Error(ErrorKind::usage,
+                  fmt::format("with tau={} and these counts a margin of dbm is {:.3g} radians, expected at most {}; "
+                              "choose a tau of at least 0",
+                              keys["tau"], m, k_largest_angle));
   terms.true_logit = [half = keys["lambda"] / 2, margins = std::move(margins)](const TrueLogits& rows) {
     for (std::size_t i = 0; i < rows.z.size(); ++i) {
       const double margin = margins[static_cast<std::size_t>(rows.label[i])];

@@ -32,7 +32,7 @@ RowTerms fill_las(const KeyValues& keys, const ClassCounts& counts) {
     const double true_logit = sample.logits[static_cast<std::size_t>(sample.label)];
     for (double& g : gradient) g -= e / classes;
     gradient[static_cast<std::size_t>(sample.label)] += e;
-    return c + e * (true_logit - mean);
+    return e == 0 ? c : c + e * (true_logit - mean);  // a masked class has no mean
   };
   return terms;
 }

@@ -149,11 +149,7 @@ RowTerms fill_lmd(const KeyValues& keys, const ClassCounts& counts) {
   terms.parts.batch_term = [strengths](const WholeBatch& batch, const LossState& state) {
     return discriminative(batch, state, strengths);
   };
-  terms.parts.measure = [](const WholeBatch& batch, const LossState&) { return measure_class_sums(batch); };
-  terms.parts.advance = [classes = counts.classes(), momentum = strengths.momentum](LossState& state,
-                                                                                    std::span<const double> change) {
-    advance_class_means(state, change, momentum, classes);
-  };
+  keep_class_means(terms.parts, strengths.momentum, counts.classes());
   return terms;
 }
 

@@ -1,4 +1,5 @@
 // LOCE's equilibrium loss: logits raised by the running mean of the score that each class gets when it is the true one.
+#include <algorithm>
 #include <cmath>
 
 #include "loss/members/fills.hpp"
@@ -23,7 +24,9 @@ RowTerms fill_loce(const KeyValues& keys, const ClassCounts& counts) {
       batch.read_logits(i, row);
       for (double& u : row) u *= scale;
       softmax(row);
-      change[static_cast<std::size_t>(label)] += row[static_cast<std::size_t>(label)];
+      const double score = row[static_cast<std::size_t>(label)];
+      if (!std::isfinite(score)) continue;  // the loss of such a batch is no number; the means shall not stay so
+      change[static_cast<std::size_t>(label)] += score;
       ++change[classes + static_cast<std::size_t>(label)];
     }
     return change;
@@ -31,7 +34,8 @@ RowTerms fill_loce(const KeyValues& keys, const ClassCounts& counts) {
   terms.parts.advance = [momentum = keys["momentum"], classes](LossState& state, std::span<const double> change) {
     for (std::size_t j = 0; j < classes; ++j)
       if (change[classes + j] > 0)
-        state.values[j] = momentum * state.values[j] + (1 - momentum) * change[j] / change[classes + j];
+        state.values[j] = momentum * state.values[j] +
+                          (1 - momentum) * std::min(change[j], change[classes + j]) / change[classes + j];
   };
   return terms;
 }

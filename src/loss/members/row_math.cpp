@@ -14,7 +14,10 @@ double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::
 double exponentials(std::span<double> values, std::int64_t skip) {
   if (skip >= 0) values[static_cast<std::size_t>(skip)] = -std::numeric_limits<double>::infinity();
   const double largest = *std::max_element(values.begin(), values.end());
-  for (double& value : values) value -= largest;
+  if (std::isfinite(largest))
+    for (double& value : values) value -= largest;
+  else  // its difference to itself is no number, but its exponential is still 1
+    for (double& value : values) value = value == largest ? 0 : value - largest;
   row_kernels().exp_f64(1, values.data(), values.data(), static_cast<std::int64_t>(values.size()));
   if (skip >= 0) values[static_cast<std::size_t>(skip)] = 0;
   return largest;

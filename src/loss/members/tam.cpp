@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 #include <numeric>
 
@@ -119,11 +120,12 @@ GraphMargins graph_margins(const Graph& graph, std::span<const std::int64_t> lab
 namespace detail {
 namespace {
 
-/// Each sample's nearest others in feature space, as edges to it.
+/// Each sample's nearest others in feature space, as edges to it; none to or from a row that does not count.
 void join_neighbours(MatrixView<const double> features, std::span<const std::int64_t> labels, std::size_t neighbours,
                      std::vector<std::int64_t>& source, std::vector<std::int64_t>& target) {
   std::vector<std::pair<double, std::int64_t>> others;
   for (std::int64_t i = 0; i < features.rows; ++i) {
+    if (labels[static_cast<std::size_t>(i)] < 0) continue;
     others.clear();
     for (std::int64_t k = 0; k < features.rows; ++k) {
       if (k == i || labels[static_cast<std::size_t>(k)] < 0) continue;
@@ -132,7 +134,8 @@ void join_neighbours(MatrixView<const double> features, std::span<const std::int
         const double apart = features.row(i)[c] - features.row(k)[c];
         square += apart * apart;
       }
-      others.emplace_back(square, k);
+      // A distance that is no number has no place in an order.
+      others.emplace_back(std::isnan(square) ? std::numeric_limits<double>::infinity() : square, k);
     }
     const auto end = others.begin() + static_cast<std::ptrdiff_t>(std::min(neighbours, others.size()));
     std::partial_sort(others.begin(), end, others.end());

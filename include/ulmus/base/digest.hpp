@@ -1,0 +1,22 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace ulmus {
+
+/// SHA-256 of bytes that come in pieces.
+class Sha256 {
+ public:
+  /// Throws Error{environment} when OpenSSL has no SHA-256.
+  Sha256();
+  void add(std::string_view bytes);
+  /// 64 lower-case hexadecimal digits. Called once, at the end.
+  std::string hex();
+
+ private:
+  std::unique_ptr<void, void (*)(void*)> state_;
+};
+
+}  // namespace ulmus

@@ -1,0 +1,92 @@
+#include "cli/signals.hpp"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <csignal>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "cli/streams.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+
+namespace ulmus::cli {
+namespace {
+
+constexpr timespec k_patience = {.tv_sec = 5, .tv_nsec = 0};
+
+std::atomic<bool> g_stop = false;
+static_assert(std::atomic<bool>::is_always_lock_free);
+
+std::mutex g_mutex;  // guards what follows
+int g_orderly = 0;
+std::string g_message;
+
+[[noreturn]] void end_now() {
+  remove_open_temporaries();
+  {
+    const std::lock_guard lock(g_mutex);
+    say("ulmus: " + (g_message.empty() ? "interrupted" : g_message) + "\n");
+  }
+  ::_exit(static_cast<int>(ErrorKind::interrupted));
+}
+
+sigset_t signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+void watch() {
+  const sigset_t set = signals();
+  int number = 0;
+  while (sigwait(&set, &number) != 0) {
+  }
+  g_stop = true;
+  bool orderly;
+  {
+    const std::lock_guard lock(g_mutex);
+    orderly = g_orderly > 0;
+  }
+  if (orderly) sigtimedwait(&set, nullptr, &k_patience);  // for the second signal, or until patience ends
+  end_now();
+}
+
+/// Where there is no thread to wait for signals.
+void on_signal(int) { ::_exit(static_cast<int>(ErrorKind::interrupted)); }
+
+}  // namespace
+
+void watch_signals() {
+  // A shell that runs us in the background has them ignored; who sends one still means it.
+  for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
+  const sigset_t set = signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // every later thread inherits this; only the one below takes them
+  try {
+    std::thread(watch).detach();
+  } catch (const std::system_error&) {
+    for (const int number : {SIGINT, SIGTERM}) std::signal(number, on_signal);
+    pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  }
+}
+
+bool stop_requested() noexcept { return g_stop; }
+
+Orderly::Orderly(std::string message) {
+  const std::lock_guard lock(g_mutex);
+  ++g_orderly;
+  g_message = std::move(message);
+}
+
+Orderly::~Orderly() {
+  const std::lock_guard lock(g_mutex);
+  --g_orderly;
+}
+
+}  // namespace ulmus::cli
