@@ -15,6 +15,7 @@
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
+#include "data/text_file.hpp"
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -227,25 +228,7 @@ std::string text_at(const NpyHeader& header, const char* bytes) {
   if (header.kind == 'S') {
     text.assign(bytes, header.width);
   } else {
-    for (std::size_t i = 0; i < header.width; i += 4) {
-      const auto c = value_at<std::uint32_t>(header, bytes + i);
-      const auto put = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-      if (c < 0x80) {
-        put(c);
-      } else if (c < 0x800) {
-        put(0xc0 | c >> 6);
-        put(0x80 | (c & 0x3f));
-      } else if (c < 0x10000) {
-        put(0xe0 | c >> 12);
-        put(0x80 | (c >> 6 & 0x3f));
-        put(0x80 | (c & 0x3f));
-      } else {
-        put(0xf0 | (c >> 18 & 0x0f));  // beyond Unicode this is not UTF-8, which is refused below
-        put(0x80 | (c >> 12 & 0x3f));
-        put(0x80 | (c >> 6 & 0x3f));
-        put(0x80 | (c & 0x3f));
-      }
-    }
+    for (std::size_t i = 0; i < header.width; i += 4) append_utf8(text, value_at<std::uint32_t>(header, bytes + i));
   }
   text.erase(text.find_last_not_of('\0') + 1);
   return text;

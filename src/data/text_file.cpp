@@ -104,25 +104,6 @@ std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   return std::nullopt;
 }
 
-void append_utf8(std::string& text, std::uint32_t point) {
-  const auto add = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
-  if (point < 0x80) {
-    add(point);
-  } else if (point < 0x800) {
-    add(0xc0 | point >> 6);
-    add(0x80 | (point & 0x3f));
-  } else if (point < 0x10000) {
-    add(0xe0 | point >> 12);
-    add(0x80 | (point >> 6 & 0x3f));
-    add(0x80 | (point & 0x3f));
-  } else {
-    add(0xf0 | point >> 18);
-    add(0x80 | (point >> 12 & 0x3f));
-    add(0x80 | (point >> 6 & 0x3f));
-    add(0x80 | (point & 0x3f));
-  }
-}
-
 /// `bytes` follow the byte order mark.
 std::string from_utf16(std::string_view bytes, bool big_endian, const fs::path& file) {
   std::string text;
@@ -163,6 +144,27 @@ bool looks_like_utf16(std::string_view bytes) {
 }
 
 }  // namespace
+
+void append_utf8(std::string& text, std::uint32_t point) {
+  const auto add = [&](std::uint32_t byte) { text += static_cast<char>(byte); };
+  if (point < 0x80) {
+    add(point);
+  } else if (point < 0x800) {
+    add(0xc0 | point >> 6);
+    add(0x80 | (point & 0x3f));
+  } else if (point < 0x10000) {
+    add(0xe0 | point >> 12);
+    add(0x80 | (point >> 6 & 0x3f));
+    add(0x80 | (point & 0x3f));
+  } else if (point < 0x110000) {
+    add(0xf0 | point >> 18);
+    add(0x80 | (point >> 12 & 0x3f));
+    add(0x80 | (point >> 6 & 0x3f));
+    add(0x80 | (point & 0x3f));
+  } else {
+    add(0xff);
+  }
+}
 
 std::optional<FileKind> kind_of_file(std::string_view bytes) {
   const auto found = std::ranges::find_if(k_signatures, [&](const auto& s) { return bytes.starts_with(s.bytes); });

@@ -25,6 +25,9 @@ std::int64_t text_limit();
 /// gzip, and for content beyond `limit`, after no more memory than that.
 std::string decompressed(std::string bytes, const std::filesystem::path& file, std::int64_t limit);
 
+/// Appends a code point. One that is beyond Unicode becomes a byte that no UTF-8 has, so that the text is refused.
+void append_utf8(std::string& text, std::uint32_t point);
+
 /// Text as UTF-8 without its byte order mark; UTF-16 with a mark is converted. Throws Error{data} for a kind of file
 /// that is no text, naming it, and for other bytes that are not UTF-8, with their line.
 std::string utf8_text(std::string_view bytes, const std::filesystem::path& file);
