@@ -31,10 +31,13 @@ namespace fs = std::filesystem;
 constexpr std::size_t k_write_size = std::size_t{1} << 20;
 constexpr std::string_view k_temporary = ".tmp";
 
-[[noreturn]] void cannot(const char* action, const fs::path& path, int code) {
+std::string reason(int code) {
   const bool full = code == ENOSPC || code == EDQUOT || code == EFBIG;
-  throw Error(ErrorKind::environment, fmt::format("cannot {} '{}': {}{}", action, path.string(), std::strerror(code),
-                                                  full ? "; free space or choose another place" : ""));
+  return fmt::format("{}{}", std::strerror(code), full ? "; free space or choose another place" : "");
+}
+
+[[noreturn]] void cannot(const char* action, const fs::path& path, int code) {
+  throw Error(ErrorKind::environment, fmt::format("cannot {} '{}': {}", action, path.string(), reason(code)));
 }
 
 /// Repeats a system call that a signal interrupted.
@@ -241,17 +244,28 @@ void append_line(const fs::path& path, std::string_view line) {
   if (before.st_size == 0) synchronise_folder(path.parent_path());
 }
 
-void make_folder(const fs::path& path) {
+namespace {
+
+/// `wanted` is the folder that was asked for; `path` is it or one above it.
+void make_folder_for(const fs::path& wanted, const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) return;
   const fs::path parent = path.parent_path();
-  if (!parent.empty() && parent != path) make_folder(parent);
+  if (!parent.empty() && parent != path) make_folder_for(wanted, parent);
   if (path.filename().empty()) return;  // a slash at the end
   const bool made = uninterrupted([&] { return ::mkdir(path.c_str(), 0777); }) == 0;
-  if (const int error = errno; !made && !fs::is_directory(path, code))
-    cannot("create folder", path, error == EEXIST ? ENOTDIR : error);
+  if (const int error = errno; !made && !fs::is_directory(path, code)) {
+    const int cause = error == EEXIST ? ENOTDIR : error;
+    if (path == wanted) cannot("create folder", path, cause);
+    throw Error(ErrorKind::environment,
+                fmt::format("cannot create folder '{}': '{}': {}", wanted.string(), path.string(), reason(cause)));
+  }
   if (made) synchronise_folder(parent);
 }
+
+}  // namespace
+
+void make_folder(const fs::path& path) { make_folder_for(path, path); }
 
 namespace {
 

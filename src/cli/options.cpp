@@ -18,9 +18,14 @@ std::vector<std::string> arguments_of(const std::filesystem::path& path) {
   std::vector<std::string> arguments;
   RunOptions checked;
   for (const Setting& setting : parse_settings(read_file(path), path.string())) {
-    if (!apply_setting(checked, setting, path.string()) &&
-        std::ranges::find(k_of_the_command, setting.name) == k_of_the_command.end())
-      refuse_setting(setting, path.string());
+    try {
+      if (!apply_setting(checked, setting, path.string()) &&
+          std::ranges::find(k_of_the_command, setting.name) == k_of_the_command.end())
+        refuse_setting(setting, path.string());
+    } catch (const Error& error) {
+      // A wrong option is wrong usage, in a file as on the command line.
+      throw Error(ErrorKind::usage, error.what());
+    }
     if (!setting.value.empty()) arguments.push_back(fmt::format("--{}={}", setting.name, setting.value));
   }
   return arguments;

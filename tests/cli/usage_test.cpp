@@ -163,12 +163,13 @@ TEST_F(Usage, AConfigurationNamesWhatIsWrongInIt) {
   write_bytes(path("unknown.toml"), "epohcs = 3\n");
   write_bytes(path("table.toml"), "[training]\nepochs = 3\n");
   write_bytes(path("value.toml"), "epochs = \"many\"\n");
-  expect_refused({{{"compare", "--config", "unknown.toml"}, {"epohcs", "did you mean '--epochs'"}},
-                  {{"compare", "--config", "value.toml"}, {"--epochs", "'many'"}},
-                  {{"compare", "--config", "unknown.toml", "--config", "value.toml"}, {"--config comes twice"}},
-                  {{"train", "--resume", "x", "--config", "value.toml"}, {"--config cannot change"}},
-                  {{"eval", "--run", "x", "--config", "value.toml"}, {"no option '--config'"}}});
-  EXPECT_TRUE(complains(run({"compare", "--config", "table.toml"}), 3, {"table.toml", "name = value"}));
+  expect_refused(
+      {{{"compare", "--config", "unknown.toml"}, {"'unknown.toml', line 1", "'epohcs'", "did you mean 'epochs'"}},
+       {{"compare", "--config", "value.toml"}, {"'value.toml', line 1", "epochs", "\"many\"", "whole number"}},
+       {{"compare", "--config", "unknown.toml", "--config", "value.toml"}, {"--config comes twice"}},
+       {{"train", "--resume", "x", "--config", "value.toml"}, {"--config cannot change"}},
+       {{"eval", "--run", "x", "--config", "value.toml"}, {"no option '--config'"}}});
+  EXPECT_TRUE(complains(run({"compare", "--config", "table.toml"}), 3, {"'table.toml', line 1", "epochs = 30"}));
   EXPECT_TRUE(complains(run({"compare", "--config", "missing.toml"}), 3, {"'missing.toml'"}));
 }
 
