@@ -32,6 +32,10 @@ ulmus_warnings(ulmus_c)
 install(TARGETS ulmus_c LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(FILES include/ulmus/c.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/ulmus)
 
+if(ULMUS_LOSS_ONLY)
+  return()
+endif()
+
 # floor 2: images and metrics need no LibTorch
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)
