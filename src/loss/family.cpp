@@ -48,8 +48,8 @@ constexpr Key k_sampling_beta{
     "beta", 1, {0, 1}, "of the effective number; 1: every class is drawn as often", "LDAM-DRW code"};
 constexpr Key k_scale{"scale", 1, k_positive, "multiplies the logits before the softmax", "definition"};
 
-const std::vector<Member>& members() {
-  static const std::vector<Member> table = {
+const std::vector<LossDefinition>& members() {
+  static const std::vector<LossDefinition> table = {
       {
           .name = "ce",
           .title = "softmax cross entropy",
@@ -59,7 +59,7 @@ const std::vector<Member>& members() {
           .pitfalls = "On a cosine head it needs a scale: cosines of at most 1 cannot make a probability near 1.",
           .head = Head::linear,
           .keys = {k_scale},
-          .fill = detail::fill_ce,
+          .make_params = detail::make_ce_params,
       },
       {
           .name = "ldam",
@@ -75,7 +75,7 @@ const std::vector<Member>& members() {
                       "max_margin.",
           .head = Head::cosine,
           .keys = {k_max_margin, k_margin_scale},
-          .fill = detail::fill_ldam,
+          .make_params = detail::make_ldam_params,
       },
       {
           .name = "elm",
@@ -111,7 +111,7 @@ const std::vector<Member>& members() {
                     "true: released ELM code; rival: our other reading of the paper",
                     k_placements},
                    k_margin_scale},
-          .fill = detail::fill_elm,
+          .make_params = detail::make_elm_params,
       },
       {
           .name = "bs",
@@ -125,7 +125,7 @@ const std::vector<Member>& members() {
                       "twice. A class without samples counts like the rarest one that has some.",
           .head = Head::linear,
           .keys = {k_scale},
-          .fill = detail::fill_bs,
+          .make_params = detail::make_bs_params,
       },
       {
           .name = "la",
@@ -138,7 +138,7 @@ const std::vector<Member>& members() {
                       "adds 1e-12 to its prior instead.",
           .head = Head::linear,
           .keys = {{"tau", 1, k_any, "strength of the adjustment", "Menon et al."}, k_scale},
-          .fill = detail::fill_la,
+          .make_params = detail::make_la_params,
       },
       {
           .name = "vs",
@@ -154,7 +154,7 @@ const std::vector<Member>& members() {
           .keys = {{"gamma", 0.3, k_any, "exponent of the slopes; 0: all 1", "VS code"},
                    {"tau", 1, k_any, "strength of the adjustment by the prior", "VS code"},
                    k_scale},
-          .fill = detail::fill_vs,
+          .make_params = detail::make_vs_params,
       },
       {
           .name = "cdt",
@@ -167,7 +167,7 @@ const std::vector<Member>& members() {
           .pitfalls = "Predict with z. A common offset of the logits changes the loss.",
           .head = Head::linear,
           .keys = {{"gamma", 0.2, k_any, "exponent of the temperatures", "Bag of Tricks code"}, k_scale},
-          .fill = detail::fill_cdt,
+          .make_params = detail::make_cdt_params,
       },
       {
           .name = "focal",
@@ -181,7 +181,7 @@ const std::vector<Member>& members() {
               "no probability. Its mean is over the samples even with weights.",
           .head = Head::linear,
           .keys = {{"gamma", 1, k_not_negative, "exponent of 1 - p; 0 is ce", "LDAM-DRW code, CIFAR"}, k_scale},
-          .fill = detail::fill_focal,
+          .make_params = detail::make_focal_params,
       },
       {
           .name = "poly1",
@@ -193,7 +193,7 @@ const std::vector<Member>& members() {
           .pitfalls = "Not made for imbalance. Class weights multiply c only, as in the copies of the code in use.",
           .head = Head::linear,
           .keys = {{"epsilon", 1, k_any, "strength of the second term; 0 is ce", "Leng et al."}, k_scale},
-          .fill = detail::fill_poly1,
+          .make_params = detail::make_poly1_params,
       },
       {
           .name = "cb",
@@ -213,7 +213,7 @@ const std::vector<Member>& members() {
               {{"kind", 0, {}, "of loss that is weighted", "Cui et al.", k_cb_kinds},
                k_beta,
                {"gamma", 1, k_not_negative, "exponent of the focal kind", "Cui et al.: 0.5, 1 or 2", {}, "kind=focal"}},
-          .fill = detail::fill_cb,
+          .make_params = detail::make_cb_params,
       },
       {
           .name = "gr",
@@ -226,7 +226,7 @@ const std::vector<Member>& members() {
           .pitfalls = "rho above 1 lets a batch with one rare sample be dominated by it.",
           .head = Head::linear,
           .keys = {{"rho", 1.2, k_any, "exponent of the weights", "Zhang et al., ImageNet-LT"}, k_scale},
-          .fill = detail::fill_gr,
+          .make_params = detail::make_gr_params,
       },
       {
           .name = "mm",
@@ -244,7 +244,7 @@ const std::vector<Member>& members() {
                    {"gamma", 1.1, k_any, "weight of M where the sample is right", "released code"},
                    {"variant", 0, {}, "of M", "released code", k_mm_variants},
                    k_margin_scale},
-          .fill = detail::fill_mm,
+          .make_params = detail::make_mm_params,
       },
       {
           .name = "ala",
@@ -258,7 +258,7 @@ const std::vector<Member>& members() {
                       "constant for the gradient are followed.",
           .head = Head::cosine,
           .keys = {k_margin_scale},
-          .fill = detail::fill_ala,
+          .make_params = detail::make_ala_params,
       },
       {
           .name = "dbm",
@@ -276,7 +276,7 @@ const std::vector<Member>& members() {
                    {"lambda", 1, {0, 1000}, "how much more margin a hard sample gets", "released code"},
                    {"base", 0, {}, "what the margin is added to", "Son et al.", k_bases},
                    {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"}},
-          .fill = detail::fill_dbm,
+          .make_params = detail::make_dbm_params,
       },
       {
           .name = "kps",
@@ -293,7 +293,7 @@ const std::vector<Member>& members() {
           .keys = {{"max_margin", 0.2, k_not_negative, "margin of the rarest class", "released code"},
                    {"scaling", 0, {}, "one scale for all samples, or one by their label", "released code", k_scalings},
                    {"scale", 15, k_positive, "multiplies the logits before the softmax", "released code"}},
-          .fill = detail::fill_kps,
+          .make_params = detail::make_kps_params,
           .where = "src/loss/members/kps.cpp (scaling=label only)",
       },
       {
@@ -312,7 +312,7 @@ const std::vector<Member>& members() {
                     "released code, stage 1"},
                    {"margin", 0, k_any, "subtracted from the true cosine", "released code, stage 1"},
                    k_margin_scale},
-          .fill = detail::fill_gcl,
+          .make_params = detail::make_gcl_params,
           .where = "src/loss/members/gcl.cpp",
       },
       {
@@ -330,7 +330,7 @@ const std::vector<Member>& members() {
           .head = Head::linear,
           .keys = {{"alpha", 0.1, k_not_negative, "strength of the regulariser", "LADE code, CIFAR-100 ratio 100"},
                    {"lambda", 0.01, k_not_negative, "of its second term", "LADE code, CIFAR-100 ratio 100"}},
-          .fill = detail::fill_lade,
+          .make_params = detail::make_lade_params,
           .where = "src/loss/members/lade.cpp",
       },
       {
@@ -353,7 +353,7 @@ const std::vector<Member>& members() {
                     "fraction of the epochs after which it begins",
                     "IB code: epoch 100 of 200"},
                    k_scale},
-          .fill = detail::fill_ib,
+          .make_params = detail::make_ib_params,
           .needs = {.features = true},
           .where = "src/loss/members/ib.cpp",
       },
@@ -376,7 +376,7 @@ const std::vector<Member>& members() {
                     "fraction of the epochs after which it begins",
                     "IB code: epoch 100 of 200"},
                    k_scale},
-          .fill = detail::fill_ib_focal,
+          .make_params = detail::make_ib_focal_params,
           .needs = {.features = true},
           .where = "src/loss/members/ib.cpp",
       },
@@ -397,7 +397,7 @@ const std::vector<Member>& members() {
                    {"q", 2, k_not_negative, "strength of the compensation of mistakes", "mmdetection"},
                    {"eps", 0.01, k_positive, "smallest true probability in Q", "mmdetection"},
                    k_scale},
-          .fill = detail::fill_seesaw,
+          .make_params = detail::make_seesaw_params,
           .where = "src/loss/members/seesaw.cpp",
       },
       {
@@ -428,7 +428,7 @@ const std::vector<Member>& members() {
                     "Tan et al.",
                     {},
                     "kind=softmax"}},
-          .fill = detail::fill_eql,
+          .make_params = detail::make_eql_params,
           .where = "src/loss/members/eql.cpp",
       },
       {
@@ -446,7 +446,7 @@ const std::vector<Member>& members() {
               "detector's background class and memory of features.",
           .head = Head::linear,
           .keys = {{"momentum", 0.9, {0, 1, false, true}, "of the running mean", "LOCE code"}, k_scale},
-          .fill = detail::fill_loce,
+          .make_params = detail::make_loce_params,
           .where = "src/loss/members/loce.cpp",
       },
       {
@@ -459,7 +459,7 @@ const std::vector<Member>& members() {
           .pitfalls = "The floors inside the logarithms bound the loss and its gradient.",
           .head = Head::linear,
           .keys = {{"temperature", 4, k_positive, "divides the logits", "ELM authors' code"}},
-          .fill = detail::fill_fce,
+          .make_params = detail::make_fce_params,
           .where = "src/loss/members/fce.cpp",
       },
       {
@@ -471,7 +471,7 @@ const std::vector<Member>& members() {
           .pitfalls = "As fce. Predict with z.",
           .head = Head::linear,
           .keys = {{"temperature", 6, k_positive, "divides the logits", "ELM authors' code"}},
-          .fill = detail::fill_lafce,
+          .make_params = detail::make_lafce_params,
           .where = "src/loss/members/fce.cpp",
       },
       {
@@ -490,7 +490,7 @@ const std::vector<Member>& members() {
           .keys = {{"head", 0.4, {0, 1}, "smoothing of the most frequent class", "MiSLAS code, CIFAR-100 ratio 100"},
                    {"tail", 0.1, {0, 1}, "smoothing of the rarest class", "MiSLAS code, CIFAR-100 ratio 100"},
                    {"shape", 0, {}, "of the way between them", "MiSLAS code", k_las_shapes}},
-          .fill = detail::fill_las,
+          .make_params = detail::make_las_params,
           .where = "src/loss/members/las.cpp",
       },
       {
@@ -507,7 +507,7 @@ const std::vector<Member>& members() {
           .head = Head::linear,
           .keys = {{"temperature", 0.01, k_positive, "divides the unit logits",
                     "README of the authors' code, CIFAR-10"}},
-          .fill = detail::fill_logitnorm,
+          .make_params = detail::make_logitnorm_params,
           .where = "src/loss/members/logitnorm.cpp",
       },
       {
@@ -523,7 +523,7 @@ const std::vector<Member>& members() {
           .head = Head::linear,
           .keys = {{"lambda", 0.3, k_not_negative, "strength of the regulariser", "Kobayashi"},
                    {"lower", 0, k_any, "subtracted from the true logit first", "released code: none, or 1"}},
-          .fill = detail::fill_lm_softmax,
+          .make_params = detail::make_lm_softmax_params,
           .where = "src/loss/members/lm_softmax.cpp",
       },
       {
@@ -542,7 +542,7 @@ const std::vector<Member>& members() {
           .keys = {{"margin", 0.5, {0, 3.14}, "added to the angle, in radians", "insightface"},
                    {"variant", 0, {}, "whose code", "insightface", k_arcface_variants},
                    {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"}},
-          .fill = detail::fill_arcface,
+          .make_params = detail::make_arcface_params,
       },
       {
           .name = "cosface",
@@ -556,7 +556,7 @@ const std::vector<Member>& members() {
           .head = Head::cosine,
           .keys = {{"margin", 0.4, k_any, "subtracted from the true cosine", "insightface; opensphere: 0.35"},
                    {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"}},
-          .fill = detail::fill_cosface,
+          .make_params = detail::make_cosface_params,
       },
       {
           .name = "sphereface",
@@ -570,7 +570,7 @@ const std::vector<Member>& members() {
           .pitfalls = "Not made for imbalance. The shift is constant for the gradient, as in opensphere.",
           .head = Head::cosine,
           .keys = {{"margin", 1.7, {1, 1000}, "multiplies the angle", "opensphere"}, k_margin_scale},
-          .fill = detail::fill_sphereface,
+          .make_params = detail::make_sphereface_params,
       },
       {
           .name = "dro-lt",
@@ -598,7 +598,7 @@ const std::vector<Member>& members() {
                     "fraction of the epochs after which it begins",
                     "ours: the second stage"},
                    k_scale},
-          .fill = detail::fill_dro_lt,
+          .make_params = detail::make_dro_lt_params,
           .needs = {.features = true},
           .where = "src/loss/members/dro_lt.cpp",
       },
@@ -623,7 +623,7 @@ const std::vector<Member>& members() {
                     "released code; its script: 6"},
                    {"momentum", 0.99, {0, 1, false, true}, "of the running means", "released code"},
                    {"norm", 0, {}, "of features: of the distance and of the means", "released code", k_norms}},
-          .fill = detail::fill_lmd,
+          .make_params = detail::make_lmd_params,
           .needs = {.features = true, .head = true},
           .where = "src/loss/members/lmd.cpp",
       },
@@ -651,7 +651,7 @@ const std::vector<Member>& members() {
                     "fraction of the epochs after which it begins",
                     "TAM code: 5 of 2000"},
                    k_scale},
-          .fill = detail::fill_tam,
+          .make_params = detail::make_tam_params,
           .needs = {.features = true},
           .where = "src/loss/members/tam.cpp",
       },
@@ -806,7 +806,7 @@ std::string KeyValues::text(bool all) const {
   return join(pieces, ",");
 }
 
-std::span<const Member> family() { return members(); }
+std::span<const LossDefinition> family() { return members(); }
 
 std::span<const Rule> rules() { return all_rules(); }
 

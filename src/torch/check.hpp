@@ -10,7 +10,7 @@ namespace ulmus::detail {
 void check_tensors(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss, const HeadInputs& head);
 
 /// What a batch adds to the state of a loss that carries one; the tensors may lie on any device.
-std::vector<double> measure(const Loss& loss, const torch::Tensor& logits, const torch::Tensor& labels,
-                            const HeadInputs& head);
+std::vector<double> collect_update(const Loss& loss, const torch::Tensor& logits, const torch::Tensor& labels,
+                                   const HeadInputs& head);
 
 }  // namespace ulmus::detail

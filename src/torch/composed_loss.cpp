@@ -20,9 +20,9 @@ struct Composer {
   const Tensor& labels;
   const HeadInputs& head;
 
-  const RowTerms& terms = loss.terms();
+  const KernelParams& params = loss.params();
   const KeyValues& keys = loss.spec().keys();
-  std::string_view name = loss.spec().member().name;
+  std::string_view name = loss.spec().definition().name;
   Tensor column = labels.unsqueeze(1);
   Tensor is_label = torch::zeros_like(z, torch::kBool).scatter(1, column, true);
 
@@ -91,24 +91,24 @@ struct Composer {
   /// The scaled logits, the true one lowered.
   Tensor scaled_logits() const {
     Tensor v = z;
-    if (!terms.slope.empty()) v = v * constant(terms.slope);
-    if (!terms.offset.empty()) v = v + constant(terms.offset);
+    if (!params.slope.empty()) v = v * constant(params.slope);
+    if (!params.offset.empty()) v = v + constant(params.offset);
     Tensor true_logit = of_label(v);
-    if (const Tensor moved = terms.true_logit ? moved_true_logit() : Tensor(); moved.defined())
+    if (const Tensor moved = params.true_logit ? moved_true_logit() : Tensor(); moved.defined())
       true_logit = true_logit - of_label(z) + moved;
-    if (!terms.true_margin.empty()) true_logit = true_logit - of_label(terms.true_margin);
-    if (!terms.rival_margin.empty()) {
+    if (!params.true_margin.empty()) true_logit = true_logit - of_label(params.true_margin);
+    if (!params.rival_margin.empty()) {
       const Tensor rival = without_label(v.detach()).argmax(1);
-      true_logit = true_logit - constant(terms.rival_margin).index_select(0, rival);
+      true_logit = true_logit - constant(params.rival_margin).index_select(0, rival);
     }
-    return terms.scale * with_true(v, true_logit) + offsets();
+    return params.scale * with_true(v, true_logit) + offsets();
   }
 
   /// Those that the loss room makes.
   Tensor offsets() const {
-    const Parts& parts = terms.parts;
+    const LossHooks& hooks = params.hooks;
     const Tensor none = torch::zeros({}, z.options().requires_grad(false));
-    if (!parts.row_offset && !(parts.batch_offset && loss.started())) return none;  // no copy to the host
+    if (!hooks.row_offset && !(hooks.batch_offset && loss.active())) return none;  // no copy to the host
     const Tensor rows = z.detach().to(torch::kCPU, torch::kDouble).contiguous(),
                  targets = labels.to(torch::kCPU).contiguous();
     Tensor features;
@@ -159,7 +159,7 @@ struct Composer {
     if (name == "kps" && keys.word("scaling") == "label") {
       const Tensor n = positive_counts(), q = (50 * n / n.min()).log() / std::log(50.0);
       const Tensor reversed = torch::empty_like(q).index_put_({q.argsort(0, true)}, std::get<0>(q.sort(0)));
-      const Tensor scale = (reversed * terms.scale).clamp(terms.scale, std::max(terms.scale, 50.0));
+      const Tensor scale = (reversed * params.scale).clamp(params.scale, std::max(params.scale, 50.0));
       const Tensor v = z * q, margin = (reversed * keys["max_margin"] / q.max()).index_select(0, labels);
       return cross_entropy(scale.index_select(0, labels).unsqueeze(1) * with_true(v, of_label(v) - margin));
     }
@@ -168,7 +168,7 @@ struct Composer {
 
   /// Adds what class weights do not multiply; undefined: nothing.
   Tensor unweighted_losses(const Tensor& c) const {
-    if (terms.shape == Shape::poly) return terms.shape_parameter * -torch::expm1(-c);
+    if (params.shape == Shape::poly) return params.shape_parameter * -torch::expm1(-c);
     if (name != "lm-softmax") return {};
     const double uniform = 1 / std::max(1.0, static_cast<double>(z.size(1) - 1));
     const Tensor log_q = without_label(without_label(z).log_softmax(1), 0);
@@ -251,12 +251,12 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
                      const HeadInputs& head) {
   detail::check_tensors(logits, labels, loss, head);
   const bool narrow = logits.scalar_type() == torch::kHalf || logits.scalar_type() == torch::kBFloat16;
-  const Parts& parts = loss.terms().parts;
-  const bool batch_term = parts.batch_term && loss.started();
-  if (batch_term && loss.carries_state()) {
-    if (loss.state().values.empty()) {  // a first batch that nobody measured
+  const LossHooks& hooks = loss.params().hooks;
+  const bool batch_term = hooks.batch_term && loss.active();
+  if (batch_term && loss.is_stateful()) {
+    if (loss.state().values.empty()) {  // a first batch without an update before it
       Loss moved = loss;
-      moved.advance(detail::measure(loss, logits, labels, head));
+      moved.apply_update(detail::collect_update(loss, logits, labels, head));
       return composed_loss(logits, labels, moved, reduction, head);
     }
     if (head.features.defined()) loss.check_feature_width(head.features.size(1));
@@ -284,12 +284,12 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
                          ? composer.cross_entropy(composer.with_true(u, composer.of_label(u) - composer.keys["lower"]))
                          : composer.cross_entropy(u);
     losses = c;
-    if (loss.terms().shape == Shape::focal) losses = (-torch::expm1(-c)).pow(loss.terms().shape_parameter) * c;
+    if (loss.params().shape == Shape::focal) losses = (-torch::expm1(-c)).pow(loss.params().shape_parameter) * c;
     unweighted = composer.unweighted_losses(c);
     if (unweighted.defined() && some_weightless) unweighted = unweighted.masked_fill(weightless, 0);
   }
 
-  if (parts.shape && loss.started()) losses = composer.influence_balanced(losses, weights);
+  if (hooks.shape && loss.active()) losses = composer.influence_balanced(losses, weights);
   const double count = reduction == Reduction::none ? 1 : static_cast<double>(logits.size(0));
   const Tensor divisor = reduction == Reduction::weighted_mean
                              ? weights.sum().clamp_min(std::numeric_limits<float>::min())

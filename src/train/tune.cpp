@@ -191,7 +191,7 @@ class Entry {
   /// The nearest name may be that of a stage.
   static LossSpec parse_loss(const std::string& text) {
     std::vector<std::string> names;
-    for (const Member& member : family()) names.emplace_back(member.name);
+    for (const LossDefinition& definition : family()) names.emplace_back(definition.name);
     for (const StageName& known : k_stages) names.emplace_back(known.name);
     const std::string name = text.substr(0, text.find_first_of(":+="));
     if (std::ranges::find(names, name) == names.end())
@@ -199,7 +199,7 @@ class Entry {
     LossSpec loss = LossSpec::parse(text);
     if (const Key* key = loss.automatic())
       refuse(fmt::format("'{}' in --losses chooses {} while it trains; here write {} and --grid {}=0:1:0.1", text,
-                         key->name, loss.member().name, key->name));
+                         key->name, loss.definition().name, key->name));
     return loss;
   }
 

@@ -235,7 +235,7 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
                                          .head_bias = bias,
                                          .head_bias_gradient = by_bias}};
       const MatrixView<const double> view(logits.data(), rows, classes);
-      loss.advance(loss.measure(view, batch));
+      loss.apply_update(loss.collect_update(view, batch));
       const double value = loss.evaluate(view, batch) - ce.evaluate(view, {.labels = labels});
       EXPECT_TRUE(golden::near(value, step["loss"].get<double>()));
       const auto same = [&](const std::vector<double>& ours, const char* name) {
@@ -278,7 +278,7 @@ TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
     const std::vector<double> weights =
         entry["class_weights"].is_null() ? std::vector<double>() : numbers(entry["class_weights"]);
     std::vector<double> gradient(features.size());
-    const WholeBatch batch{
+    const BatchView batch{
         .rows = rows,
         .classes = classes,
         .labels = labels,

@@ -32,10 +32,10 @@ TEST(LossSpec, FullTextHasEveryKey) {
 }
 
 TEST(LossSpec, EveryMemberAndRuleReadsBack) {
-  for (const Member& member : family())
+  for (const LossDefinition& definition : family())
     for (const Rule& rule : rules()) {
-      if (rule.takes_file || !message_of(std::string(member.name) + "+" + std::string(rule.name)).empty()) continue;
-      const auto spec = LossSpec::parse(std::string(member.name) + "+" + std::string(rule.name));
+      if (rule.takes_file || !message_of(std::string(definition.name) + "+" + std::string(rule.name)).empty()) continue;
+      const auto spec = LossSpec::parse(std::string(definition.name) + "+" + std::string(rule.name));
       EXPECT_EQ(LossSpec::parse(spec.text()), spec);
       EXPECT_EQ(LossSpec::parse(spec.full_text()), spec);
     }

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "ulmus/loss/class_counts.hpp"
-#include "ulmus/loss/parts.hpp"
+#include "ulmus/loss/hooks.hpp"
 
 /// The family: every loss of this library is the same computation with other numbers in it. For one sample with logits
 /// z[0..C) and label y:
@@ -21,8 +21,8 @@
 ///
 /// softplus(d) is the cross entropy: the loss asks the true logit to exceed the soft maximum of the wrong ones by the
 /// margin. A member is an entry of the table in family.cpp: its names and words, and a function that fills in its
-/// RowTerms. Those that only fill the kernel's slots are in kernel_members.cpp; the few that compute something else
-/// beside it (parts.hpp) have a small file each in src/loss/members/.
+/// KernelParams. Those that only fill the kernel's slots are in kernel_members.cpp; the few that compute something else
+/// beside it (hooks.hpp) have a small file each in src/loss/members/.
 namespace ulmus {
 
 /// The last layer a loss works with.
@@ -53,7 +53,7 @@ enum class Shape {
 };
 
 /// The numbers with which a member fills the kernel's slots, and the parts it has beside them.
-struct RowTerms {
+struct KernelParams {
   double scale = 1;                  ///< multiplies every adjusted logit, > 0
   std::vector<double> slope;         ///< [C], of the adjusted logits; empty: ones
   std::vector<double> offset;        ///< [C], of the adjusted logits, finite; empty: zeros
@@ -64,7 +64,7 @@ struct RowTerms {
   double shape_parameter = 0;
   std::vector<double> class_weight;                ///< [C], where the weights belong to the definition; empty: ones
   Reduction reduction = Reduction::weighted_mean;  ///< that of the definition
-  Parts parts;
+  LossHooks hooks;
 };
 
 /// The values a key may have.
@@ -132,7 +132,7 @@ struct Needs {
 };
 
 /// A loss of the family.
-struct Member {
+struct LossDefinition {
   std::string_view name;      ///< in a spec: "elm"
   std::string_view title;     ///< in words: "Enlarged Large Margin loss"
   std::string_view equation;  ///< of one sample, as plain text
@@ -141,7 +141,7 @@ struct Member {
   std::string_view pitfalls;  ///< what goes wrong, and where our definition differs from released code
   Head head;                  ///< the head it is made for
   std::vector<Key> keys;
-  RowTerms (*fill)(const KeyValues& keys, const ClassCounts& counts);
+  KernelParams (*make_params)(const KeyValues& keys, const ClassCounts& counts);
   Needs needs = {};
   std::string_view where = {};  ///< the file of what it computes beside the kernel; empty: nothing
 };
@@ -164,7 +164,7 @@ struct Rule {
 };
 
 /// All members, in the order in which they are listed.
-std::span<const Member> family();
+std::span<const LossDefinition> family();
 
 /// All rules.
 std::span<const Rule> rules();

@@ -18,7 +18,7 @@ class LossSpec {
   /// that has its own.
   static LossSpec parse(std::string_view text);
 
-  const Member& member() const { return *member_; }
+  const LossDefinition& definition() const { return *definition_; }
   const KeyValues& keys() const { return keys_; }
   /// The rule, or nullptr.
   const Rule* rule() const { return rule_; }
@@ -65,11 +65,11 @@ class LossSpec {
   friend bool operator==(const LossSpec& a, const LossSpec& b) { return a.full_text() == b.full_text(); }
 
  private:
-  LossSpec(const Member& member, const Rule* rule);
+  LossSpec(const LossDefinition& definition, const Rule* rule);
   std::string compose(bool all) const;
   bool has_own_weights() const;
 
-  const Member* member_;
+  const LossDefinition* definition_;
   KeyValues keys_;
   const Rule* rule_;
   KeyValues rule_keys_;

@@ -32,7 +32,7 @@ torch::Tensor margin_loss(const torch::Tensor& logits, const torch::Tensor& labe
 torch::Tensor composed_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
                             Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {});
 
-/// The loss as a module. In training mode a call also moves the state that a loss carries (Loss::advance).
+/// The loss as a module. In training mode a call also moves the state that a loss carries (Loss::apply_update).
 ///
 ///     ulmus::LossModule criterion(ulmus::Loss(ulmus::LossSpec::parse("elm+drw"), counts));
 ///     criterion->set_epoch(epoch, epochs);

@@ -515,7 +515,7 @@ def compose(
         batch.offsets = _offsets(loss, torch.where(active, labels, loss.ignore_index), context).to(device, dtype)
     name = loss._member
     formula, term = FORMULAS[name], TERMS.get(name)
-    if not loss.started:
+    if not loss.active:
         formula, term = _tam_before if name == "tam" else _ce, None
     # Samples that weigh nothing cost nothing, whatever is in them.
     rows = torch.where(active.unsqueeze(1), wide, 0)
@@ -534,7 +534,7 @@ def compose(
 def _is_shifted(loss: Loss) -> bool:
     """Whether the library makes offsets for each row that do not depend on the logits."""
     if loss._member == "tam":
-        return loss.started
+        return loss.active
     return loss._member == "gcl" or (loss._member == "eql" and loss._keys["kind"] != "sigmoid")
 
 

@@ -179,7 +179,7 @@ class Loss(torch.nn.Module):
         self._numbers["weights"] = _numbers(self._core.class_weights())
         begins = self._keys.get("from", 0.0)
         epoch, epochs = self._epoch or (0, 1_000_000)
-        self._started = epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
+        self._active = epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
         self._tables: dict[Any, Tensor] = {}
 
     @property
@@ -213,9 +213,9 @@ class Loss(torch.nn.Module):
         return self._core.initial_bias
 
     @property
-    def started(self) -> bool:
+    def active(self) -> bool:
         """False while a loss that is plain at first (key ``from``) still is cross entropy."""
-        return self._started
+        return self._active
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Tells a deferred rule (``+drw``), and a loss that is plain at first, where training is, ``0 <= epoch < epochs``."""
@@ -368,7 +368,7 @@ class Loss(torch.nn.Module):
         if self._needs:
             context = self._context(batch, features, head, offsets, noise)
             if self.training and self._needs & _kernel.STATE:
-                self._advance(logits, labels, context)
+                self._apply_update(logits, labels, context)
         else:
             context = [None] * 5
         if logits.dtype not in _kernel.DTYPES or not logits.is_cpu:
@@ -411,18 +411,18 @@ class Loss(torch.nn.Module):
         for name, tensor, shape in zip(names, context, shapes):
             if tensor is not None and tuple(tensor.shape) != shape:
                 raise ValueError(f"the {name} came as {_describe(tensor)}, expected {list(shape)}")
-        if self._started or (self.training and self._needs & _kernel.STATE):
+        if self._active or (self.training and self._needs & _kernel.STATE):
             if self._needs & _kernel.FEATURES and features is None and offsets is None:
                 raise ValueError(f"the loss '{self._text}' looks at the features that go into the head; give features=")
             if self._needs & _kernel.HEAD and weight is None:
                 raise ValueError(f"the loss '{self._text}' looks at the linear head; give head=, a module or (weight, bias)")
         return context
 
-    def _advance(self, logits: Tensor, labels: Tensor, context: _kernel.Context) -> None:
+    def _apply_update(self, logits: Tensor, labels: Tensor, context: _kernel.Context) -> None:
         if _kernel.is_compiling():
-            _kernel.compiled_advance(self._clock, logits, labels, *context[:3], self._id)
+            _kernel.compiled_apply_update(self._clock, logits, labels, *context[:3], self._id)
         else:
-            _kernel.advance(self, logits, labels, context)
+            _kernel.apply_update(self, logits, labels, context)
 
     def _arrange(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None) -> Arranged:
         if not isinstance(logits, Tensor) or not logits.is_floating_point():

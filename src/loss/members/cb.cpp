@@ -6,13 +6,13 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_cb(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.class_weight = counts.effective_number_weights(keys["beta"])};
-  if (keys.word("kind") == "softmax") return terms;
-  terms.reduction = Reduction::mean;
-  terms.parts.initial_bias = -std::log(std::max<double>(1, static_cast<double>(counts.classes()) - 1));
+KernelParams make_cb_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.class_weight = counts.effective_number_weights(keys["beta"])};
+  if (keys.word("kind") == "softmax") return params;
+  params.reduction = Reduction::mean;
+  params.hooks.initial_bias = -std::log(std::max<double>(1, static_cast<double>(counts.classes()) - 1));
   const double gamma = keys.word("kind") == "focal" ? keys["gamma"] : 0;
-  terms.parts.row_loss = [gamma](const Sample& sample, std::span<double> gradient) {
+  params.hooks.row_loss = [gamma](const Sample& sample, std::span<double> gradient) {
     double loss = 0;
     for (std::size_t j = 0; j < gradient.size(); ++j) {
       const double sign = j == static_cast<std::size_t>(sample.label) ? 1 : -1, x = sign * sample.logits[j];
@@ -24,7 +24,7 @@ RowTerms fill_cb(const KeyValues& keys, const ClassCounts& counts) {
     }
     return loss;
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

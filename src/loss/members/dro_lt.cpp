@@ -11,7 +11,7 @@
 
 namespace ulmus::detail {
 
-double robust_loss(const WholeBatch& batch, std::span<const double> means, std::span<const double> radius,
+double robust_loss(const BatchView& batch, std::span<const double> means, std::span<const double> radius,
                    double temperature, double factor) {
   const auto& x = batch.features.features;
   const auto rows = static_cast<std::size_t>(batch.rows);
@@ -59,18 +59,18 @@ double robust_loss(const WholeBatch& batch, std::span<const double> means, std::
   return factor * loss;
 }
 
-RowTerms fill_dro_lt(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
+KernelParams make_dro_lt_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
   std::vector<double> radius = positive_counts(counts);
   for (double& r : radius) r = keys["epsilon"] / std::sqrt(r);
   const std::int64_t classes = counts.classes();
-  terms.parts.batch_term = [classes, radius = std::move(radius), temperature = keys["temperature"],
-                            alpha = keys["alpha"]](const WholeBatch& batch, const LossState& state) {
+  params.hooks.batch_term = [classes, radius = std::move(radius), temperature = keys["temperature"],
+                             alpha = keys["alpha"]](const BatchView& batch, const LossState& state) {
     return robust_loss(batch, std::span(state.values).subspan(static_cast<std::size_t>(classes)), radius, temperature,
                        alpha);
   };
-  keep_class_means(terms.parts, keys["momentum"], classes);
-  return terms;
+  keep_class_means(params.hooks, keys["momentum"], classes);
+  return params;
 }
 
 }  // namespace ulmus::detail

@@ -2,7 +2,7 @@
 
 #include <span>
 
-#include "ulmus/loss/parts.hpp"
+#include "ulmus/loss/hooks.hpp"
 
 namespace ulmus::detail {
 
@@ -12,7 +12,7 @@ namespace ulmus::detail {
 ///
 /// @param means   mu, [C, D]
 /// @param radius  [C]
-double robust_loss(const WholeBatch& batch, std::span<const double> means, std::span<const double> radius,
+double robust_loss(const BatchView& batch, std::span<const double> means, std::span<const double> radius,
                    double temperature, double factor);
 
 }  // namespace ulmus::detail

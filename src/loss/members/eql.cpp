@@ -8,15 +8,15 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_eql(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.reduction = Reduction::mean};
+KernelParams make_eql_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.reduction = Reduction::mean};
   std::vector<bool> rare;
   for (const double share : counts.prior()) rare.push_back(share < keys["lambda"]);
 
   if (keys.word("kind") == "sigmoid") {
     constexpr double k_prior_probability = 0.001;  // Tan et al.
-    terms.parts.initial_bias = std::log(k_prior_probability / (1 - k_prior_probability));
-    terms.parts.row_loss = [rare](const Sample& sample, std::span<double> gradient) {
+    params.hooks.initial_bias = std::log(k_prior_probability / (1 - k_prior_probability));
+    params.hooks.row_loss = [rare](const Sample& sample, std::span<double> gradient) {
       double loss = 0;
       for (std::size_t j = 0; j < gradient.size(); ++j) {
         const bool own = j == static_cast<std::size_t>(sample.label);
@@ -26,12 +26,12 @@ RowTerms fill_eql(const KeyValues& keys, const ClassCounts& counts) {
       }
       return loss;
     };
-    return terms;
+    return params;
   }
 
-  count_batches(terms.parts);
-  terms.parts.row_offset = [rare, gamma = keys["gamma"]](const Sample& sample, const LossState& state,
-                                                         std::span<double> offset) {
+  count_batches(params.hooks);
+  params.hooks.row_offset = [rare, gamma = keys["gamma"]](const Sample& sample, const LossState& state,
+                                                          std::span<double> offset) {
     Stream stream = draws_of("eql", sample, state);
     for (std::size_t j = 0; j < offset.size(); ++j) {
       if (!rare[j] || j == static_cast<std::size_t>(sample.label)) continue;
@@ -39,7 +39,7 @@ RowTerms fill_eql(const KeyValues& keys, const ClassCounts& counts) {
       if (spared) offset[j] = -std::numeric_limits<double>::infinity();
     }
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

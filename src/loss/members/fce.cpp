@@ -10,11 +10,11 @@ namespace {
 
 constexpr double k_floor = 1e-7;  // inside the logarithms, released code
 
-RowTerms false_cross_entropy(double temperature, std::vector<double> offset, const ClassCounts& counts) {
-  RowTerms terms{.scale = 1 / temperature, .reduction = Reduction::mean};
-  terms.parts.row_loss = [temperature, offset = std::move(offset),
-                          n = std::vector(counts.values().begin(), counts.values().end())](const Sample& sample,
-                                                                                           std::span<double> gradient) {
+KernelParams false_cross_entropy(double temperature, std::vector<double> offset, const ClassCounts& counts) {
+  KernelParams params{.scale = 1 / temperature, .reduction = Reduction::mean};
+  params.hooks.row_loss = [temperature, offset = std::move(offset),
+                           n = std::vector(counts.values().begin(), counts.values().end())](
+                              const Sample& sample, std::span<double> gradient) {
     const auto y = static_cast<std::size_t>(sample.label);
     std::vector<double> p(sample.logits.begin(), sample.logits.end());
     for (std::size_t j = 0; j < p.size(); ++j) p[j] = p[j] / temperature + (offset.empty() ? 0 : offset[j]);
@@ -32,16 +32,16 @@ RowTerms false_cross_entropy(double temperature, std::vector<double> offset, con
     for (std::size_t j = 0; j < p.size(); ++j) gradient[j] = p[j] * (gradient[j] - mean) / temperature;
     return loss;
   };
-  return terms;
+  return params;
 }
 
 }  // namespace
 
-RowTerms fill_fce(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_fce_params(const KeyValues& keys, const ClassCounts& counts) {
   return false_cross_entropy(keys["temperature"], {}, counts);
 }
 
-RowTerms fill_lafce(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_lafce_params(const KeyValues& keys, const ClassCounts& counts) {
   return false_cross_entropy(keys["temperature"], log_prior(counts), counts);
 }
 

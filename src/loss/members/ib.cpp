@@ -8,12 +8,12 @@ namespace {
 
 constexpr double k_floor = 0.001;  // of the influence, released code
 
-RowTerms influence_balanced(const KeyValues& keys, const ClassCounts& counts, double gamma) {
-  RowTerms terms{.scale = keys["scale"], .reduction = Reduction::mean};
-  if (keys.word("weights") == "inverse") terms.class_weight = counts.inverse_frequency_weights();
-  if (keys.word("weights") == "effective") terms.class_weight = counts.effective_number_weights(keys["beta"]);
+KernelParams influence_balanced(const KeyValues& keys, const ClassCounts& counts, double gamma) {
+  KernelParams params{.scale = keys["scale"], .reduction = Reduction::mean};
+  if (keys.word("weights") == "inverse") params.class_weight = counts.inverse_frequency_weights();
+  if (keys.word("weights") == "effective") params.class_weight = counts.effective_number_weights(keys["beta"]);
   // The influence is |softmax - onehot|_1 |h|_1 = 2 q H. Nothing is constant for the gradient.
-  terms.parts.shape = [alpha = keys["alpha"], gamma](const CrossEntropy& of, double H, double weight) {
+  params.hooks.shape = [alpha = keys["alpha"], gamma](const CrossEntropy& of, double H, double weight) {
     const double influence = 2 * of.q * H + k_floor, base = alpha * of.c / influence;
     const double base_slope = alpha * (of.q / influence - of.c * 2 * H * of.q * of.p / (influence * influence));
     const double norm_slope = -alpha * of.c * 2 * of.q / (influence * influence);
@@ -24,14 +24,16 @@ RowTerms influence_balanced(const KeyValues& keys, const ClassCounts& counts, do
         wrong > 0 ? gamma * std::pow(wrong, gamma - 1) * std::exp(-weight * of.c) * weight * of.q : 0;
     return ShapedLoss{base * focus, base_slope * focus + base * focus_slope, norm_slope * focus};
   };
-  return terms;
+  return params;
 }
 
 }  // namespace
 
-RowTerms fill_ib(const KeyValues& keys, const ClassCounts& counts) { return influence_balanced(keys, counts, 0); }
+KernelParams make_ib_params(const KeyValues& keys, const ClassCounts& counts) {
+  return influence_balanced(keys, counts, 0);
+}
 
-RowTerms fill_ib_focal(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_ib_focal_params(const KeyValues& keys, const ClassCounts& counts) {
   return influence_balanced(keys, counts, keys["gamma"]);
 }
 

@@ -34,17 +34,17 @@ TrueLogitRule for_each_row(OfRow of_row) {
 double sine(double cosine) { return std::sqrt(std::max(1 - cosine * cosine, 1e-12)); }
 
 /// The largest wrong logit is raised by lambda D[m], and the true one lowered by D[y].
-RowTerms raise_the_rival(RowTerms terms, double lambda, std::vector<double> margins) {
-  terms.true_margin = margins;
-  terms.parts.row_offset = [scale = terms.scale, lambda, D = std::move(margins)](const Sample& sample, const LossState&,
-                                                                                 std::span<double> offset) {
+KernelParams raise_the_rival(KernelParams params, double lambda, std::vector<double> margins) {
+  params.true_margin = margins;
+  params.hooks.row_offset = [scale = params.scale, lambda, D = std::move(margins)](
+                                const Sample& sample, const LossState&, std::span<double> offset) {
     const auto y = static_cast<std::size_t>(sample.label);
     std::size_t rival = y == 0 ? 1 : 0;
     for (std::size_t j = rival; j < sample.logits.size(); ++j)
       if (j != y && sample.logits[j] > sample.logits[rival]) rival = j;
     offset[rival] += scale * lambda * D[rival];
   };
-  return terms;
+  return params;
 }
 
 }  // namespace
@@ -74,98 +74,98 @@ std::vector<double> log_prior(const ClassCounts& counts, double tau) {
   return result;
 }
 
-RowTerms fill_ce(const KeyValues& keys, const ClassCounts&) { return {.scale = keys["scale"]}; }
+KernelParams make_ce_params(const KeyValues& keys, const ClassCounts&) { return {.scale = keys["scale"]}; }
 
-RowTerms fill_ldam(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_ldam_params(const KeyValues& keys, const ClassCounts& counts) {
   return {.scale = keys["scale"], .true_margin = counts.ldam_margins(keys["max_margin"])};
 }
 
-RowTerms fill_elm(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
+KernelParams make_elm_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
   std::vector<double> margins = counts.ldam_margins(keys["max_margin"]);
-  if (keys.word("placement") == "rival") return raise_the_rival(terms, keys["lambda"], std::move(margins));
-  for (const double margin : margins) terms.rival_margin.push_back(-keys["lambda"] * margin);
-  terms.true_margin = std::move(margins);
-  return terms;
+  if (keys.word("placement") == "rival") return raise_the_rival(params, keys["lambda"], std::move(margins));
+  for (const double margin : margins) params.rival_margin.push_back(-keys["lambda"] * margin);
+  params.true_margin = std::move(margins);
+  return params;
 }
 
-RowTerms fill_bs(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
-  for (const double n : positive_counts(counts)) terms.offset.push_back(std::log(n) / terms.scale);
-  return terms;
+KernelParams make_bs_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
+  for (const double n : positive_counts(counts)) params.offset.push_back(std::log(n) / params.scale);
+  return params;
 }
 
-RowTerms fill_la(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
-  terms.offset = log_prior(counts, keys["tau"]);
-  for (double& offset : terms.offset) offset /= terms.scale;
-  return terms;
+KernelParams make_la_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
+  params.offset = log_prior(counts, keys["tau"]);
+  for (double& offset : params.offset) offset /= params.scale;
+  return params;
 }
 
-RowTerms fill_cdt(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
+KernelParams make_cdt_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
   const auto positive = positive_counts(counts);
   const double largest = *std::max_element(positive.begin(), positive.end());
-  for (const double n : positive) terms.slope.push_back(std::pow(n / largest, keys["gamma"]));
-  return terms;
+  for (const double n : positive) params.slope.push_back(std::pow(n / largest, keys["gamma"]));
+  return params;
 }
 
-RowTerms fill_vs(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms = fill_cdt(keys, counts);
-  terms.offset = fill_la(keys, counts).offset;
-  return terms;
+KernelParams make_vs_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params = make_cdt_params(keys, counts);
+  params.offset = make_la_params(keys, counts).offset;
+  return params;
 }
 
-RowTerms fill_focal(const KeyValues& keys, const ClassCounts&) {
+KernelParams make_focal_params(const KeyValues& keys, const ClassCounts&) {
   return {
       .scale = keys["scale"], .shape = Shape::focal, .shape_parameter = keys["gamma"], .reduction = Reduction::mean};
 }
 
-RowTerms fill_poly1(const KeyValues& keys, const ClassCounts&) {
+KernelParams make_poly1_params(const KeyValues& keys, const ClassCounts&) {
   return {
       .scale = keys["scale"], .shape = Shape::poly, .shape_parameter = keys["epsilon"], .reduction = Reduction::mean};
 }
 
-RowTerms fill_gr(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
-  terms.class_weight = counts.power_weights(keys["rho"]);
-  return terms;
+KernelParams make_gr_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
+  params.class_weight = counts.power_weights(keys["rho"]);
+  return params;
 }
 
-RowTerms fill_mm(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_mm_params(const KeyValues& keys, const ClassCounts& counts) {
   constexpr double k_released_max_margin = 0.5;  // of the LDAM margins in this loss, whatever max_margin is
-  RowTerms terms{.scale = keys["scale"]};
+  KernelParams params{.scale = keys["scale"]};
   std::vector<double> margins(static_cast<std::size_t>(counts.classes()), keys["max_margin"]);
   if (keys.word("variant") == "ldam") {
     const auto D = counts.ldam_margins(k_released_max_margin);
     for (std::size_t j = 0; j < margins.size(); ++j) margins[j] -= D[j];
   }
   require_finite(margins, "margins");
-  terms.true_logit =
+  params.true_logit =
       for_each_row([gamma = keys["gamma"], M = std::move(margins)](double z, double rival, std::size_t y) {
         const double gap = z - std::max(0.0, rival);
         const double h = gap > 0 ? std::exp(-gap - gamma * M[y]) : gap < 0 ? std::exp(gap - M[y]) : 0;
         return TrueLogit{z - h, 1};
       });
-  return terms;
+  return params;
 }
 
-RowTerms fill_ala(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
+KernelParams make_ala_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
   std::vector<double> strength = positive_counts(counts);
   const double smallest = *std::min_element(strength.begin(), strength.end());
   for (double& a : strength) a = std::numbers::ln2 / std::log(a / smallest + 1);
-  terms.true_logit = for_each_row([A = std::move(strength)](double z, double, std::size_t y) {
+  params.true_logit = for_each_row([A = std::move(strength)](double z, double, std::size_t y) {
     return TrueLogit{z - A[y] * (1 - z) / 2, 1};
   });
-  return terms;
+  return params;
 }
 
-RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"]};
+KernelParams make_dbm_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"]};
   if (keys.word("base") == "bs") {
-    terms.offset = log_prior(counts);
-    for (double& offset : terms.offset) offset /= terms.scale;
+    params.offset = log_prior(counts);
+    for (double& offset : params.offset) offset /= params.scale;
   }
   std::vector<double> margins = positive_counts(counts);
   const double smallest = *std::min_element(margins.begin(), margins.end());
@@ -177,7 +177,7 @@ RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
                   fmt::format("with tau={} and these counts a margin of dbm is {:.3g} radians, expected at most {}; "
                               "choose a tau of at least 0",
                               keys["tau"], m, k_largest_angle));
-  terms.true_logit = [half = keys["lambda"] / 2, margins = std::move(margins)](const TrueLogits& rows) {
+  params.true_logit = [half = keys["lambda"] / 2, margins = std::move(margins)](const TrueLogits& rows) {
     for (std::size_t i = 0; i < rows.z.size(); ++i) {
       const double margin = margins[static_cast<std::size_t>(rows.label[i])];
       const bool wrong = rows.rival[i] > rows.z[i];  // a factor, because a branch on it would be guessed wrong
@@ -187,15 +187,15 @@ RowTerms fill_dbm(const KeyValues& keys, const ClassCounts& counts) {
     }
     turn(rows.z, rows.t, rows.slope);
   };
-  return terms;
+  return params;
 }
 
-RowTerms fill_arcface(const KeyValues& keys, const ClassCounts&) {
+KernelParams make_arcface_params(const KeyValues& keys, const ClassCounts&) {
   static constexpr double k_largest_angle = 3.14159;  // of opensphere's code
-  RowTerms terms{.scale = keys["scale"]};
+  KernelParams params{.scale = keys["scale"]};
   const double m = keys["margin"];
   if (keys.word("variant") == "opensphere")
-    terms.true_logit = [m](const TrueLogits& rows) {
+    params.true_logit = [m](const TrueLogits& rows) {
       std::copy(rows.z.begin(), rows.z.end(), rows.t.begin());
       arc_cosines(rows.t);
       for (double& angle : rows.t) angle = std::min(angle + m, k_largest_angle);
@@ -203,22 +203,22 @@ RowTerms fill_arcface(const KeyValues& keys, const ClassCounts&) {
       std::fill(rows.slope.begin(), rows.slope.end(), 1);
     };
   else
-    terms.true_logit = for_each_row([m, cos_m = std::cos(m), sin_m = std::sin(m)](double z, double, std::size_t) {
+    params.true_logit = for_each_row([m, cos_m = std::cos(m), sin_m = std::sin(m)](double z, double, std::size_t) {
       if (z <= -cos_m) return TrueLogit{z - m * sin_m, 1};
       const double s = sine(z);
       return TrueLogit{z * cos_m - s * sin_m, cos_m + z * sin_m / s};
     });
-  return terms;
+  return params;
 }
 
-RowTerms fill_cosface(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_cosface_params(const KeyValues& keys, const ClassCounts& counts) {
   return {.scale = keys["scale"],
           .true_margin = std::vector<double>(static_cast<std::size_t>(counts.classes()), keys["margin"])};
 }
 
-RowTerms fill_sphereface(const KeyValues& keys, const ClassCounts&) {
-  RowTerms terms{.scale = keys["scale"]};
-  terms.true_logit = [m = keys["margin"]](const TrueLogits& rows) {
+KernelParams make_sphereface_params(const KeyValues& keys, const ClassCounts&) {
+  KernelParams params{.scale = keys["scale"]};
+  params.true_logit = [m = keys["margin"]](const TrueLogits& rows) {
     std::copy(rows.z.begin(), rows.z.end(), rows.t.begin());
     arc_cosines(rows.t);
     for (std::size_t i = 0; i < rows.t.size(); ++i) rows.slope[i] = rows.t[i] *= m;
@@ -230,7 +230,7 @@ RowTerms fill_sphereface(const KeyValues& keys, const ClassCounts&) {
       rows.slope[i] = 1;
     }
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

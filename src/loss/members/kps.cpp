@@ -22,9 +22,9 @@ std::vector<double> reversed_by_rank(const std::vector<double>& values) {
 
 }  // namespace
 
-RowTerms fill_kps(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_kps_params(const KeyValues& keys, const ClassCounts& counts) {
   constexpr double k_stretch = 50, k_largest_scale = 50;  // of the released code
-  RowTerms terms{.scale = keys["scale"]};
+  KernelParams params{.scale = keys["scale"]};
   std::vector<double> q = positive_counts(counts);
   const double smallest = *std::min_element(q.begin(), q.end());
   for (double& value : q) value = std::log(k_stretch * value / smallest) / std::log(k_stretch);
@@ -34,7 +34,7 @@ RowTerms fill_kps(const KeyValues& keys, const ClassCounts& counts) {
   for (double& m : margins) m *= keys["max_margin"] / largest;
 
   if (keys.word("scaling") == "label") {
-    terms.parts.row_loss = [=, scale = terms.scale](const Sample& sample, std::span<double> gradient) {
+    params.hooks.row_loss = [=, scale = params.scale](const Sample& sample, std::span<double> gradient) {
       const auto y = static_cast<std::size_t>(sample.label);
       const double s = std::clamp(reversed[y] * scale, scale, std::max(scale, k_largest_scale));
       for (std::size_t j = 0; j < gradient.size(); ++j)
@@ -44,10 +44,10 @@ RowTerms fill_kps(const KeyValues& keys, const ClassCounts& counts) {
       return loss;
     };
   } else {
-    terms.slope = q;
-    terms.true_margin = margins;
+    params.slope = q;
+    params.true_margin = margins;
   }
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

@@ -13,7 +13,7 @@ constexpr double k_prior_floor = 1e-9, k_count_floor = 1e-8;  // of the released
 /// R = -sum over c of pi[c] (mean of z[c] over the samples of c - S[c] - lambda S[c]^2), with
 /// S[c] = logsumexp over the batch of z[c] - log(pi[c] C) - log N. The largest logit of a column makes its exponentials
 /// safe; two passes over the batch, and one for the gradient.
-double regulariser(const WholeBatch& batch, const std::vector<double>& prior, double lambda, double factor) {
+double regulariser(const BatchView& batch, const std::vector<double>& prior, double lambda, double factor) {
   const auto classes = static_cast<std::size_t>(batch.classes);
   std::vector<double> row(classes), largest(classes, -std::numeric_limits<double>::infinity()), sum(classes),
       own_sum(classes), own_count(classes);
@@ -55,15 +55,15 @@ double regulariser(const WholeBatch& batch, const std::vector<double>& prior, do
 
 }  // namespace
 
-RowTerms fill_lade(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms;
+KernelParams make_lade_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params;
   const std::vector<double> prior = counts.prior();
-  for (const double p : prior) terms.offset.push_back(std::log(p + k_prior_floor));
-  terms.parts.batch_term = [prior, lambda = keys["lambda"], alpha = keys["alpha"]](const WholeBatch& batch,
-                                                                                   const LossState&) {
+  for (const double p : prior) params.offset.push_back(std::log(p + k_prior_floor));
+  params.hooks.batch_term = [prior, lambda = keys["lambda"], alpha = keys["alpha"]](const BatchView& batch,
+                                                                                    const LossState&) {
     return regulariser(batch, prior, lambda, alpha);
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

@@ -9,8 +9,8 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_las(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.reduction = Reduction::mean};
+KernelParams make_las_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.reduction = Reduction::mean};
   std::vector<double> smoothing = positive_counts(counts);
   const auto [least, most] = std::minmax_element(smoothing.begin(), smoothing.end());
   const double first = *least, range = *most - *least, head = keys["head"], tail = keys["tail"];
@@ -24,7 +24,7 @@ RowTerms fill_las(const KeyValues& keys, const ClassCounts& counts) {
     else
       e = tail + (head - tail) * std::sin(quarter * t);
   }
-  terms.parts.row_loss = [smoothing](const Sample& sample, std::span<double> gradient) {
+  params.hooks.row_loss = [smoothing](const Sample& sample, std::span<double> gradient) {
     const double e = smoothing[static_cast<std::size_t>(sample.label)], classes = static_cast<double>(gradient.size());
     const double mean = std::accumulate(sample.logits.begin(), sample.logits.end(), 0.0) / classes;
     std::copy(sample.logits.begin(), sample.logits.end(), gradient.begin());
@@ -34,7 +34,7 @@ RowTerms fill_las(const KeyValues& keys, const ClassCounts& counts) {
     gradient[static_cast<std::size_t>(sample.label)] += e;
     return e == 0 ? c : c + e * (true_logit - mean);  // a masked class has no mean
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

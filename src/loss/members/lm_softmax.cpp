@@ -8,11 +8,11 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_lm_softmax(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms;
-  terms.parts.row_loss = [lambda = keys["lambda"], lowered = keys["lower"],
-                          uniform = 1 / std::max(1.0, static_cast<double>(counts.classes()) - 1)](
-                             const Sample& sample, std::span<double> gradient) {
+KernelParams make_lm_softmax_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params;
+  params.hooks.row_loss = [lambda = keys["lambda"], lowered = keys["lower"],
+                           uniform = 1 / std::max(1.0, static_cast<double>(counts.classes()) - 1)](
+                              const Sample& sample, std::span<double> gradient) {
     const auto y = static_cast<std::size_t>(sample.label);
     std::copy(sample.logits.begin(), sample.logits.end(), gradient.begin());
     gradient[y] -= lowered;
@@ -35,7 +35,7 @@ RowTerms fill_lm_softmax(const KeyValues& keys, const ClassCounts& counts) {
       if (j != y) gradient[j] += factor * (q[j] * (sample.logits[j] - log_sum - entropy) + q[j] - uniform);
     return c + factor * value;
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

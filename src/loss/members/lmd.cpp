@@ -102,7 +102,7 @@ double boundary(const FeatureBatch& batch, ClassRows& one, std::int64_t c, const
   return share * s.margin * worst;
 }
 
-double discriminative(const WholeBatch& batch, const LossState& state, const Strengths& s) {
+double discriminative(const BatchView& batch, const LossState& state, const Strengths& s) {
   const FeatureBatch& f = batch.features;
   const auto width = static_cast<std::size_t>(f.features.columns);
   std::vector<ClassRows> classes(static_cast<std::size_t>(batch.classes));
@@ -137,8 +137,8 @@ double discriminative(const WholeBatch& batch, const LossState& state, const Str
 
 }  // namespace
 
-RowTerms fill_lmd(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms;
+KernelParams make_lmd_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params;
   const Strengths strengths{.compactness = keys["alpha"],
                             .margin = keys["beta"],
                             .norm = keys["gamma"],
@@ -146,11 +146,11 @@ RowTerms fill_lmd(const KeyValues& keys, const ClassCounts& counts) {
                             .between = keys["delta_d"],
                             .momentum = keys["momentum"],
                             .l1 = keys.word("norm") == "l1"};
-  terms.parts.batch_term = [strengths](const WholeBatch& batch, const LossState& state) {
+  params.hooks.batch_term = [strengths](const BatchView& batch, const LossState& state) {
     return discriminative(batch, state, strengths);
   };
-  keep_class_means(terms.parts, strengths.momentum, counts.classes());
-  return terms;
+  keep_class_means(params.hooks, strengths.momentum, counts.classes());
+  return params;
 }
 
 }  // namespace ulmus::detail

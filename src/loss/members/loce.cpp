@@ -7,17 +7,17 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_loce(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_loce_params(const KeyValues& keys, const ClassCounts& counts) {
   constexpr double k_first_score = 0.01;  // Feng et al.
-  RowTerms terms{.scale = keys["scale"], .reduction = Reduction::mean};
+  KernelParams params{.scale = keys["scale"], .reduction = Reduction::mean};
   const auto classes = static_cast<std::size_t>(counts.classes());
-  terms.parts.initial_state.assign(classes, k_first_score);
-  terms.parts.row_offset = [](const Sample&, const LossState& state, std::span<double> offset) {
+  params.hooks.initial_state.assign(classes, k_first_score);
+  params.hooks.row_offset = [](const Sample&, const LossState& state, std::span<double> offset) {
     for (std::size_t j = 0; j < offset.size(); ++j) offset[j] += std::log(state.values[j]);
   };
-  // The change is the sum of the true classes' scores, then how many samples made it. [2 C]
-  terms.parts.measure = [scale = terms.scale, classes](const WholeBatch& batch, const LossState&) {
-    std::vector<double> change(2 * classes), row(classes);
+  // The delta is the sum of the true classes' scores, then how many samples made it. [2 C]
+  params.hooks.collect_update = [scale = params.scale, classes](const BatchView& batch, const LossState&) {
+    std::vector<double> delta(2 * classes), row(classes);
     for (std::int64_t i = 0; i < batch.rows; ++i) {
       const std::int64_t label = batch.labels[static_cast<std::size_t>(i)];
       if (label < 0) continue;
@@ -26,18 +26,18 @@ RowTerms fill_loce(const KeyValues& keys, const ClassCounts& counts) {
       softmax(row);
       const double score = row[static_cast<std::size_t>(label)];
       if (!std::isfinite(score)) continue;  // the loss of such a batch is no number; the means shall not stay so
-      change[static_cast<std::size_t>(label)] += score;
-      ++change[classes + static_cast<std::size_t>(label)];
+      delta[static_cast<std::size_t>(label)] += score;
+      ++delta[classes + static_cast<std::size_t>(label)];
     }
-    return change;
+    return delta;
   };
-  terms.parts.advance = [momentum = keys["momentum"], classes](LossState& state, std::span<const double> change) {
+  params.hooks.apply_update = [momentum = keys["momentum"], classes](LossState& state, std::span<const double> delta) {
     for (std::size_t j = 0; j < classes; ++j)
-      if (change[classes + j] > 0)
-        state.values[j] = momentum * state.values[j] +
-                          (1 - momentum) * std::min(change[j], change[classes + j]) / change[classes + j];
+      if (delta[classes + j] > 0)
+        state.values[j] =
+            momentum * state.values[j] + (1 - momentum) * std::min(delta[j], delta[classes + j]) / delta[classes + j];
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

@@ -7,10 +7,10 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_logitnorm(const KeyValues& keys, const ClassCounts&) {
+KernelParams make_logitnorm_params(const KeyValues& keys, const ClassCounts&) {
   constexpr double k_floor = 1e-7;  // of the norm, released code
-  RowTerms terms{.reduction = Reduction::mean};
-  terms.parts.row_loss = [t = keys["temperature"]](const Sample& sample, std::span<double> gradient) {
+  KernelParams params{.reduction = Reduction::mean};
+  params.hooks.row_loss = [t = keys["temperature"]](const Sample& sample, std::span<double> gradient) {
     const auto z = sample.logits;
     const double norm = std::sqrt(std::inner_product(z.begin(), z.end(), z.begin(), 0.0));
     const double floored = norm + k_floor, factor = 1 / (t * floored);
@@ -21,7 +21,7 @@ RowTerms fill_logitnorm(const KeyValues& keys, const ClassCounts&) {
     for (std::size_t j = 0; j < z.size(); ++j) gradient[j] = factor * (gradient[j] - z[j] * along);
     return loss;
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

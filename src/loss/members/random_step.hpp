@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "ulmus/base/random.hpp"
-#include "ulmus/loss/parts.hpp"
+#include "ulmus/loss/hooks.hpp"
 
 /// The random draws of a member, whose state is the batches seen.
 namespace ulmus::detail {
@@ -15,12 +15,12 @@ inline Stream draws_of(std::string_view member, const Sample& sample, const Loss
 }
 
 /// Counts a batch once, whoever of its processes has the first row.
-inline void count_batches(Parts& parts) {
-  parts.initial_state = {0};
-  parts.measure = [](const WholeBatch& batch, const LossState&) {
+inline void count_batches(LossHooks& hooks) {
+  hooks.initial_state = {0};
+  hooks.collect_update = [](const BatchView& batch, const LossState&) {
     return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
   };
-  parts.advance = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
+  hooks.apply_update = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
 }
 
 }  // namespace ulmus::detail

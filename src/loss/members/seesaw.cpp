@@ -7,10 +7,10 @@
 
 namespace ulmus::detail {
 
-RowTerms fill_seesaw(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms{.scale = keys["scale"], .reduction = Reduction::mean};
-  terms.parts.row_offset = [p = keys["p"], q = keys["q"], eps = keys["eps"], scale = terms.scale](
-                               const Sample& sample, const LossState& state, std::span<double> offset) {
+KernelParams make_seesaw_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params{.scale = keys["scale"], .reduction = Reduction::mean};
+  params.hooks.row_offset = [p = keys["p"], q = keys["q"], eps = keys["eps"], scale = params.scale](
+                                const Sample& sample, const LossState& state, std::span<double> offset) {
     const auto y = static_cast<std::size_t>(sample.label);
     std::vector<double> score(sample.logits.begin(), sample.logits.end());
     for (double& u : score) u *= scale;
@@ -23,17 +23,17 @@ RowTerms fill_seesaw(const KeyValues& keys, const ClassCounts& counts) {
       offset[j] += (count < own ? p * std::log(count / own) : 0) + std::max(0.0, q * excess);
     }
   };
-  terms.parts.initial_state.assign(static_cast<std::size_t>(counts.classes()), 0);
-  terms.parts.measure = [](const WholeBatch& batch, const LossState&) {
+  params.hooks.initial_state.assign(static_cast<std::size_t>(counts.classes()), 0);
+  params.hooks.collect_update = [](const BatchView& batch, const LossState&) {
     std::vector<double> seen(static_cast<std::size_t>(batch.classes));
     for (const std::int64_t label : batch.labels)
       if (label >= 0) ++seen[static_cast<std::size_t>(label)];
     return seen;
   };
-  terms.parts.advance = [](LossState& state, std::span<const double> seen) {
+  params.hooks.apply_update = [](LossState& state, std::span<const double> seen) {
     for (std::size_t j = 0; j < seen.size(); ++j) state.values[j] += seen[j];
   };
-  return terms;
+  return params;
 }
 
 }  // namespace ulmus::detail

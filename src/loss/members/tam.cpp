@@ -148,10 +148,10 @@ void join_neighbours(MatrixView<const double> features, std::span<const std::int
 
 }  // namespace
 
-RowTerms fill_tam(const KeyValues& keys, const ClassCounts& counts) {
-  RowTerms terms = keys.word("base") == "bs" ? fill_bs(keys, counts) : fill_ce(keys, counts);
-  terms.parts.batch_offset = [counts, alpha = keys["alpha"], beta = keys["beta"],
-                              neighbours = static_cast<std::size_t>(keys["neighbours"])](const WholeBatch& batch) {
+KernelParams make_tam_params(const KeyValues& keys, const ClassCounts& counts) {
+  KernelParams params = keys.word("base") == "bs" ? make_bs_params(keys, counts) : make_ce_params(keys, counts);
+  params.hooks.batch_offset = [counts, alpha = keys["alpha"], beta = keys["beta"],
+                               neighbours = static_cast<std::size_t>(keys["neighbours"])](const BatchView& batch) {
     std::vector<std::int64_t> source, target;
     join_neighbours(batch.features.features, batch.labels, neighbours, source, target);
     const auto is_train = std::make_unique<bool[]>(static_cast<std::size_t>(batch.rows));
@@ -169,7 +169,7 @@ RowTerms fill_tam(const KeyValues& keys, const ClassCounts& counts) {
               alpha * std::log(margins.connectivity[k]) - beta * margins.distribution[k];
     return offset;
   };
-  return terms;
+  return params;
 }
 
 }  // namespace detail

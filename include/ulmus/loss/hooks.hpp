@@ -21,7 +21,7 @@ struct FeatureBatch {
 };
 
 /// What a loss carries from batch to batch beside its numbers: running counts, means, the step of its random draws.
-/// It changes only in Loss::advance, and is saved with a checkpoint.
+/// It changes only in Loss::apply_update, and is saved with a checkpoint.
 struct LossState {
   std::vector<double> values;
   std::uint64_t seed = 0;  ///< of random draws; the trainer sets the run's
@@ -63,7 +63,7 @@ struct ShapedLoss {
 };
 
 /// A batch for the parts that look at all of it.
-struct WholeBatch {
+struct BatchView {
   std::int64_t rows;
   std::int64_t classes;
   std::span<const std::int64_t> labels;  ///< [rows], -1 where a row does not count
@@ -76,7 +76,7 @@ struct WholeBatch {
   std::int64_t first_position = 0;             ///< of row 0 in the batch of all processes
 };
 
-struct Parts {
+struct LossHooks {
   /// Adds offsets, constant for the gradient, to the scaled logits u of a sample.
   std::function<void(const Sample& sample, const LossState& state, std::span<double> offset)> row_offset;
   /// The loss of a sample in place of the kernel's; writes its gradient, [C].
@@ -84,20 +84,20 @@ struct Parts {
   /// A shape that also reads the L1 norm of the sample's feature and its class weight.
   std::function<ShapedLoss(const CrossEntropy& of, double feature_norm, double class_weight)> shape;
   /// A term of the whole batch that comes on top; adds its gradients.
-  std::function<double(const WholeBatch& batch, const LossState& state)> batch_term;
+  std::function<double(const BatchView& batch, const LossState& state)> batch_term;
   /// Offsets of the scaled logits, [N, C], that are made of the whole batch and constant for the gradient.
-  std::function<std::vector<double>(const WholeBatch& batch)> batch_offset;
+  std::function<std::vector<double>(const BatchView& batch)> batch_offset;
 
   /// The state before the first batch.
   std::vector<double> initial_state;
   /// The state is the running mean feature of every class (class_means.hpp): empty at first, then [C (1 + D)], and so
-  /// is a change of it.
+  /// is an update of it.
   bool class_means = false;
   /// What a batch adds to the state, as numbers that can be summed over the processes that share a batch; empty: the
   /// loss carries nothing.
-  std::function<std::vector<double>(const WholeBatch& batch, const LossState& state)> measure;
+  std::function<std::vector<double>(const BatchView& batch, const LossState& state)> collect_update;
   /// Takes in what a batch added.
-  std::function<void(LossState& state, std::span<const double> change)> advance;
+  std::function<void(LossState& state, std::span<const double> delta)> apply_update;
 
   /// Where a linear head's biases begin: the sigmoid losses start from a small probability for every class.
   double initial_bias = 0;
