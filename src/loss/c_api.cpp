@@ -229,7 +229,7 @@ ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* needs) {
     if (of.features) *needs |= ULMUS_NEEDS_FEATURES;
     if (of.head) *needs |= ULMUS_NEEDS_HEAD;
     if (loss->loss.is_stateful()) *needs |= ULMUS_NEEDS_STATE;
-    if (loss->loss.params().hooks.batch_offset) *needs |= ULMUS_NEEDS_OFFSETS;
+    if (loss->loss.hooks().batch_offset) *needs |= ULMUS_NEEDS_OFFSETS;
   });
 }
 
@@ -237,7 +237,7 @@ ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias) {
   return guarded([&] {
     expect(loss, "loss");
     expect(bias, "bias");
-    *bias = loss->loss.params().hooks.initial_bias;
+    *bias = loss->loss.hooks().initial_bias;
   });
 }
 

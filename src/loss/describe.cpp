@@ -15,14 +15,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// What a member looks at beside logits, labels and counts.
+/// What a loss looks at beside logits, labels and counts.
 std::string needs_text(const LossDefinition& definition) {
   std::vector<std::string> needs;
   if (definition.needs.features) needs.emplace_back("features");
   if (definition.needs.head) needs.emplace_back("weights of the head");
   const KeyValues keys(definition.keys);
   if (keys.has("from")) needs.emplace_back("epoch");
-  if (definition.make_params(keys, ClassCounts({1, 1})).hooks.collect_update) needs.emplace_back("state");
+  if (definition.hooks(keys, ClassCounts({1, 1})).collect_update) needs.emplace_back("state");
   return join(needs, ", ");
 }
 
@@ -64,6 +64,16 @@ std::string keys_markdown(std::span<const Key> keys) {
   return text;
 }
 
+/// False where the loss, with its keys at their defaults, computes something beside the kernel.
+bool in_kernel(const LossDefinition& definition) {
+  const LossHooks hooks = definition.hooks(KeyValues(definition.keys), ClassCounts({1, 1}));
+  return !(hooks.row_offset || hooks.row_loss || hooks.shape || hooks.batch_term || hooks.batch_offset);
+}
+
+std::string_view computed_in(const LossDefinition& definition) {
+  return in_kernel(definition) ? "the kernel" : "double precision beside the kernel";
+}
+
 std::string reduction_of(const LossDefinition& definition) {
   return std::string(name_of(definition.make_params(KeyValues(definition.keys), ClassCounts({1, 1})).reduction));
 }
@@ -88,8 +98,7 @@ std::string explain_loss(std::string_view name) {
                                    definition.equation, keys_text(definition.keys), name_of(definition.head));
     if (const std::string needs = needs_text(definition); !needs.empty()) text += fmt::format("needs     {}\n", needs);
     text += fmt::format("reduction {}\n", reduction_of(definition));
-    text += fmt::format("computed  {}\n",
-                        definition.where.empty() ? "in the kernel" : fmt::format("by {}", definition.where));
+    text += fmt::format("computed  in {}\n", computed_in(definition));
     text += fmt::format("use       {}\npitfalls  {}\n", definition.advice, definition.pitfalls);
     if (!definition.paper.empty()) text += fmt::format("paper     {}\n", definition.paper);
     return text;
@@ -107,19 +116,26 @@ std::string explain_loss(std::string_view name) {
 }
 
 std::string family_json() {
-  ordered_json members = ordered_json::array(), all_rules = ordered_json::array();
+  ordered_json losses = ordered_json::array(), all_rules = ordered_json::array();
   for (const LossDefinition& definition : family())
-    members.push_back({{"name", definition.name},
-                       {"title", definition.title},
-                       {"equation", definition.equation},
-                       {"paper", definition.paper},
-                       {"advice", definition.advice},
-                       {"pitfalls", definition.pitfalls},
-                       {"head", name_of(definition.head)},
-                       {"needs", needs_text(definition)},
-                       {"reduction", reduction_of(definition)},
-                       {"in_kernel", definition.where.empty()},
-                       {"keys", keys_json(definition.keys)}});
+    losses.push_back({{"name", definition.name},
+                      {"title", definition.title},
+                      {"equation", definition.equation},
+                      {"paper", definition.paper},
+                      {"advice", definition.advice},
+                      {"pitfalls", definition.pitfalls},
+                      {"head", name_of(definition.head)},
+                      {"needs", needs_text(definition)},
+                      {"reduction", reduction_of(definition)},
+                      {"in_kernel", in_kernel(definition)},
+                      {"class_name", definition.class_name},
+                      {"is_sum", definition.is_sum},
+                      {"has_constant_part", definition.has_constant_part},
+                      {"ignores_offset", definition.ignores_offset},
+                      {"chunkable", definition.chunkable},
+                      {"shardable", definition.shardable},
+                      {"takes_soft_targets", definition.takes_soft_targets},
+                      {"keys", keys_json(definition.keys)}});
   for (const Rule& rule : rules())
     all_rules.push_back({{"name", rule.name},
                          {"title", rule.title},
@@ -129,12 +145,12 @@ std::string family_json() {
                          {"resamples", rule.acts == Rule::Acts::sampling},
                          {"deferred", rule.deferred},
                          {"keys", keys_json(rule.keys)}});
-  return ordered_json{{"losses", members}, {"rules", all_rules}}.dump(2) + "\n";
+  return ordered_json{{"losses", losses}, {"rules", all_rules}}.dump(2) + "\n";
 }
 
 std::string family_markdown() {
   std::string text =
-      "<!-- Made by `script/docs` from the family table in src/loss/family.cpp; edit that. -->\n# Losses\n\n"
+      "<!-- Made by `script/docs` from the definitions in src/loss/losses/; edit those. -->\n# Losses\n\n"
       "A loss is written `name[:key=value,...][+rule[:key=value,...]]`, the same on the command line, in "
       "configuration\n"
       "files, in Python and in C: `ce`, `ldam+drw`, `elm:lambda=0.5,scale=20+drw:from=0.8`. In the equations z are "
@@ -146,7 +162,7 @@ std::string family_markdown() {
   for (const LossDefinition& definition : family())
     text += fmt::format("| [`{0}`](#{0}) | {1} | {2} | {3} | {4} | {5} |\n", definition.name, definition.title,
                         name_of(definition.head), needs_text(definition), reduction_of(definition),
-                        definition.where.empty() ? "kernel" : definition.where);
+                        computed_in(definition));
   text += "\n| rule | |\n| --- | --- |\n";
   for (const Rule& rule : rules()) text += fmt::format("| [`+{0}`](#rule-{0}) | {1} |\n", rule.name, rule.title);
   text +=

@@ -15,9 +15,10 @@
 #endif
 
 #include "loss/batch_checks.hpp"
-#include "loss/members/fills.hpp"
+#include "loss/definition.hpp"
 #include "loss/parallel.hpp"
 #include "loss/row_kernel.hpp"
+#include "loss/true_logit.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
@@ -25,7 +26,7 @@
 namespace ulmus {
 namespace {
 
-/// The members outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
+/// The losses outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
 constexpr std::int64_t k_chunk_logits = 1 << 13;
 
 template <class T>
@@ -67,6 +68,7 @@ struct BatchLoop {
   detail::ClassTerms<A> terms;
   A (*find_largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
   const KernelParams& numbers;
+  const LossHooks& hooks;
   detail::RowEpilogue epilogue;
   double parameter;                    ///< of the epilogue's shape
   std::span<const double> parameters;  ///< [N], where it differs from row to row
@@ -131,9 +133,10 @@ struct BatchLoop {
       }
 
     // The true logit's rule reads the logits, over which the sweep may write its exponentials.
+    const bool moves_true_logit = numbers.true_logit.kind != TrueLogitRule::Kind::margins;
     const bool moved_logits = terms.slope != nullptr || terms.offset != nullptr;
     std::array<double, most> true_logit{}, largest_wrong{};
-    for (std::size_t i = 0; numbers.true_logit && i < rows; ++i) {
+    for (std::size_t i = 0; moves_true_logit && i < rows; ++i) {
       const T* z = logits.row(begin + static_cast<std::int64_t>(i));
       true_logit[i] = wide(z[tile_labels[i]]);
       if (moved_logits) largest_wrong[i] = largest(z, tile_labels[i]);
@@ -144,14 +147,14 @@ struct BatchLoop {
     std::array<double, most> shape_parameter, sum{}, gap{}, value, slope, pull, true_pull, lowered{};
     shape_parameter.fill(parameter);
     true_pull.fill(1);
-    if (numbers.true_logit) {
+    if (moves_true_logit) {
       for (std::size_t i = 0; !moved_logits && i < rows; ++i) largest_wrong[i] = true_logit[i] + statistics[i].gap;
       std::array<double, most> moved;
-      numbers.true_logit({.z = {true_logit.data(), rows},
-                          .rival = {largest_wrong.data(), rows},
-                          .label = {tile_labels.data(), rows},
-                          .t = {moved.data(), rows},
-                          .slope = {true_pull.data(), rows}});
+      detail::move_true_logits(numbers.true_logit, {.z = {true_logit.data(), rows},
+                                                    .rival = {largest_wrong.data(), rows},
+                                                    .label = {tile_labels.data(), rows},
+                                                    .t = {moved.data(), rows},
+                                                    .slope = {true_pull.data(), rows}});
       for (std::size_t i = 0; i < rows; ++i) lowered[i] = true_logit[i] - moved[i];
     } else {
       for (std::size_t i = 0; i < rows; ++i) lowered[i] = margin(tile_labels[i], statistics[i].rival);
@@ -163,8 +166,7 @@ struct BatchLoop {
     }
     epilogue(shape_parameter.data(), tile.rows, sum.data(), gap.data(), value.data(), slope.data());
     for (std::size_t i = 0; i < rows; ++i) {
-      if (numbers.hooks.shape && !feature_norms.empty())
-        shape(begin + static_cast<std::int64_t>(i), value[i], slope[i]);
+      if (hooks.shape && !feature_norms.empty()) shape(begin + static_cast<std::int64_t>(i), value[i], slope[i]);
       losses.data()[begin + i] = weight[i] > 0 ? weight[i] * value[i] : 0;
       pull[i] = weight[i] * slope[i] * terms.scale * gradient_scale;
       true_pull[i] *= pull[i];
@@ -191,7 +193,7 @@ struct BatchLoop {
   /// Cross entropy c and q = 1 - exp(-c) become the loss and its derivative by the distance.
   void shape(std::int64_t row, double& value, double& slope) const {
     const auto i = static_cast<std::size_t>(row);
-    const ShapedLoss shaped = numbers.hooks.shape({value, slope, std::exp(-value)}, feature_norms[i], class_weights[i]);
+    const ShapedLoss shaped = hooks.shape({value, slope, std::exp(-value)}, feature_norms[i], class_weights[i]);
     value = shaped.value;
     slope = shaped.by_distance;
     norm_gradient[i] = weights[i] > 0 ? weights[i] * gradient_scale * shaped.by_norm : 0;
@@ -263,7 +265,7 @@ Weighting weigh(const LossBatch& batch, std::span<const double> of_class) {
   return result;
 }
 
-/// The members that look at a row in double: calls of_row(i, sample, logits, workspace) for every row that counts, on a
+/// The losses that look at a row in double: calls of_row(i, sample, logits, workspace) for every row that counts, on a
 /// team; a chunk of rows is one thread's.
 template <class T>
 struct RowsInDouble {
@@ -302,7 +304,7 @@ bool has_overflowed(std::span<const double> logits) {
   return overflowed > 0;
 }
 
-/// A member with a loss of its own for each row.
+/// A loss with a loss of its own for each row.
 template <class T>
 void run_rows(const RowsInDouble<T>& rows, const LossHooks& hooks, MatrixView<T> gradient, std::span<double> losses) {
   const auto classes = static_cast<std::size_t>(rows.logits.columns);
@@ -326,7 +328,7 @@ void run_rows(const RowsInDouble<T>& rows, const LossHooks& hooks, MatrixView<T>
   });
 }
 
-/// A member with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
+/// A loss with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
 template <class T, class MakeLoop>
 void run_offset(const RowsInDouble<T>& rows, const LossHooks& hooks, const LossState& state,
                 MatrixView<const double> offsets, double scale, MatrixView<T> gradient, std::span<double> losses,
@@ -408,7 +410,8 @@ std::vector<double> read_weights(const std::string& path, const ClassCounts& cou
 Loss::Loss(LossSpec spec, ClassCounts counts)
     : spec_(std::move(spec)),
       counts_(std::move(counts)),
-      params_(spec_.definition().make_params(spec_.keys(), counts_)) {
+      params_(spec_.definition().make_params(spec_.keys(), counts_)),
+      hooks_(spec_.definition().hooks(spec_.keys(), counts_)) {
   if (const Key* key = spec_.automatic())
     throw Error(ErrorKind::usage,
                 fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
@@ -429,7 +432,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
     weights_ = read_weights(spec_.rule_file(), counts_);
   else if (spec_.rule() && !spec_.resamples())
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
-  state_.values = params_.hooks.initial_state;
+  state_.values = hooks_.initial_state;
   constexpr std::int64_t k_many_epochs = 1'000'000;  // epoch 0 of a long training: nothing late has begun
   set_epoch(0, k_many_epochs);
 }
@@ -473,7 +476,7 @@ bool is_count(double value) { return value >= 0 && value <= k_largest_count; }
 std::int64_t Loss::state_size(std::int64_t feature_width) const {
   if (feature_width < 0)
     throw Error(ErrorKind::usage, fmt::format("the feature width is {}, expected 0 or more", feature_width));
-  if (!params_.hooks.class_means) return static_cast<std::int64_t>(params_.hooks.initial_state.size());
+  if (!hooks_.class_means) return static_cast<std::int64_t>(hooks_.initial_state.size());
   if (feature_width >= std::numeric_limits<std::ptrdiff_t>::max() / counts_.classes() / std::int64_t{sizeof(double)})
     throw Error(ErrorKind::usage, fmt::format("features of width {} of {} classes are larger than memory can be",
                                               feature_width, counts_.classes()));
@@ -498,7 +501,7 @@ void Loss::check_feature_width(std::int64_t feature_width) const {
 }
 
 void Loss::check_state_size(std::int64_t size) const {
-  if (params_.hooks.class_means) {
+  if (hooks_.class_means) {
     if (size != 0) width_of(size, "the state");
   } else if (size != state_size(0)) {
     throw Error(ErrorKind::data,
@@ -509,7 +512,7 @@ void Loss::check_state_size(std::int64_t size) const {
 void Loss::set_state(LossState state) {
   const auto size = static_cast<std::int64_t>(state.values.size());
   check_state_size(size);
-  const bool means = params_.hooks.class_means;
+  const bool means = hooks_.class_means;
   state.feature_width = means && size != 0 ? width_of(size, "the state") : 0;
   for (std::size_t k = 0; k < state.values.size(); ++k) {
     const bool count = !means || static_cast<std::int64_t>(k) < counts_.classes();
@@ -560,14 +563,13 @@ std::vector<double> Loss::collect_update(MatrixView<const T> logits, const LossB
   check_feature_width(batch.features.features.columns);
   const std::vector<std::int64_t> labels = counted_labels(batch, {});
   const BatchView all = whole<T>(logits, batch, labels, {});
-  return params_.hooks.collect_update(all, state_);
+  return hooks_.collect_update(all, state_);
 }
 
 std::int64_t Loss::delta_size(std::int64_t feature_width) const {
   const std::int64_t size = state_size(feature_width);
-  if (!is_stateful() || params_.hooks.class_means) return size;
-  return static_cast<std::int64_t>(
-      params_.hooks.collect_update({.rows = 0, .classes = counts_.classes()}, state_).size());
+  if (!is_stateful() || hooks_.class_means) return size;
+  return static_cast<std::int64_t>(hooks_.collect_update({.rows = 0, .classes = counts_.classes()}, state_).size());
 }
 
 void Loss::apply_update(std::span<const double> delta) {
@@ -580,7 +582,7 @@ void Loss::apply_update(std::span<const double> delta) {
                                                "measuring a batch gives",
                                                k, spec_.text(), delta[k]));
   };
-  if (params_.hooks.class_means) {
+  if (hooks_.class_means) {
     const std::int64_t width = width_of(size, "an update of the state");
     check_feature_width(width);
     for (std::size_t c = 0; c < classes; ++c) {
@@ -596,11 +598,11 @@ void Loss::apply_update(std::span<const double> delta) {
                                                spec_.text(), size, delta_size(0)));
     for (std::size_t k = 0; k < delta.size(); ++k) check(is_count(delta[k]), k);
   }
-  params_.hooks.apply_update(state_, delta);
+  hooks_.apply_update(state_, delta);
 }
 
 std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBatch& batch) const {
-  const LossHooks& hooks = params_.hooks;
+  const LossHooks& hooks = hooks_;
   const bool of_batch = hooks.batch_offset && active_;
   if (!hooks.row_offset && !of_batch) return {};
   detail::check_batch<double>(logits, batch, {}, counts_.classes());
@@ -629,7 +631,7 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
 template <class T>
 double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
   const std::int64_t rows = logits.rows;
-  const LossHooks& hooks = params_.hooks;
+  const LossHooks& hooks = hooks_;
   detail::check_batch(logits, batch, gradient, counts_.classes());
   const bool whole_batch = active_ && (hooks.batch_term || hooks.batch_offset);
   if (rows > 0 && active_ && (hooks.shape || (whole_batch && (hooks.batch_term || batch.offsets.empty()))))
@@ -683,6 +685,7 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                         .terms = terms,
                         .find_largest_wrong = of_type.largest_wrong,
                         .numbers = params_,
+                        .hooks = hooks_,
                         .epilogue = params_.shape == Shape::focal  ? kernels.focal
                                     : params_.shape == Shape::poly ? kernels.poly
                                                                    : kernels.plain,

@@ -160,7 +160,7 @@ std::string LossSpec::compose(bool all) const {
 
 LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
   LossSpec changed = *this;
-  std::vector<Key> keys = definition_->keys;
+  std::vector<Key> keys(definition_->keys.begin(), definition_->keys.end());
   if (rule_) keys.insert(keys.end(), rule_->keys.begin(), rule_->keys.end());
   const Key& entry = find(std::span<const Key>(keys), key, fmt::format("key of {}", text()), key);
   KeyValues& values = keys_.has(key) ? changed.keys_ : changed.rule_keys_;
@@ -178,7 +178,7 @@ const Key* LossSpec::automatic() const {
 
 namespace {
 
-/// For what a member fills in whatever the counts are.
+/// For what a loss fills in whatever the counts are.
 ClassCounts any_counts() { return ClassCounts({1, 1}); }
 
 long long epoch_at(double fraction, long long epochs) {

@@ -94,7 +94,8 @@ struct Composer {
     if (!params.slope.empty()) v = v * constant(params.slope);
     if (!params.offset.empty()) v = v + constant(params.offset);
     Tensor true_logit = of_label(v);
-    if (const Tensor moved = params.true_logit ? moved_true_logit() : Tensor(); moved.defined())
+    if (const Tensor moved = params.true_logit.kind != TrueLogitRule::Kind::margins ? moved_true_logit() : Tensor();
+        moved.defined())
       true_logit = true_logit - of_label(z) + moved;
     if (!params.true_margin.empty()) true_logit = true_logit - of_label(params.true_margin);
     if (!params.rival_margin.empty()) {
@@ -106,7 +107,7 @@ struct Composer {
 
   /// Those that the loss room makes.
   Tensor offsets() const {
-    const LossHooks& hooks = params.hooks;
+    const LossHooks& hooks = loss.hooks();
     const Tensor none = torch::zeros({}, z.options().requires_grad(false));
     if (!hooks.row_offset && !(hooks.batch_offset && loss.active())) return none;  // no copy to the host
     const Tensor rows = z.detach().to(torch::kCPU, torch::kDouble).contiguous(),
@@ -251,7 +252,7 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
                      const HeadInputs& head) {
   detail::check_tensors(logits, labels, loss, head);
   const bool narrow = logits.scalar_type() == torch::kHalf || logits.scalar_type() == torch::kBFloat16;
-  const LossHooks& hooks = loss.params().hooks;
+  const LossHooks& hooks = loss.hooks();
   const bool batch_term = hooks.batch_term && loss.active();
   if (batch_term && loss.is_stateful()) {
     if (loss.state().values.empty()) {  // a first batch without an update before it

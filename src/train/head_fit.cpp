@@ -233,7 +233,7 @@ HeadWeights fit_head(const FeatureSet& train, const LossSpec& spec, const ClassC
   const torch::NoGradGuard no_gradient;
   HeadWeights head = new_head(train.features.size(1), counts.classes(), kind, options.seed);
   if (kind == Head::cosine) return fit_cosine(train, spec, counts, std::move(head), options);
-  if (const double bias = Loss(spec, counts).params().hooks.initial_bias; bias != 0) head.bias.fill_(bias);
+  if (const double bias = Loss(spec, counts).hooks().initial_bias; bias != 0) head.bias.fill_(bias);
   return fit_linear(train, spec, counts, std::move(head), options);
 }
 

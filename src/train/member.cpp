@@ -79,7 +79,7 @@ class Training {
     if (frozen())
       for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
     std::vector<torch::Tensor> biases;
-    if (const double bias = loss_->loss().params().hooks.initial_bias; bias != 0) {
+    if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
       // The sigmoid losses start from a prior probability, from which weight decay would drag them away.
       const torch::NoGradGuard no_gradient;
       biases.push_back(model_->head_inputs({}).bias.fill_(bias));

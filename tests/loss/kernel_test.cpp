@@ -308,7 +308,7 @@ void expect_overflow_is_seen() {
       SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
       const AnyLoss<T> usual(text, classes);
       const std::int64_t label = usual.problem.labels[1], wrong = label == classes - 1 ? 0 : classes - 1;
-      const bool batch_term = static_cast<bool>(usual.loss.params().hooks.batch_term);
+      const bool batch_term = static_cast<bool>(usual.loss.hooks().batch_term);
       const auto run = [&](std::int64_t j, float z) {
         AnyLoss<T> of = usual;
         of.at(1, j) = narrowed<T>(static_cast<double>(z));

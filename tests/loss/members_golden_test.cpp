@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "golden.hpp"
-#include "loss/members/dro_lt.hpp"
+#include "loss/losses/dro_lt.hpp"
 #include "ulmus/loss/graph_margins.hpp"
 #include "ulmus/loss/loss.hpp"
 

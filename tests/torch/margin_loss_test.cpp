@@ -101,7 +101,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
     for (const std::int64_t classes : {2, 10, 100})
       for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none}) {
         Loss loss = make_loss(spec, classes);
-        if (reduction == Reduction::none && loss.params().hooks.batch_term) continue;
+        if (reduction == Reduction::none && loss.hooks().batch_term) continue;
         HeadData a(17, classes, wants_cosines(loss));
         const HeadData b(a);
         if (loss.is_stateful()) {  // a second step, for means that are not the batch's own
@@ -151,7 +151,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeOnClassesWithoutSamplesAndBefor
            {std::vector<std::int64_t>{50, 20, 5, 0}, {0, 7, 0, 100}, {0, 0, 0, 3}}) {
         Loss loss(LossSpec::parse(spec), ClassCounts(counts));
         loss.set_epoch(0, 1);
-        if (reduction == Reduction::none && loss.params().hooks.batch_term) continue;
+        if (reduction == Reduction::none && loss.hooks().batch_term) continue;
         SCOPED_TRACE(spec + " with first count " + std::to_string(counts[0]) + ", " + std::string(name_of(reduction)));
         expect_equal(loss, reduction, HeadData(17, 4, wants_cosines(loss)));
       }
@@ -162,7 +162,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeWhereAClassHasNoWeight) {
     for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none})
       for (const std::vector<double>& weights : {std::vector<double>{1, 0, 2, 0.5}, {0, 0, 0, 0}}) {
         Loss loss = make_loss(spec, 4);
-        if (reduction == Reduction::none && loss.params().hooks.batch_term) continue;
+        if (reduction == Reduction::none && loss.hooks().batch_term) continue;
         loss.set_class_weights(weights);
         SCOPED_TRACE(spec + ", first weight " + std::to_string(weights[0]) + ", " + std::string(name_of(reduction)));
         HeadData data(17, 4, wants_cosines(loss));

@@ -7,7 +7,7 @@
 
 #include "ulmus/loss/view.hpp"
 
-/// What a member may compute beside filling the kernel's slots. Most members have none of this.
+/// What a loss may compute beside filling the kernel's slots. Most have none of this.
 namespace ulmus {
 
 /// The features of a batch, and the head that makes logits of them, for the losses that look at these.
@@ -29,16 +29,6 @@ struct LossState {
   /// from the number of values.
   std::int64_t feature_width = 0;
 };
-
-/// A few rows whose true logits z[y] become t.
-struct TrueLogits {
-  std::span<const double> z;            ///< [rows], z[y]
-  std::span<const double> rival;        ///< [rows], the largest wrong logit, constant for the gradient
-  std::span<const std::int64_t> label;  ///< [rows]
-  std::span<double> t;                  ///< [rows], to be written
-  std::span<double> slope;              ///< [rows], dt / dz[y], to be written
-};
-using TrueLogitRule = std::function<void(const TrueLogits& rows)>;
 
 /// The cross entropy c of a sample, q = 1 - exp(-c) and p = exp(-c).
 struct CrossEntropy {
@@ -78,26 +68,26 @@ struct BatchView {
 
 struct LossHooks {
   /// Adds offsets, constant for the gradient, to the scaled logits u of a sample.
-  std::function<void(const Sample& sample, const LossState& state, std::span<double> offset)> row_offset;
+  std::function<void(const Sample& sample, const LossState& state, std::span<double> offset)> row_offset = {};
   /// The loss of a sample in place of the kernel's; writes its gradient, [C].
-  std::function<double(const Sample& sample, std::span<double> gradient)> row_loss;
+  std::function<double(const Sample& sample, std::span<double> gradient)> row_loss = {};
   /// A shape that also reads the L1 norm of the sample's feature and its class weight.
-  std::function<ShapedLoss(const CrossEntropy& of, double feature_norm, double class_weight)> shape;
+  std::function<ShapedLoss(const CrossEntropy& of, double feature_norm, double class_weight)> shape = {};
   /// A term of the whole batch that comes on top; adds its gradients.
-  std::function<double(const BatchView& batch, const LossState& state)> batch_term;
+  std::function<double(const BatchView& batch, const LossState& state)> batch_term = {};
   /// Offsets of the scaled logits, [N, C], that are made of the whole batch and constant for the gradient.
-  std::function<std::vector<double>(const BatchView& batch)> batch_offset;
+  std::function<std::vector<double>(const BatchView& batch)> batch_offset = {};
 
   /// The state before the first batch.
-  std::vector<double> initial_state;
+  std::vector<double> initial_state = {};
   /// The state is the running mean feature of every class (class_means.hpp): empty at first, then [C (1 + D)], and so
   /// is an update of it.
   bool class_means = false;
   /// What a batch adds to the state, as numbers that can be summed over the processes that share a batch; empty: the
   /// loss carries nothing.
-  std::function<std::vector<double>(const BatchView& batch, const LossState& state)> collect_update;
+  std::function<std::vector<double>(const BatchView& batch, const LossState& state)> collect_update = {};
   /// Takes in what a batch added.
-  std::function<void(LossState& state, std::span<const double> delta)> apply_update;
+  std::function<void(LossState& state, std::span<const double> delta)> apply_update = {};
 
   /// Where a linear head's biases begin: the sigmoid losses start from a small probability for every class.
   double initial_bias = 0;

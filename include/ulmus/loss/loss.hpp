@@ -69,6 +69,7 @@ class Loss {
   const LossSpec& spec() const { return spec_; }
   const ClassCounts& counts() const { return counts_; }
   const KernelParams& params() const { return params_; }
+  const LossHooks& hooks() const { return hooks_; }
 
   /// Class weights in force, [C]; empty: all ones.
   std::span<const double> class_weights() const;
@@ -92,7 +93,7 @@ class Loss {
   /// length, a count in it that is not from 0 to 2^53 or a mean that is not finite.
   void set_state(LossState state);
 
-  bool is_stateful() const { return static_cast<bool>(params_.hooks.collect_update); }
+  bool is_stateful() const { return static_cast<bool>(hooks_.collect_update); }
 
   /// Throws Error{data} for a length that no state of this loss has.
   void check_state_size(std::int64_t size) const;
@@ -133,8 +134,8 @@ class Loss {
   /// number.
   ///
   /// An overflow is seen: a row with a NaN, and one with +infinity at the label, has loss NaN and a gradient of NaNs;
-  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the members outside the kernel).
-  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The members whose
+  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the losses outside the kernel).
+  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The losses whose
   /// definition asks every class for a finite logit, las, lm-softmax, logitnorm and lade, have no finite loss with a
   /// mask.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
   /// reduced loss is then not finite, while the gradients of the other rows are as without it (batch terms apart). A
@@ -142,8 +143,8 @@ class Loss {
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
   /// Error{usage} when the loss needs features that did not come; nothing is written then. std::bad_alloc may leave
-  /// gradients half written; the loss itself stays as it was. The members that do not run
-  /// in the kernel (`where` in the family table) compute in double.
+  /// gradients half written; the loss itself stays as it was. The losses that do not run
+  /// in the kernel (those with a hook) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
@@ -161,6 +162,7 @@ class Loss {
   LossSpec spec_;
   ClassCounts counts_;
   KernelParams params_;
+  LossHooks hooks_;
   /// Of the parameters, as the kernels of narrow types read them.
   std::vector<float, detail::CacheLineAllocator<float>> slope_, offset_;
   std::vector<double> weights_;
