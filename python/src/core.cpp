@@ -282,6 +282,9 @@ void offsets_at(const Loss& loss, const std::string& text, const std::vector<std
   state.seed = seed;
   member.set_state(std::move(state));
   member.set_epoch(epoch.first, epoch.second);
+  // The rows that count are those whose label is not ignored, whatever weights the caller has put in place of the
+  // rule's.
+  member.set_class_weights(std::vector<double>(counts.size(), 1));
   const std::vector<double> unread(static_cast<std::size_t>(n * loss.classes()));
   ulmus::LossBatch batch{.labels = {at<const std::int64_t>(labels), static_cast<std::size_t>(n)},
                          .ignore_index = ignore_index,
@@ -438,6 +441,7 @@ NB_MODULE(_core, m) {
   m.def("run_with_context_at", run_with_context_at);
   m.def("collect_update_at", collect_update_at);
   m.def("offsets_at", offsets_at);
+  m.def("has_own_weights", [](const std::string& text) { return ulmus::LossSpec::parse(text).has_own_weights(); });
   m.def("assumed_prior", assumed_prior, nb::arg("text"), nb::arg("class_counts"));
   m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
         nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),

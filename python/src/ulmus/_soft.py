@@ -19,12 +19,7 @@ from .composed import Batch
 if TYPE_CHECKING:
     from .loss import Arranged, Loss
 
-__all__ = ["MEMBERS", "SMOOTHED", "soft_loss"]
-
-#: Members with a loss of each label from the logits alone.
-MEMBERS = ["ce", "gr", "elm", "focal", "poly1", "cb", "las", "logitnorm", *composed.ADJUSTED, *composed.TRUE_LOGITS]
-#: Those that label smoothing is defined on: the others smooth by themselves or have no sum of one over the classes.
-SMOOTHED = [name for name in MEMBERS if name != "las"]
+__all__ = ["soft_loss"]
 
 
 def _is_largest(v: Tensor) -> Tensor:

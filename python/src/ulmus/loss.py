@@ -20,9 +20,6 @@ __all__ = ["DeferredReweighting", "Loss", "composed_loss"]
 
 Reduction = Literal["weighted-mean", "mean", "sum", "none"]
 
-#: Members whose mean is not the sum over a divisor: a part of them has no class weights, or looks at the whole batch.
-_NOT_A_SUM = {"poly1", "lm-softmax", "lade"}
-
 _NARROW = (torch.bfloat16, torch.float16)
 
 
@@ -144,13 +141,13 @@ class Loss(torch.nn.Module):
         _family.refuse_sampling_rule(self._text)
         if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, expected a number from 0 to 1")
-        if label_smoothing and self._member not in _soft.SMOOTHED:
+        if label_smoothing and (self._member == "las" or not self._takes_soft_targets):
             raise ValueError(f"label smoothing is not defined for the loss '{self._member}'; leave label_smoothing out")
         if weight is not None:
             if rule := _family.rule_name(self._text):
                 raise ValueError(f"the loss '{self._text}' has the weight rule '{rule}' already; leave weight or the rule out")
-            if self._member == "gr":
-                raise ValueError("the loss 'gr' has class weights of its own; leave weight out or use 'ce'")
+            if _core.has_own_weights(self._text):
+                raise ValueError(f"the loss '{self._text}' has class weights of its own; leave weight out or use 'ce'")
             self.set_class_weights(weight)
 
     def _make(self, text: str) -> None:
@@ -160,7 +157,9 @@ class Loss(torch.nn.Module):
         self._member = _family.member_name(self._text)
         self._keys = _family.key_values(self._text)
         self._needs = self._core.needs
-        self._is_sum = self._member not in _NOT_A_SUM
+        facts = _family.table()["losses"][self._member]
+        self._is_sum: bool = facts["is_sum"]
+        self._takes_soft_targets: bool = facts["takes_soft_targets"]
         self._classes = len(self._counts)
         self._total = sum(self._counts)
         self._state_size = len(self._core.state())  # 0 where it grows with the features
@@ -447,7 +446,7 @@ class Loss(torch.nn.Module):
                         f"or soft targets {list(shape)}"
                     )
                 labels = labels.long()
-        elif self._member not in _soft.MEMBERS:
+        elif not self._takes_soft_targets:
             raise ValueError(
                 f"the loss '{self._text}' takes no soft targets: it is not a sum of one over the classes; give labels, or mix "
                 "two losses: lam * loss(z, a) + (1 - lam) * loss(z, b)"
