@@ -175,14 +175,33 @@ std::vector<double> detail::collect_update(const Loss& loss, const Tensor& logit
   }
 }
 
+namespace {
+
+/// The kernel on copies in double in the CPU's memory; autograd takes the gradients back.
+Tensor on_host(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
+               const HeadInputs& head) {
+  const auto copy = [](const Tensor& tensor) {
+    return tensor.defined() ? tensor.to(torch::kCPU, torch::kDouble) : tensor;
+  };
+  const Tensor value = margin_loss(copy(logits), labels.to(torch::kCPU), loss, reduction,
+                                   {copy(head.features), copy(head.weight), copy(head.bias)});
+  return value.to(logits.device(), logits.scalar_type());
+}
+
+}  // namespace
+
 Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
                    const HeadInputs& head) {
   detail::check_tensors(logits, labels, loss, head);
   if (!has_kernel(logits)) {
-    announce_once(fmt::format("no kernel {} {}", logits.device().str(), c10::toString(logits.scalar_type())),
-                  fmt::format("no fused kernel for {} logits on {}: composed_loss takes over, slower",
-                              c10::toString(logits.scalar_type()), logits.device().str()));
-    return composed_loss(logits, labels, loss, reduction, head);
+    const bool composable = detail::is_composable(loss);
+    announce_once(
+        fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
+        fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
+                    logits.device().str(),
+                    composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
+    return composable ? composed_loss(logits, labels, loss, reduction, head)
+                      : on_host(logits, labels, loss, reduction, head);
   }
   // An input of an autograd function must be a tensor: an empty one where there is nothing, or nothing that is read.
   const Needs& needs = loss.spec().definition().needs;
