@@ -485,6 +485,7 @@ def test_the_composed_loss_is_the_kernel_where_a_class_is_empty_and_before_the_f
 SOFT = ["ce", "ldam", "elm:lambda=0.5", "elm:placement=rival,lambda=0.5", "bs", "la", "vs", "cdt", "focal:gamma=2", "poly1"]
 SOFT += ["cb", "cb:kind=sigmoid", "cb:kind=focal,gamma=2", "gr", "mm", "mm:variant=ldam", "ala", "dbm", "dbm:base=bs"]
 SOFT += ["arcface", "arcface:variant=opensphere", "cosface", "sphereface", "las", "logitnorm", "ldam+cb", "poly1+inverse"]
+SOFT += [f"{text}smoothing=0.2" for text in ["ce:", "elm:lambda=0.5,", "elm:placement=rival,", "la:", "dbm:base=bs,", "gr:"]]
 
 
 @pytest.mark.parametrize("text", SOFT)

@@ -38,6 +38,11 @@ std::vector<double> frequency_slopes(const ClassCounts& counts, double gamma) {
   return slopes;
 }
 
+std::vector<double> same_smoothing(const ClassCounts& counts, double smoothing) {
+  if (smoothing == 0) return {};
+  return std::vector<double>(static_cast<std::size_t>(counts.classes()), smoothing);
+}
+
 void require_finite(std::span<const double> of_classes, std::string_view what) {
   for (std::size_t j = 0; j < of_classes.size(); ++j)
     if (!std::isfinite(static_cast<float>(of_classes[j])))

@@ -26,6 +26,9 @@ inline constexpr Key k_beta{"beta",
                             "LDAM-DRW code"};
 inline constexpr Key k_scale{"scale", 1, k_positive, "multiplies the logits before the softmax", "definition"};
 
+inline constexpr Key k_smoothing{
+    "smoothing", 0, {0, 1}, "share of the label that goes to the mean over all classes", "definition"};
+
 /// What a margin is added to: cross entropy or balanced softmax.
 inline constexpr std::string_view k_bases[] = {"ce", "bs"};
 
@@ -41,6 +44,9 @@ std::vector<double> log_prior(const ClassCounts& counts, double tau = 1, double 
 
 /// (n / n_max)^gamma of each class, after positive_counts. [C]
 std::vector<double> frequency_slopes(const ClassCounts& counts, double gamma);
+
+/// KernelParams::smoothing, the same for every class; empty for 0. [C]
+std::vector<double> same_smoothing(const ClassCounts& counts, double smoothing);
 
 /// Throws Error{usage} unless every one of a loss's numbers for the classes is finite, also as a float: with some
 /// keys and counts powers and products leave what there is. `what` is a plural in words.

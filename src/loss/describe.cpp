@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "loss/smoothing.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/family.hpp"
@@ -64,10 +65,17 @@ std::string keys_markdown(std::span<const Key> keys) {
   return text;
 }
 
+/// True for a loss that smooths labels by its definition.
+bool smooths_labels(const LossDefinition& definition) {
+  return detail::is_smoothed(definition.make_params(KeyValues(definition.keys), ClassCounts({1, 1})));
+}
+
 /// False where the loss, with its keys at their defaults, computes something beside the kernel.
 bool in_kernel(const LossDefinition& definition) {
-  const LossHooks hooks = definition.hooks(KeyValues(definition.keys), ClassCounts({1, 1}));
-  return !(hooks.row_offset || hooks.row_loss || hooks.shape || hooks.batch_term || hooks.batch_offset);
+  const KeyValues keys(definition.keys);
+  const LossHooks hooks = definition.hooks(keys, ClassCounts({1, 1}));
+  return !(smooths_labels(definition) || hooks.row_offset || hooks.row_loss || hooks.shape || hooks.batch_term ||
+           hooks.batch_offset);
 }
 
 std::string_view computed_in(const LossDefinition& definition) {
@@ -132,6 +140,8 @@ std::string family_json() {
                       {"is_sum", definition.is_sum},
                       {"has_constant_part", definition.has_constant_part},
                       {"ignores_offset", definition.ignores_offset},
+                      {"smooths_labels", smooths_labels(definition)},
+                      {"takes_masks", definition.takes_masks},
                       {"chunkable", definition.chunkable},
                       {"shardable", definition.shardable},
                       {"takes_soft_targets", definition.takes_soft_targets},

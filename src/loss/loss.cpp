@@ -18,6 +18,7 @@
 #include "loss/definition.hpp"
 #include "loss/parallel.hpp"
 #include "loss/row_kernel.hpp"
+#include "loss/smoothing.hpp"
 #include "loss/true_logit.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
@@ -306,7 +307,9 @@ bool has_overflowed(std::span<const double> logits) {
 
 /// A loss with a loss of its own for each row.
 template <class T>
-void run_rows(const RowsInDouble<T>& rows, const LossHooks& hooks, MatrixView<T> gradient, std::span<double> losses) {
+void run_rows(const RowsInDouble<T>& rows,
+              const std::function<double(const Sample& sample, std::span<double> gradient)>& row_loss,
+              MatrixView<T> gradient, std::span<double> losses) {
   const auto classes = static_cast<std::size_t>(rows.logits.columns);
   rows.each_chunk([&](std::int64_t begin, std::int64_t end) {
     std::vector<double> row(classes), pull(classes);
@@ -320,7 +323,7 @@ void run_rows(const RowsInDouble<T>& rows, const LossHooks& hooks, MatrixView<T>
         loss = std::numeric_limits<double>::quiet_NaN();
         std::fill(pull.begin(), pull.end(), loss);
       } else {
-        loss = weight * hooks.row_loss(sample, pull);
+        loss = weight * row_loss(sample, pull);
         for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
       }
       if (!gradient.empty()) std::transform(pull.begin(), pull.end(), gradient.row(i), narrow<T>);
@@ -432,6 +435,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
     weights_ = read_weights(spec_.rule_file(), counts_);
   else if (spec_.rule() && !spec_.resamples())
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
+  row_loss_ = detail::is_smoothed(params_) ? detail::smoothed_row_loss(params_, hooks_.row_offset) : hooks_.row_loss;
   state_.values = hooks_.initial_state;
   constexpr std::int64_t k_many_epochs = 1'000'000;  // epoch 0 of a long training: nothing late has begun
   set_epoch(0, k_many_epochs);
@@ -715,8 +719,8 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   }
 
   const RowsInDouble<T> in_double{logits, batch, weighting};
-  if (hooks.row_loss)
-    run_rows(in_double, hooks, gradient, losses);
+  if (row_loss_)
+    run_rows(in_double, row_loss_, gradient, losses);
   else if (hooks.row_offset || !offsets.empty())
     run_offset(in_double, hooks, state_, offsets, params_.scale, gradient, losses, make_loop);
   else

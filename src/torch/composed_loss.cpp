@@ -139,6 +139,7 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
 
   const Tensor u = composer.scaled_logits(), c = u.logsumexp(1) - composer.of_label(u);
   Tensor losses = c, unweighted;
+  if (!params.smoothing.empty()) losses = c + composer.of_label(params.smoothing) * (composer.of_label(u) - u.mean(1));
   if (params.shape == Shape::focal) losses = (-torch::expm1(-c)).pow(params.shape_parameter) * c;
   if (params.shape == Shape::poly) {  // its second term has no class weights
     unweighted = params.shape_parameter * -torch::expm1(-c);

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "golden.hpp"
@@ -205,6 +207,36 @@ INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
                                            File{"poly1", ask_poly1}, File{"large_margin_softmax", ask_lm_softmax},
                                            File{"angular_margin", ask_angular}, File{"cb", ask_cb}),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+/// The vectors of this repository; a case says all that is needed (tests/golden/make.py).
+TEST(MemberGolden, EveryCaseOfTheRepositorysVectorsIsReproduced) {
+  int compared = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(ULMUS_SOURCE_DIR "/tests/golden")) {
+    if (entry.path().extension() != ".json") continue;
+    std::ifstream stream(entry.path());
+    const json file = json::parse(stream);
+    for (const json& one : file["cases"]) {
+      SCOPED_TRACE(one["spec"].get<std::string>());
+      Loss loss(LossSpec::parse(one["spec"].get<std::string>()),
+                ClassCounts(one["counts"].get<std::vector<std::int64_t>>()));
+      loss.set_epoch(0, 1);
+      const auto labels = one["labels"].get<std::vector<std::int64_t>>();
+      const auto rows = static_cast<std::int64_t>(labels.size());
+      const std::vector<double> logits = flat(one["logits"]), expected = flat(one["mean_gradient"]);
+      std::vector<double> gradient(logits.size()), losses(labels.size());
+      const double value = loss.evaluate<double>({logits.data(), rows, loss.counts().classes()},
+                                                 {.labels = labels, .reduction = Reduction::mean, .losses = losses},
+                                                 {gradient.data(), rows, loss.counts().classes()});
+      EXPECT_TRUE(golden::near(value, one["mean"].get<double>(), 1e-13));
+      for (std::size_t i = 0; i < losses.size(); ++i)
+        EXPECT_TRUE(golden::near(losses[i], one["losses"][i].get<double>(), 1e-13)) << "sample " << i;
+      for (std::size_t k = 0; k < expected.size(); ++k)
+        EXPECT_TRUE(golden::near(gradient[k], expected[k], 1e-13)) << "logit " << k;
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 12);
+}
 
 TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
   const auto file = golden::read("discriminative.json");

@@ -46,6 +46,7 @@ struct Problem {
       // Scales at which a difference of the loss still has digits; words at random where every word has what it needs.
       if (key.name == "scale" && cosines) keys.push_back(fmt::format("scale={}", 2 + stream.uniform() * 6));
       if (key.name == "from") keys.push_back("from=0");
+      if (key.name == "smoothing" && p.rows % 2 == 0) keys.push_back("smoothing=0.2");
       if (key.name == "temperature" && definition.name == "logitnorm") keys.push_back("temperature=0.5");
       if (!key.choices.empty() && key.name != "variant")
         keys.push_back(fmt::format("{}={}", key.name, key.choices[stream.below(key.choices.size())]));

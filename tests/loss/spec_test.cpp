@@ -31,7 +31,7 @@ TEST(LossSpec, CanonicalTextLeavesOutDefaults) {
 
 TEST(LossSpec, FullTextHasEveryKey) {
   EXPECT_EQ(LossSpec::parse("elm:lambda=0.5+drw").full_text(),
-            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30+drw:from=0.8,beta=0.9999");
+            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30,smoothing=0+drw:from=0.8,beta=0.9999");
 }
 
 TEST(LossSpec, EveryMemberAndRuleReadsBack) {
@@ -61,7 +61,9 @@ TEST(LossDefinition, FactsFollowFromTheHooksThatSomeWordOfAKeyBrings) {
     const auto look = [&](const KeyValues& values) {
       const LossHooks hooks = definition.hooks(values, ClassCounts({40, 3, 7}));
       of_batch = of_batch || hooks.batch_term || hooks.batch_offset;
-      of_row = of_row || hooks.row_offset || hooks.row_loss || hooks.batch_term || hooks.batch_offset;
+      const auto smoothing = definition.make_params(values, ClassCounts({40, 3, 7})).smoothing;
+      of_row =
+          of_row || !smoothing.empty() || hooks.row_offset || hooks.row_loss || hooks.batch_term || hooks.batch_offset;
     };
     look(KeyValues(definition.keys));
     for (const Key& key : definition.keys)

@@ -53,11 +53,14 @@ struct LossDefinition {
   Needs needs = {};
 
   // Facts that callers and tests go by. With some keys a loss may be simpler than they say.
-  bool is_sum = true;               ///< its mean is a sum of weighted losses over one divisor
-  bool has_constant_part = false;   ///< something beside rival and hooks' offsets is constant for the gradient
-  bool ignores_offset = true;       ///< a number added to all logits of a row changes nothing
-  bool chunkable = true;            ///< rows may come in several calls: no term or offset of the whole batch
-  bool shardable = true;            ///< row statistics of shards of the classes suffice: no hook reads a whole row
+  bool is_sum = true;              ///< its mean is a sum of weighted losses over one divisor
+  bool has_constant_part = false;  ///< something beside rival and hooks' offsets is constant for the gradient
+  bool ignores_offset = true;      ///< a number added to all logits of a row changes nothing
+  bool takes_masks = true;         ///< -infinity leaves out a wrong class; false, and with smoothed labels: the loss is
+                                   ///< then not finite
+  bool chunkable = true;           ///< rows may come in several calls: no term or offset of the whole batch
+  bool shardable = true;           ///< row statistics of shards of the classes suffice: nothing else reads a whole row
+                                   ///< (label smoothing does)
   bool takes_soft_targets = false;  ///< is a loss of each label from the logits alone
 
   /// What it does beside the kernel; none for most.

@@ -40,6 +40,9 @@ struct KernelParams {
   std::vector<double> true_margin = {};   ///< [C], subtracted from the true logit: D[y]; empty: none
   std::vector<double> rival_margin = {};  ///< [C], added to the margin for the rival m: -lambda * D[m]; empty: none
   TrueLogitRule true_logit = {};          ///< in place of the margins
+  std::vector<double> smoothing =
+      {};  ///< [C], share s[y] of a label that goes to the mean over all classes: the loss of u
+           ///< is (1 - s) c + s mean_j(-log softmax(u)[j]); empty: none. Not in the kernel
   Shape shape = Shape::plain;
   double shape_parameter = 0;
   std::vector<double> class_weight = {};           ///< [C], where the weights belong to the definition; empty: ones

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <new>
 #include <optional>
 #include <span>
@@ -135,16 +136,16 @@ class Loss {
   ///
   /// An overflow is seen: a row with a NaN, and one with +infinity at the label, has loss NaN and a gradient of NaNs;
   /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the losses outside the kernel).
-  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The losses whose
-  /// definition asks every class for a finite logit, las, lm-softmax, logitnorm and lade, have no finite loss with a
-  /// mask.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
+  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (Smoothed labels
+  /// and the losses whose definition does not take masks, lm-softmax, logitnorm and lade, have no finite loss with
+  /// one.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
   /// reduced loss is then not finite, while the gradients of the other rows are as without it (batch terms apart). A
   /// row that is ignored or has weight 0 costs nothing and has a zero gradient, whatever is in it. Deterministic: bits
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
   /// Error{usage} when the loss needs features that did not come; nothing is written then. std::bad_alloc may leave
   /// gradients half written; the loss itself stays as it was. The losses that do not run
-  /// in the kernel (those with a hook) compute in double.
+  /// in the kernel (those with a hook or smoothed labels) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
@@ -163,6 +164,8 @@ class Loss {
   ClassCounts counts_;
   KernelParams params_;
   LossHooks hooks_;
+  /// The loss of a row outside the kernel: the hook, or label smoothing; empty for most.
+  std::function<double(const Sample& sample, std::span<double> gradient)> row_loss_;
   /// Of the parameters, as the kernels of narrow types read them.
   std::vector<float, detail::CacheLineAllocator<float>> slope_, offset_;
   std::vector<double> weights_;

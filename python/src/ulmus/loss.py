@@ -141,8 +141,9 @@ class Loss(torch.nn.Module):
         _family.refuse_sampling_rule(self._text)
         if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, expected a number from 0 to 1")
-        if label_smoothing and (self._member == "las" or not self._takes_soft_targets):
-            raise ValueError(f"label smoothing is not defined for the loss '{self._member}'; leave label_smoothing out")
+        smooths = _family.table()["losses"][self._member]["smooths_labels"] or self._keys.get("smoothing")
+        if label_smoothing and (smooths or not self._takes_soft_targets):
+            raise ValueError(f"label smoothing is not defined for the loss '{self._text}'; leave label_smoothing out")
         if weight is not None:
             if rule := _family.rule_name(self._text):
                 raise ValueError(f"the loss '{self._text}' has the weight rule '{rule}' already; leave weight or the rule out")

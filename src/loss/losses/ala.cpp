@@ -7,14 +7,15 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {k_margin_scale};
+constexpr Key k_keys[] = {k_margin_scale, k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> strength = positive_counts(counts);
   const double smallest = *std::min_element(strength.begin(), strength.end());
   for (double& a : strength) a = std::numbers::ln2 / std::log(a / smallest + 1);
   return {.scale = keys["scale"],
-          .true_logit = {.kind = TrueLogitRule::Kind::difficulty, .of_class = std::move(strength)}};
+          .true_logit = {.kind = TrueLogitRule::Kind::difficulty, .of_class = std::move(strength)},
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

@@ -6,13 +6,15 @@ namespace {
 constexpr std::string_view k_arcface_variants[] = {"insightface", "opensphere"};
 constexpr Key k_keys[] = {{"margin", 0.5, {0, 3.14}, "added to the angle, in radians", "insightface"},
                           {"variant", 0, {}, "whose code", "insightface", k_arcface_variants},
-                          {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"}};
+                          {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"},
+                          k_smoothing};
 
-KernelParams make_params(const KeyValues& keys, const ClassCounts&) {
+KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   const bool stopped = keys.word("variant") == "opensphere";
   return {.scale = keys["scale"],
           .true_logit = {.kind = stopped ? TrueLogitRule::Kind::stopped_angle : TrueLogitRule::Kind::angle,
-                         .a = keys["margin"]}};
+                         .a = keys["margin"]},
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

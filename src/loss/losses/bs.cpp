@@ -3,10 +3,12 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {k_scale};
+constexpr Key k_keys[] = {k_scale, k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
-  return {.scale = keys["scale"], .offset = log_counts(counts, keys["scale"])};
+  return {.scale = keys["scale"],
+          .offset = log_counts(counts, keys["scale"]),
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

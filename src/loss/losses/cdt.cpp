@@ -3,10 +3,13 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {{"gamma", 0.2, k_any, "exponent of the temperatures", "Bag of Tricks code"}, k_scale};
+constexpr Key k_keys[] = {
+    {"gamma", 0.2, k_any, "exponent of the temperatures", "Bag of Tricks code"}, k_scale, k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
-  return {.scale = keys["scale"], .slope = frequency_slopes(counts, keys["gamma"])};
+  return {.scale = keys["scale"],
+          .slope = frequency_slopes(counts, keys["gamma"]),
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

@@ -3,9 +3,11 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {k_scale};
+constexpr Key k_keys[] = {k_scale, k_smoothing};
 
-KernelParams make_params(const KeyValues& keys, const ClassCounts&) { return {.scale = keys["scale"]}; }
+KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
+  return {.scale = keys["scale"], .smoothing = same_smoothing(counts, keys["smoothing"])};
+}
 
 }  // namespace
 

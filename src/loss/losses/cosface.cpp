@@ -4,11 +4,13 @@ namespace ulmus::detail {
 namespace {
 
 constexpr Key k_keys[] = {{"margin", 0.4, k_any, "subtracted from the true cosine", "insightface; opensphere: 0.35"},
-                          {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"}};
+                          {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"},
+                          k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   return {.scale = keys["scale"],
-          .true_margin = std::vector<double>(static_cast<std::size_t>(counts.classes()), keys["margin"])};
+          .true_margin = std::vector<double>(static_cast<std::size_t>(counts.classes()), keys["margin"]),
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ constexpr Key k_keys[] = {
     {"tau", 1, k_any, "exponent of the margins", "released code"},
     {"lambda", 1, {0, 1000}, "how much more margin a hard sample gets", "released code"},
     {"base", 0, {}, "what the margin is added to", "Son et al.", k_bases},
-    {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"}};
+    {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"},
+    k_smoothing};
 
 constexpr double k_largest_angle = 1000;  // its cosine has digits enough
 
@@ -29,7 +30,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
                   fmt::format("with tau={} and these counts a margin of dbm is {:.3g} radians, expected at most {}; "
                               "choose a tau of at least 0",
                               keys["tau"], m, k_largest_angle));
-  KernelParams params{.scale = keys["scale"]};
+  KernelParams params{.scale = keys["scale"], .smoothing = same_smoothing(counts, keys["smoothing"])};
   if (keys.word("base") == "bs") params.offset = log_prior(counts, 1, keys["scale"]);
   params.true_logit = {
       .kind = TrueLogitRule::Kind::class_angle, .of_class = std::move(margins), .a = keys["lambda"] / 2};

@@ -22,10 +22,13 @@ constexpr Key k_keys[] = {
      "of the rival's margin: in the true logit, or added to the rival's own",
      "true: released ELM code; rival: our other reading of the paper",
      k_placements},
-    k_margin_scale};
+    k_margin_scale,
+    k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
-  KernelParams params{.scale = keys["scale"], .true_margin = counts.ldam_margins(keys["max_margin"])};
+  KernelParams params{.scale = keys["scale"],
+                      .true_margin = counts.ldam_margins(keys["max_margin"]),
+                      .smoothing = same_smoothing(counts, keys["smoothing"])};
   if (keys.word("placement") == "true")
     for (const double margin : params.true_margin) params.rival_margin.push_back(-keys["lambda"] * margin);
   return params;

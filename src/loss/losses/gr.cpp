@@ -3,10 +3,13 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {{"rho", 1.2, k_any, "exponent of the weights", "Zhang et al., ImageNet-LT"}, k_scale};
+constexpr Key k_keys[] = {
+    {"rho", 1.2, k_any, "exponent of the weights", "Zhang et al., ImageNet-LT"}, k_scale, k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
-  return {.scale = keys["scale"], .class_weight = counts.power_weights(keys["rho"])};
+  return {.scale = keys["scale"],
+          .smoothing = same_smoothing(counts, keys["smoothing"]),
+          .class_weight = counts.power_weights(keys["rho"])};
 }
 
 }  // namespace

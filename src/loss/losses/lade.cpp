@@ -92,6 +92,7 @@ extern const LossDefinition k_lade{
     .make_hooks = make_hooks,
     .is_sum = false,
     .ignores_offset = false,
+    .takes_masks = false,
     .chunkable = false,
     .shardable = false,
 };

@@ -2,10 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
-#include <numeric>
+#include <utility>
 
 #include "loss/definition.hpp"
-#include "loss/row_math.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -16,9 +15,7 @@ constexpr Key k_keys[] = {
     {"tail", 0.1, {0, 1}, "smoothing of the rarest class", "MiSLAS code, CIFAR-100 ratio 100"},
     {"shape", 0, {}, "of the way between them", "MiSLAS code", k_las_shapes}};
 
-KernelParams make_params(const KeyValues&, const ClassCounts&) { return {.reduction = Reduction::mean}; }
-
-LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
+KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> smoothing = positive_counts(counts);
   const auto [least, most] = std::minmax_element(smoothing.begin(), smoothing.end());
   const double first = *least, range = *most - *least, head = keys["head"], tail = keys["tail"];
@@ -32,18 +29,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
     else
       e = tail + (head - tail) * std::sin(quarter * t);
   }
-  LossHooks hooks;
-  hooks.row_loss = [smoothing](const Sample& sample, std::span<double> gradient) {
-    const double e = smoothing[static_cast<std::size_t>(sample.label)], classes = static_cast<double>(gradient.size());
-    const double mean = std::accumulate(sample.logits.begin(), sample.logits.end(), 0.0) / classes;
-    std::copy(sample.logits.begin(), sample.logits.end(), gradient.begin());
-    const double c = cross_entropy(gradient, sample.label);
-    const double true_logit = sample.logits[static_cast<std::size_t>(sample.label)];
-    for (double& g : gradient) g -= e / classes;
-    gradient[static_cast<std::size_t>(sample.label)] += e;
-    return e == 0 ? c : c + e * (true_logit - mean);  // a masked class has no mean
-  };
-  return hooks;
+  return {.smoothing = std::move(smoothing), .reduction = Reduction::mean};
 }
 
 }  // namespace
@@ -63,7 +49,6 @@ extern const LossDefinition k_las{
     .head = Head::linear,
     .keys = k_keys,
     .make_params = make_params,
-    .make_hooks = make_hooks,
     .shardable = false,
     .takes_soft_targets = true,
 };

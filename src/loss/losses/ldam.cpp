@@ -3,10 +3,12 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {k_max_margin, k_margin_scale};
+constexpr Key k_keys[] = {k_max_margin, k_margin_scale, k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
-  return {.scale = keys["scale"], .true_margin = counts.ldam_margins(keys["max_margin"])};
+  return {.scale = keys["scale"],
+          .true_margin = counts.ldam_margins(keys["max_margin"]),
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

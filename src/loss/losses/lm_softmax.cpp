@@ -63,6 +63,7 @@ extern const LossDefinition k_lm_softmax{
     .make_params = make_params,
     .make_hooks = make_hooks,
     .is_sum = false,
+    .takes_masks = false,
     .shardable = false,
 };
 

@@ -50,6 +50,7 @@ extern const LossDefinition k_logitnorm{
     .make_params = make_params,
     .make_hooks = make_hooks,
     .ignores_offset = false,
+    .takes_masks = false,
     .shardable = false,
     .takes_soft_targets = true,
 };

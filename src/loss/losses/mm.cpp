@@ -9,7 +9,8 @@ constexpr std::string_view k_mm_variants[] = {"plain", "ldam"};
 constexpr Key k_keys[] = {{"max_margin", 0.5, k_not_negative, "M, in cosine units", "released code"},
                           {"gamma", 1.1, k_any, "weight of M where the sample is right", "released code"},
                           {"variant", 0, {}, "of M", "released code", k_mm_variants},
-                          k_margin_scale};
+                          k_margin_scale,
+                          k_smoothing};
 
 constexpr double k_released_max_margin = 0.5;  // of the LDAM margins in this loss, whatever max_margin is
 
@@ -21,7 +22,8 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   }
   require_finite(margins, "margins");
   return {.scale = keys["scale"],
-          .true_logit = {.kind = TrueLogitRule::Kind::gap_decay, .of_class = std::move(margins), .a = keys["gamma"]}};
+          .true_logit = {.kind = TrueLogitRule::Kind::gap_decay, .of_class = std::move(margins), .a = keys["gamma"]},
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

@@ -3,10 +3,13 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr Key k_keys[] = {{"margin", 1.7, {1, 1000}, "multiplies the angle", "opensphere"}, k_margin_scale};
+constexpr Key k_keys[] = {
+    {"margin", 1.7, {1, 1000}, "multiplies the angle", "opensphere"}, k_margin_scale, k_smoothing};
 
-KernelParams make_params(const KeyValues& keys, const ClassCounts&) {
-  return {.scale = keys["scale"], .true_logit = {.kind = TrueLogitRule::Kind::multiplied_angle, .a = keys["margin"]}};
+KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
+  return {.scale = keys["scale"],
+          .true_logit = {.kind = TrueLogitRule::Kind::multiplied_angle, .a = keys["margin"]},
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace

@@ -5,12 +5,14 @@ namespace {
 
 constexpr Key k_keys[] = {{"gamma", 0.3, k_any, "exponent of the slopes; 0: all 1", "VS code"},
                           {"tau", 1, k_any, "strength of the adjustment by the prior", "VS code"},
-                          k_scale};
+                          k_scale,
+                          k_smoothing};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   return {.scale = keys["scale"],
           .slope = frequency_slopes(counts, keys["gamma"]),
-          .offset = log_prior(counts, keys["tau"], keys["scale"])};
+          .offset = log_prior(counts, keys["tau"], keys["scale"]),
+          .smoothing = same_smoothing(counts, keys["smoothing"])};
 }
 
 }  // namespace
