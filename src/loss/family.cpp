@@ -30,6 +30,7 @@ namespace ulmus {
   LOSS(fce) \
   LOSS(lafce) \
   LOSS(las) \
+  LOSS(los) \
   LOSS(logitnorm) \
   LOSS(lm_softmax) \
   LOSS(arcface) \

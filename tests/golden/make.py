@@ -54,6 +54,10 @@ FILES: dict[str, dict[str, Expression]] = {
             [4 * x for x in lowered(z, y, D("0.4"))], y, D("0.25")
         ),
     },
+    "los": {
+        "los": lambda z, y, n: smoothed(z, y, D("0.98")),
+        "los:smoothing=0.99,scale=3": lambda z, y, n: smoothed([3 * x for x in z], y, D("0.99")),
+    },
 }
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "FCE",
     "LAFCE",
     "LAS",
+    "LOS",
     "LogitNorm",
     "LMSoftmax",
     "ArcFace",

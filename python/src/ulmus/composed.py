@@ -447,6 +447,7 @@ FORMULAS: dict[str, Formula] = {
     "fce": _fce,
     "lafce": _lafce,
     "las": _las,
+    "los": _ce,
     "logitnorm": _logitnorm,
     "lm-softmax": _lm_softmax,
     "dro-lt": _ce,

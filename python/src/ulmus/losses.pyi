@@ -31,6 +31,7 @@ __all__ = [
     "FCE",
     "LAFCE",
     "LAS",
+    "LOS",
     "LogitNorm",
     "LMSoftmax",
     "ArcFace",
@@ -436,6 +437,21 @@ class LAS(Loss):
         head: float = 0.4,
         tail: float = 0.1,
         shape: str = "concave",
+        rule: str | None = None,
+        weight: Any = None,
+        reduction: Reduction | None = None,
+        ignore_index: int = -100,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+    ) -> None: ...
+
+class LOS(Loss):
+    def __init__(
+        self,
+        class_counts: Iterable[Any],
+        *,
+        smoothing: float = 0.98,
+        scale: float = 1.0,
         rule: str | None = None,
         weight: Any = None,
         reduction: Reduction | None = None,
