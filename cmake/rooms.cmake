@@ -4,7 +4,7 @@
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-ulmus_room(base SOURCES digest.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
+ulmus_room(base SOURCES digest.cpp error.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)

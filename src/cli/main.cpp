@@ -82,10 +82,8 @@ int run(std::vector<std::string> arguments) {
 }
 
 /// One line, whatever a path or an argument holds.
-int complain(int code, std::string message) {
-  for (char& c : message)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  ulmus::cli::say("ulmus: " + message + "\n");
+int complain(int code, std::string_view message) {
+  ulmus::cli::say("ulmus: " + ulmus::printable(message, std::string_view::npos) + "\n");
   return code;
 }
 

@@ -295,5 +295,11 @@ TEST(Names, AreFoundByValueWhereAllAreNumbers) {
   EXPECT_EQ(NameIndex(std::vector<std::string>{"FALSE", "TRUE"}).find("True"), 1);
 }
 
+TEST(Error, IsOneLineThatCannotSteerATerminal) {
+  const Error error(ErrorKind::data, "'a\nb\x1b[31m\u202e.png' is missing");
+  EXPECT_STREQ(error.what(), "'a\\x0ab\\x1b[31m\\u202e.png' is missing");
+  EXPECT_STREQ(Error(ErrorKind::data, error.what()).what(), error.what());
+}
+
 }  // namespace
 }  // namespace ulmus
