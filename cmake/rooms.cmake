@@ -4,7 +4,8 @@
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-ulmus_room(base SOURCES digest.cpp error.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
+ulmus_room(base SOURCES digest.cpp error.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp text_file.cpp
+                        unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
@@ -42,8 +43,8 @@ pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
 ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
                         decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp encoding.cpp
-                        folder.cpp idx.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
-                        labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp text_file.cpp
+                        folder.cpp gzip.cpp idx.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
+                        labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp

@@ -7,11 +7,12 @@
 
 #include "data/cells.hpp"
 #include "data/columns.hpp"
+#include "data/gzip.hpp"
 #include "data/sources.hpp"
-#include "data/text_file.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 #include "ulmus/data/table.hpp"
 
 namespace ulmus {
@@ -390,7 +391,7 @@ std::int64_t find_header(RowReader& reader, const fs::path& file, IsHeader is_he
 template <class MakeHeader>
 Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions& options, detail::LabelTexts& labels,
                  std::span<const std::string> wanted, MakeHeader make_header) {
-  const std::string content = detail::utf8_text(bytes, file);
+  const std::string content = utf8_text(bytes, file);
   std::string_view text = content;
   const char separator = take_separator_line(text);
   if (options.delimiter == '\0') options.delimiter = separator != '\0' ? separator : guess_delimiter(text);
@@ -477,10 +478,6 @@ CsvOptions csv_options(const detail::Address& address) {
 
 }  // namespace
 
-std::string read_text(const fs::path& file) {
-  return detail::decompressed(read_file(file), file, detail::text_limit());
-}
-
 namespace detail {
 
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
@@ -493,17 +490,17 @@ OpenedData open_csv(const Address& address, const OpenOptions& options) {
     return std::make_shared<const Table>(std::move(table));
   };
   OpenedData data;
-  data.train_table = share(read_csv(read_text(file), file, csv_options, options.encoding.get()));
+  data.train_table = share(read_csv(read_text_file(file), file, csv_options, options.encoding.get()));
   data.train = unencoded(data.train_table);
   if (const auto test = address.find("test")) {
-    data.test_table = share(read_test_csv(read_text(*test), *test, csv_options, *data.train_table));
+    data.test_table = share(read_test_csv(read_text_file(*test), *test, csv_options, *data.train_table));
     data.test = unencoded(data.test_table);
   }
   return data;
 }
 
 Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const TableEncoding& encoding) {
-  return encode(read_unlabelled_csv(read_text(file), file, csv_options(training).delimiter, encoding), encoding);
+  return encode(read_unlabelled_csv(read_text_file(file), file, csv_options(training).delimiter, encoding), encoding);
 }
 
 }  // namespace detail

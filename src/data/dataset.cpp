@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "data/gzip.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
 #include "ulmus/base/names.hpp"
 
 namespace ulmus {
@@ -28,7 +28,7 @@ std::vector<std::string> literal_names(const Address& address) {
 std::optional<ClassFile> class_file(const Address& address) {
   const auto path = address.find("classes");
   if (!path) return std::nullopt;
-  return parse_class_file(read_file(*path), *path);
+  return parse_class_file(read_text_file(*path), *path);
 }
 
 namespace {

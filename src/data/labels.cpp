@@ -8,6 +8,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -181,7 +182,8 @@ ClassFile parse_class_file(std::string_view bytes, const std::filesystem::path& 
     refuse(fmt::format("'{}' line {} {}; write one class name a line, in label order", path.string(), line, what));
   };
   ClassFile file{.path = path};
-  for (const std::string& line : split(utf8_text(bytes, path), '\n')) file.names.push_back(class_name(line));
+  const std::string text = utf8_text(bytes, path);
+  for (const std::string_view line : text_lines(text)) file.names.push_back(class_name(line));
   while (!file.names.empty() && file.names.back().empty()) file.names.pop_back();
   for (std::size_t i = 0; i < file.names.size(); ++i)
     if (file.names[i].empty()) fail(i + 1, "is blank");

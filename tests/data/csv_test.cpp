@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "data/cells.hpp"
+#include "data/gzip.hpp"
+#include "data/packed.hpp"
 #include "data/support.hpp"
-#include "data/text_file.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/split.hpp"
@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::expect_error;
+using test::packed;
 using Labels = std::vector<std::int64_t>;
 using Names = std::vector<std::string>;
 
@@ -220,10 +221,10 @@ TEST(Table, OtherKindsOfFileAreNamedByTheirFirstBytes) {
   using namespace std::string_literals;
   for (const auto& [bytes, name] :
        {std::pair{"PK\x03\x04....xl/workbook.xml"s, "Excel workbook"}, std::pair{"PK\x03\x04....t.csv"s, "zip archive"},
-        std::pair{"PAR1abc"s, "Parquet"}, std::pair{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"s, ".xls"},
+        std::pair{"PAR1\x15\x04\0PAR1"s, "Parquet"}, std::pair{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"s, ".xls"},
         std::pair{"\x80\x04\x95 x"s, "pickle"}, std::pair{"SQLite format 3\0..."s, "SQLite"},
         std::pair{"\n <!DOCTYPE html><p>"s, "web page"}, std::pair{"[{\"a\": 1}]"s, "JSON"},
-        std::pair{"BZh91AY"s, "bzip2"}, std::pair{"a\0,\0y\0\n\0"s, "UTF-16 without its byte order mark"}})
+        std::pair{"BZh91AY&SY\0\x01"s, "bzip2"}, std::pair{"a\0,\0y\0\n\0"s, "UTF-16 without its byte order mark"}})
     expect_data_error(bytes, {"'t.csv'", name});
   EXPECT_EQ(read("\xff\xfe"s + "a\0,\0y\0\n\0"
                                "1\0,\0p\0\n\0"
@@ -233,19 +234,6 @@ TEST(Table, OtherKindsOfFileAreNamedByTheirFirstBytes) {
 }
 
 TEST(Table, GzipIsReadUpToALimit) {
-  const auto packed = [](const std::string& text) {
-    std::string bytes(text.size() + 100, '\0');
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = static_cast<uInt>(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(bytes.data());
-    stream.avail_out = static_cast<uInt>(bytes.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    bytes.resize(bytes.size() - stream.avail_out);
-    deflateEnd(&stream);
-    return bytes;
-  };
   const auto unpack = [](const std::string& bytes) { return detail::decompressed(bytes, "t.gz", 1000); };
   EXPECT_EQ(unpack("plain"), "plain");
   EXPECT_EQ(unpack(packed("a,y\n1,p\n") + packed("2,q\n")), "a,y\n1,p\n2,q\n") << "members one after the other";

@@ -1,17 +1,14 @@
-#include "data/text_file.hpp"
+#include "ulmus/base/text_file.hpp"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <cstdlib>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 
-namespace ulmus::detail {
+namespace ulmus {
 namespace {
 
 using namespace std::string_view_literals;
@@ -24,59 +21,89 @@ namespace fs = std::filesystem;
 struct Signature {
   std::string_view bytes;
   FileKind kind;
+  /// The bytes are letters that a text may begin with, a column called "ORC", so it must hold bytes that no text has.
+  bool of_letters = false;
 };
 
-constexpr std::string_view k_from_python = "write the table with pandas' DataFrame.to_csv(path, index=False)";
-constexpr std::string_view k_export = "export the table as CSV";
-constexpr std::string_view k_unpack = "unpack it and name the CSV file inside";
+constexpr std::string_view k_from_python = "write it as text, a table with pandas' DataFrame.to_csv(path, index=False)";
+constexpr std::string_view k_export = "export it as CSV";
+constexpr std::string_view k_unpack = "unpack it and name the file inside";
+constexpr std::string_view k_recompress = "unpack it, or compress it with gzip";
+constexpr std::string_view k_itself = "give the file of text itself";
+constexpr std::string_view k_sheet = "save the sheet as CSV UTF-8";
+constexpr std::string_view k_from_r = "write the table with write.csv(t, 'table.csv', row.names = FALSE)";
 
 constexpr auto k_signatures = std::to_array<Signature>({
-    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", {"an Excel workbook of the old kind (.xls)", "save the sheet as CSV UTF-8"}},
-    {"PAR1", {"a Parquet file", k_from_python}},
-    {"ARROW1", {"an Arrow or Feather file", k_from_python}},
-    {"FEA1", {"a Feather file", k_from_python}},
-    {"ORC", {"an ORC file", k_from_python}},
+    {"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", {"an Excel workbook of the old kind (.xls)", k_sheet}},
+    {"PAR1", {"a Parquet file", k_from_python}, true},
+    {"ARROW1", {"an Arrow or Feather file", k_from_python}, true},
+    {"FEA1", {"a Feather file", k_from_python}, true},
+    {"ORC", {"an ORC file", k_from_python}, true},
     {"Obj\x01", {"an Avro file", k_from_python}},
-    {"\x89HDF\r\n\x1a\n", {"an HDF5 file", k_from_python}},
+    {"\x89HDF", {"an HDF5 file", k_from_python}},
     {"\x93NUMPY", {"a NumPy array", "open it as npy:FEATURES,LABELS"}},
     {"SQLite format 3\0"sv, {"an SQLite data base", k_export}},
     {"MATLAB 5.0 MAT-file", {"a MATLAB file", "write the table with writetable(T, 'table.csv')"}},
-    {"RDX2\n", {"an R data file", "write the table with write.csv(t, 'table.csv', row.names = FALSE)"}},
-    {"RDX3\n", {"an R data file", "write the table with write.csv(t, 'table.csv', row.names = FALSE)"}},
+    {"RDX2\n", {"an R data file", k_from_r}, true},
+    {"RDX3\n", {"an R data file", k_from_r}, true},
     {"<stata_dta>", {"a Stata file", k_export}},
-    {"$FL2", {"an SPSS file", k_export}},
+    {"$FL2", {"an SPSS file", k_export}, true},
     {"HEADER RECORD*******", {"a SAS transport file", k_export}},
-    {"BZh", {"compressed with bzip2", "unpack it with bunzip2, or compress it with gzip, which is read"}},
+    {"\x1f\x8b", {"compressed with gzip", "unpack it with gunzip"}},
+    {"BZh", {"compressed with bzip2", k_recompress}, true},
     {"\xfd"
      "7zXZ",
-     {"compressed with xz", "unpack it with unxz, or compress it with gzip, which is read"}},
-    {"\x28\xb5\x2f\xfd",
-     {"compressed with Zstandard", "unpack it with unzstd, or compress it with gzip, which is read"}},
-    {"\x04\x22\x4d\x18", {"compressed with LZ4", "unpack it with unlz4, or compress it with gzip, which is read"}},
+     {"compressed with xz", k_recompress}},
+    {"\x28\xb5\x2f\xfd", {"compressed with Zstandard", k_recompress}},
+    {"\x04\x22\x4d\x18", {"compressed with LZ4", k_recompress}},
     {"7z\xbc\xaf\x27\x1c", {"a 7z archive", k_unpack}},
     {"Rar!\x1a\x07", {"a RAR archive", k_unpack}},
     {"%PDF-", {"a PDF document", k_export}},
     {"{\\rtf", {"a document in RTF", k_export}},
-    {"\x89PNG", {"a PNG image", "give the table itself"}},
-    {"\xff\xd8\xff", {"a JPEG image", "give the table itself"}},
-    {"GIF8", {"a GIF image", "give the table itself"}},
+    {"\x89PNG", {"a PNG image", k_itself, true}},
+    {"\xff\xd8\xff", {"a JPEG image", k_itself, true}},
+    {"II*\0"sv, {"a TIFF image", k_itself, true}},
+    {"MM\0*"sv, {"a TIFF image", k_itself, true}},
+    {"GIF87a", {"a GIF image", k_itself, true}},
+    {"GIF89a", {"a GIF image", k_itself, true}},
+    {"\0\0\0\x0cjP  "sv, {"a JPEG 2000 image", k_itself, true}},
+    {"\xff\x4f\xff\x51", {"a JPEG 2000 image", k_itself, true}},
+    {"\xff\x0a", {"a JPEG XL image", k_itself, true}},
+    {"\0\0\0\x0cJXL "sv, {"a JPEG XL image", k_itself, true}},
+    {"\0\0\1\0"sv, {"an icon", k_itself, true}},
+    {"8BPS", {"a Photoshop image", k_itself, true}, true},
     {"version https://git-lfs.github.com/spec/",
      {"a pointer of Git LFS, not the file itself", "get the file with 'git lfs pull'"}},
 });
 
+/// Whether the first bytes have what no text in UTF-8 has.
+bool looks_binary(std::string_view bytes) {
+  const std::string_view start = bytes.substr(0, 4096);
+  const bool controls = std::ranges::any_of(
+      start, [](unsigned char c) { return c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f'; });
+  return controls || valid_utf8(start) + 4 < start.size();  // the last character may be cut
+}
+
 /// A zip archive says by the names of its members what it is.
 FileKind kind_of_zip(std::string_view bytes) {
   const auto has = [&](std::string_view name) { return bytes.find(name) != std::string_view::npos; };
-  if (has("xl/workbook.xml") || has("xl/worksheets/"))
-    return {"an Excel workbook (.xlsx)", "save the sheet as CSV UTF-8"};
-  if (has("xl/workbook.bin")) return {"an Excel workbook (.xlsb)", "save the sheet as CSV UTF-8"};
-  if (has("application/vnd.oasis.opendocument.spreadsheet"))
-    return {"an OpenDocument spreadsheet (.ods)", "save the sheet as CSV in UTF-8"};
+  if (has("xl/workbook.xml") || has("xl/worksheets/")) return {"an Excel workbook (.xlsx)", k_sheet};
+  if (has("xl/workbook.bin")) return {"an Excel workbook (.xlsb)", k_sheet};
+  if (has("application/vnd.oasis.opendocument.spreadsheet")) return {"an OpenDocument spreadsheet (.ods)", k_sheet};
   if (has("word/document.xml")) return {"a Word document (.docx)", k_export};
   if (has("/data.pkl")) return {"a PyTorch file", k_from_python};
   if (has(".npy"))
-    return {"a NumPy archive (.npz)", "write its arrays with np.save and open them as npy:FEATURES,LABELS"};
+    return {"a NumPy archive (.npz)",
+            "save its arrays with np.save(path, archive[name]) and open them as "
+            "npy:FEATURES,LABELS"};
   return {"a zip archive", k_unpack};
+}
+
+/// The container of AVIF, HEIC and films.
+FileKind kind_of_iso_media(std::string_view brand) {
+  if (brand == "avif" || brand == "avis") return {"an AVIF image", k_itself, true};
+  if (brand.starts_with("hei") || brand.starts_with("hev") || brand == "mif1") return {"a HEIC image", k_itself, true};
+  return {"a video or another container", k_itself};
 }
 
 std::string lower(std::string_view text) {
@@ -86,7 +113,7 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-/// Text of another kind than a table.
+/// Text of a kind of its own.
 std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
   bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
@@ -94,7 +121,8 @@ std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   const auto begins = [&](std::string_view with) { return start.starts_with(with); };
   if (begins("<!doctype html") || begins("<html") || begins("<head") || begins("<table"))
     return FileKind{"a web page (HTML)",
-                    "give the table itself; a download may have saved a page of the site in its place"};
+                    "give the file itself; a download may have saved a page of the site in its place"};
+  if (begins("<svg")) return FileKind{"an SVG image", k_itself, true};
   if (begins("<?xml")) return FileKind{"an XML file", k_export};
   if (begins("@relation")) return FileKind{"an ARFF file of Weka", k_export};
   std::string compact;
@@ -167,77 +195,24 @@ void append_utf8(std::string& text, std::uint32_t point) {
 }
 
 std::optional<FileKind> kind_of_file(std::string_view bytes) {
-  const auto found = std::ranges::find_if(k_signatures, [&](const auto& s) { return bytes.starts_with(s.bytes); });
+  const auto found = std::ranges::find_if(k_signatures, [&](const Signature& signature) {
+    return bytes.starts_with(signature.bytes) && (!signature.of_letters || looks_binary(bytes));
+  });
   if (found != k_signatures.end()) return found->kind;
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06")) return kind_of_zip(bytes);
   // Protocols 2 to 5 begin with their number; no text in UTF-8 does.
   if (bytes.size() > 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
     return FileKind{"a pickle of Python objects, which is never opened, since it may run code", k_from_python};
+  if (bytes.size() > 12 && bytes.substr(4, 4) == "ftyp") return kind_of_iso_media(bytes.substr(8, 4));
+  if (bytes.size() > 12 && bytes.starts_with("RIFF") && bytes.substr(8, 4) == "WEBP")
+    return FileKind{"a WebP image", k_itself, true};
   if (bytes.size() > 262 && bytes.substr(257, 5) == "ustar") return FileKind{"a tar archive", k_unpack};
   return kind_of_markup(bytes);
 }
 
-std::int64_t text_limit() {
-  const char* given = std::getenv("ULMUS_TEXT_LIMIT");
-  if (given == nullptr) return std::int64_t{1} << 31;
-  const long long limit = parse_integer(given, "$ULMUS_TEXT_LIMIT");
-  if (limit < 1)
-    throw Error(ErrorKind::usage, fmt::format("$ULMUS_TEXT_LIMIT is {}, expected a number of bytes above 0", limit));
-  return limit;
-}
-
-std::string decompressed(std::string bytes, const fs::path& file, std::int64_t limit) {
-  if (!bytes.starts_with("\x1f\x8b")) return bytes;
-  constexpr std::size_t k_chunk = std::size_t{1} << 20;
-  z_stream stream{};
-  if (::inflateInit2(&stream, 15 + 16) != Z_OK) throw Error(ErrorKind::environment, "zlib cannot begin to decompress");
-  struct Ender {
-    z_stream& stream;
-    ~Ender() { ::inflateEnd(&stream); }
-  } const ender{stream};
-  std::string content;
-  const auto damaged = [&](std::string_view why) {
-    refuse(file,
-           fmt::format("is damaged gzip after {} bytes of content ({}); get the file again", content.size(), why));
-  };
-  std::size_t fed = 0;
-  for (;;) {
-    if (stream.avail_in == 0) {  // zlib counts in 32 bits
-      const std::size_t size = std::min(bytes.size() - fed, std::size_t{1} << 30);
-      stream.next_in = reinterpret_cast<Bytef*>(bytes.data() + fed);
-      stream.avail_in = static_cast<uInt>(size);
-      fed += size;
-    }
-    const std::size_t size = content.size();
-    content.resize(size + std::min(k_chunk, static_cast<std::size_t>(limit) + 1 - size));
-    stream.next_out = reinterpret_cast<Bytef*>(content.data() + size);
-    stream.avail_out = static_cast<uInt>(content.size() - size);
-    const int code = ::inflate(&stream, Z_NO_FLUSH);
-    content.resize(content.size() - stream.avail_out);
-    if (static_cast<std::int64_t>(content.size()) > limit)
-      refuse(file, fmt::format("holds more than {} bytes once it is decompressed, the limit; unpack it if that is "
-                               "right, or set ULMUS_TEXT_LIMIT=BYTES in the environment",
-                               limit));
-    if (code == Z_STREAM_END) {
-      const std::size_t left = stream.avail_in + (bytes.size() - fed);
-      if (left == 0) return content;
-      // Another member may follow; zeros are the padding of a block device.
-      const std::string_view rest = std::string_view(bytes).substr(bytes.size() - left);
-      if (rest.find_first_not_of('\0') == std::string_view::npos) return content;
-      if (!rest.starts_with("\x1f\x8b")) damaged("bytes after its end");
-      ::inflateReset(&stream);
-    } else if (code == Z_BUF_ERROR ||
-               (code == Z_OK && stream.avail_in == 0 && fed == bytes.size() && stream.avail_out > 0)) {
-      damaged("it ends early");
-    } else if (code != Z_OK) {
-      damaged(stream.msg != nullptr ? stream.msg : "unknown fault");
-    }
-  }
-}
-
 std::string utf8_text(std::string_view bytes, const fs::path& file) {
   if (const auto kind = kind_of_file(bytes))
-    refuse(file, fmt::format("is {}, expected a table in text; {}", kind->name, kind->advice));
+    refuse(file, fmt::format("is {}, expected text in UTF-8; {}", kind->name, kind->advice));
   if (bytes.starts_with("\xff\xfe\0\0"sv) || bytes.starts_with("\0\0\xfe\xff"sv))
     refuse(file, "begins like UTF-32; save the file as UTF-8");
   if (bytes.starts_with("\xff\xfe")) return from_utf16(bytes.substr(2), false, file);
@@ -248,11 +223,26 @@ std::string utf8_text(std::string_view bytes, const fs::path& file) {
     return 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at), '\n');
   };
   if (const std::size_t zero = bytes.find('\0'); zero != std::string_view::npos)
-    refuse(file, fmt::format("line {} has a byte 0, so it is no text; give the table as CSV", line_of(zero)));
+    refuse(file, fmt::format("line {} has a byte 0, so it is no text; save it as text in UTF-8", line_of(zero)));
   if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
     refuse(file, fmt::format("line {} is not UTF-8 (byte {:02x}); save the file as UTF-8", line_of(sound),
                              static_cast<unsigned char>(bytes[sound])));
   return std::string(bytes);
 }
 
-}  // namespace ulmus::detail
+std::vector<std::string_view> text_lines(std::string_view text) {
+  std::vector<std::string_view> lines;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of("\r\n"), text.size());
+    lines.push_back(text.substr(0, end));
+    text.remove_prefix(end);
+    for (const std::string_view ending : {"\r\r\n"sv, "\r\n"sv, "\n"sv, "\r"sv})
+      if (text.starts_with(ending)) {
+        text.remove_prefix(ending.size());
+        break;
+      }
+  }
+  return lines;
+}
+
+}  // namespace ulmus
