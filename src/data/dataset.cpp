@@ -6,6 +6,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus {
 
@@ -47,10 +48,32 @@ void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
 
 }  // namespace detail
 
+std::int64_t KindCounts::total() const {
+  std::int64_t sum = 0;
+  for (const auto& [kind, count] : counts_) sum += count;
+  return sum;
+}
+
+std::string KindCounts::text() const {
+  std::vector<std::string> parts;
+  for (const auto& [kind, count] : counts_) parts.push_back(fmt::format("{} {}", printable(kind), count));
+  return join(parts, ", ");
+}
+
 std::vector<std::string> all_notes(const OpenedData& data) {
-  std::vector<std::string> notes = data.notes;
+  std::vector<std::string> notes;
+  if (const std::int64_t skipped = data.skipped.total(); skipped > 0) {
+    std::vector<std::string> files;
+    for (const std::string& file : data.skipped_files) files.push_back("'" + file + "'");
+    notes.push_back(fmt::format("{} that cannot be used {} passed over ({}): {}{}",
+                                skipped == 1 ? "1 image" : fmt::format("{} images", skipped),
+                                skipped == 1 ? "is" : "are", data.skipped.text(), join(files, ", "),
+                                skipped > std::ssize(files) ? ", ..." : ""));
+  }
+  notes.insert(notes.end(), data.notes.begin(), data.notes.end());
   notes.insert(notes.end(), data.train.notes.begin(), data.train.notes.end());
   if (data.test) notes.insert(notes.end(), data.test->notes.begin(), data.test->notes.end());
+  for (std::string& note : notes) note = printable(note, std::string::npos);
   return notes;
 }
 

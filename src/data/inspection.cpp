@@ -257,7 +257,7 @@ std::string command_of(const Proposal& proposal, const Inspection& inspection, c
   if (opened.image_size) add("image-size", fmt::format("{}", *opened.image_size));
   if (opened.image_bits != 0) add("image-bits", fmt::format("{}", opened.image_bits));
   if (opened.max_pixels != k_max_pixels) add("max-pixels", fmt::format("{}", opened.max_pixels));
-  if (inspection.skipped > 0) command += " --skip-bad";
+  if (!inspection.skipped.empty()) command += " --skip-bad";
   if (imbalance != "none") add("imbalance", std::string(imbalance));
   add("losses", proposal.losses);
   add("schedule", proposal.schedule);
@@ -515,7 +515,7 @@ std::string to_text(const Inspection& inspection, bool all) {
   const std::string test = !inspection.test_counts ? "a part of these to test"
                                                    : fmt::format("{} to test{}", sum(*inspection.test_counts),
                                                                  inspection.held_out ? " held out of them" : "");
-  std::string text = fmt::format("{}: {} {} in {} classes to train, {}\n", inspection.data,
+  std::string text = fmt::format("{}: {} {} in {} classes to train, {}\n", printable(inspection.data, k_long_text),
                                  sum(inspection.train_counts), inspection.samples, inspection.class_names.size(), test);
   text += fmt::format(
       "imbalance ratio {:.4g}, Gini coefficient {:.3f}; {} many-shot (over 100), {} medium-shot, {} few-shot (under "
@@ -524,15 +524,6 @@ std::string to_text(const Inspection& inspection, bool all) {
   append_classes(text, inspection, all);
   if (!inspection.columns.empty()) text += "columns:\n" + to_text(inspection.columns, "  ", all);
   for (const std::string& note : inspection.notes) text += fmt::format("note: {}\n", note);
-
-  if (inspection.skipped > 0) {
-    text += fmt::format("unreadable: {} and {} in no count: ",
-                        number_text(inspection.skipped, "image cannot be decoded", "images cannot be decoded"),
-                        inspection.skipped == 1 ? "is" : "are");
-    for (std::size_t i = 0; i < inspection.skipped_files.size(); ++i)
-      text += fmt::format("{}'{}'", i == 0 ? "" : ", ", printable(inspection.skipped_files[i], k_long_text));
-    text += inspection.skipped > std::ssize(inspection.skipped_files) ? ", ...\n" : "\n";
-  }
   append_duplicates(text, inspection);
   const auto append = [&](const Counts& classes, std::string_view one, std::string_view many) {
     if (!classes.empty())
@@ -576,7 +567,8 @@ std::string to_json(const Inspection& inspection) {
                     {"few_shot_classes", inspection.few_shot},
                     {"shape", shape},
                     {"columns", Json::parse(to_json(inspection.columns))},
-                    {"skipped", inspection.skipped},
+                    {"skipped", inspection.skipped.total()},
+                    {"skipped_by_reason", inspection.skipped.counts()},
                     {"skipped_files", inspection.skipped_files},
                     {"notes", inspection.notes},
                     {"empty_classes", names(inspection.empty)},

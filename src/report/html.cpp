@@ -472,6 +472,14 @@ std::string columns_of(const RunFolder& run) {
   return folded("Columns of the table", text + std::string(k_table_end));
 }
 
+/// What of the data was not used or changed.
+std::string notes_of(const RunFolder& run) {
+  if (run.notes.empty()) return "";
+  std::string text = "<p class=\"soft\">Notes on the data</p><ul class=\"notes\">";
+  for (const std::string& note : run.notes) text += fmt::format("<li>{}</li>", escaped(note));
+  return text + "</ul>";
+}
+
 std::string definitions(ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
   for (const Metric& metric : metrics()) {
@@ -509,7 +517,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"recall", recall(run, summary, order)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(run, summary, order)},
-       {"making", making(run, summary, chartjs_version(library)) + columns_of(run)},
+       {"making", making(run, summary, chartjs_version(library)) + notes_of(run) + columns_of(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(run, summary, margin))},
        {"chartjs", script_text(library)}});

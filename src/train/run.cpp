@@ -23,6 +23,7 @@
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
 #include "ulmus/data/table.hpp"
@@ -165,7 +166,7 @@ detail::MemberPaths paths_of(const fs::path& folder, const std::string& slug) {
 const std::vector<std::string> k_member_folders = {"checkpoints", "results"};
 
 /// The files that a run writes before it has a checkpoint, beside config.toml.
-const std::vector<std::string> k_first_files = {"split.json", "columns.json", "metrics.jsonl", "log.txt"};
+const std::vector<std::string> k_first_files = {"split.json", "columns.json", "notes.json", "metrics.jsonl", "log.txt"};
 
 bool holds_only_temporaries(const fs::path& folder) {
   std::error_code unknown;
@@ -533,6 +534,8 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& verb, 
   } else {
     write_file(split_file, to_json(plan.split));
     if (!plan.columns.empty()) write_file(folder / "columns.json", to_json(plan.columns) + "\n");
+    if (const auto notes = all_notes(plan.data); !notes.empty())
+      write_file(folder / "notes.json", Json(notes).dump(2) + "\n");
   }
   // Last: what makes the folder a run.
   if (!resume)

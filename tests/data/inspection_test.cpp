@@ -211,10 +211,12 @@ TEST_F(InspectedFiles, ImagesThatCannotBeDecodedAreCountedAndNamed) {
   put("test/cat/0.png", encode_image(".png", grey(2, 2, 103)));
   const Inspection found = inspect("folder:" + path(""), OpenOptions{}, {});
   EXPECT_EQ(found.train_counts, (Counts{1, 8}));
-  EXPECT_EQ(found.skipped, 7);
+  EXPECT_EQ(found.skipped.counts(), (std::map<std::string, std::int64_t>{{"not an image", 7}}));
   ASSERT_EQ(found.skipped_files.size(), k_named_skipped);
   EXPECT_TRUE(found.skipped_files[1].ends_with("train/cat/1.png")) << found.skipped_files[1];
-  EXPECT_TRUE(has(to_text(found), "7 images cannot be decoded")) << to_text(found);
+  EXPECT_TRUE(has(to_text(found), "7 images that cannot be used are passed over (not an image 7): '"))
+      << to_text(found);
+  EXPECT_TRUE(has(to_json(found), "\"skipped_by_reason\": {\n    \"not an image\": 7")) << to_json(found);
   EXPECT_TRUE(has(found.proposal->command, "--skip-bad")) << found.proposal->command;
   EXPECT_EQ(found.leak->copies, 1);
   EXPECT_EQ(found.leak->contradicting, 1);
@@ -230,7 +232,7 @@ TEST_F(InspectedFiles, AListKeepsTheSha256OfItsRunUnlessAnImageIsBad) {
   const std::string address = "list:" + path("list.txt");
   const Inspection sound = inspect(address, {.image_size = 4}, {});
   EXPECT_EQ(sound.sha256, open_data(address, {.image_size = 4}).train.sha256);
-  EXPECT_EQ(sound.skipped, 0);
+  EXPECT_TRUE(sound.skipped.empty());
   EXPECT_EQ(sound.in_train->copies, 1);
   put("c.png", "no image");
   const Inspection bad = inspect(address, {.image_size = 4}, {});

@@ -298,7 +298,7 @@ TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {
   put("c.png", colour(2, 2, 1, 2, 3));
   put("train.txt", "a.png 0\nb.png 1\nc.png 1\n");
   const OpenedData data = open("", {.skip_bad = true, .image_size = 2});
-  EXPECT_EQ(data.skipped, 1);
+  EXPECT_EQ(data.skipped.total(), 1);
   EXPECT_EQ(data.train.labels, (Labels{0, 1}));
 }
 

@@ -54,7 +54,7 @@ struct Inspection {
   std::vector<std::int64_t> empty;            ///< classes without a training sample
   std::vector<std::int64_t> single;           ///< classes with one
   std::vector<std::int64_t> missing_in_test;  ///< classes without a test sample
-  std::int64_t skipped = 0;                   ///< images that cannot be decoded, in no count
+  KindCounts skipped;                         ///< images that cannot be decoded, by the reason; in no count
   std::vector<std::string> skipped_files;     ///< the first of them
   std::vector<ColumnSummary> columns;         ///< of a table
   std::vector<std::string> notes;             ///< all_notes of the data
