@@ -42,16 +42,16 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
 ulmus_room(data SOURCES address.cpp augment.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
-                        decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp encoding.cpp
+                        decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp duplicates.cpp encoding.cpp
                         folder.cpp gzip.cpp idx.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
-                        labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp
+                        inspection_text.cpp labels.cpp list.cpp loader.cpp npy.cpp sampler.cpp search.cpp split.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # floor 4, reads run folders only
-ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp markup.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
+ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
 

@@ -19,6 +19,7 @@
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/data/inspection.hpp"
 #include "ulmus/loss/describe.hpp"
+#include "ulmus/report/class_counts_chart.hpp"
 #include "ulmus/report/report.hpp"
 #include "ulmus/train/run.hpp"
 
@@ -260,7 +261,10 @@ void add_inspect_verb(CLI::App& program) {
     if (request->image_size != 0) open.image_size = request->image_size;
     const Inspection inspection =
         inspect(request->data, open, {.imbalance = request->imbalance, .quick = request->quick});
-    if (picture->count() > 0) write_file(request->picture, to_svg(inspection));
+    if (picture->count() > 0)
+      write_file(
+          request->picture,
+          to_svg({.data = inspection.data, .class_names = inspection.class_names, .counts = inspection.train_counts}));
     print(request->as_json ? to_json(inspection) : to_text(inspection, request->all));
   });
 }

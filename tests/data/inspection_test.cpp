@@ -342,45 +342,5 @@ TEST(InspectionText, JsonHoldsEverything) {
   EXPECT_EQ(json.at("proposal").at("command"), found.proposal->command);
 }
 
-// ---- picture
-
-std::size_t count_of(const std::string& text, const std::string& part) {
-  std::size_t count = 0;
-  for (std::size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++count;
-  return count;
-}
-
-TEST(InspectionPicture, HasABarWithItsNameForEveryClass) {
-  OpenedData data = without_test({10, 20, 15});
-  data.train.class_names[1] = "cats & <dogs>";
-  const std::string svg = to_svg(quick(data));
-  EXPECT_TRUE(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"")) << svg;
-  EXPECT_TRUE(svg.ends_with("</svg>\n"));
-  EXPECT_EQ(count_of(svg, "<rect "), 3u);
-  EXPECT_TRUE(has(svg, ">cats &amp; &lt;dogs&gt;<")) << svg;
-  EXPECT_LT(svg.find(">cats"), svg.find(">class 2<"));  // the largest first
-  EXPECT_LT(svg.find(">class 2<"), svg.find(">class 0<"));
-  EXPECT_TRUE(has(svg, "width=\"560.0\"") && has(svg, "width=\"280.0\"")) << svg;  // 20 and 10
-  EXPECT_FALSE(has(svg, "logarithmic"));
-}
-
-TEST(InspectionPicture, IsLogarithmicAboveARatioOfTwenty) {
-  EXPECT_FALSE(has(to_svg(quick(without_test({100, 5}))), "logarithmic"));
-  const std::string svg = to_svg(quick(without_test({1000, 10})));
-  EXPECT_TRUE(has(svg, "logarithmic")) << svg;
-  EXPECT_TRUE(has(svg, "width=\"220.7\"")) << svg;  // 560 log(2 * 10) / log(2 * 1000)
-  EXPECT_TRUE(has(svg, ">1</text>") && has(svg, ">100</text>")) << svg;
-}
-
-TEST(InspectionPicture, StaysSmallForManyClasses) {
-  Counts counts;
-  for (std::int64_t c = 0; c < 20'000; ++c) counts.push_back(1 + c % 50);
-  const std::string svg = to_svg(quick(without_test(counts)));
-  EXPECT_LT(svg.size(), 20'000u);
-  EXPECT_TRUE(has(svg, "class 49: 50")) << svg;  // the largest, and the last of the smallest
-  EXPECT_TRUE(has(svg, "class 19950: 1")) << svg;
-  EXPECT_EQ(count_of(svg, "<rect "), 0u);
-}
-
 }  // namespace
 }  // namespace ulmus

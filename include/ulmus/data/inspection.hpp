@@ -87,8 +87,4 @@ std::string to_text(const Inspection& inspection, bool all = false);
 /// All of it, with `schema_version` 1.
 std::string to_json(const Inspection& inspection);
 
-/// A bar chart of the training counts as an SVG image, the largest class first; logarithmic when the ratio is above 20.
-/// Up to 100 classes have a bar with their name each; more are one outline, with some names below it.
-std::string to_svg(const Inspection& inspection);
-
 }  // namespace ulmus
