@@ -101,7 +101,7 @@ if(ULMUS_TORCH)
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_room(train SOURCES address_space.cpp checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
-                                 placement.cpp predict.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
+                                 placement.cpp predict.cpp proposal.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
                                  trained.cpp tune.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
                    PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)

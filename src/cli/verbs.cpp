@@ -21,6 +21,7 @@
 #include "ulmus/loss/describe.hpp"
 #include "ulmus/report/class_counts_chart.hpp"
 #include "ulmus/report/report.hpp"
+#include "ulmus/train/proposal.hpp"
 #include "ulmus/train/run.hpp"
 
 namespace ulmus::cli {
@@ -265,7 +266,9 @@ void add_inspect_verb(CLI::App& program) {
       write_file(
           request->picture,
           to_svg({.data = inspection.data, .class_names = inspection.class_names, .counts = inspection.train_counts}));
-    print(request->as_json ? to_json(inspection) : to_text(inspection, request->all));
+    const std::optional<Proposal> proposal = propose_run(inspection, open, request->imbalance);
+    if (request->as_json) return print(to_json(inspection, proposal));
+    print(to_text(inspection, request->all) + (proposal ? "\n" + to_text(*proposal) : ""));
   });
 }
 

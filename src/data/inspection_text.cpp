@@ -117,11 +117,7 @@ std::string to_text(const Inspection& inspection, bool all) {
   append(inspection.missing_in_test, "class has no test sample", "classes have no test sample");
   append(inspection.empty, "class is left without a training sample: no run can be made of it, lower the ratio",
          "classes are left without a training sample: no run can be made of it, lower the ratio");
-  if (!inspection.proposal) return text;
-
-  text += "\nto begin with:\n";
-  for (const std::string& reason : inspection.proposal->reasons) text += fmt::format("  {}\n", reason);
-  return text + fmt::format("\n  {}\n", inspection.proposal->command);
+  return text;
 }
 
 std::string to_json(const Inspection& inspection) {
@@ -130,11 +126,6 @@ std::string to_json(const Inspection& inspection) {
     for (const std::int64_t c : classes) list.push_back(inspection.class_names[at(c)]);
     return list;
   };
-  Json proposal;
-  if (inspection.proposal)
-    proposal = {{"losses", inspection.proposal->losses},   {"schedule", inspection.proposal->schedule},
-                {"epochs", inspection.proposal->epochs},   {"validation", inspection.proposal->validation},
-                {"reasons", inspection.proposal->reasons}, {"command", inspection.proposal->command}};
   Json shape;
   if (inspection.shape) shape = {inspection.shape->channels, inspection.shape->height, inspection.shape->width};
   const Json all = {{"schema_version", 1},
@@ -160,8 +151,7 @@ std::string to_json(const Inspection& inspection) {
                     {"classes_missing_in_test", names(inspection.missing_in_test)},
                     {"duplicates_in_train", duplicates_json(inspection.in_train)},
                     {"duplicates_in_test", duplicates_json(inspection.in_test)},
-                    {"leak", duplicates_json(inspection.leak)},
-                    {"proposal", proposal}};
+                    {"leak", duplicates_json(inspection.leak)}};
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
