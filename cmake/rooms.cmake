@@ -61,9 +61,9 @@ foreach(page IN ITEMS page tuning_page)
   set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
   add_custom_command(
     OUTPUT ${report_page}
-    COMMAND ${CMAKE_COMMAND} -DNAME=k_${page} -DPAGE=${report_source}/${page}.html
+    COMMAND ${CMAKE_COMMAND} -DNAME=k_${page} -DPAGE=${report_source}/${page}.html -DCSS=${report_source}/page.css
             -DTEMPLATE=${report_source}/page.cpp.in -DOUTPUT=${report_page} -P ${report_source}/embed.cmake
-    DEPENDS ${report_source}/${page}.html ${report_source}/page.cpp.in ${report_source}/embed.cmake
+    DEPENDS ${report_source}/${page}.html ${report_source}/page.css ${report_source}/page.cpp.in ${report_source}/embed.cmake
     VERBATIM)
   target_sources(ulmus_report PRIVATE ${report_page})
 endforeach()
