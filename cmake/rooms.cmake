@@ -51,7 +51,7 @@ ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp tem
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # floor 4, reads run folders only
-ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
+ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp model.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
 

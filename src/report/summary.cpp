@@ -9,7 +9,7 @@
 #include <numbers>
 #include <set>
 
-#include "charts.hpp"
+#include "model.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 
