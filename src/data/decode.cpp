@@ -178,7 +178,7 @@ std::string_view name_of(ImageFault fault) {
     case ImageFault::damaged:
       return "damaged";
     case ImageFault::unsupported:
-      return "of a form that is not read";
+      return "unsupported";
     case ImageFault::too_large:
       return "too many pixels";
     case ImageFault::too_deep:

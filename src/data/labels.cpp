@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "ulmus/base/error.hpp"
@@ -106,6 +107,19 @@ void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
                       rules.place(texts.first(i)), texts.different[i], texts.different[i]));
 }
 
+/// "id,name" and the like.
+bool is_title(std::string_view line) {
+  static constexpr std::array<std::string_view, 9> k_titles{"id",       "index",     "idx",      "class", "label",
+                                                            "class_id", "class_idx", "label_id", "target"};
+  const std::size_t end = line.find_first_of(" \t,;");
+  return end != std::string_view::npos && std::ranges::find(k_titles, looks_of(line.substr(0, end))) != k_titles.end();
+}
+
+bool starts_with_number(std::string_view line) {
+  const std::size_t end = line.find_first_of(" \t,;");
+  return end != std::string_view::npos && number_name(line.substr(0, end)).has_value();
+}
+
 Classes among(const LabelTexts& texts, std::vector<std::string> names, const LabelRules& rules,
               std::string_view lacking) {
   Classes classes{.labels = labels_among(texts, names, rules, lacking)};
@@ -188,7 +202,9 @@ ClassFile parse_class_file(std::string_view bytes, const std::filesystem::path& 
   for (std::size_t i = 0; i < file.names.size(); ++i)
     if (file.names[i].empty()) fail(i + 1, "is blank");
 
-  // `0 cat`: every line has a whole number before its name.
+  // `0 cat`: every line has a whole number before its name, below a header perhaps.
+  if (file.names.size() > 2 && is_title(file.names[0]) && starts_with_number(file.names[1]))
+    file.names.erase(file.names.begin());
   std::map<std::string, std::string> name_of;
   std::vector<std::string> names;
   for (const std::string& line : file.names) {

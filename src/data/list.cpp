@@ -112,6 +112,12 @@ Fields fields_of(std::string_view line) {
   return path_first(line);
 }
 
+/// What stands between the fields of a line of a table; white space where nothing else does.
+char separator_of(std::string_view line) {
+  const std::size_t mark = line.find_first_of(",;\t");
+  return mark == std::string_view::npos ? ' ' : line[mark];
+}
+
 /// Titles of the columns of a list, as programs write them.
 bool is_header(std::span<const std::string> fields) {
   static const std::vector<std::string> k_titles{
@@ -229,7 +235,15 @@ ListLines read_list(std::string_view bytes, const fs::path& path, const fs::path
     };
     Fields fields = fields_of(line);
     std::vector<std::string>& parts = fields.texts;
-    if (std::exchange(may_be_header, false) && is_header(parts)) continue;
+    if (std::exchange(may_be_header, false)) {
+      if (is_header(parts)) continue;
+      if (const std::vector<std::string> titles = split_fields(line, separator_of(line)).texts;
+          titles.size() > 2 && is_header(titles))
+        fail(
+            fmt::format("is a header of {} columns, expected the path of an image and its label; write a list of these "
+                        "two columns alone",
+                        titles.size()));
+    }
     const auto is_number = [](const std::string& field) { return number_name(field).has_value(); };
     if (line.find('\t') != std::string_view::npos) {
       const std::vector<std::string> columns = split_fields(line, '\t').texts;

@@ -196,6 +196,8 @@ TEST_F(ListForms, ListsAndClassNamesAreDecodedAsTablesAre) {
   expect_read(utf16(list), names, keys);
   put("classes.txt", test::packed(classes));
   expect_read(test::packed(list), names, keys);
+  put("classes.txt", "id,name\n0,cat\n1,dog\n");
+  expect_read(list, names, keys);
   put("classes.txt", "PAR1\x15\x04");
   put("train.txt", list);
   expect_data_error({"classes.txt", "a Parquet file, expected text"}, keys);
@@ -204,6 +206,8 @@ TEST_F(ListForms, ListsAndClassNamesAreDecodedAsTablesAre) {
 TEST_F(ListForms, AHeaderAndCommentsArePassedOver) {
   expect_read("path label\n# made by hand\nmy set/a.png 0\nmy set/b.png 1\nmy set/c, d.png 1\n");
   expect_read("Image,Label\r\nmy set/a.png,0\r\nmy set/b.png,1\r\nmy set/c, d.png,1\r\n");
+  put("train.txt", "id,path,label\n0,my set/a.png,0\n1,my set/b.png,1\n");
+  expect_data_error({"line 1", "a header of 3 columns", "two columns alone"});
   put("train.txt", "foto klasse\nmy set/a.png 0\nmy set/b.png 1\n");
   expect_data_error({"line 1", "all others are there", "if the line is a header, remove it"});
 }
