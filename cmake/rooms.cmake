@@ -44,7 +44,7 @@ find_package(ZLIB REQUIRED)
 ulmus_room(data SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
                         decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp duplicates.cpp encoding.cpp
                         folder.cpp gzip.cpp idx.cpp image_ops.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
-                        inspection_text.cpp labels.cpp list.cpp loader.cpp mix.cpp npy.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                        inspection_text.cpp kind_counts.cpp labels.cpp list.cpp loader.cpp mix.cpp npy.cpp policies.cpp sampler.cpp search.cpp split.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp

@@ -48,18 +48,6 @@ void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
 
 }  // namespace detail
 
-std::int64_t KindCounts::total() const {
-  std::int64_t sum = 0;
-  for (const auto& [kind, count] : counts_) sum += count;
-  return sum;
-}
-
-std::string KindCounts::text() const {
-  std::vector<std::string> parts;
-  for (const auto& [kind, count] : counts_) parts.push_back(fmt::format("{} {}", printable(kind), count));
-  return join(parts, ", ");
-}
-
 std::vector<std::string> all_notes(const OpenedData& data) {
   std::vector<std::string> notes;
   if (const std::int64_t skipped = data.skipped.total(); skipped > 0) {
