@@ -23,7 +23,6 @@ add_library(ulmus::c ALIAS ulmus_c)
 target_link_libraries(ulmus_c PRIVATE ulmus::loss fmt::fmt)
 target_include_directories(ulmus_c INTERFACE $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>
                                              $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_compile_definitions(ulmus_c PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
 target_link_options(ulmus_c PRIVATE LINKER:--exclude-libs,ALL)
 set_target_properties(ulmus_c PROPERTIES OUTPUT_NAME ulmus VERSION ${PROJECT_VERSION}
                       SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
@@ -52,7 +51,6 @@ ulmus_room(eval SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp tem
 # floor 4, reads run folders only
 ulmus_room(report SOURCES charts.cpp finding.cpp html.cpp markup.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
-target_compile_definitions(ulmus_report PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
 
 # The pages are kept as HTML and compiled in, so the program needs no file of its own at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
@@ -112,7 +110,6 @@ if(ULMUS_TORCH)
                        src/cli/verbs.cpp)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_include_directories(ulmus PRIVATE src)
-  target_compile_definitions(ulmus PRIVATE ULMUS_VERSION="${PROJECT_VERSION}")
   target_link_libraries(ulmus PRIVATE ulmus::train ulmus::report ulmus::bench CLI11::CLI11 fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
   ulmus_warnings(ulmus)
   install(TARGETS ulmus)

@@ -86,7 +86,7 @@ typedef enum ulmus_needs {
   ULMUS_NEEDS_OFFSETS = 8 /* takes offsets, and makes its own from the features where there are none */
 } ulmus_needs;
 
-/* The version of this library, "0.1.0". */
+/* The version of this library, in the form of ULMUS_VERSION in ulmus/version.h. */
 ULMUS_EXPORT const char* ulmus_version(void);
 
 /* What the last function that failed on this thread had to say, in one line; "" before the first. Valid until the next

@@ -23,6 +23,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/target.hpp"
+#include "ulmus/version.h"
 
 namespace {
 

@@ -15,6 +15,7 @@
 #include "ulmus/loss/describe.hpp"
 #include "ulmus/loss/loss.hpp"
 #include "ulmus/loss/target.hpp"
+#include "ulmus/version.h"
 
 struct ulmus_loss {
   ulmus::Loss loss;

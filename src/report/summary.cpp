@@ -12,6 +12,7 @@
 #include "charts.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/version.h"
 
 namespace ulmus {
 namespace {

@@ -9,6 +9,7 @@
 
 #include "ulmus/c.h"
 #include "ulmus/loss/loss.hpp"
+#include "ulmus/version.h"
 
 namespace {
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
     from . import functional, metrics, models, sklearn
     from .composed import composed_loss
     from .data import make_long_tailed
@@ -161,6 +160,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
     elif name in _MODULES:
         value = importlib.import_module(f".{name}", __name__)
+    elif name == "__version__":
+        value = importlib.import_module("._core", __name__).version()
     else:
         raise AttributeError(f"module 'ulmus' has no attribute '{name}'")
     globals()[name] = value
