@@ -114,6 +114,7 @@ if(ULMUS_TORCH)
                        src/cli/streams.cpp src/cli/tune.cpp
                        src/cli/verbs.cpp)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+  target_compile_options(ulmus PRIVATE $<$<CONFIG:Release>:-O1>)  # it parses and prints, and CLI11 takes long to optimise
   target_include_directories(ulmus PRIVATE src)
   target_link_libraries(ulmus PRIVATE ulmus::train ulmus::report ulmus::bench CLI11::CLI11 fmt::fmt spdlog::spdlog nlohmann_json::nlohmann_json)
   ulmus_warnings(ulmus)
