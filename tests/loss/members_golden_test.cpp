@@ -152,10 +152,8 @@ struct File {
 class MemberGolden : public ::testing::TestWithParam<File> {};
 
 TEST_P(MemberGolden, LossAndGradientAreThePublishedOnes) {
-  const auto file = golden::read(std::string(GetParam().name) + ".json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases(GetParam().name)) {
     if (entry.value("nonfinite_reference", false)) continue;
     const Question question = GetParam().ask(entry, entry["params"]);
     if (question.spec.empty()) continue;
@@ -193,7 +191,7 @@ TEST_P(MemberGolden, LossAndGradientAreThePublishedOnes) {
                 1e-5 * std::max(1.0, loss.spec().scale()) * std::max(1.0, std::fabs(value)));
     ++compared;
   }
-  EXPECT_GE(compared, 12);
+  EXPECT_GE(compared, golden::at_least(12));
 }
 
 INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
@@ -207,10 +205,8 @@ INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
-  const auto file = golden::read("discriminative.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases("discriminative")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto classes = entry["C"].get<std::int64_t>(), width = entry["D"].get<std::int64_t>();
     const json& p = entry["params"];
@@ -252,14 +248,12 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
       ++compared;
     }
   }
-  EXPECT_GE(compared, 12);
+  EXPECT_GE(compared, golden::at_least(12));
 }
 
 TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
-  const auto file = golden::read("dro_lt.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases("dro_lt")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto classes = entry["C"].get<std::int64_t>(), width = entry["D"].get<std::int64_t>();
     const auto labels = entry["batch_targets"].get<std::vector<std::int64_t>>();
@@ -290,14 +284,12 @@ TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
     for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_TRUE(golden::near(gradient[k], expected[k])) << k;
     ++compared;
   }
-  EXPECT_EQ(compared, 8);
+  EXPECT_GE(compared, golden::at_least(8));
 }
 
 TEST(MemberGolden, TopologyAwareMarginsAreThePublishedOnes) {
-  const auto file = golden::read("tam.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases("tam")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto nodes = entry["nodes"].get<std::int64_t>(), classes = entry["C"].get<std::int64_t>();
     const auto source = entry["edge_index"][0].get<std::vector<std::int64_t>>();
@@ -350,7 +342,7 @@ TEST(MemberGolden, TopologyAwareMarginsAreThePublishedOnes) {
     for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_TRUE(golden::near(gradient[k], expected[k])) << k;
     ++compared;
   }
-  EXPECT_EQ(compared, 5);
+  EXPECT_GE(compared, golden::at_least(5));
 }
 
 }  // namespace
