@@ -1,5 +1,5 @@
-#include "base/safetensors_header.hpp"
 #include "fuzz.hpp"
+#include "ulmus/base/safetensors_header.hpp"
 
 using namespace ulmus;
 

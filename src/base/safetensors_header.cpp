@@ -1,4 +1,4 @@
-#include "base/safetensors_header.hpp"
+#include "ulmus/base/safetensors_header.hpp"
 
 #include <fmt/format.h>
 

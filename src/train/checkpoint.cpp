@@ -8,11 +8,11 @@
 #include <set>
 #include <string_view>
 
-#include "base/safetensors_header.hpp"
 #include "train/optimizer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/safetensors_header.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <optional>
 
-#include "eval/evaluator.hpp"
 #include "train/address_space.hpp"
 #include "train/member.hpp"
 #include "train/trained.hpp"
@@ -12,6 +11,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/eval/evaluator.hpp"
 #include "ulmus/eval/prior.hpp"
 
 namespace ulmus {

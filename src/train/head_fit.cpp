@@ -7,9 +7,9 @@
 #include <numeric>
 #include <utility>
 
-#include "eval/evaluator.hpp"
 #include "train/inference.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/eval/evaluator.hpp"
 #include "ulmus/train/schedule.hpp"
 
 namespace ulmus::detail {

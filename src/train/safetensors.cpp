@@ -6,10 +6,10 @@
 #include <cstring>
 #include <utility>
 
-#include "base/safetensors_header.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/safetensors_header.hpp"
 
 namespace ulmus::detail {
 namespace {

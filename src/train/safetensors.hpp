@@ -14,7 +14,7 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// The bytes of a safetensors file; base/safetensors_header.hpp says what one is.
+/// The bytes of a safetensors file; ulmus/base/safetensors_header.hpp says what one is.
 std::string encode_safetensors(const TensorFile& file);
 
 /// Reads a safetensors file. Nothing in it is executed; throws as read_safetensors_header() does.

@@ -7,13 +7,13 @@
 #include <numeric>
 #include <vector>
 
-#include "base/safetensors_header.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/random.hpp"
+#include "ulmus/base/safetensors_header.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
