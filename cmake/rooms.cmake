@@ -31,6 +31,10 @@ set_target_properties(ulmus_c PROPERTIES OUTPUT_NAME ulmus VERSION ${PROJECT_VER
                       EXPORT_NAME c CXX_VISIBILITY_PRESET hidden VISIBILITY_INLINES_HIDDEN ON)
 ulmus_warnings(ulmus_c)
 
+if(ULMUS_LOSS_ONLY)
+  return()
+endif()
+
 # floor 2: images and metrics need no LibTorch
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)

@@ -12,12 +12,12 @@
 #include <stdexcept>
 #include <string>
 
-/// Double-precision vectors of published reference code: those in tests/golden (its README says what they are), or in the
-/// folder named by $ULMUS_GOLDEN, there as plain JSON.
+/// Double-precision vectors of published reference code: those in tests/golden (its README says what they are), or in
+/// the folder named by $ULMUS_GOLDEN, there as plain JSON.
 namespace ulmus::golden {
 
-/// The cases of the file NAME.json.gz or, in the named folder, NAME.json; none where that folder has no such file. Throws
-/// std::runtime_error for what cannot be read.
+/// The cases of the file NAME.json.gz or, in the named folder, NAME.json; none where that folder has no such file.
+/// Throws std::runtime_error for what cannot be read.
 inline nlohmann::json cases(const std::string& name) {
   const char* named = std::getenv("ULMUS_GOLDEN");
   std::filesystem::path path = std::filesystem::path(ULMUS_SOURCE_DIR) / "tests/golden" / (name + ".json.gz");
