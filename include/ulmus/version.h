@@ -3,7 +3,7 @@
 #define ULMUS_VERSION_H
 
 #define ULMUS_VERSION_MAJOR 0
-#define ULMUS_VERSION_MINOR 1
+#define ULMUS_VERSION_MINOR 2
 #define ULMUS_VERSION_PATCH 0
 
 /* The three parts as a string, "major.minor.patch". */
