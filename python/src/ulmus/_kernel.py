@@ -218,6 +218,17 @@ def scaled(gradient: Tensor, outer: Tensor) -> Tensor:
     return gradient * outer
 
 
+def _backward_of(gradient: Tensor | None, outer: Tensor) -> Tensor | None:
+    """What goes back of a gradient that the forward call made."""
+    if gradient is None:
+        return None
+    if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
+        gradient = scaled(gradient, outer)
+    if torch.is_grad_enabled():
+        gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
+    return gradient
+
+
 class Fused(torch.autograd.Function):
     """What has no gradient comes as one argument: each costs time at a batch of 128 x 10, where the calls are most of it."""
 
@@ -230,13 +241,8 @@ class Fused(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (gradient,) = ctx.saved_tensors
-        if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
-            gradient = scaled(gradient, outer)
-        if torch.is_grad_enabled():
-            gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
-        return gradient, None
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, None]:  # type: ignore[override]
+        return _backward_of(ctx.saved_tensors[0], outer), None
 
 
 class FusedWithContext(torch.autograd.Function):
@@ -261,12 +267,7 @@ class FusedWithContext(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         # With a loss for each sample only rows have gradients: losses that look at the head have none of one sample.
-        gradients = [None if made is None else scaled(made, outer) for made in ctx.saved_tensors]
-        if torch.is_grad_enabled():
-            gradients = [
-                None if made is None else _NoSecondDerivative.apply(made.detach().requires_grad_()) for made in gradients
-            ]
-        return (*gradients, None)
+        return (*(_backward_of(gradient, outer) for gradient in ctx.saved_tensors), None)
 
 
 class _NoSecondDerivative(torch.autograd.Function):
