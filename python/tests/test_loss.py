@@ -593,7 +593,7 @@ def test_probabilities_have_the_scale_of_the_loss() -> None:
 
 
 PRIOR_COUNTS = torch.tensor([60.0, 30, 10], dtype=torch.float64)
-#: Class frequencies of the members that shift their logits or weigh their classes, up to a factor. The others assume the counts.
+#: Class frequencies, up to a factor, of the members that shift their logits or weigh classes. The others assume the counts.
 MEMBER_PRIORS = {
     **dict.fromkeys(["bs", "la", "vs", "lade", "ib", "ib-focal"], torch.ones(3, dtype=torch.float64)),
     "cb": PRIOR_COUNTS / (1 - 0.9999**PRIOR_COUNTS),
@@ -630,7 +630,7 @@ def test_the_assumed_prior_is_what_training_finds(text: str, rule: str) -> None:
     loss = ulmus.Loss(text + rule, PRIOR_COUNTS, reduction="sum")
     loss.set_epoch(9, 10)
     z = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
-    optimizer = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, tolerance_change=1e-15, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
 
     def value() -> Tensor:
         optimizer.zero_grad()

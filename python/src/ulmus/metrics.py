@@ -1,8 +1,8 @@
 """What a long-tailed classifier is judged by, as functions of ``(y_true, y_pred)`` with scikit-learn's names.
 
 :func:`evaluate` gives all of it at once, from logits, with the numbers and keys of the program's report. Averages over
-classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read as those
-of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
+classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read as
+those of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
 """
 
 from __future__ import annotations
