@@ -12,6 +12,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/threads.hpp"
 #include "data/cells.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
@@ -109,11 +110,7 @@ std::vector<std::string> digests_of(const Part& part, const Table* order, int th
       }
   };
   const std::int64_t wanted = threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
-  {
-    std::vector<std::jthread> workers;
-    for (std::int64_t t = 1; t < std::min(wanted, part.data.size()); ++t) workers.emplace_back(work);
-    work();
-  }
+  detail::run_on_threads(at(std::min(wanted, part.data.size())), work);
   if (failure) std::rethrow_exception(failure);
   return digests;
 }

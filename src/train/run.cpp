@@ -15,11 +15,11 @@
 #include <optional>
 #include <thread>
 
+#include "base/threads.hpp"
 #include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
 #include "train/member.hpp"
 #include "train/placement.hpp"
-#include "train/threads.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"

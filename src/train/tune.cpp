@@ -12,13 +12,13 @@
 #include <thread>
 #include <utility>
 
+#include "base/threads.hpp"
 #include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
 #include "train/head_fit.hpp"
 #include "train/inference.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
-#include "train/threads.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <exception>
 #include <mutex>
-#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -28,7 +27,7 @@ void run_on_threads(std::size_t count, const Work& work) {
   threads.reserve(count);
   try {
     while (threads.size() < count) threads.emplace_back(guarded);
-  } catch (const std::system_error&) {
+  } catch (const std::exception&) {  // no thread, or no memory for one
     if (threads.empty()) guarded();
   }
   for (std::thread& thread : threads) thread.join();
