@@ -4,7 +4,7 @@
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-ulmus_room(base SOURCES digest.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors_header.cpp text.cpp unicode.cpp
+ulmus_room(base SOURCES digest.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors.cpp text.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
@@ -95,11 +95,11 @@ if(ULMUS_TORCH)
   # floor 1 to 3
   ulmus_torch_room(torch SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus_libtorch PRIVATE fmt::fmt)
-  ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp torchscript.cpp torchvision_resnet.cpp
+  ulmus_torch_room(nn SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp model_options.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
   find_package(tomlplusplus REQUIRED)
-  ulmus_torch_room(train SOURCES address_space.cpp checkpoint.cpp evaluate.cpp export.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
+  ulmus_torch_room(train SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp evaluate.cpp export.cpp feature_cache.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
                                  placement.cpp predict.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
                                  trained.cpp tune.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval

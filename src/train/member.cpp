@@ -90,7 +90,8 @@ class Training {
 
   /// Goes back to where a checkpoint was written.
   void restore(const std::filesystem::path& checkpoint) {
-    const CheckpointInfo info = read_checkpoint_info(checkpoint);
+    const SafetensorsFile file(checkpoint);
+    const CheckpointInfo info = read_checkpoint_info(file);
     if (loss_of(info, checkpoint) != member_.loss || info.seed != member_.seed || info.epochs != plan_.options.epochs)
       throw Error(
           ErrorKind::data,
@@ -104,7 +105,7 @@ class Training {
                               "that file by --trust-model",
                               checkpoint.string(), printable(info.model.script_sha256, 64), plan_.options.model_file,
                               model_->script_sha256()));
-    load_checkpoint(checkpoint, model_, optimizer_.get(), average());
+    load_checkpoint(file, model_, optimizer_.get(), average());
     if (!info.chosen.empty()) use_choice(info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = member_.seed});
     epoch_ = info.epochs_done;

@@ -131,7 +131,7 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
     throw Error(ErrorKind::usage,
                 fmt::format("--threads is {}, expected 1 to 256, or 0 for all cores", options.threads));
   const Split split = read_split(folder / "split.json");
-  const detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
+  detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
   const ModelOptions& shape = member.info.model;
   const PredictionWriter writer(options.format, member.info.class_names, options.top);
   const int threads =

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <vector>
 
-#include "base/safetensors_header.hpp"
+#include "base/safetensors.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -229,7 +229,7 @@ TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
   };
   const auto complaint = [&] {
     try {
-      detail::read_safetensors_header(path);
+      detail::SafetensorsFile{path};
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       return std::string(error.what());
@@ -245,7 +245,7 @@ TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
   EXPECT_NE(complaint().find("comes twice"), std::string::npos) << complaint();
   write_file(path, with_header("{}"));
   EXPECT_EQ(complaint(), "nothing");
-  EXPECT_THROW(detail::read_safetensors_header(folder.path()), Error) << "a folder";
+  EXPECT_THROW(detail::SafetensorsFile{folder.path()}, Error) << "a folder";
 }
 
 TEST(Sha256, AgreesWithThePublishedVector) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/input_file.hpp"
+
 namespace ulmus::detail {
 
 /// A dtype of the format, with the name and the bytes an element that it has there.
@@ -47,10 +49,23 @@ inline constexpr std::size_t k_longest_header = std::size_t{1} << 25;
 SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
                                           const std::filesystem::path& path);
 
-/// Reads the header of a file and nothing behind it.
-SafetensorsHeader read_safetensors_header(const std::filesystem::path& path);
+/// A safetensors file that is open: its header, which the constructor reads, and the data of each tensor that is asked
+/// for. All of it is of one file, though a training puts a new one in its place meanwhile.
+class SafetensorsFile {
+ public:
+  /// Throws Error{data} as read_safetensors_header() does, and what read_file() throws.
+  explicit SafetensorsFile(const std::filesystem::path& path);
 
-/// Reads the bytes of one tensor of a file.
-std::string read_stored_bytes(const std::filesystem::path& path, const StoredTensor& tensor);
+  const std::filesystem::path& path() const { return file_.path(); }
+  const SafetensorsHeader& header() const { return header_; }
+  /// The tensor of this name; null without one.
+  const StoredTensor* find(std::string_view name) const;
+  /// Reads the data of one of the header's tensors to `out`, which has room for `tensor.size` bytes.
+  void read(const StoredTensor& tensor, void* out) const;
+
+ private:
+  InputFile file_;
+  SafetensorsHeader header_;
+};
 
 }  // namespace ulmus::detail

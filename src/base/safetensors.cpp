@@ -1,12 +1,9 @@
-#include "base/safetensors_header.hpp"
+#include "base/safetensors.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <system_error>
+#include <span>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
@@ -38,43 +35,25 @@ std::size_t header_length(std::string_view bytes, std::uintmax_t file_size, cons
   return length;
 }
 
-/// A regular file at its beginning, with its size.
-std::pair<std::ifstream, std::uintmax_t> open_file(const std::filesystem::path& path) {
-  std::error_code code;
-  const bool regular = std::filesystem::is_regular_file(path, code);
-  const std::uintmax_t size = regular ? std::filesystem::file_size(path, code) : 0;
-  std::ifstream file;
-  if (regular && !code) file.open(path, std::ios::binary);
-  if (!file.is_open())
-    throw Error(ErrorKind::data, fmt::format("cannot read '{}': {}", path.string(),
-                                             code       ? code.message()
-                                             : !regular ? "it is no regular file"
-                                                        : std::strerror(errno)));
-  return {std::move(file), size};
-}
-
-std::string read_bytes(std::ifstream& file, std::size_t count) {
-  std::string bytes(count, '\0');
-  file.read(bytes.data(), static_cast<std::streamsize>(count));
-  bytes.resize(static_cast<std::size_t>(file.gcount()));
-  return bytes;
-}
-
 }  // namespace
 
-SafetensorsHeader read_safetensors_header(const std::filesystem::path& path) {
-  auto [file, size] = open_file(path);
-  std::string bytes = read_bytes(file, k_length_bytes);
-  bytes += read_bytes(file, header_length(bytes, size, path));
-  return read_safetensors_header(bytes, size, path);
+SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : file_(path) {
+  std::string bytes(k_length_bytes, '\0');
+  bytes.resize(file_.read(0, bytes));
+  const std::size_t length = header_length(bytes, file_.size(), path);
+  bytes.resize(k_length_bytes + length);
+  bytes.resize(k_length_bytes + file_.read(k_length_bytes, std::span(bytes).subspan(k_length_bytes)));
+  header_ = read_safetensors_header(bytes, file_.size(), path);
 }
 
-std::string read_stored_bytes(const std::filesystem::path& path, const StoredTensor& tensor) {
-  auto [file, size] = open_file(path);
-  file.seekg(static_cast<std::streamoff>(tensor.begin));
-  std::string bytes = read_bytes(file, tensor.size);
-  if (bytes.size() != tensor.size) refuse(path, "it became shorter while it was read");
-  return bytes;
+const StoredTensor* SafetensorsFile::find(std::string_view name) const {
+  const auto found = std::ranges::find(header_.tensors, name, &StoredTensor::name);
+  return found == header_.tensors.end() ? nullptr : &*found;
+}
+
+void SafetensorsFile::read(const StoredTensor& tensor, void* out) const {
+  if (file_.read(tensor.begin, {static_cast<char*>(out), tensor.size}) != tensor.size)
+    refuse(path(), "it became shorter while it was read");
 }
 
 SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
