@@ -335,8 +335,13 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / k_name) {
     if (::fstat(file.value, &ours) != 0 || ::stat(path_.c_str(), &there) != 0 || ours.st_ino != there.st_ino ||
         ours.st_dev != there.st_dev)
       continue;
-    if (::ftruncate(file.value, 0) != 0) cannot("write", path_, errno);
-    write_all(file.value, this_process() + "\n", path_);
+    try {
+      if (::ftruncate(file.value, 0) != 0) cannot("write", path_, errno);
+      write_all(file.value, this_process() + "\n", path_);
+    } catch (const Error&) {
+      ::unlink(path_.c_str());
+      throw;
+    }
     file_ = std::exchange(file.value, -1);
     return;
   }

@@ -4,8 +4,8 @@
 
 #include "temporary_folder.hpp"
 #include "train/checkpoint.hpp"
-#include "train/safetensors.hpp"
 #include "train/placement.hpp"
+#include "train/safetensors.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 
