@@ -44,7 +44,7 @@ class Writers : public CrashTest {
 };
 
 TEST_F(Writers, OfAFreshRunDoNotHarmEachOther) {
-  const std::vector<Fault> points = this->points(command_, 14);
+  const std::vector<Fault> points = this->points(command_, 20);
   fs::rename(path("o"), path("whole"));
   bool killed = false;
   for (const Fault& at : points) {
@@ -60,7 +60,7 @@ TEST_F(Writers, WhoResumeDoNotHarmEachOther) {
   ASSERT_NO_FATAL_FAILURE(make_half());
   begin_from("half");
   bool killed = false;
-  for (const Fault& at : points(resume_, 14)) {
+  for (const Fault& at : points(resume_, 20)) {
     begin_from("half");
     ASSERT_NO_FATAL_FAILURE(interleave(resume_, resume_, at, killed = !killed));
   }
@@ -96,7 +96,7 @@ class Readers : public CrashTest {
 };
 
 TEST_F(Readers, OfATrainingThatIsStoppedSeeAWholeState) {
-  const std::vector<Fault> points = this->points(command_, 16);
+  const std::vector<Fault> points = this->points(command_, 24);
   fs::rename(path("o"), path("whole"));
   long read = 0, early = 0;
   for (Fault at : points) {
