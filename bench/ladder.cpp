@@ -49,7 +49,7 @@ struct Problem {
 
 /// Step 1, as an operator library composes it: every operation reads and writes whole [N, C] arrays.
 void composed(Problem& p) {
-  const auto& terms = p.loss.terms();
+  const auto& terms = p.loss.params();
   const std::size_t all = p.size();
   std::vector<float> one_hot(all, 0), masked(all), lowered(all), adjusted(all), scaled(all), shifted(all), e(all);
   for (std::int64_t i = 0; i < p.rows; ++i) one_hot[p.at(i, p.labels[static_cast<std::size_t>(i)])] = 1;
@@ -87,7 +87,7 @@ void composed(Problem& p) {
 
 /// Step 2: one plain loop over each row, nothing stored but the gradient.
 void scalar(Problem& p) {
-  const auto& terms = p.loss.terms();
+  const auto& terms = p.loss.params();
   for (std::int64_t i = 0; i < p.rows; ++i) {
     const float* z = p.logits.data() + p.at(i, 0);
     float* g = p.gradient.data() + p.at(i, 0);
@@ -119,7 +119,7 @@ void vectors(Problem& p) {
 /// Steps 4 to 6: one call for both; in place; the next row fetched during the exponentials.
 void rows(Problem& p, bool in_place, bool prefetched) {
   const auto& kernels = ulmus::detail::row_kernels();
-  const auto& terms = p.loss.terms();
+  const auto& terms = p.loss.params();
   const auto blocks = static_cast<std::size_t>(ulmus::detail::block_count(p.classes));
   std::vector<double> maxima(blocks), sums(blocks);
   for (std::int64_t i = 0; i < p.rows; ++i) {

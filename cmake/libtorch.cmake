@@ -1,4 +1,5 @@
-# LibTorch as the target ulmus_libtorch: Debian's package, or a wheel's named by CMAKE_PREFIX_PATH (torch.utils.cmake_prefix_path).
+# LibTorch as the target ulmus::libtorch: Debian's package, or a wheel's named by CMAKE_PREFIX_PATH (torch.utils.cmake_prefix_path).
+# The build and the installed package both read this.
 
 # A wheel's configuration looks for its own library by name, and would find Debian's where both are installed: its root goes first.
 foreach(path IN LISTS CMAKE_PREFIX_PATH)
@@ -11,9 +12,9 @@ endforeach()
 find_package(Torch 1.13 REQUIRED)
 
 # Its headers as system headers: their warnings are not ours.
-add_library(ulmus_libtorch INTERFACE)
-target_include_directories(ulmus_libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
-target_link_libraries(ulmus_libtorch INTERFACE ${TORCH_LIBRARIES})
+add_library(ulmus::libtorch INTERFACE IMPORTED GLOBAL)
+target_include_directories(ulmus::libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
+target_link_libraries(ulmus::libtorch INTERFACE ${TORCH_LIBRARIES})
 
 # Debian's multiplies matrices with whatever libblas.so.3 is; without OpenBLAS that is the reference implementation.
 find_library(ULMUS_BLAS libblas.so.3)
@@ -32,6 +33,6 @@ foreach(folder IN LISTS TORCH_INCLUDE_DIRS)
   if(EXISTS ${folder}/fmt AND NOT folder IN_LIST fmt_include)
     file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/generated/include)
     file(CREATE_LINK ${fmt_include}/fmt ${PROJECT_BINARY_DIR}/generated/include/fmt SYMBOLIC)
-    target_include_directories(ulmus_libtorch BEFORE INTERFACE ${PROJECT_BINARY_DIR}/generated/include)
+    target_include_directories(ulmus::libtorch BEFORE INTERFACE ${PROJECT_BINARY_DIR}/generated/include)
   endif()
 endforeach()

@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <array>
 
-#include "data/text_file.hpp"
+#include "data/gzip.hpp"
 #include "fuzz.hpp"
+#include "ulmus/base/text_file.hpp"
 
 using namespace ulmus;
 
@@ -27,7 +28,7 @@ ULMUS_FUZZER(data, size) {
   fuzz::allow_errors([&] {
     const std::string bytes = detail::decompressed(std::string(cell), "t.csv", 1 << 20);
     fuzz::require(bytes.size() <= (1 << 20) || bytes == cell, "the limit holds");
-    detail::utf8_text(bytes, "t.csv");
+    utf8_text(bytes, "t.csv");
   });
   return 0;
 }

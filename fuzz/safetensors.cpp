@@ -1,4 +1,5 @@
-#include "base/safetensors_header.hpp"
+#include "ulmus/base/safetensors.hpp"
+
 #include "fuzz.hpp"
 
 using namespace ulmus;

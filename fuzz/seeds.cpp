@@ -43,8 +43,26 @@ std::string run() {
   return files;
 }
 
-std::string safetensors(const std::string& header, std::size_t data) {
-  return static_cast<char>(header.size()) + std::string(7, '\0') + header + std::string(data, '\x01');
+/// A safetensors file of bytes 0.
+std::string tensors(const std::string& header, std::size_t data) {
+  std::string length;
+  for (int i = 0; i < 8; ++i) length += static_cast<char>(header.size() >> (8 * i) & 0xff);
+  return length + header + std::string(data, '\0');
+}
+
+std::string checkpoint(const std::string& loss, const std::string& model, int side, std::size_t numbers) {
+  const std::string info = fmt::format(
+      R"({{"loss":"{}","seed":7,"epochs_done":3,"epochs":9,"seconds":1.5,"model":"{}","model_sha256":"","head":"linear",)"
+      R"("channels":1,"height":{},"width":{},"classes":2,"mean":[0.25],"stddev":[0.5],"class_names":["a","b"],)"
+      R"("encoding":"","tuned":"","chosen":""}})",
+      loss, model, side, side);
+  std::string escaped;
+  for (const char c : info) escaped += c == '"' ? "\\\""s : std::string(1, c);
+  return tensors(
+      fmt::format(R"({{"__metadata__":{{"ulmus":"{}"}},"fc.weight":{{"dtype":"F32","shape":[{}],)"
+                  R"("data_offsets":[0,{}]}},"loss.state":{{"dtype":"F64","shape":[2],"data_offsets":[{},{}]}}}})",
+                  escaped, numbers, 4 * numbers, 4 * numbers, 4 * numbers + 16),
+      4 * numbers + 16);
 }
 
 Seeds make_seeds() {
@@ -67,6 +85,9 @@ Seeds make_seeds() {
         "8%", "2021-03-15T08:15:00.5+01:00", "Mon, 15 M\xc3\xa4rz 2021 3:15 pm", "15/03/21", "20210315",
         "\xff\xfe"
         "a\0"s}},
+      {"checkpoint",
+       {checkpoint("elm:lambda=0.5+drw", "linear", 1, 8), checkpoint("lmd", "conv3", 12, 400),
+        checkpoint("ce", "mlp:layers=1,width=4", 2, 80)}},
       {"cifar", {"\x03"s + record, "\x01\x63"s + record}},
       {"classes",
        {"cat\nsea lion\n", "3 cat\r\n1 dog\n", "\xef\xbb\xbfname,count\ncat,3\n\"a,b\"\t2 # rare\n",
@@ -77,6 +98,12 @@ Seeds make_seeds() {
         "a;\"b\n\";y\r\n1;\"x;\"\"\";0\r\n2;y;1\r\n",
         "a\ty\n1\t0\n?\t1\n", "b,y\nu,1\nv,2\n"}},
       {"encoding", {ulmus::to_json(ulmus::learn_encoding(read, rows))}},
+      {"features",
+       {tensors(R"({"__metadata__":{"origin":"o"},"train":{"dtype":"F32","shape":[3,2],"data_offsets":[0,24]},)"
+                R"("train.labels":{"dtype":"I64","shape":[3],"data_offsets":[24,48]},)"
+                R"("validation":{"dtype":"F32","shape":[2,2],"data_offsets":[48,64]},)"
+                R"("validation.labels":{"dtype":"I64","shape":[2],"data_offsets":[64,80]}})",
+                80)}},
       {"idx",
        {"\0\0\x08\x03\0\0\0\x02\0\0\0\x01\0\0\0\x02"s
         "abcd",
@@ -107,10 +134,14 @@ Seeds make_seeds() {
       {"prior", {"uniform", "0.5,0.5", "3\n1 # rare\n", "1e300\n1e-300"}},
       {"run", {run()}},
       {"safetensors",
-       {safetensors(R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
-        safetensors(R"({"a":{"dtype":"BF16","shape":[1,1],"data_offsets":[8,10]},"b":{"dtype":"I64","shape":[],)"
-                    R"("data_offsets":[0,8]}})",
-                    10)}},
+       {tensors(R"({"__metadata__":{"k":"v"},"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", 8),
+        tensors(R"({"a":{"dtype":"BF16","shape":[1,1],"data_offsets":[8,10]},"b":{"dtype":"I64","shape":[],)"
+                R"("data_offsets":[0,8]}})",
+                10)}},
+      {"settings",
+       {"# ulmus compare\ndata = \"csv:t.csv?label=y\"\nlosses = \"ce,elm\"\nlr = 0.05\nskip-bad = true\nseed = 7\n",
+        "epochs = 1e3\n\"model\" = 'mlp'\n[a]\nb = [1, 2]\nc = 2020-01-01T00:00:00Z\n",
+        "losses = \"\"\"\na\\u0041\"\"\"\n"}},
       {"state", {std::string(64, '\x01'), std::string(400, '\x05')}},
       {"split", {ulmus::to_json(ulmus::make_split(data, {.seed = 1, .test_fraction = 0.3}))}},
   };

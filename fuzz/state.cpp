@@ -1,4 +1,4 @@
-/// The C interface, in any order of calls and with any numbers: states and changes of any length, features of any
+/// The C interface, in any order of calls and with any numbers: states and updates of any length, features of any
 /// width, counts, strides and enumerators of any value. What pointers point to is as large as the interface says, and
 /// no larger, so that a read or a write beyond it is seen.
 #include <fuzzer/FuzzedDataProvider.h>
@@ -174,19 +174,19 @@ class Calls {
         break;
       }
       case 3: {
-        const std::vector<double> before = state(), change = numbers(any_size());
-        if (!succeeds(ulmus_loss_advance(loss_, change.data(), static_cast<std::int64_t>(change.size()))))
-          fuzz::require(state() == before, "a change that is refused leaves the state");
+        const std::vector<double> before = state(), delta = numbers(any_size());
+        if (!succeeds(ulmus_loss_apply_update(loss_, delta.data(), static_cast<std::int64_t>(delta.size()))))
+          fuzz::require(state() == before, "an update that is refused leaves the state");
         break;
       }
       case 4: {
         Memory of;
         make(of);
         std::int64_t size = 0;
-        fuzz::require(succeeds(ulmus_loss_change_size(loss_, of.batch.feature_width, &size)), "a change has a size");
-        std::vector<double> change(static_cast<std::size_t>(size));
-        if (succeeds(ulmus_loss_measure(loss_, &of.batch, change.data())))
-          succeeds(ulmus_loss_advance(loss_, change.data(), size));
+        fuzz::require(succeeds(ulmus_loss_delta_size(loss_, of.batch.feature_width, &size)), "a delta has a size");
+        std::vector<double> delta(static_cast<std::size_t>(size));
+        if (succeeds(ulmus_loss_collect_update(loss_, &of.batch, delta.data())))
+          succeeds(ulmus_loss_apply_update(loss_, delta.data(), size));
         break;
       }
       case 5: {

@@ -1,4 +1,5 @@
-"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the family's table, for type checkers and editors.
+"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the definitions, for type checkers and editors, and
+src/ulmus/_class_names.py, their names for `import ulmus`, which does not load the library.
 
 python make_stubs.py
 """
@@ -23,6 +24,13 @@ __all__ = [
 ]
 '''
 
+NAMES = '''"""The names of the classes in losses.py. Written by make_stubs.py."""
+
+__all__ = [
+{names}
+]
+'''
+
 CLASS = """
 class {name}(Loss):
     def __init__(
@@ -40,6 +48,10 @@ def parameter_text(parameter: inspect.Parameter) -> str:
     return f"{text} = {json.dumps(default) if isinstance(default, str) else repr(default)}"
 
 
+def class_names() -> str:
+    return NAMES.format(names="\n".join(f'    "{name}",' for name in losses.__all__))
+
+
 def stub() -> str:
     text = HEAD.format(names="\n".join(f'    "{name}",' for name in losses.__all__))
     for name in losses.__all__:
@@ -50,4 +62,6 @@ def stub() -> str:
 
 
 if __name__ == "__main__":
-    (Path(__file__).parent / "src" / "ulmus" / "losses.pyi").write_text(stub())
+    package = Path(__file__).parent / "src" / "ulmus"
+    (package / "losses.pyi").write_text(stub())
+    (package / "_class_names.py").write_text(class_names())

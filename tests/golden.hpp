@@ -1,31 +1,44 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
+#include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
+#include <stdexcept>
 #include <string>
-#include <vector>
 
-/// Double-precision vectors of published reference code. They are read from the folder in $ULMUS_GOLDEN, by default
-/// ../shared/golden beside the source tree; where neither is there, each test falls back to a small copy that its own
-/// double-precision code makes.
+/// Double-precision vectors of published reference code: those in tests/golden (its README says what they are), or in
+/// the folder named by $ULMUS_GOLDEN, there as plain JSON.
 namespace ulmus::golden {
 
-inline std::optional<nlohmann::json> read(const std::string& file) {
-  const char* set = std::getenv("ULMUS_GOLDEN");
-  const std::filesystem::path folder = set ? set : ULMUS_SOURCE_DIR "/../shared/golden";
-  std::ifstream stream(folder / file);
-  if (!stream) {
-    if (set) ADD_FAILURE() << "ULMUS_GOLDEN is set, but " << folder / file << " cannot be read";
-    return std::nullopt;
+/// The cases of the file NAME.json.gz or, in the named folder, NAME.json; none where that folder has no such file.
+/// Throws std::runtime_error for what cannot be read.
+inline nlohmann::json cases(const std::string& name) {
+  const char* named = std::getenv("ULMUS_GOLDEN");
+  std::filesystem::path path = std::filesystem::path(ULMUS_SOURCE_DIR) / "tests/golden" / (name + ".json.gz");
+  if (named) {
+    if (!std::filesystem::is_directory(named))
+      throw std::runtime_error("ULMUS_GOLDEN is '" + std::string(named) + "', which is no folder");
+    path = std::filesystem::path(named) / (name + ".json");
+    if (!std::filesystem::exists(path)) return nlohmann::json::array();
   }
-  return nlohmann::json::parse(stream);
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);  // reads plain files, too
+  if (!file) throw std::runtime_error("cannot read '" + path.string() + "'");
+  std::string text;
+  std::array<char, 1 << 16> block;
+  int length;
+  while ((length = gzread(file.get(), block.data(), block.size())) > 0) text.append(block.data(), length);
+  if (length < 0) throw std::runtime_error("'" + path.string() + "' is damaged");
+  return nlohmann::json::parse(text)["cases"];
 }
+
+/// How many comparisons a test has to make; a named folder may have fewer cases.
+inline int at_least(int comparisons) { return std::getenv("ULMUS_GOLDEN") ? 0 : comparisons; }
 
 /// The published acceptance for double precision: |value - golden| <= tolerance * (1 + |golden|).
 inline ::testing::AssertionResult near(double value, double expected, double tolerance = 1e-10) {

@@ -86,7 +86,7 @@ typedef enum ulmus_needs {
   ULMUS_NEEDS_OFFSETS = 8 /* takes offsets, and makes its own from the features where there are none */
 } ulmus_needs;
 
-/* The version of this library, "0.1.0". */
+/* The version of this library, in the form of ULMUS_VERSION in ulmus/version.h. */
 ULMUS_EXPORT const char* ulmus_version(void);
 
 /* What the last function that failed on this thread had to say, in one line; "" before the first. Valid until the next
@@ -136,13 +136,13 @@ ULMUS_EXPORT ulmus_status ulmus_loss_set_state(ulmus_loss* loss, const double* v
 /* Of the loss's random draws. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed);
 
-/* Before each training batch of a loss with a state: what the batch adds to it (`change`, of the size that
- * ulmus_loss_change_size tells for the batch's feature_width), summed over the processes that share the batch, then
- * taken in. ULMUS_DATA for a change of another size or of features of another width than the state's, and for numbers
+/* Before each training batch of a loss with a state: what the batch adds to it (`delta`, of the size that
+ * ulmus_loss_delta_size tells for the batch's feature_width), summed over the processes that share the batch, then
+ * taken in. ULMUS_DATA for a delta of another size or of features of another width than the state's, and for numbers
  * that measuring cannot give; the state stays as it was. */
-ULMUS_EXPORT ulmus_status ulmus_loss_change_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size);
-ULMUS_EXPORT ulmus_status ulmus_loss_measure(const ulmus_loss* loss, const ulmus_batch* batch, double* change);
-ULMUS_EXPORT ulmus_status ulmus_loss_advance(ulmus_loss* loss, const double* change, int64_t size);
+ULMUS_EXPORT ulmus_status ulmus_loss_delta_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size);
+ULMUS_EXPORT ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta);
+ULMUS_EXPORT ulmus_status ulmus_loss_apply_update(ulmus_loss* loss, const double* delta, int64_t size);
 
 /* Tells a deferred rule (`+drw`), and a loss that is plain at first (key `from`), where training is,
  * 0 <= epoch < epochs. Changes the loss. */

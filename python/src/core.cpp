@@ -151,15 +151,15 @@ class Loss {
     require(ulmus_loss_set_state(loss_, values.data(), static_cast<std::int64_t>(values.size())));
   }
   void set_seed(std::uint64_t seed) { require(ulmus_loss_set_seed(loss_, seed)); }
-  std::vector<double> measure(const ulmus_batch& batch) const {
+  std::vector<double> collect_update(const ulmus_batch& batch) const {
     std::int64_t size = 0;
-    require(ulmus_loss_change_size(loss_, batch.feature_width, &size));
-    std::vector<double> change(static_cast<std::size_t>(size));
-    require(ulmus_loss_measure(loss_, &batch, change.data()));
-    return change;
+    require(ulmus_loss_delta_size(loss_, batch.feature_width, &size));
+    std::vector<double> delta(static_cast<std::size_t>(size));
+    require(ulmus_loss_collect_update(loss_, &batch, delta.data()));
+    return delta;
   }
-  void advance(const std::vector<double>& change) {
-    require(ulmus_loss_advance(loss_, change.data(), static_cast<std::int64_t>(change.size())));
+  void apply_update(const std::vector<double>& delta) {
+    require(ulmus_loss_apply_update(loss_, delta.data(), static_cast<std::int64_t>(delta.size())));
   }
 
   double run(const ulmus_batch& batch) const {
@@ -257,17 +257,17 @@ double run_with_context_at(const Loss& loss, std::int32_t dtype, std::int64_t n,
 }
 
 /// What a batch adds to the state of a loss.
-std::vector<double> measure_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
-                               std::int64_t stride, std::uintptr_t labels, std::int64_t ignore_index,
-                               const Context& context, std::int64_t feature_width, std::int64_t first_position) {
-  return loss.measure(with_context({.dtype = dtype,
-                                    .n = n,
-                                    .logits = at<const void>(logits),
-                                    .logits_stride = stride,
-                                    .labels = at<const std::int64_t>(labels),
-                                    .ignores = 1,
-                                    .ignore_index = ignore_index},
-                                   context, feature_width, first_position));
+std::vector<double> collect_update_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
+                                      std::int64_t stride, std::uintptr_t labels, std::int64_t ignore_index,
+                                      const Context& context, std::int64_t feature_width, std::int64_t first_position) {
+  return loss.collect_update(with_context({.dtype = dtype,
+                                           .n = n,
+                                           .logits = at<const void>(logits),
+                                           .logits_stride = stride,
+                                           .labels = at<const std::int64_t>(labels),
+                                           .ignores = 1,
+                                           .ignore_index = ignore_index},
+                                          context, feature_width, first_position));
 }
 
 /// What a member adds to the scaled logits [N, C] of a batch that it does not read: the draws of `gcl` and `eql`, the
@@ -282,6 +282,9 @@ void offsets_at(const Loss& loss, const std::string& text, const std::vector<std
   state.seed = seed;
   member.set_state(std::move(state));
   member.set_epoch(epoch.first, epoch.second);
+  // The rows that count are those whose label is not ignored, whatever weights the caller has put in place of the
+  // rule's.
+  member.set_class_weights(std::vector<double>(counts.size(), 1));
   const std::vector<double> unread(static_cast<std::size_t>(n * loss.classes()));
   ulmus::LossBatch batch{.labels = {at<const std::int64_t>(labels), static_cast<std::size_t>(n)},
                          .ignore_index = ignore_index,
@@ -430,14 +433,15 @@ NB_MODULE(_core, m) {
       .def("state", &Loss::state)
       .def("set_state", &Loss::set_state, nb::arg("values"))
       .def("set_seed", &Loss::set_seed, nb::arg("seed"))
-      .def("advance", &Loss::advance, nb::arg("change"))
+      .def("apply_update", &Loss::apply_update, nb::arg("delta"))
       .def("set_epoch", &Loss::set_epoch, nb::arg("epoch"), nb::arg("epochs"))
       .def("set_class_weights", &Loss::set_class_weights, nb::arg("weights"));
 
   m.def("run_at", run_at);
   m.def("run_with_context_at", run_with_context_at);
-  m.def("measure_at", measure_at);
+  m.def("collect_update_at", collect_update_at);
   m.def("offsets_at", offsets_at);
+  m.def("has_own_weights", [](const std::string& text) { return ulmus::LossSpec::parse(text).has_own_weights(); });
   m.def("assumed_prior", assumed_prior, nb::arg("text"), nb::arg("class_counts"));
   m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
         nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),

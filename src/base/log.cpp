@@ -6,6 +6,9 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string_view>
+
+#include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
@@ -22,7 +25,7 @@ void announce_once(const std::string& topic, const std::string& message) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);
-  if (said.insert(topic).second) logger()->warn("{}", message);
+  if (said.insert(topic).second) logger()->warn("{}", printable(message, std::string_view::npos));
 }
 
 }  // namespace ulmus

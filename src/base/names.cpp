@@ -9,6 +9,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus {
 namespace {
@@ -250,7 +251,8 @@ ClassValues parse_class_values(std::string_view bytes, const std::filesystem::pa
   ClassValues values{.file = file};
   std::size_t width = 0;
   std::int64_t number = 0;
-  for (const std::string& text : split(utf8_text(bytes, file), '\n')) {
+  const std::string content = utf8_text(bytes, file);
+  for (const std::string_view text : text_lines(content)) {
     ++number;
     const std::string_view line = trimmed(without_comment(text));
     if (line.empty()) continue;

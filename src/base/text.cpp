@@ -94,20 +94,6 @@ std::vector<std::string> split(std::string_view text, char separator) {
   }
 }
 
-std::vector<NumberedLine> content_lines(std::string_view text) {
-  constexpr std::string_view k_blanks = " \t\r";
-  std::vector<NumberedLine> lines;
-  std::int64_t number = 0;
-  for (const std::string& line : split(text, '\n')) {
-    ++number;
-    const std::string content = line.substr(0, line.find('#'));
-    const std::size_t begin = content.find_first_not_of(k_blanks);
-    if (begin == std::string::npos) continue;
-    lines.push_back({content.substr(begin, content.find_last_not_of(k_blanks) - begin + 1), number});
-  }
-  return lines;
-}
-
 std::string join(std::span<const std::string> pieces, std::string_view separator) {
   return fmt::format("{}", fmt::join(pieces, separator));
 }
@@ -159,18 +145,6 @@ std::string printable(std::string_view text, std::size_t most) {
     text.remove_prefix(length);
   }
   return shown;
-}
-
-std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file) {
-  const auto refuse = [&](const std::string& what) {
-    throw Error(ErrorKind::data, fmt::format("'{}' {}; save it as UTF-8", file.string(), what));
-  };
-  if (bytes.starts_with("\xff\xfe") || bytes.starts_with("\xfe\xff")) refuse("begins like UTF-16");
-  if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
-    refuse(fmt::format("line {} is not UTF-8 (byte {:02x})", 1 + std::ranges::count(bytes.substr(0, sound), '\n'),
-                       static_cast<unsigned char>(bytes[sound])));
-  return bytes;
 }
 
 std::size_t valid_utf8(std::string_view text) {

@@ -147,9 +147,9 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
     Loss made(LossSpec::parse(text), class_counts);
     made.set_epoch(1, 2);  // a loss that is plain at first is itself in the second half
     LossBatch batch{.labels = labels, .threads = threads};
-    if (made.spec().member().needs.features) batch.features = head;
+    if (made.spec().definition().needs.features) batch.features = head;
     return race.enter([&, batch, loss = std::move(made)]() mutable {
-      if (loss.carries_state()) loss.advance(loss.measure<T>({memory.data(), size.n, size.c}, batch));
+      if (loss.is_stateful()) loss.apply_update(loss.collect_update<T>({memory.data(), size.n, size.c}, batch));
       loss.evaluate<T>({memory.data(), size.n, size.c}, batch, {memory.data(), size.n, size.c});
     });
   };

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -118,7 +119,8 @@ void add_eval_verb(CLI::App& program) {
   add_adjustment(*verb, request->options.adjustment);
   verb->add_option("--predictions", request->predictions,
                    "write a line a sample and member to this file: CSV, or JSON where it ends in .jsonl");
-  verb->add_flag("--skip-bad", request->skip_bad, "pass over images that cannot be decoded, and count them");
+  verb->add_flag("--skip-bad", request->skip_bad,
+                 "pass over images that cannot be decoded, and count them by the reason");
   add_max_pixels(*verb, request->max_pixels);
   verb->add_flag("--json", request->as_json, "print everything as JSON");
   verb->footer(
@@ -167,8 +169,9 @@ void add_predict_verb(CLI::App& program) {
   add_number(*verb, "--threads", request->threads, "threads that decode, and for the model; 0: all cores")
       ->default_str("0");
   add_max_pixels(*verb, request->max_pixels);
-  verb->add_flag("--skip-bad", request->skip_bad,
-                 "only count the images that are passed over because they cannot be read, do not name them");
+  verb->add_flag(
+      "--skip-bad", request->skip_bad,
+      "only count the images that are passed over because they cannot be used, by the reason; do not name them");
   verb->footer(
       "Example:\n  ulmus predict --run runs/birds photos/ --top 3 --out birds.csv\n  ulmus predict --run runs/table "
       "new.csv");
@@ -212,7 +215,9 @@ void add_predict_verb(CLI::App& program) {
     say(fmt::format(
         "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
         result.of_features ? (result.predicted == 1 ? "row" : "rows") : (result.predicted == 1 ? "image" : "images"),
-        result.loss, result.seed, result.failed == 0 ? "" : fmt::format(", {} passed over", result.failed)));
+        result.loss, result.seed,
+        result.failed.empty() ? ""
+                              : fmt::format(", {} passed over ({})", result.failed.total(), result.failed.text())));
   });
 }
 

@@ -23,6 +23,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/target.hpp"
+#include "ulmus/version.h"
 
 namespace {
 
@@ -82,10 +83,8 @@ int run(std::vector<std::string> arguments) {
 }
 
 /// One line, whatever a path or an argument holds.
-int complain(int code, std::string message) {
-  for (char& c : message)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  ulmus::cli::say("ulmus: " + message + "\n");
+int complain(int code, std::string_view message) {
+  ulmus::cli::say("ulmus: " + ulmus::printable(message, std::string_view::npos) + "\n");
   return code;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
 #include "ulmus/report/tuning.hpp"
 
 namespace ulmus::cli {
@@ -67,7 +69,7 @@ void add_tune_verb(CLI::App& program) {
       print(fmt::format(
           "new member: {}, in the report of the run; judge it on other data by 'ulmus eval --run {} --loss {}'\n",
           tuning.member, request->run, tuning.member));
-    print(fmt::format("page: {}\n", page.string()));
+    print(fmt::format("page: {}\n", printable(page.string(), k_long_text)));
   });
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -19,7 +20,9 @@
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/data/inspection.hpp"
 #include "ulmus/loss/describe.hpp"
+#include "ulmus/report/class_counts_chart.hpp"
 #include "ulmus/report/report.hpp"
+#include "ulmus/train/proposal.hpp"
 #include "ulmus/train/run.hpp"
 
 namespace ulmus::cli {
@@ -50,11 +53,6 @@ fs::path free_folder(const std::string& verb) {
   }
 }
 
-std::string skipped_text(std::int64_t images) {
-  return images == 1 ? "1 image could not be decoded and was passed over"
-                     : fmt::format("{} images could not be decoded and were passed over", images);
-}
-
 std::string describe(const Plan& plan) {
   const Dataset& data = plan.data.train;
   const RunOptions& options = plan.options;
@@ -62,10 +60,10 @@ std::string describe(const Plan& plan) {
   const std::string shape = data.is_features()
                                 ? fmt::format("{} features", data.shape.channels)
                                 : fmt::format("{}x{}x{}", data.shape.channels, data.shape.height, data.shape.width);
-  std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n", data.name,
-                                 data.classes(), plan.split.train.size(), plan.counts.imbalance_ratio(), test, shape);
+  std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n",
+                                 printable(data.name, k_long_text), data.classes(), plan.split.train.size(),
+                                 plan.counts.imbalance_ratio(), test, shape);
   for (const std::string& note : all_notes(plan.data)) text += fmt::format("        {}\n", note);
-  if (plan.data.skipped > 0) text += fmt::format("        {}\n", skipped_text(plan.data.skipped));
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
   if (!plan.columns.empty()) text += "columns\n" + to_text(plan.columns, "        ");
@@ -120,6 +118,8 @@ Json plan_json(const Plan& plan, const fs::path& folder) {
           {"split_sha256", plan.split.sha256},
           {"columns", Json::parse(to_json(plan.columns))},
           {"notes", all_notes(plan.data)},
+          {"skipped", plan.data.skipped.total()},
+          {"skipped_by_reason", plan.data.skipped.counts()},
           {"members", members}};
 }
 
@@ -129,7 +129,8 @@ void print_result(const fs::path& folder, const Summary& summary, bool as_json) 
     return;
   }
   print("\n" + terminal_table(summary, {.colour = to_terminal()}));
-  print_line(fmt::format("\nreport: {}", fs::absolute(folder / "report.html").lexically_normal().string()));
+  print_line(fmt::format("\nreport: {}",
+                         printable(fs::absolute(folder / "report.html").lexically_normal().string(), k_long_text)));
 }
 
 /// A TorchScript file is code: it is loaded where `--model` or `--trust-model` was typed, never because a folder says
@@ -164,7 +165,8 @@ void run(const std::string& verb, RunRequest request) {
     if (request.as_json)
       print_line(plan_json(plan, folder).dump(2));
     else
-      print(describe(plan) + fmt::format("would write {}; nothing was trained (--dry-run)\n", folder.string()));
+      print(describe(plan) +
+            fmt::format("would write {}; nothing was trained (--dry-run)\n", printable(folder.string(), k_long_text)));
     return;
   }
   if (!request.quiet) say(describe(plan));
@@ -261,8 +263,13 @@ void add_inspect_verb(CLI::App& program) {
     if (request->image_size != 0) open.image_size = request->image_size;
     const Inspection inspection =
         inspect(request->data, open, {.imbalance = request->imbalance, .quick = request->quick});
-    if (picture->count() > 0) write_file(request->picture, to_svg(inspection));
-    print(request->as_json ? to_json(inspection) : to_text(inspection, request->all));
+    if (picture->count() > 0)
+      write_file(
+          request->picture,
+          to_svg({.data = inspection.data, .class_names = inspection.class_names, .counts = inspection.train_counts}));
+    const std::optional<Proposal> proposal = propose_run(inspection, open, request->imbalance);
+    if (request->as_json) return print(to_json(inspection, proposal));
+    print(to_text(inspection, request->all) + (proposal ? "\n" + to_text(*proposal) : ""));
   });
 }
 

@@ -109,7 +109,7 @@ bool is_missing(std::string_view cell) {
                               [](char c, char w) { return c == w || (c >= 'A' && c <= 'Z' && c + 32 == w); });
   };
   return cell.empty() || cell == "?" || is("na") || is("n/a") || is("#n/a") || is("<na>") || is("nan") || is("nat") ||
-         is("null") || is("none");
+         is("null") || is("nil") || is("none") || is("\\n") || is("#null!");
 }
 
 std::optional<double> number_in(std::string_view cell) {
@@ -205,6 +205,13 @@ std::optional<double> number_in(std::string_view cell, const NumberFormat& forma
   text += digits.substr(exponent);
   const auto value = number_in(text);
   return value && written->negative ? std::optional(-*value) : value;
+}
+
+bool is_grouped(std::string_view cell, const NumberFormat& format) {
+  const auto written = written_number(cell);
+  if (!written) return false;
+  const std::size_t end = std::min(written->digits.find(format.decimal), written->digits.find_first_of("eE"));
+  return !std::ranges::all_of(std::string_view(written->digits).substr(0, end), is_digit);
 }
 
 std::string cell_text(const Table& table, std::int64_t row, std::size_t column) {

@@ -9,7 +9,7 @@
 /// What stands in the cells of a table: numbers, dates, and marks of what is missing.
 namespace ulmus::detail {
 
-/// Empty, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NaT`, `null`, `None` in any case, or `?`.
+/// Empty, `NA`, `N/A`, `#N/A`, `<NA>`, `NaN`, `NaT`, `null`, `nil`, `None`, `\N`, `#NULL!` in any case, or `?`.
 bool is_missing(std::string_view cell);
 
 /// The whole cell as a finite decimal number, with a decimal point and nothing else.
@@ -26,6 +26,9 @@ struct WrittenNumber {
   std::string digits;  ///< with marks between them, every kind of space as ' ', of apostrophe as '\''
   std::string suffix;  ///< a unit, a percent sign or a currency
 };
+
+/// Whether thousands of a number of this format stand in groups.
+bool is_grouped(std::string_view cell, const NumberFormat& format);
 
 /// Nothing when the cell does not look like one number.
 std::optional<WrittenNumber> written_number(std::string_view cell);
@@ -45,7 +48,8 @@ struct Moment {
 
 /// The whole cell as a date in this order. Parts are separated by `-`, `/`, `.` or spaces, months may be English or
 /// German names, the day may be left out, and a time with a zone may follow. Years have four digits; two (1969 to 2068)
-/// where they come last.
+/// where they come last. Weeks (`2021-W05`, ISO 8601) and quarters (`2021-Q1`, `Q1 2021`) are their first day. A time
+/// of day alone may be a duration of up to 9999 hours.
 std::optional<Moment> moment_in(std::string_view cell, DateOrder order);
 
 /// "2021-03-15", with "08:15:00" when `timed`; of a clock "08:15:00".

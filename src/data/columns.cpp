@@ -6,12 +6,13 @@
 #include <array>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <unordered_map>
-#include <unordered_set>
 
 #include "data/cells.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -45,6 +46,8 @@ struct Facts {
   // of the cells with the most frequent unit
   Unit unit;
   bool several_units = false;
+  bool few_units = false;       ///< two to five
+  std::int64_t written = 0;     ///< numbers with any unit
   std::int64_t with_point = 0;  ///< that are numbers with a decimal point
   std::int64_t with_comma = 0;  ///< likewise with a decimal comma
   char mark = '\0';             ///< ',' or '.' where one stands in a cell; '*': both do
@@ -88,6 +91,7 @@ Facts facts_of(const Table& table, std::size_t column) {
     }
     const auto written = written_number(cell);
     if (!written) return;
+    ++facts.written;
     const auto known = std::ranges::find_if(units, [&](const auto& unit) {
       return unit.first.prefix == written->prefix && same_unit(unit.first.suffix, written->suffix);
     });
@@ -99,6 +103,8 @@ Facts facts_of(const Table& table, std::size_t column) {
   });
   if (!units.empty()) facts.unit = std::ranges::max_element(units, {}, [](const auto& u) { return u.second; })->first;
   facts.several_units = units.size() > 1;
+  constexpr std::size_t k_few_units = 5;
+  facts.few_units = facts.several_units && units.size() <= k_few_units;
 
   const NumberFormat point{.grouped = true, .prefix = facts.unit.prefix, .suffix = facts.unit.suffix};
   NumberFormat comma = point;
@@ -232,7 +238,7 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
       "; correct it, leave it empty if it is missing, or add &categorical={} if all "
       "are names",
       advised(table.columns[column].name));
-  if (10 * facts.any_date >= 9 * facts.cells) {
+  if (2 * facts.any_date > facts.cells) {
     const auto order = k_orders[static_cast<std::size_t>(std::ranges::max_element(facts.dates) - facts.dates.begin())];
     refuse(table,
            first_misfit(table, column, [&](std::string_view cell) { return moment_in(cell, order).has_value(); }),
@@ -255,6 +261,21 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
   format.grouped = !format.plain();
   refuse(table, first_misfit(table, column, [&](std::string_view cell) { return number_in(cell, format).has_value(); }),
          column, fmt::format(", but {} of its {} values are {}{}", numbers, facts.cells, what, cure));
+}
+
+/// Throws for measurements in units that differ from row to row, which would look like names of the rows.
+void refuse_mixed_units(const Table& table, std::size_t column, const Facts& facts) {
+  if (table.columns[column].kind != ColumnKind::categorical || !facts.few_units || 10 * facts.written < 9 * facts.cells)
+    return;
+  const std::int64_t row = first_misfit(table, column, [&](std::string_view cell) {
+    const auto written = written_number(cell);
+    return !written || (written->prefix == facts.unit.prefix && same_unit(written->suffix, facts.unit.suffix));
+  });
+  refuse(
+      table, row, column,
+      fmt::format(", and the values of the column are numbers in several units; write all of them in one, or leave the "
+                  "column out with &drop={}",
+                  advised(table.columns[column].name)));
 }
 
 void decide(const Table& table, std::size_t column, const Facts& facts, const Evidence& evidence, char delimiter,
@@ -350,6 +371,22 @@ std::optional<double> number_at(const Table& table, std::int64_t row, std::size_
   return number;
 }
 
+std::map<std::string, std::int64_t> level_counts(const Table& table, std::size_t column,
+                                                 std::span<const std::int64_t> rows) {
+  std::unordered_map<std::string_view, std::int64_t> cells;
+  for (const std::int64_t row : rows)
+    if (const std::string_view cell = table.cell(row, column); !is_missing(cell)) ++cells[cell];
+  std::map<std::string, std::int64_t> names;
+  for (const auto& [cell, count] : cells) names[class_name(cell)] += count;
+  std::vector<std::string> texts;
+  for (const auto& [name, count] : names) texts.push_back(name);
+  const Spelling spelling = common_spelling(texts);
+  if (spelling == nullptr) return names;
+  std::map<std::string, std::int64_t> values;
+  for (const auto& [name, count] : names) values[*spelling(name)] += count;
+  return values.size() == names.size() ? names : values;
+}
+
 void check_cells(const Table& table, std::string_view where, std::string_view cure) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const TableColumn& column = table.columns[c];
@@ -394,6 +431,7 @@ void decide_columns(Table& table, const CsvOptions& options, const TableEncoding
     TableColumn& column = table.columns[c];
     decide(table, c, facts[c], evidence, options.delimiter, column);
     if (!contains(options.keep, column.name)) column.left_out = why_left_out(table, c, facts[c].cells);
+    if (!column.left_out.empty()) refuse_mixed_units(table, c, facts[c]);
   }
 }
 
@@ -411,23 +449,33 @@ std::string count_text(std::size_t count, std::string_view one, std::string_view
 void describe_numbers(const Table& table, std::size_t c, ColumnSummary& summary) {
   const NumberFormat& format = table.columns[c].number;
   double smallest = HUGE_VAL, largest = -HUGE_VAL;
-  std::string_view example;
+  std::string_view special;  // of the cells that are no plain numbers, the one that is furthest from 0
+  double of_special = 0;
+  bool grouped = false;
   for (std::int64_t row = 0; row < table.size(); ++row) {
     const std::string_view cell = table.cell(row, c);
     const auto number = is_missing(cell) ? std::nullopt : detail::number_in(cell, format);
     if (!number) continue;
-    if (*number > largest) example = cell;
+    if (!format.plain() && !detail::number_in(cell) &&
+        (special.empty() || std::fabs(*number) > std::fabs(of_special))) {
+      special = cell;
+      of_special = *number;
+    }
+    grouped = grouped || (format.grouped && detail::is_grouped(cell, format));
     smallest = std::min(smallest, *number);
     largest = std::max(largest, *number);
   }
   summary.kind = "number";
   summary.treatment = "standardised";
-  if (example.empty()) return;
+  if (smallest > largest) return;
   summary.values = smallest == largest ? format_number(smallest)
                                        : fmt::format("{} to {}", format_number(smallest), format_number(largest));
-  if (!format.plain())
-    summary.treatment = fmt::format("read as {} ('{}' is {}), standardised", detail::format_text(format),
-                                    printable(example), format_number(largest));
+  if (special.empty()) return;
+  NumberFormat shown = format;
+  shown.grouped = grouped;
+  summary.treatment = fmt::format("read as {} ('{}' is {}), standardised",
+                                  shown.plain() ? "numbers with signs or parentheses" : detail::format_text(shown),
+                                  printable(special), format_number(of_special));
 }
 
 void describe_dates(const Table& table, std::size_t c, ColumnSummary& summary) {
@@ -451,11 +499,10 @@ void describe_dates(const Table& table, std::size_t c, ColumnSummary& summary) {
 }
 
 void describe_levels(const Table& table, std::size_t c, ColumnSummary& summary) {
-  std::unordered_set<std::string_view> levels;
-  for (std::int64_t row = 0; row < table.size(); ++row)
-    if (const std::string_view cell = table.cell(row, c); !is_missing(cell)) levels.insert(cell);
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(table.size()));
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
   summary.kind = "category";
-  summary.values = count_text(levels.size(), "level", "levels");
+  summary.values = count_text(detail::level_counts(table, c, rows).size(), "level", "levels");
   summary.treatment = "one feature a level";
 }
 
@@ -521,7 +568,7 @@ std::string to_text(std::span<const ColumnSummary> columns, std::string_view ind
       continue;
     }
     ++lines;
-    const std::string missing = column.missing > 0 ? fmt::format(", {:.2g}% missing", 100 * column.missing) : "";
+    const std::string missing = column.missing > 0 ? fmt::format(", {:.3g}% missing", 100 * column.missing) : "";
     text += fmt::format("{}{:<{}}  {:<{}}  {:<{}}  {}{}\n", indent, printable(column.name), names, column.kind, kinds,
                         column.values, values, column.treatment, missing);
   }

@@ -1,6 +1,10 @@
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 #include "ulmus/data/table.hpp"
@@ -18,5 +22,10 @@ void check_cells(const Table& table, std::string_view where, std::string_view cu
 
 /// Of a cell of a numeric column; nothing when it is missing. Throws Error{data} when it is not of the format.
 std::optional<double> number_at(const Table& table, std::int64_t row, std::size_t column, const NumberFormat& format);
+
+/// Rows of every level of a categorical column, in byte order. Cells are compared as labels are: blanks at their ends,
+/// Unicode forms, and the case of booleans and the spelling of numbers where all cells are such make no difference.
+std::map<std::string, std::int64_t> level_counts(const Table& table, std::size_t column,
+                                                 std::span<const std::int64_t> rows);
 
 }  // namespace ulmus::detail

@@ -7,11 +7,12 @@
 
 #include "data/cells.hpp"
 #include "data/columns.hpp"
+#include "data/gzip.hpp"
 #include "data/sources.hpp"
-#include "data/text_file.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 #include "ulmus/data/table.hpp"
 
 namespace ulmus {
@@ -29,8 +30,14 @@ constexpr std::array<char, 4> k_delimiters{',', ';', '\t', '|'};
 /// Where no delimiter is found, a line is one field; no text holds this one.
 constexpr char k_no_delimiter = '\0';
 
+/// Between columns any number of spaces and tabs may stand, as at the ends of a line.
+constexpr char k_space = ' ';
+
 std::string delimiter_text(char delimiter) {
-  return delimiter == '\t' ? "tab" : delimiter == k_no_delimiter ? "none found" : std::string(1, delimiter);
+  return delimiter == '\t'             ? "tab"
+         : delimiter == k_space        ? "space"
+         : delimiter == k_no_delimiter ? "none found"
+                                       : std::string(1, delimiter);
 }
 
 /// Rows of fields, one after the other.
@@ -62,8 +69,12 @@ class RowReader {
  private:
   bool at_line_end() const { return at_ == bytes_.size() || bytes_[at_] == '\n' || bytes_[at_] == '\r'; }
 
+  bool at_white() const { return at_ < bytes_.size() && (bytes_[at_] == ' ' || bytes_[at_] == '\t'); }
+
+  bool at_delimiter() const { return at_ < bytes_.size() && (bytes_[at_] == delimiter_ || (spaced_ && at_white())); }
+
   void skip_white() {
-    while (at_ < bytes_.size() && (bytes_[at_] == ' ' || bytes_[at_] == '\t') && bytes_[at_] != delimiter_) ++at_;
+    while (at_white() && (spaced_ || bytes_[at_] != delimiter_)) ++at_;
   }
 
   /// After a line break of any kind.
@@ -79,6 +90,10 @@ class RowReader {
 
   /// Goes past what ends a field; whether the row has another one.
   bool more() {
+    if (spaced_) {
+      skip_white();
+      if (!at_line_end()) return true;
+    }
     if (at_ == bytes_.size()) return false;
     const bool another = bytes_[at_] == delimiter_;
     another ? static_cast<void>(++at_) : pass_line_end();
@@ -96,7 +111,7 @@ class RowReader {
       return true;
     }
     const std::size_t begin = at_;
-    while (!at_line_end() && bytes_[at_] != delimiter_) ++at_;
+    while (!at_line_end() && !at_delimiter()) ++at_;
     std::size_t end = at_;
     while (end > begin && (bytes_[end - 1] == ' ' || bytes_[end - 1] == '\t')) --end;
     text = bytes_.substr(begin, end - begin);
@@ -123,8 +138,8 @@ class RowReader {
         break;
       }
     }
-    skip_white();
-    if (!at_line_end() && bytes_[at_] != delimiter_)
+    if (!spaced_) skip_white();
+    if (!at_line_end() && !at_delimiter())
       refuse(file_, number_,
              fmt::format(" has text after the closing quote of a field, '{}'; double a quote inside a field",
                          printable(bytes_.substr(at_, 20))));
@@ -133,6 +148,7 @@ class RowReader {
   std::string_view bytes_;
   const fs::path& file_;
   char delimiter_;
+  bool spaced_ = delimiter_ == k_space;
   std::size_t at_ = 0;
   std::int64_t number_;    ///< of the line at `at_`
   std::size_t count_ = 0;  ///< fields of the row so far
@@ -159,6 +175,17 @@ char guess_delimiter(std::string_view text) {
   }
   if (std::ranges::max(counts) == 0) return k_no_delimiter;
   return k_delimiters[static_cast<std::size_t>(std::ranges::max_element(counts) - counts.begin())];
+}
+
+/// Whether white space alone stands between the columns: the header has several words, and the row after it as many.
+bool is_spaced(std::string_view text, const fs::path& file) {
+  RowReader reader(text, file, k_space, 1);
+  while (reader.next())
+    if (!reader.fields[0].starts_with('#')) {
+      const std::size_t columns = reader.fields.size();
+      return columns > 1 && reader.next() && reader.fields.size() == columns;
+    }
+  return false;
 }
 
 /// Takes Excel's line `sep=;` off the text; the delimiter that it names, or '\0'.
@@ -325,8 +352,11 @@ detail::LabelTexts read_rows(RowReader& reader, const Header& header, const CsvO
     if (reader.fields.size() != header.fields)
       refuse(table.file, reader.line,
              fmt::format(" has {} fields, expected {} as in the header (delimiter {}); correct the line, quote fields "
-                         "that hold a delimiter, or add &delimiter= if it is another",
-                         reader.fields.size(), header.fields, delimiter_text(options.delimiter)));
+                         "that hold a delimiter, or add &delimiter= if it is another{}",
+                         reader.fields.size(), header.fields, delimiter_text(options.delimiter),
+                         reader.fields.size() == header.fields + 1
+                             ? "; if the rows begin with names that have no title, as R writes them, put a title first"
+                             : ""));
     labels.add(header.label ? reader.fields[*header.label] : "");
     for (const std::size_t i : header.kept) {
       table.text += reader.fields[i];
@@ -390,10 +420,14 @@ std::int64_t find_header(RowReader& reader, const fs::path& file, IsHeader is_he
 template <class MakeHeader>
 Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions& options, detail::LabelTexts& labels,
                  std::span<const std::string> wanted, MakeHeader make_header) {
-  const std::string content = detail::utf8_text(bytes, file);
+  const std::string content = utf8_text(bytes, file);
   std::string_view text = content;
   const char separator = take_separator_line(text);
   if (options.delimiter == '\0') options.delimiter = separator != '\0' ? separator : guess_delimiter(text);
+  const std::string_view first_line = text.substr(0, text.find_first_of("\r\n"));
+  if (options.delimiter == k_no_delimiter && std::ranges::find(wanted, first_line) == wanted.end() &&
+      is_spaced(text, file))
+    options.delimiter = k_space;
   RowReader reader(text, file, options.delimiter, separator != '\0' ? 2 : 1);
   const std::int64_t comments = find_header(reader, file, [&](std::span<const std::string> names) {
     return std::ranges::all_of(wanted, [&](const auto& name) { return std::ranges::find(names, name) != names.end(); });
@@ -465,21 +499,19 @@ CsvOptions csv_options(const detail::Address& address) {
   if (const auto delimiter = address.find("delimiter")) {
     if (*delimiter == "tab" || *delimiter == "\\t")
       options.delimiter = '\t';
+    else if (*delimiter == "space")
+      options.delimiter = k_space;
     else if (delimiter->size() == 1 && std::string_view("\"\r\n").find((*delimiter)[0]) == std::string_view::npos)
       options.delimiter = (*delimiter)[0];
     else
       throw Error(ErrorKind::usage, fmt::format("delimiter is '{}' in data address '{}', expected one character (no "
-                                                "quote) or tab",
+                                                "quote), tab or space",
                                                 printable(*delimiter), address.text));
   }
   return options;
 }
 
 }  // namespace
-
-std::string read_text(const fs::path& file) {
-  return detail::decompressed(read_file(file), file, detail::text_limit());
-}
 
 namespace detail {
 
@@ -493,17 +525,17 @@ OpenedData open_csv(const Address& address, const OpenOptions& options) {
     return std::make_shared<const Table>(std::move(table));
   };
   OpenedData data;
-  data.train_table = share(read_csv(read_text(file), file, csv_options, options.encoding.get()));
+  data.train_table = share(read_csv(read_text_file(file), file, csv_options, options.encoding.get()));
   data.train = unencoded(data.train_table);
   if (const auto test = address.find("test")) {
-    data.test_table = share(read_test_csv(read_text(*test), *test, csv_options, *data.train_table));
+    data.test_table = share(read_test_csv(read_text_file(*test), *test, csv_options, *data.train_table));
     data.test = unencoded(data.test_table);
   }
   return data;
 }
 
 Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const TableEncoding& encoding) {
-  return encode(read_unlabelled_csv(read_text(file), file, csv_options(training).delimiter, encoding), encoding);
+  return encode(read_unlabelled_csv(read_text_file(file), file, csv_options(training).delimiter, encoding), encoding);
 }
 
 }  // namespace detail

@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include "data/gzip.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus {
 
@@ -28,7 +29,7 @@ std::vector<std::string> literal_names(const Address& address) {
 std::optional<ClassFile> class_file(const Address& address) {
   const auto path = address.find("classes");
   if (!path) return std::nullopt;
-  return parse_class_file(read_file(*path), *path);
+  return parse_class_file(read_text_file(*path), *path);
 }
 
 namespace {
@@ -48,9 +49,19 @@ void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
 }  // namespace detail
 
 std::vector<std::string> all_notes(const OpenedData& data) {
-  std::vector<std::string> notes = data.notes;
+  std::vector<std::string> notes;
+  if (const std::int64_t skipped = data.skipped.total(); skipped > 0) {
+    std::vector<std::string> files;
+    for (const std::string& file : data.skipped_files) files.push_back("'" + file + "'");
+    notes.push_back(fmt::format("{} that cannot be used {} passed over ({}): {}{}",
+                                skipped == 1 ? "1 image" : fmt::format("{} images", skipped),
+                                skipped == 1 ? "is" : "are", data.skipped.text(), join(files, ", "),
+                                skipped > std::ssize(files) ? ", ..." : ""));
+  }
+  notes.insert(notes.end(), data.notes.begin(), data.notes.end());
   notes.insert(notes.end(), data.train.notes.begin(), data.train.notes.end());
   if (data.test) notes.insert(notes.end(), data.test->notes.begin(), data.test->notes.end());
+  for (std::string& note : notes) note = printable(note, std::string::npos);
   return notes;
 }
 

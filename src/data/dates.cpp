@@ -146,7 +146,45 @@ std::optional<std::chrono::year_month_day> compact_date(std::string_view digits)
   return date_of(all / 10000, all / 100 % 100, all % 100);
 }
 
+/// "2021-q1", "q1 2021", "2021-w05", "2021-w05-3": the first day.
+std::optional<std::chrono::year_month_day> read_period(Reader& reader) {
+  const auto number = [&](std::size_t most_digits) {
+    const std::string_view digits = reader.digits();
+    return digits.empty() || digits.size() > most_digits ? 0 : value_of(digits);
+  };
+  if (reader.take("q")) {
+    const int quarter = number(1);
+    reader.separator();
+    const std::string_view year = reader.digits();
+    return year.size() == 4 && quarter >= 1 && quarter <= 4 ? date_of(value_of(year), 3 * quarter - 2, 1)
+                                                            : std::nullopt;
+  }
+  const std::string_view digits = reader.digits();
+  if (digits.size() != 4) return std::nullopt;
+  const int year = value_of(digits);
+  reader.separator();
+  if (reader.take("q")) {
+    const int quarter = number(1);
+    return quarter >= 1 && quarter <= 4 ? date_of(year, 3 * quarter - 2, 1) : std::nullopt;
+  }
+  if (!reader.take("w")) return std::nullopt;
+  const int week = number(2);
+  const int day = reader.at_end() || reader.separator() != '-' ? 1 : number(1);
+  const auto fourth = date_of(year, 1, 4);  // of January, which is in week 1
+  if (!fourth || week < 1 || week > 53 || day < 1 || day > 7) return std::nullopt;
+  const std::chrono::sys_days fourth_day(*fourth);
+  const auto monday = fourth_day - std::chrono::days(std::chrono::weekday(fourth_day).iso_encoding() - 1);
+  return std::chrono::year_month_day(monday + std::chrono::days(7 * (week - 1) + day - 1));
+}
+
 std::optional<std::chrono::year_month_day> read_date(Reader& reader, std::string_view cell, DateOrder order) {
+  if (order == DateOrder::ymd && cell.find_first_of("qw") != std::string_view::npos) {
+    Reader ahead = reader;
+    if (const auto period = read_period(ahead)) {
+      reader = ahead;
+      return period;
+    }
+  }
   const auto end = static_cast<std::size_t>(std::ranges::find_if_not(cell, is_digit) - cell.begin());
   if (end == 8 && (end == cell.size() || cell[end] == 't' || cell[end] == ' ')) {
     if (order != DateOrder::ymd) return std::nullopt;
@@ -186,10 +224,10 @@ std::optional<std::chrono::year_month_day> read_date(Reader& reader, std::string
   return std::nullopt;
 }
 
-/// "8:15", "08:15:30.5", "8:15 pm": seconds since midnight.
-std::optional<double> read_clock(Reader& reader) {
+/// "8:15", "08:15:30.5", "8:15 pm": seconds since midnight. A duration may have more than 23 hours.
+std::optional<double> read_clock(Reader& reader, bool duration) {
   const std::string_view hours = reader.digits();
-  if (hours.empty() || hours.size() > 2 || !reader.take(":")) return std::nullopt;
+  if (hours.empty() || hours.size() > (duration ? 4 : 2) || !reader.take(":")) return std::nullopt;
   const std::string_view minutes = reader.digits();
   if (minutes.size() != 2) return std::nullopt;
   double seconds = 0;
@@ -212,7 +250,7 @@ std::optional<double> read_clock(Reader& reader) {
     hour = hour % 12 + (pm ? 12 : 0);
     reader = ahead;
   }
-  if (hour > 23 || value_of(minutes) > 59 || seconds >= 61) return std::nullopt;
+  if ((hour > 23 && !duration) || value_of(minutes) > 59 || seconds >= 61) return std::nullopt;
   return 3600.0 * hour + 60.0 * value_of(minutes) + seconds;
 }
 
@@ -258,7 +296,7 @@ std::optional<Moment> moment_in(std::string_view cell, DateOrder order) {
   Moment moment;
   std::optional<double> seconds;
   if (order == DateOrder::clock) {
-    seconds = read_clock(reader);
+    seconds = read_clock(reader, true);
     if (!seconds || !reader.at_end()) return std::nullopt;
     return Moment{.days = *seconds / k_day, .seconds = *seconds, .timed = true};
   }
@@ -276,7 +314,7 @@ std::optional<Moment> moment_in(std::string_view cell, DateOrder order) {
   else if (!reader.take("t") && !reader.take(" "))
     return std::nullopt;
   reader.skip_spaces();
-  seconds = read_clock(reader);
+  seconds = read_clock(reader, false);
   if (!seconds) return std::nullopt;
   const auto zone = read_zone(reader);
   reader.skip_spaces();
@@ -288,10 +326,13 @@ std::optional<Moment> moment_in(std::string_view cell, DateOrder order) {
 }
 
 std::string moment_text(double days, DateOrder order, bool timed) {
+  if (order == DateOrder::clock) {
+    const auto seconds = static_cast<std::int64_t>(std::llround(days * k_day));
+    return fmt::format("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+  }
   const double whole = std::floor(days);
   const auto second = static_cast<int>(std::lround((days - whole) * k_day)) % static_cast<int>(k_day);
   const std::string clock = fmt::format("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60);
-  if (order == DateOrder::clock) return clock;
   const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(static_cast<std::int64_t>(whole)))};
   return fmt::format("{:04}-{:02}-{:02}{}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
                      static_cast<unsigned>(date.day()), timed ? " " + clock : "");

@@ -12,6 +12,7 @@
 
 #include "data/codecs.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -46,31 +47,9 @@ bool is_pnm(std::string_view bytes) {
   return next != 0 && next != std::string_view::npos && (rest[next] == '#' || (rest[next] >= '0' && rest[next] <= '9'));
 }
 
-/// What bytes of another kind are, where that helps; else "".
-std::string_view other_kind(std::string_view bytes) {
-  if (bytes.starts_with("GIF8")) return "GIF";
-  if (bytes.starts_with("\0\0\0\x0cjP  "sv) || bytes.starts_with("\xff\x4f\xff\x51"sv)) return "JPEG 2000";
-  if (bytes.starts_with("\xff\x0a"sv) || bytes.starts_with("\0\0\0\x0cJXL "sv)) return "JPEG XL";
-  if (bytes.starts_with("\0\0\1\0"sv)) return "an icon";
-  if (bytes.starts_with("8BPS")) return "Photoshop";
-  if (bytes.starts_with("%PDF")) return "PDF";
-  if (bytes.starts_with("PK\3\4")) return "a zip archive";
-  if (bytes.size() > 12 && bytes.substr(4, 4) == "ftyp") {
-    const std::string_view brand = bytes.substr(8, 4);
-    return brand == "avif" || brand == "avis"                                        ? "AVIF"
-           : brand.starts_with("hei") || brand.starts_with("hev") || brand == "mif1" ? "HEIC"
-                                                                                     : "a video or another container";
-  }
-  if (const std::size_t begin = bytes.find_first_not_of(" \t\r\n"); begin != std::string_view::npos) {
-    const std::string_view text = bytes.substr(begin);
-    if (text.starts_with("<!DOCTYPE") || text.starts_with("<!doctype") || text.starts_with("<html")) return "HTML";
-    if (text.starts_with("<svg") || text.starts_with("<?xml")) return "SVG or XML";
-  }
-  return "";
-}
-
 RawImage decode_raw(std::string_view bytes, std::int64_t max_pixels) {
-  if (bytes.size() > std::numeric_limits<int>::max()) throw DecodeError("the file has more than 2 GiB");
+  if (bytes.size() > std::numeric_limits<int>::max())
+    throw DecodeError(ImageFault::too_large, "the file has more than 2 GiB");
   switch (format_of(bytes)) {
     case ImageFormat::jpeg:
       return decode_jpeg(bytes, max_pixels);
@@ -87,10 +66,12 @@ RawImage decode_raw(std::string_view bytes, std::int64_t max_pixels) {
     case ImageFormat::none:
       break;
   }
-  if (bytes.empty()) throw DecodeError("the file is empty");
-  if (const std::string_view kind = other_kind(bytes); !kind.empty())
-    throw DecodeError(fmt::format("its content is {}, expected JPEG, PNG, WebP, TIFF, BMP or PNM; convert it", kind));
-  throw DecodeError("it begins like no JPEG, PNG, WebP, TIFF, BMP or PNM file");
+  if (bytes.empty()) throw DecodeError(ImageFault::no_image, "the file is empty");
+  if (const auto kind = kind_of_file(bytes))
+    throw DecodeError(kind->image ? ImageFault::other_format : ImageFault::no_image,
+                      fmt::format("it is {}, expected JPEG, PNG, WebP, TIFF, BMP or PNM; {}", kind->name,
+                                  kind->image ? "convert it" : "give the image itself"));
+  throw DecodeError(ImageFault::no_image, "it begins like no JPEG, PNG, WebP, TIFF, BMP or PNM file");
 }
 
 /// The bits that the largest colour needs, at least 8.
@@ -161,9 +142,9 @@ DecodedImage decode_known(std::string_view bytes, const DecodeOptions& options) 
   if (raw.pixels.depth() == CV_16U) {
     traits.bits = bits_in_use(raw.pixels, colours);
     if (options.bits > 0 && traits.bits > options.bits)
-      throw DecodeError(fmt::format(
-          "its samples use {} bits, expected {} (up to {}) as in the data before, or as --image-bits says; convert it",
-          traits.bits, options.bits, (1 << options.bits) - 1));
+      throw DecodeError(ImageFault::too_deep, fmt::format("its samples use {} bits, expected {} (up to {}) as in the "
+                                                          "data before, or as --image-bits says; convert it",
+                                                          traits.bits, options.bits, (1 << options.bits) - 1));
     image.pixels = to_8_bits(raw.pixels, colours, options.bits > 0 ? options.bits : 16);
   }
   if (raw.inverted && !alpha) cv::bitwise_not(image.pixels, image.pixels);
@@ -178,19 +159,43 @@ auto guarded(Action action) {
   try {
     return action();
   } catch (const cv::Exception& error) {
-    if (error.code == cv::Error::StsNoMem) throw DecodeError("there is not enough memory for its pixels");
-    throw DecodeError(fmt::format("OpenCV refuses it ({})", error.err));
+    if (error.code == cv::Error::StsNoMem)
+      throw DecodeError(ImageFault::no_memory, "there is not enough memory for its pixels");
+    throw DecodeError(ImageFault::unsupported, fmt::format("OpenCV refuses it ({})", error.err));
   } catch (const std::bad_alloc&) {
-    throw DecodeError("there is not enough memory for its pixels");
+    throw DecodeError(ImageFault::no_memory, "there is not enough memory for its pixels");
   }
 }
 
 }  // namespace
 
+std::string_view name_of(ImageFault fault) {
+  switch (fault) {
+    case ImageFault::no_image:
+      return "not an image";
+    case ImageFault::other_format:
+      return "of another format";
+    case ImageFault::damaged:
+      return "damaged";
+    case ImageFault::unsupported:
+      return "unsupported";
+    case ImageFault::too_large:
+      return "too many pixels";
+    case ImageFault::too_deep:
+      return "more bits than the data";
+    case ImageFault::no_memory:
+      return "too little memory";
+    case ImageFault::other_size:
+      return "of another size";
+  }
+  return "";
+}
+
 void check_size(std::uint64_t width, std::uint64_t height, std::int64_t max_pixels) {
   if (width == 0 || height == 0) damaged("it has no pixel");
   if (height > static_cast<std::uint64_t>(max_pixels) / width)
     throw DecodeError(
+        ImageFault::too_large,
         fmt::format("it is said to have {} x {} pixels (width x height), more than the limit of {}; if that is true, "
                     "raise --max-pixels",
                     width, height, max_pixels));
@@ -198,6 +203,7 @@ void check_size(std::uint64_t width, std::uint64_t height, std::int64_t max_pixe
 
 void damaged(std::string_view detail) {
   throw DecodeError(
+      ImageFault::damaged,
       fmt::format("truncated or damaged{}", detail.empty() ? std::string() : fmt::format(" ({})", printable(detail))));
 }
 
@@ -246,6 +252,7 @@ cv::Mat resize_to_square(const cv::Mat& image, int side, std::int64_t max_pixels
     const std::int64_t width = scaled(image.cols), height = scaled(image.rows);
     if (height > max_pixels / width)
       throw DecodeError(
+          ImageFault::too_large,
           fmt::format("it is {} x {} pixels (width x height), so long that its shorter side at {} makes it {} x {}, "
                       "more than the limit of {}; cut it, or raise --max-pixels",
                       image.cols, image.rows, side, width, height, max_pixels));

@@ -3,16 +3,27 @@
 #include <cstdint>
 #include <opencv2/core.hpp>
 #include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "ulmus/data/dataset.hpp"
 
 namespace ulmus::detail {
 
-/// Why bytes are not decoded; continues "'FILE' cannot be decoded as an image: ".
+/// Kinds of reasons why an image cannot be used.
+enum class ImageFault { no_image, other_format, damaged, unsupported, too_large, too_deep, no_memory, other_size };
+
+/// "not an image", as failures are counted.
+std::string_view name_of(ImageFault fault);
+
+/// Why bytes are not decoded; the text continues "'FILE' cannot be decoded as an image: ".
 class DecodeError : public std::runtime_error {
  public:
-  using std::runtime_error::runtime_error;
+  DecodeError(ImageFault fault, const std::string& why) : std::runtime_error(why), fault_(fault) {}
+  ImageFault fault() const { return fault_; }
+
+ private:
+  ImageFault fault_;
 };
 
 enum class ImageFormat { none, jpeg, png, tiff, webp, bmp, pnm };

@@ -74,7 +74,7 @@ RawImage decode_bmp(std::string_view bytes, std::int64_t max_pixels) {
   const auto rows = static_cast<std::uint64_t>(std::abs(std::int64_t{height}));
   check_size(static_cast<std::uint64_t>(width), rows, max_pixels);
   if (compression != k_rgb && compression != k_bit_fields)
-    throw DecodeError("it is a compressed bitmap; save it uncompressed, or as PNG");
+    throw DecodeError(ImageFault::unsupported, "it is a compressed bitmap; save it uncompressed, or as PNG");
   if (bits != 1 && bits != 4 && bits != 8 && bits != 16 && bits != 24 && bits != 32)
     damaged(fmt::format("it has {} bits a pixel", bits));
   const std::uint64_t row_bytes = (static_cast<std::uint64_t>(width) * bits + 31) / 32 * 4;

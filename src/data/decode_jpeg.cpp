@@ -83,7 +83,7 @@ struct Decompression {
     else if (channels == 4 && (info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK))
       info.out_color_space = JCS_CMYK;
     else
-      throw DecodeError("its colours are neither grey, RGB, YCbCr nor CMYK");
+      throw DecodeError(ImageFault::unsupported, "its colours are neither grey, RGB, YCbCr nor CMYK");
     jpeg_start_decompress(&info);
     image.create(static_cast<int>(info.output_height), static_cast<int>(info.output_width), CV_8UC(channels));
     while (info.output_scanline < info.output_height) {

@@ -97,16 +97,20 @@ void check_samples(const Layout& page) {
   if (page.format == SAMPLEFORMAT_IEEEFP || page.photometric == PHOTOMETRIC_LOGL ||
       page.photometric == PHOTOMETRIC_LOGLUV)
     throw DecodeError(
+        ImageFault::unsupported,
         "its samples are floating-point numbers, of which none is white by definition; convert it to whole numbers of "
         "8 or 16 bits");
   if (page.format != SAMPLEFORMAT_UINT && page.format != SAMPLEFORMAT_VOID)
-    throw DecodeError("its samples are signed or complex numbers; convert it to whole numbers of 8 or 16 bits from 0");
+    throw DecodeError(ImageFault::unsupported,
+                      "its samples are signed or complex numbers; convert it to whole numbers of 8 or 16 bits from 0");
   if (page.bits > 16 || (page.bits > 8 && page.bits < 16) || page.bits == 0)
-    throw DecodeError(fmt::format("it has {} bits a sample, expected up to 8, or 16; convert it", page.bits));
+    throw DecodeError(ImageFault::unsupported,
+                      fmt::format("it has {} bits a sample, expected up to 8, or 16; convert it", page.bits));
   if (!page.has_photometric) damaged("it does not say what its samples are");
   const int colours = page.photometric == PHOTOMETRIC_PALETTE ? 1 : page.colours();
   if (page.samples < colours || page.samples > colours + 1)
     throw DecodeError(
+        ImageFault::unsupported,
         fmt::format("it has {} samples a pixel, expected grey or colours, with transparency at most", page.samples));
 }
 
@@ -131,7 +135,7 @@ void read_samples(TIFF* tiff, const Layout& page, tmsize_t largest_allocation, R
   image.pixels.create(static_cast<int>(page.height), static_cast<int>(page.width),
                       CV_MAKETYPE(depth, colours + (alpha ? 1 : 0)));
   if (alpha && page.photometric == PHOTOMETRIC_MINISWHITE)
-    throw DecodeError("it is transparent and its 0 is white; save it with 0 as black");
+    throw DecodeError(ImageFault::unsupported, "it is transparent and its 0 is white; save it with 0 as black");
   image.premultiplied = page.extra == EXTRASAMPLE_ASSOCALPHA;
   image.inverted = page.photometric == PHOTOMETRIC_MINISWHITE;
 
@@ -167,7 +171,8 @@ void read_samples(TIFF* tiff, const Layout& page, tmsize_t largest_allocation, R
 /// Everything else by libtiff's own conversion: palettes, fewer than 8 bits, YCbCr, CMYK, Lab.
 void read_converted(TIFF* tiff, const Layout& page, RawImage& image) {
   char why[1024] = "";
-  if (TIFFRGBAImageOK(tiff, why) == 0) throw DecodeError(fmt::format("libtiff cannot convert it: {}", printable(why)));
+  if (TIFFRGBAImageOK(tiff, why) == 0)
+    throw DecodeError(ImageFault::unsupported, fmt::format("libtiff cannot convert it: {}", printable(why)));
   const auto width = static_cast<int>(page.width), height = static_cast<int>(page.height);
   cv::Mat raster(height, width, CV_8UC4);
   // Its own orientation: nothing is turned here.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <map>
 #include <numbers>
 #include <numeric>
 #include <string_view>
@@ -127,11 +128,8 @@ void learn_dates(const Table& table, std::size_t column, std::span<const std::in
 
 void learn_categorical(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
                        ColumnEncoding& encoding) {
-  std::unordered_map<std::string_view, std::int64_t> counts;
-  for (const std::int64_t row : rows) {
-    const std::string_view cell = table.cell(row, column);
-    is_missing(cell) ? static_cast<void>(encoding.missing = true) : static_cast<void>(++counts[cell]);
-  }
+  const std::map<std::string, std::int64_t> counts = detail::level_counts(table, column, rows);
+  encoding.missing = std::ranges::any_of(rows, [&](std::int64_t row) { return is_missing(table.cell(row, column)); });
   std::vector<std::pair<std::int64_t, std::string_view>> frequent;  // by falling count, then by name
   for (const auto& [level, count] : counts) frequent.emplace_back(-count, level);
   std::ranges::sort(frequent);
@@ -153,10 +151,8 @@ void learn_categorical(const Table& table, std::size_t column, std::span<const s
 /// Writes the features of one column to a row of the data set; zeros are there already.
 class ColumnWriter {
  public:
-  ColumnWriter(const ColumnEncoding& encoding, std::size_t first) : encoding_(encoding), first_(first) {
-    for (std::size_t i = 0; i < encoding.levels.size(); ++i) places_.emplace(encoding.levels[i], i);
-    for (const std::string& level : encoding.other) places_.emplace(level, encoding.levels.size());
-  }
+  ColumnWriter(const ColumnEncoding& encoding, std::size_t first)
+      : encoding_(encoding), first_(first), places_(known_levels(encoding)) {}
 
   void write(const Table& table, std::int64_t row, std::size_t column, std::span<float> out) const {
     const std::size_t last = first_ + static_cast<std::size_t>(encoding_.features()) - 1;
@@ -172,11 +168,18 @@ class ColumnWriter {
     } else if (encoding_.kind == ColumnKind::date) {
       write_date(moment_at(table, row, column, encoding_.order), out);
     } else if (const std::string_view cell = table.cell(row, column); !is_missing(cell)) {
-      if (const auto place = places_.find(cell); place != places_.end()) out[first_ + place->second] = 1;
+      if (const auto place = places_.find(cell))
+        out[first_ + std::min(static_cast<std::size_t>(*place), encoding_.levels.size())] = 1;
     }
   }
 
  private:
+  static std::vector<std::string> known_levels(const ColumnEncoding& encoding) {
+    std::vector<std::string> levels = encoding.levels;
+    levels.insert(levels.end(), encoding.other.begin(), encoding.other.end());
+    return levels;
+  }
+
   void write_date(const std::optional<detail::Moment>& moment, std::span<float> out) const {
     std::size_t at = first_;
     for (const DatePartEncoding& part : encoding_.parts) {
@@ -194,7 +197,7 @@ class ColumnWriter {
 
   const ColumnEncoding& encoding_;
   std::size_t first_;
-  std::unordered_map<std::string_view, std::size_t> places_;  ///< of the known levels, after `first_`
+  NameIndex places_;  ///< the levels, then those that share a feature
 };
 
 /// For each column of the encoding, its place in the table.

@@ -50,7 +50,7 @@ Listing list_folder(const fs::path& folder) {
 }
 
 /// The names of the images of a class, below `part`, those in its sub-folders too.
-std::vector<std::string> image_names(const fs::path& part, const std::string& name, PassedOver& passed_over) {
+std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& passed_over) {
   ImageWalk walk({part / name}, part);
   std::vector<std::string> images;
   for (fs::path path = walk.next(); !path.empty(); path = walk.next())
@@ -65,7 +65,7 @@ std::vector<std::string> image_names(const fs::path& part, const std::string& na
 
 /// The classes are the subfolders, or the given ones (of the training part, or of a run), which `lacking` has.
 ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes, std::string_view lacking,
-                     PassedOver& passed_over) {
+                     KindCounts& passed_over) {
   ImageFiles files;
   files.root = folder;
   files.class_names = {known_classes.begin(), known_classes.end()};
@@ -172,7 +172,7 @@ OpenedData open_folder(const fs::path& folder, const OpenOptions& options) {
     throw Error(ErrorKind::data,
                 fmt::format("'{}' has a test folder but no train folder beside it; add one", folder.string()));
 
-  PassedOver passed_over;
+  KindCounts passed_over;
   const ImageFiles train =
       list_part(parts.divided() ? folder / parts.train : folder, options.classes, "the run", passed_over);
   ImageFiles test;

@@ -78,7 +78,7 @@ struct ImageStream::State {
           else
             paths.push_back(std::move(path));
         } catch (const Error& error) {
-          batch.failures.emplace_back(error.what());
+          batch.failures.push_back({"a folder that cannot be listed", error.what()});
         }
     }
     detail::ImageNotes seen;
@@ -99,8 +99,11 @@ struct ImageStream::State {
     for (const fs::path& path : paths) {
       try {
         seen.add(detail::read_image_as(path, reading, image), path);
+      } catch (const detail::UnusableImage& error) {
+        batch.failures.push_back({error.reason(), error.what()});
+        continue;
       } catch (const Error& error) {
-        batch.failures.emplace_back(error.what());
+        batch.failures.push_back({"cannot be read", error.what()});
         continue;
       }
       batch.paths.push_back(path.string());

@@ -9,7 +9,6 @@
 
 #include "data/decode.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -35,16 +34,6 @@ constexpr std::array<std::string_view, 11> k_raw_endings{".3fr", ".arw", ".cr2",
                                                          ".kdc", ".nef", ".nrw", ".pef", ".srw"};
 
 }  // namespace
-
-void PassedOver::add(const PassedOver& others) {
-  for (const auto& [kind, count] : others.kinds_) add(kind, count);
-}
-
-std::string PassedOver::text() const {
-  std::vector<std::string> parts;
-  for (const auto& [kind, count] : kinds_) parts.push_back(fmt::format("{} {}", printable(kind), count));
-  return join(parts, ", ");
-}
 
 bool is_clutter(const fs::path& path) {
   constexpr std::array<std::string_view, 4> k_names{"__macosx", "@eadir", "desktop.ini", "thumbs.db"};

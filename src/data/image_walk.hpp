@@ -1,24 +1,11 @@
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <map>
-#include <string>
 #include <vector>
 
+#include "ulmus/data/kind_counts.hpp"
+
 namespace ulmus::detail {
-
-/// What was met and is no image, by kind: the ending of its name in lower case, or in words.
-class PassedOver {
- public:
-  void add(const std::string& kind, std::int64_t count = 1) { kinds_[kind] += count; }
-  void add(const PassedOver& others);
-  bool empty() const { return kinds_.empty(); }
-  std::string text() const;  ///< ".avif 3, .gif 4, no image 1"
-
- private:
-  std::map<std::string, std::int64_t> kinds_;
-};
 
 /// Whether the system or a program has left it there, as hidden files and `Thumbs.db`: nobody misses it.
 bool is_clutter(const std::filesystem::path& path);
@@ -34,7 +21,8 @@ class ImageWalk {
 
   /// The next file; an empty path at the end. Throws Error{data} for a folder that cannot be listed, and can go on.
   std::filesystem::path next();
-  const PassedOver& passed_over() const { return passed_over_; }
+  /// What was met and is no image: the ending of its name in lower case, or in words.
+  const KindCounts& passed_over() const { return passed_over_; }
 
  private:
   struct Level {
@@ -45,7 +33,7 @@ class ImageWalk {
 
   std::vector<Level> levels_;
   std::size_t given_;  ///< the levels up to this one hold what was given
-  PassedOver passed_over_;
+  KindCounts passed_over_;
 };
 
 /// Whether the name ends like that of an image we read, in any case.

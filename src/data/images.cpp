@@ -28,7 +28,8 @@ struct Image {
   ImageShape shape;
   std::string sha256;  ///< of the file
   ImageTraits traits;
-  std::string error;  ///< why it is not decoded
+  std::string error;                       ///< why it is not decoded
+  ImageFault fault = ImageFault::damaged;  ///< the kind of that
   bool resized = false;
 
   bool decoded() const { return shape.channels > 0; }
@@ -113,8 +114,10 @@ Image load(const fs::path& path, const Preparation& preparation) {
     write_planes(sized, image.pixels.data());
   } catch (const DecodeError& error) {
     image.error = error.what();
+    image.fault = error.fault();
   } catch (const std::bad_alloc&) {
     image.error = "there is not enough memory for its pixels";
+    image.fault = ImageFault::no_memory;
   }
   return image;
 }
@@ -441,24 +444,25 @@ std::vector<std::string> ImageNotes::lines(int bits) const {
   return lines;
 }
 
-std::string passed_over_line(const PassedOver& passed_over) {
+std::string passed_over_line(const KindCounts& passed_over) {
   return passed_over.empty() ? "" : "passed over, as they are no images that can be read: " + passed_over.text();
 }
 
 ImageTraits read_image_as(const fs::path& path, const ReadOptions& options, std::span<std::uint8_t> out) {
   std::error_code ignored;
   if (fs::exists(path, ignored) && !fs::is_regular_file(path, ignored))
-    throw Error(ErrorKind::data, fmt::format("'{}' is no regular file", path.string()));
+    throw UnusableImage("no regular file", fmt::format("'{}' is no regular file", path.string()));
   OpenOptions open;
   open.image_size = options.side;
   open.max_pixels = options.decode.max_pixels;
   open.image_bits = options.decode.bits;
   const Image image = load(path, Preparation(open));
-  if (!image.decoded()) throw Error(ErrorKind::data, undecodable_text(path, image.error));
+  if (!image.decoded()) throw UnusableImage(name_of(image.fault), undecodable_text(path, image.error));
   const ImageShape& shape = options.shape;
   if (!same_size(image.shape, shape))
-    throw Error(ErrorKind::data, fmt::format("'{}' is {} pixels (width x height), the model was trained on {}",
-                                             path.string(), size_text(image.shape), size_text(shape)));
+    throw UnusableImage(name_of(ImageFault::other_size),
+                        fmt::format("'{}' is {} pixels (width x height), the model was trained on {}", path.string(),
+                                    size_text(image.shape), size_text(shape)));
   if (shape.channels >= image.shape.channels) {
     copy_planes(image.pixels, out);
     return image.traits;
@@ -477,7 +481,8 @@ OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const Op
   OpenedData data;
   for (std::size_t i = 0; i < loaded.images.size(); ++i) {
     if (loaded.images[i].decoded()) continue;
-    if (++data.skipped <= std::int64_t{k_named_skipped}) data.skipped_files.push_back(files.path(i).string());
+    data.skipped.add(std::string(name_of(loaded.images[i].fault)));
+    if (data.skipped_files.size() < k_named_skipped) data.skipped_files.push_back(files.path(i).string());
   }
   data.image_bits = loaded.preparation.decode.bits > 0 ? loaded.preparation.decode.bits : 8;
   data.notes = loaded.notes.lines(data.image_bits);

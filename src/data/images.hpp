@@ -9,6 +9,7 @@
 
 #include "data/decode.hpp"
 #include "data/image_walk.hpp"
+#include "ulmus/base/error.hpp"
 #include "ulmus/data/dataset.hpp"
 
 namespace ulmus::detail {
@@ -45,7 +46,7 @@ class ImageNotes {
 };
 
 /// The line of `OpenedData::notes` for files that are no images; empty when there is none.
-std::string passed_over_line(const PassedOver& passed_over);
+std::string passed_over_line(const KindCounts& passed_over);
 
 /// How files become images for a model of `shape`, 1 or 3 channels.
 struct ReadOptions {
@@ -54,9 +55,20 @@ struct ReadOptions {
   DecodeOptions decode = {};
 };
 
+/// An image file that cannot be used, with the kind of reason as failures are counted.
+class UnusableImage : public Error {
+ public:
+  UnusableImage(std::string_view reason, const std::string& message)
+      : Error(ErrorKind::data, message), reason_(reason) {}
+  const std::string& reason() const { return reason_; }
+
+ private:
+  std::string reason_;
+};
+
 /// Decodes one file into `out`, shape.pixels() long, grey planes repeated, colours made grey by
-/// (299 R + 587 G + 114 B) / 1000. Throws Error{data} naming the file when it cannot be read or decoded, or has another
-/// size.
+/// (299 R + 587 G + 114 B) / 1000. Throws UnusableImage when it cannot be decoded or has another size, Error naming it
+/// when it cannot be read.
 ImageTraits read_image_as(const std::filesystem::path& path, const ReadOptions& options, std::span<std::uint8_t> out);
 
 /// Decodes every image: they must have one size, or get it from `options.image_size`; three channels unless all are

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -105,6 +107,19 @@ void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
                       rules.place(texts.first(i)), texts.different[i], texts.different[i]));
 }
 
+/// "id,name" and the like.
+bool is_title(std::string_view line) {
+  static constexpr std::array<std::string_view, 9> k_titles{"id",       "index",     "idx",      "class", "label",
+                                                            "class_id", "class_idx", "label_id", "target"};
+  const std::size_t end = line.find_first_of(" \t,;");
+  return end != std::string_view::npos && std::ranges::find(k_titles, looks_of(line.substr(0, end))) != k_titles.end();
+}
+
+bool starts_with_number(std::string_view line) {
+  const std::size_t end = line.find_first_of(" \t,;");
+  return end != std::string_view::npos && number_name(line.substr(0, end)).has_value();
+}
+
 Classes among(const LabelTexts& texts, std::vector<std::string> names, const LabelRules& rules,
               std::string_view lacking) {
   Classes classes{.labels = labels_among(texts, names, rules, lacking)};
@@ -181,12 +196,15 @@ ClassFile parse_class_file(std::string_view bytes, const std::filesystem::path& 
     refuse(fmt::format("'{}' line {} {}; write one class name a line, in label order", path.string(), line, what));
   };
   ClassFile file{.path = path};
-  for (const std::string& line : split(utf8_text(bytes, path), '\n')) file.names.push_back(class_name(line));
+  const std::string text = utf8_text(bytes, path);
+  for (const std::string_view line : text_lines(text)) file.names.push_back(class_name(line));
   while (!file.names.empty() && file.names.back().empty()) file.names.pop_back();
   for (std::size_t i = 0; i < file.names.size(); ++i)
     if (file.names[i].empty()) fail(i + 1, "is blank");
 
-  // `0 cat`: every line has a whole number before its name.
+  // `0 cat`: every line has a whole number before its name, below a header perhaps.
+  if (file.names.size() > 2 && is_title(file.names[0]) && starts_with_number(file.names[1]))
+    file.names.erase(file.names.begin());
   std::map<std::string, std::string> name_of;
   std::vector<std::string> names;
   for (const std::string& line : file.names) {

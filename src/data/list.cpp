@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "data/formats.hpp"
+#include "data/gzip.hpp"
 #include "data/image_walk.hpp"
 #include "data/images.hpp"
 #include "data/sources.hpp"
@@ -12,6 +13,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -110,6 +112,12 @@ Fields fields_of(std::string_view line) {
   return path_first(line);
 }
 
+/// What stands between the fields of a line of a table; white space where nothing else does.
+char separator_of(std::string_view line) {
+  const std::size_t mark = line.find_first_of(",;\t");
+  return mark == std::string_view::npos ? ' ' : line[mark];
+}
+
 /// Titles of the columns of a list, as programs write them.
 bool is_header(std::span<const std::string> fields) {
   static const std::vector<std::string> k_titles{
@@ -193,7 +201,7 @@ ListPart open_part(const fs::path& list, const std::optional<std::string>& root)
   part.files.root = root ? fs::path(*root) : list.parent_path();
   std::error_code ignored;
   const fs::path base = part.files.root.empty() ? fs::path(".") : part.files.root;
-  ListLines read = read_list(read_file(list), list, fs::absolute(base, ignored).lexically_normal());
+  ListLines read = read_list(read_text_file(list), list, fs::absolute(base, ignored).lexically_normal());
   part.files.names = std::move(read.names);
   part.labels = std::move(read.labels);
   part.lines = std::move(read.lines);
@@ -212,23 +220,30 @@ LabelRules label_rules(const fs::path& list, const ListPart& part, const Address
 }  // namespace
 
 ListLines read_list(std::string_view bytes, const fs::path& path, const fs::path& root) {
-  std::string_view text = utf8_text(bytes, path);
+  const std::string text = utf8_text(bytes, path);
   const std::string below = root.string() + (root.string().ends_with('/') ? "" : "/");
   ListLines list;
   bool may_be_header = true;
-  for (std::int64_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = trim(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  std::int64_t number = 0;
+  for (const std::string_view whole : text_lines(text)) {
+    ++number;
+    const std::string_view line = trim(whole);
     if (line.empty() || (line.front() == '#' && (line.size() == 1 || is_white(line[1])))) continue;
 
     const auto fail = [&](const std::string& what) {
       throw Error(ErrorKind::data, fmt::format("{} {}", place(path, number), what));
     };
-    if (line.find('\0') != std::string_view::npos) fail("has a zero byte; write the list as text");
     Fields fields = fields_of(line);
     std::vector<std::string>& parts = fields.texts;
-    if (std::exchange(may_be_header, false) && is_header(parts)) continue;
+    if (std::exchange(may_be_header, false)) {
+      if (is_header(parts)) continue;
+      if (const std::vector<std::string> titles = split_fields(line, separator_of(line)).texts;
+          titles.size() > 2 && is_header(titles))
+        fail(
+            fmt::format("is a header of {} columns, expected the path of an image and its label; write a list of these "
+                        "two columns alone",
+                        titles.size()));
+    }
     const auto is_number = [](const std::string& field) { return number_name(field).has_value(); };
     if (line.find('\t') != std::string_view::npos) {
       const std::vector<std::string> columns = split_fields(line, '\t').texts;

@@ -283,13 +283,16 @@ struct Loader::State {
     }
     claimed = delivered = first_batch;
     total = batches();
-    for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total - first_batch); ++i)
-      workers.emplace_back([this] { work(); });
+    try {
+      for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total - first_batch); ++i)
+        workers.emplace_back([this] { work(); });
+    } catch (const std::exception&) {  // the system gives no more: fewer do the same, without any next() does it
+    }
   }
 
   bool next(Batch& batch) {
     if (delivered == total) return false;
-    if (options.threads == 0) {
+    if (workers.empty()) {
       prepare(delivered++, batch);
       return true;
     }

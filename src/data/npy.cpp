@@ -15,11 +15,11 @@
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
-#include "data/text_file.hpp"
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 #include "ulmus/loss/narrow.hpp"
 
 namespace ulmus::detail {
@@ -131,29 +131,6 @@ class HeaderParser {
 };
 
 std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
-/// What a file is that is no .npy file, as far as its first bytes say.
-std::string what_begins_with(std::string_view bytes) {
-  using namespace std::string_view_literals;
-  struct Magic {
-    std::string_view bytes, what;
-  };
-  static constexpr std::array<Magic, 8> k_magics{{
-      {"PK\x03\x04"sv,
-       "is a zip archive, as of np.savez (.npz) or torch.save; take one array out of it and save it "
-       "with np.save(path, archive[name])"},
-      {"PK\x05\x06"sv, "is an empty zip archive; save the array with np.save(path, x)"},
-      {"\x1f\x8b"sv, "is compressed by gzip; decompress it first"},
-      {"\x89HDF"sv, "is an HDF5 file; read the array and save it with np.save(path, x)"},
-      {"MATLAB"sv, "is a MATLAB file; read it with scipy.io.loadmat and save the array with np.save(path, x)"},
-      {"\x80\x02"sv, "is a pickle, which is not read because it could run code; save the array with np.save(path, x)"},
-      {"\x80\x04"sv, "is a pickle, which is not read because it could run code; save the array with np.save(path, x)"},
-      {"PAR1"sv, "is a Parquet file; read it with pandas and save the array with np.save(path, x)"},
-  }};
-  for (const Magic& magic : k_magics)
-    if (bytes.starts_with(magic.bytes)) return std::string(magic.what);
-  return "";
-}
 
 /// Kind, width and byte order of the values.
 void read_dtype(const std::string& descr, NpyKind kind, NpyHeader& header) {
@@ -405,10 +382,11 @@ std::array<fs::path, 2> two_files(std::span<const std::string> files, const Addr
 NpyHeader read_npy_header(std::string_view beginning, std::size_t size, const fs::path& path, NpyKind kind) {
   using namespace std::string_view_literals;
   if (!beginning.starts_with("\x93NUMPY"sv)) {
-    const std::string what = what_begins_with(beginning);
-    refuse(path, !what.empty() ? what
-                               : fmt::format("is not a .npy file: it begins with '{}'; {}",
-                                             printable(beginning.substr(0, 6)), k_save));
+    const auto kind_of_it = kind_of_file(beginning);
+    refuse(path, kind_of_it ? fmt::format("is {}, expected a NumPy array (.npy); take the array out and {}",
+                                          kind_of_it->name, k_save)
+                            : fmt::format("is not a .npy file: it begins with '{}'; {}",
+                                          printable(beginning.substr(0, 6)), k_save));
   }
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(beginning[i])); };
   if (beginning.size() < 12) refuse(path, "is truncated inside its header; get the file again");

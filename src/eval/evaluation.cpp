@@ -8,9 +8,9 @@
 #include <limits>
 #include <utility>
 
-#include "eval/evaluator.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/eval/evaluator.hpp"
 
 namespace ulmus {
 namespace {

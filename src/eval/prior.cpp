@@ -93,7 +93,7 @@ std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train
   if (spec.resamples()) weights = spec.rule()->weights(spec.rule_keys(), train_counts);
   for (std::size_t j = 0; j < prior.size(); ++j) {
     if (!weights.empty()) prior[j] *= weights[j];
-    if (!loss.terms().offset.empty()) prior[j] *= std::exp(-loss.terms().scale * loss.terms().offset[j]);
+    if (!loss.params().offset.empty()) prior[j] *= std::exp(-loss.params().scale * loss.params().offset[j]);
   }
   normalise(prior);
   return prior;

@@ -91,15 +91,15 @@ void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t class
   check_matrix(batch.noise, "the matrix of noise", rows, classes);
 }
 
-void check_needs(const Member& member, const LossBatch& batch) {
+void check_needs(const LossDefinition& definition, const LossBatch& batch) {
   const auto missing = [&](std::string_view what, std::string_view field) {
     throw Error(ErrorKind::usage,
-                fmt::format("loss '{}' needs {} beside the logits; hand them in as {}", member.name, what, field));
+                fmt::format("loss '{}' needs {} beside the logits; hand them in as {}", definition.name, what, field));
   };
   const FeatureBatch& of = batch.features;
-  if (member.needs.features && (of.features.empty() || of.features.columns == 0))
+  if (definition.needs.features && (of.features.empty() || of.features.columns == 0))
     missing("the features that go into the head", "LossBatch::features.features");
-  if (member.needs.head && (of.head_weight.empty() || of.head_bias.empty()))
+  if (definition.needs.head && (of.head_weight.empty() || of.head_bias.empty()))
     missing("the weights and biases of a linear head", "LossBatch::features.head_weight and .head_bias");
 }
 

@@ -31,6 +31,6 @@ void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<
 }
 
 /// Throws Error{usage} when the loss needs features or a head that did not come.
-void check_needs(const Member& member, const LossBatch& batch);
+void check_needs(const LossDefinition& definition, const LossBatch& batch);
 
 }  // namespace ulmus::detail

@@ -15,6 +15,7 @@
 #include "ulmus/loss/describe.hpp"
 #include "ulmus/loss/loss.hpp"
 #include "ulmus/loss/target.hpp"
+#include "ulmus/version.h"
 
 struct ulmus_loss {
   ulmus::Loss loss;
@@ -216,7 +217,7 @@ ulmus_status ulmus_loss_reduction(const ulmus_loss* loss, int32_t* reduction) {
   return guarded([&] {
     expect(loss, "loss");
     expect(reduction, "reduction");
-    *reduction = loss->loss.terms().reduction == ulmus::Reduction::mean ? ULMUS_MEAN : ULMUS_WEIGHTED_MEAN;
+    *reduction = loss->loss.params().reduction == ulmus::Reduction::mean ? ULMUS_MEAN : ULMUS_WEIGHTED_MEAN;
   });
 }
 
@@ -224,12 +225,12 @@ ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* needs) {
   return guarded([&] {
     expect(loss, "loss");
     expect(needs, "needs");
-    const ulmus::Needs& of = loss->loss.spec().member().needs;
+    const ulmus::Needs& of = loss->loss.spec().definition().needs;
     *needs = 0;
     if (of.features) *needs |= ULMUS_NEEDS_FEATURES;
     if (of.head) *needs |= ULMUS_NEEDS_HEAD;
-    if (loss->loss.carries_state()) *needs |= ULMUS_NEEDS_STATE;
-    if (loss->loss.terms().parts.batch_offset) *needs |= ULMUS_NEEDS_OFFSETS;
+    if (loss->loss.is_stateful()) *needs |= ULMUS_NEEDS_STATE;
+    if (loss->loss.hooks().batch_offset) *needs |= ULMUS_NEEDS_OFFSETS;
   });
 }
 
@@ -237,7 +238,7 @@ ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias) {
   return guarded([&] {
     expect(loss, "loss");
     expect(bias, "bias");
-    *bias = loss->loss.terms().parts.initial_bias;
+    *bias = loss->loss.hooks().initial_bias;
   });
 }
 
@@ -276,32 +277,32 @@ ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed) {
   });
 }
 
-ulmus_status ulmus_loss_change_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size) {
+ulmus_status ulmus_loss_delta_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size) {
   return guarded([&] {
     expect(loss, "loss");
     expect(size, "size");
-    *size = loss->loss.change_size(feature_width);
+    *size = loss->loss.delta_size(feature_width);
   });
 }
 
-ulmus_status ulmus_loss_measure(const ulmus_loss* loss, const ulmus_batch* batch, double* change) {
+ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta) {
   return guarded([&] {
     expect(loss, "loss");
     expect(batch, "batch");
-    const std::vector<double> measured = with_dtype(*batch, [&]<class T>() {
-      return loss->loss.measure<T>(logits_of<T>(loss->loss, *batch), options_of(loss->loss, *batch));
+    const std::vector<double> collected = with_dtype(*batch, [&]<class T>() {
+      return loss->loss.collect_update<T>(logits_of<T>(loss->loss, *batch), options_of(loss->loss, *batch));
     });
-    if (!measured.empty()) expect(change, "change");
-    std::copy(measured.begin(), measured.end(), change);
+    if (!collected.empty()) expect(delta, "delta");
+    std::copy(collected.begin(), collected.end(), delta);
   });
 }
 
-ulmus_status ulmus_loss_advance(ulmus_loss* loss, const double* change, int64_t size) {
+ulmus_status ulmus_loss_apply_update(ulmus_loss* loss, const double* delta, int64_t size) {
   return guarded([&] {
     expect(loss, "loss");
-    if (size < 0) throw Error(ErrorKind::data, fmt::format("the size of a change is {}, expected 0 or more", size));
-    if (size > 0) expect(change, "change");
-    loss->loss.advance({change, static_cast<std::size_t>(size)});
+    if (size < 0) throw Error(ErrorKind::data, fmt::format("the size of an update is {}, expected 0 or more", size));
+    if (size > 0) expect(delta, "delta");
+    loss->loss.apply_update({delta, static_cast<std::size_t>(size)});
   });
 }
 

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "loss/smoothing.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/family.hpp"
@@ -15,14 +16,14 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// What a member looks at beside logits, labels and counts.
-std::string needs_text(const Member& member) {
+/// What a loss looks at beside logits, labels and counts.
+std::string needs_text(const LossDefinition& definition) {
   std::vector<std::string> needs;
-  if (member.needs.features) needs.emplace_back("features");
-  if (member.needs.head) needs.emplace_back("weights of the head");
-  const KeyValues keys(member.keys);
+  if (definition.needs.features) needs.emplace_back("features");
+  if (definition.needs.head) needs.emplace_back("weights of the head");
+  const KeyValues keys(definition.keys);
   if (keys.has("from")) needs.emplace_back("epoch");
-  if (member.fill(keys, ClassCounts({1, 1})).parts.measure) needs.emplace_back("state");
+  if (definition.hooks(keys, ClassCounts({1, 1})).collect_update) needs.emplace_back("state");
   return join(needs, ", ");
 }
 
@@ -64,16 +65,33 @@ std::string keys_markdown(std::span<const Key> keys) {
   return text;
 }
 
-std::string reduction_of(const Member& member) {
-  return std::string(name_of(member.fill(KeyValues(member.keys), ClassCounts({1, 1})).reduction));
+/// True for a loss that smooths labels by its definition.
+bool smooths_labels(const LossDefinition& definition) {
+  return detail::is_smoothed(definition.make_params(KeyValues(definition.keys), ClassCounts({1, 1})));
+}
+
+/// False where the loss, with its keys at their defaults, computes something beside the kernel.
+bool in_kernel(const LossDefinition& definition) {
+  const KeyValues keys(definition.keys);
+  const LossHooks hooks = definition.hooks(keys, ClassCounts({1, 1}));
+  return !(smooths_labels(definition) || hooks.row_offset || hooks.row_loss || hooks.shape || hooks.batch_term ||
+           hooks.batch_offset);
+}
+
+std::string_view computed_in(const LossDefinition& definition) {
+  return in_kernel(definition) ? "the kernel" : "double precision beside the kernel";
+}
+
+std::string reduction_of(const LossDefinition& definition) {
+  return std::string(name_of(definition.make_params(KeyValues(definition.keys), ClassCounts({1, 1})).reduction));
 }
 
 }  // namespace
 
 std::string list_losses() {
   std::string text = "losses\n";
-  for (const Member& member : family())
-    text += fmt::format("  {:<10} {} ({} head)\n", member.name, member.title, name_of(member.head));
+  for (const LossDefinition& definition : family())
+    text += fmt::format("  {:<10} {} ({} head)\n", definition.name, definition.title, name_of(definition.head));
   text += "rules, written behind a loss\n";
   for (const Rule& rule : rules()) text += fmt::format("  +{:<9} {}\n", rule.name, rule.title);
   return text + "\nwrite for example  ce   ldam+drw   elm:lambda=0.5+drw:from=0.8\n'ulmus losses NAME' explains one\n";
@@ -81,16 +99,16 @@ std::string list_losses() {
 
 std::string explain_loss(std::string_view name) {
   std::vector<std::string> names;
-  for (const Member& member : family()) {
-    names.emplace_back(member.name);
-    if (name != member.name) continue;
-    std::string text = fmt::format("{}: {}\n\n  {}\n\nkeys\n{}\nhead      {}\n", member.name, member.title,
-                                   member.equation, keys_text(member.keys), name_of(member.head));
-    if (const std::string needs = needs_text(member); !needs.empty()) text += fmt::format("needs     {}\n", needs);
-    text += fmt::format("reduction {}\n", reduction_of(member));
-    text += fmt::format("computed  {}\n", member.where.empty() ? "in the kernel" : fmt::format("by {}", member.where));
-    text += fmt::format("use       {}\npitfalls  {}\n", member.advice, member.pitfalls);
-    if (!member.paper.empty()) text += fmt::format("paper     {}\n", member.paper);
+  for (const LossDefinition& definition : family()) {
+    names.emplace_back(definition.name);
+    if (name != definition.name) continue;
+    std::string text = fmt::format("{}: {}\n\n  {}\n\nkeys\n{}\nhead      {}\n", definition.name, definition.title,
+                                   definition.equation, keys_text(definition.keys), name_of(definition.head));
+    if (const std::string needs = needs_text(definition); !needs.empty()) text += fmt::format("needs     {}\n", needs);
+    text += fmt::format("reduction {}\n", reduction_of(definition));
+    text += fmt::format("computed  in {}\n", computed_in(definition));
+    text += fmt::format("use       {}\npitfalls  {}\n", definition.advice, definition.pitfalls);
+    if (!definition.paper.empty()) text += fmt::format("paper     {}\n", definition.paper);
     return text;
   }
   const std::string_view rule_name = name.starts_with('+') ? name.substr(1) : name;
@@ -106,19 +124,28 @@ std::string explain_loss(std::string_view name) {
 }
 
 std::string family_json() {
-  ordered_json members = ordered_json::array(), all_rules = ordered_json::array();
-  for (const Member& member : family())
-    members.push_back({{"name", member.name},
-                       {"title", member.title},
-                       {"equation", member.equation},
-                       {"paper", member.paper},
-                       {"advice", member.advice},
-                       {"pitfalls", member.pitfalls},
-                       {"head", name_of(member.head)},
-                       {"needs", needs_text(member)},
-                       {"reduction", reduction_of(member)},
-                       {"in_kernel", member.where.empty()},
-                       {"keys", keys_json(member.keys)}});
+  ordered_json losses = ordered_json::array(), all_rules = ordered_json::array();
+  for (const LossDefinition& definition : family())
+    losses.push_back({{"name", definition.name},
+                      {"title", definition.title},
+                      {"equation", definition.equation},
+                      {"paper", definition.paper},
+                      {"advice", definition.advice},
+                      {"pitfalls", definition.pitfalls},
+                      {"head", name_of(definition.head)},
+                      {"needs", needs_text(definition)},
+                      {"reduction", reduction_of(definition)},
+                      {"in_kernel", in_kernel(definition)},
+                      {"class_name", definition.class_name},
+                      {"is_sum", definition.is_sum},
+                      {"has_constant_part", definition.has_constant_part},
+                      {"ignores_offset", definition.ignores_offset},
+                      {"smooths_labels", smooths_labels(definition)},
+                      {"takes_masks", definition.takes_masks},
+                      {"chunkable", definition.chunkable},
+                      {"shardable", definition.shardable},
+                      {"takes_soft_targets", definition.takes_soft_targets},
+                      {"keys", keys_json(definition.keys)}});
   for (const Rule& rule : rules())
     all_rules.push_back({{"name", rule.name},
                          {"title", rule.title},
@@ -128,12 +155,12 @@ std::string family_json() {
                          {"resamples", rule.acts == Rule::Acts::sampling},
                          {"deferred", rule.deferred},
                          {"keys", keys_json(rule.keys)}});
-  return ordered_json{{"losses", members}, {"rules", all_rules}}.dump(2) + "\n";
+  return ordered_json{{"losses", losses}, {"rules", all_rules}}.dump(2) + "\n";
 }
 
 std::string family_markdown() {
   std::string text =
-      "<!-- Made by `script/docs` from the family table in src/loss/family.cpp; edit that. -->\n# Losses\n\n"
+      "<!-- Made by `script/docs` from the definitions in src/loss/losses/; edit those. -->\n# Losses\n\n"
       "A loss is written `name[:key=value,...][+rule[:key=value,...]]`, the same on the command line, in "
       "configuration\n"
       "files, in Python and in C: `ce`, `ldam+drw`, `elm:lambda=0.5,scale=20+drw:from=0.8`. In the equations z are "
@@ -142,22 +169,24 @@ std::string family_markdown() {
       "cross\n"
       "entropy. Predictions always use s z: what a loss adds in training is not added at test time.\n\n"
       "| loss | | head | looks also at | mean | computed |\n| --- | --- | --- | --- | --- | --- |\n";
-  for (const Member& member : family())
-    text += fmt::format("| [`{0}`](#{0}) | {1} | {2} | {3} | {4} | {5} |\n", member.name, member.title,
-                        name_of(member.head), needs_text(member), reduction_of(member),
-                        member.where.empty() ? "kernel" : member.where);
+  for (const LossDefinition& definition : family())
+    text += fmt::format("| [`{0}`](#{0}) | {1} | {2} | {3} | {4} | {5} |\n", definition.name, definition.title,
+                        name_of(definition.head), needs_text(definition), reduction_of(definition),
+                        computed_in(definition));
   text += "\n| rule | |\n| --- | --- |\n";
   for (const Rule& rule : rules()) text += fmt::format("| [`+{0}`](#rule-{0}) | {1} |\n", rule.name, rule.title);
   text +=
       "\n`looks also at`: what a training loop must hand in beside logits and labels. `state` is what a loss carries "
       "from\n"
-      "batch to batch; it is saved with a checkpoint, and what several processes measured is summed before it moves.\n"
+      "batch to batch; it is saved with a checkpoint, and what the batches of several processes add is summed before "
+      "it moves.\n"
       "Left out: the dynamic weighted loss with anti-decoupling of Lin et al. (Expert Systems with Applications 257,\n"
       "2024), because neither its formula nor code is to be had.\n";
-  for (const Member& member : family()) {
-    text += fmt::format("\n## {}\n\n**{}.** `{}`\n\n{}\n", member.name, member.title, member.equation, member.advice);
-    text += fmt::format("\n{}\n{}\n", keys_markdown(member.keys), member.pitfalls);
-    if (!member.paper.empty()) text += fmt::format("\n*{}*\n", member.paper);
+  for (const LossDefinition& definition : family()) {
+    text += fmt::format("\n## {}\n\n**{}.** `{}`\n\n{}\n", definition.name, definition.title, definition.equation,
+                        definition.advice);
+    text += fmt::format("\n{}\n{}\n", keys_markdown(definition.keys), definition.pitfalls);
+    if (!definition.paper.empty()) text += fmt::format("\n*{}*\n", definition.paper);
   }
   for (const Rule& rule : rules()) {
     text += fmt::format("\n## rule {}\n\n**{}.** `{}`\n\n{}", rule.name, rule.title, rule.equation,

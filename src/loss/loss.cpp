@@ -15,9 +15,11 @@
 #endif
 
 #include "loss/batch_checks.hpp"
-#include "loss/members/fills.hpp"
+#include "loss/definition.hpp"
 #include "loss/parallel.hpp"
 #include "loss/row_kernel.hpp"
+#include "loss/smoothing.hpp"
+#include "loss/true_logit.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
@@ -25,7 +27,7 @@
 namespace ulmus {
 namespace {
 
-/// The members outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
+/// The losses outside the kernel's slots take about so many logits at a time, in memory that stays in the cache.
 constexpr std::int64_t k_chunk_logits = 1 << 13;
 
 template <class T>
@@ -66,7 +68,8 @@ struct BatchLoop {
   detail::RowKernel<T> kernel;
   detail::ClassTerms<A> terms;
   A (*find_largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
-  const RowTerms& numbers;
+  const KernelParams& numbers;
+  const LossHooks& hooks;
   detail::RowEpilogue epilogue;
   double parameter;                    ///< of the epilogue's shape
   std::span<const double> parameters;  ///< [N], where it differs from row to row
@@ -131,9 +134,10 @@ struct BatchLoop {
       }
 
     // The true logit's rule reads the logits, over which the sweep may write its exponentials.
+    const bool moves_true_logit = numbers.true_logit.kind != TrueLogitRule::Kind::margins;
     const bool moved_logits = terms.slope != nullptr || terms.offset != nullptr;
     std::array<double, most> true_logit{}, largest_wrong{};
-    for (std::size_t i = 0; numbers.true_logit && i < rows; ++i) {
+    for (std::size_t i = 0; moves_true_logit && i < rows; ++i) {
       const T* z = logits.row(begin + static_cast<std::int64_t>(i));
       true_logit[i] = wide(z[tile_labels[i]]);
       if (moved_logits) largest_wrong[i] = largest(z, tile_labels[i]);
@@ -144,14 +148,14 @@ struct BatchLoop {
     std::array<double, most> shape_parameter, sum{}, gap{}, value, slope, pull, true_pull, lowered{};
     shape_parameter.fill(parameter);
     true_pull.fill(1);
-    if (numbers.true_logit) {
+    if (moves_true_logit) {
       for (std::size_t i = 0; !moved_logits && i < rows; ++i) largest_wrong[i] = true_logit[i] + statistics[i].gap;
       std::array<double, most> moved;
-      numbers.true_logit({.z = {true_logit.data(), rows},
-                          .rival = {largest_wrong.data(), rows},
-                          .label = {tile_labels.data(), rows},
-                          .t = {moved.data(), rows},
-                          .slope = {true_pull.data(), rows}});
+      detail::move_true_logits(numbers.true_logit, {.z = {true_logit.data(), rows},
+                                                    .rival = {largest_wrong.data(), rows},
+                                                    .label = {tile_labels.data(), rows},
+                                                    .t = {moved.data(), rows},
+                                                    .slope = {true_pull.data(), rows}});
       for (std::size_t i = 0; i < rows; ++i) lowered[i] = true_logit[i] - moved[i];
     } else {
       for (std::size_t i = 0; i < rows; ++i) lowered[i] = margin(tile_labels[i], statistics[i].rival);
@@ -163,8 +167,7 @@ struct BatchLoop {
     }
     epilogue(shape_parameter.data(), tile.rows, sum.data(), gap.data(), value.data(), slope.data());
     for (std::size_t i = 0; i < rows; ++i) {
-      if (numbers.parts.shape && !feature_norms.empty())
-        shape(begin + static_cast<std::int64_t>(i), value[i], slope[i]);
+      if (hooks.shape && !feature_norms.empty()) shape(begin + static_cast<std::int64_t>(i), value[i], slope[i]);
       losses.data()[begin + i] = weight[i] > 0 ? weight[i] * value[i] : 0;
       pull[i] = weight[i] * slope[i] * terms.scale * gradient_scale;
       true_pull[i] *= pull[i];
@@ -191,7 +194,7 @@ struct BatchLoop {
   /// Cross entropy c and q = 1 - exp(-c) become the loss and its derivative by the distance.
   void shape(std::int64_t row, double& value, double& slope) const {
     const auto i = static_cast<std::size_t>(row);
-    const ShapedLoss shaped = numbers.parts.shape({value, slope, std::exp(-value)}, feature_norms[i], class_weights[i]);
+    const ShapedLoss shaped = hooks.shape({value, slope, std::exp(-value)}, feature_norms[i], class_weights[i]);
     value = shaped.value;
     slope = shaped.by_distance;
     norm_gradient[i] = weights[i] > 0 ? weights[i] * gradient_scale * shaped.by_norm : 0;
@@ -263,7 +266,7 @@ Weighting weigh(const LossBatch& batch, std::span<const double> of_class) {
   return result;
 }
 
-/// The members that look at a row in double: calls of_row(i, sample, logits, workspace) for every row that counts, on a
+/// The losses that look at a row in double: calls of_row(i, sample, logits, workspace) for every row that counts, on a
 /// team; a chunk of rows is one thread's.
 template <class T>
 struct RowsInDouble {
@@ -302,9 +305,11 @@ bool has_overflowed(std::span<const double> logits) {
   return overflowed > 0;
 }
 
-/// A member with a loss of its own for each row.
+/// A loss with a loss of its own for each row.
 template <class T>
-void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gradient, std::span<double> losses) {
+void run_rows(const RowsInDouble<T>& rows,
+              const std::function<double(const Sample& sample, std::span<double> gradient)>& row_loss,
+              MatrixView<T> gradient, std::span<double> losses) {
   const auto classes = static_cast<std::size_t>(rows.logits.columns);
   rows.each_chunk([&](std::int64_t begin, std::int64_t end) {
     std::vector<double> row(classes), pull(classes);
@@ -318,7 +323,7 @@ void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gra
         loss = std::numeric_limits<double>::quiet_NaN();
         std::fill(pull.begin(), pull.end(), loss);
       } else {
-        loss = weight * parts.row_loss(sample, pull);
+        loss = weight * row_loss(sample, pull);
         for (double& g : pull) g *= weight * rows.weighting.gradient_scale;
       }
       if (!gradient.empty()) std::transform(pull.begin(), pull.end(), gradient.row(i), narrow<T>);
@@ -326,9 +331,9 @@ void run_rows(const RowsInDouble<T>& rows, const Parts& parts, MatrixView<T> gra
   });
 }
 
-/// A member with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
+/// A loss with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
 template <class T, class MakeLoop>
-void run_offset(const RowsInDouble<T>& rows, const Parts& parts, const LossState& state,
+void run_offset(const RowsInDouble<T>& rows, const LossHooks& hooks, const LossState& state,
                 MatrixView<const double> offsets, double scale, MatrixView<T> gradient, std::span<double> losses,
                 MakeLoop make_loop) {
   using A = detail::Compute<T>;
@@ -343,7 +348,7 @@ void run_offset(const RowsInDouble<T>& rows, const Parts& parts, const LossState
       const Sample sample = rows.read(i, row);
       std::fill(offset.begin(), offset.end(), 0);
       if (!offsets.empty()) std::copy_n(offsets.row(i), classes, offset.begin());
-      if (parts.row_offset) parts.row_offset(sample, state, offset);
+      if (hooks.row_offset) hooks.row_offset(sample, state, offset);
       for (std::size_t j = 0; j < size; ++j) copy.row(i - begin)[j] = static_cast<A>(row[j] + offset[j] / scale);
     }
     const auto first = static_cast<std::size_t>(begin), count = static_cast<std::size_t>(end - begin);
@@ -406,28 +411,32 @@ std::vector<double> read_weights(const std::string& path, const ClassCounts& cou
 }  // namespace
 
 Loss::Loss(LossSpec spec, ClassCounts counts)
-    : spec_(std::move(spec)), counts_(std::move(counts)), terms_(spec_.member().fill(spec_.keys(), counts_)) {
+    : spec_(std::move(spec)),
+      counts_(std::move(counts)),
+      params_(spec_.definition().make_params(spec_.keys(), counts_)),
+      hooks_(spec_.definition().hooks(spec_.keys(), counts_)) {
   if (const Key* key = spec_.automatic())
     throw Error(ErrorKind::usage,
                 fmt::format("loss '{}' leaves {} to the trainer, which chooses it on validation data; write a number "
                             "here, for example {}",
                             spec_.text(), key->name, spec_.with(key->name, format_number(key->automatic[0])).text()));
   for (const auto& [values, what] :
-       {std::pair(&terms_.slope, "slopes"), std::pair(&terms_.offset, "offsets"),
-        std::pair(&terms_.true_margin, "margins"), std::pair(&terms_.rival_margin, "margins of the rival"),
-        std::pair(&terms_.class_weight, "class weights")})
+       {std::pair(&params_.slope, "slopes"), std::pair(&params_.offset, "offsets"),
+        std::pair(&params_.true_margin, "margins"), std::pair(&params_.rival_margin, "margins of the rival"),
+        std::pair(&params_.class_weight, "class weights")})
     detail::require_finite(*values, what);
   // Slopes of one are none.
-  if (std::all_of(terms_.slope.begin(), terms_.slope.end(), [](double a) { return a == 1; })) terms_.slope.clear();
-  slope_.assign(terms_.slope.begin(), terms_.slope.end());
-  offset_.assign(terms_.offset.begin(), terms_.offset.end());
-  if (!terms_.class_weight.empty())
-    weights_ = terms_.class_weight;
+  if (std::all_of(params_.slope.begin(), params_.slope.end(), [](double a) { return a == 1; })) params_.slope.clear();
+  slope_.assign(params_.slope.begin(), params_.slope.end());
+  offset_.assign(params_.offset.begin(), params_.offset.end());
+  if (!params_.class_weight.empty())
+    weights_ = params_.class_weight;
   else if (spec_.rule() && spec_.rule()->takes_file)
     weights_ = read_weights(spec_.rule_file(), counts_);
   else if (spec_.rule() && !spec_.resamples())
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
-  state_.values = terms_.parts.initial_state;
+  row_loss_ = detail::is_smoothed(params_) ? detail::smoothed_row_loss(params_, hooks_.row_offset) : hooks_.row_loss;
+  state_.values = hooks_.initial_state;
   constexpr std::int64_t k_many_epochs = 1'000'000;  // epoch 0 of a long training: nothing late has begun
   set_epoch(0, k_many_epochs);
 }
@@ -440,9 +449,9 @@ void Loss::set_epoch(std::int64_t epoch, std::int64_t epochs) {
   if (epoch < 0 || epoch >= epochs)
     throw Error(ErrorKind::usage,
                 fmt::format("epoch is {} of {}, expected 0 or more and below the number of epochs", epoch, epochs));
-  started_ = epoch >= spec_.start_epoch(epochs);
-  if (!terms_.class_weight.empty())
-    weights_in_force_ = started_;
+  active_ = epoch >= spec_.start_epoch(epochs);
+  if (!params_.class_weight.empty())
+    weights_in_force_ = active_;
   else if (spec_.rule() && !spec_.resamples())
     weights_in_force_ = epoch >= spec_.rule_epoch(epochs);
 }
@@ -461,7 +470,7 @@ void Loss::set_class_weights(std::vector<double> weights) {
 
 namespace {
 
-/// The counts in a state and in a change of it, and the scores of loce: up to here every whole number is a double.
+/// The counts in a state and in an update of it, and the scores of loce: up to here every whole number is a double.
 constexpr double k_largest_count = 0x1p53;
 
 bool is_count(double value) { return value >= 0 && value <= k_largest_count; }
@@ -471,7 +480,7 @@ bool is_count(double value) { return value >= 0 && value <= k_largest_count; }
 std::int64_t Loss::state_size(std::int64_t feature_width) const {
   if (feature_width < 0)
     throw Error(ErrorKind::usage, fmt::format("the feature width is {}, expected 0 or more", feature_width));
-  if (!terms_.parts.class_means) return static_cast<std::int64_t>(terms_.parts.initial_state.size());
+  if (!hooks_.class_means) return static_cast<std::int64_t>(hooks_.initial_state.size());
   if (feature_width >= std::numeric_limits<std::ptrdiff_t>::max() / counts_.classes() / std::int64_t{sizeof(double)})
     throw Error(ErrorKind::usage, fmt::format("features of width {} of {} classes are larger than memory can be",
                                               feature_width, counts_.classes()));
@@ -496,7 +505,7 @@ void Loss::check_feature_width(std::int64_t feature_width) const {
 }
 
 void Loss::check_state_size(std::int64_t size) const {
-  if (terms_.parts.class_means) {
+  if (hooks_.class_means) {
     if (size != 0) width_of(size, "the state");
   } else if (size != state_size(0)) {
     throw Error(ErrorKind::data,
@@ -507,7 +516,7 @@ void Loss::check_state_size(std::int64_t size) const {
 void Loss::set_state(LossState state) {
   const auto size = static_cast<std::int64_t>(state.values.size());
   check_state_size(size);
-  const bool means = terms_.parts.class_means;
+  const bool means = hooks_.class_means;
   state.feature_width = means && size != 0 ? width_of(size, "the state") : 0;
   for (std::size_t k = 0; k < state.values.size(); ++k) {
     const bool count = !means || static_cast<std::int64_t>(k) < counts_.classes();
@@ -519,14 +528,14 @@ void Loss::set_state(LossState state) {
 }
 
 template <class T>
-WholeBatch Loss::whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
-                       MatrixView<T> gradient) const {
-  WholeBatch result{.rows = logits.rows,
-                    .classes = counts_.classes(),
-                    .labels = labels,
-                    .features = batch.features,
-                    .class_weights = class_weights(),
-                    .first_position = batch.first_position};
+BatchView Loss::whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
+                      MatrixView<T> gradient) const {
+  BatchView result{.rows = logits.rows,
+                   .classes = counts_.classes(),
+                   .labels = labels,
+                   .features = batch.features,
+                   .class_weights = class_weights(),
+                   .first_position = batch.first_position};
   result.read_logits = [logits](std::int64_t i, std::span<double> row) {
     std::transform(logits.row(i), logits.row(i) + logits.columns, row.begin(), wide<T>);
   };
@@ -551,64 +560,64 @@ std::vector<std::int64_t> counted_labels(const LossBatch& batch, std::span<const
 }  // namespace
 
 template <class T>
-std::vector<double> Loss::measure(MatrixView<const T> logits, const LossBatch& batch) const {
-  if (!carries_state()) return {};
+std::vector<double> Loss::collect_update(MatrixView<const T> logits, const LossBatch& batch) const {
+  if (!is_stateful()) return {};
   detail::check_batch<T>(logits, batch, {}, counts_.classes());
-  detail::check_needs(spec_.member(), batch);
+  detail::check_needs(spec_.definition(), batch);
   check_feature_width(batch.features.features.columns);
   const std::vector<std::int64_t> labels = counted_labels(batch, {});
-  const WholeBatch all = whole<T>(logits, batch, labels, {});
-  return terms_.parts.measure(all, state_);
+  const BatchView all = whole<T>(logits, batch, labels, {});
+  return hooks_.collect_update(all, state_);
 }
 
-std::int64_t Loss::change_size(std::int64_t feature_width) const {
+std::int64_t Loss::delta_size(std::int64_t feature_width) const {
   const std::int64_t size = state_size(feature_width);
-  if (!carries_state() || terms_.parts.class_means) return size;
-  return static_cast<std::int64_t>(terms_.parts.measure({.rows = 0, .classes = counts_.classes()}, state_).size());
+  if (!is_stateful() || hooks_.class_means) return size;
+  return static_cast<std::int64_t>(hooks_.collect_update({.rows = 0, .classes = counts_.classes()}, state_).size());
 }
 
-void Loss::advance(std::span<const double> change) {
-  if (!carries_state()) return;
+void Loss::apply_update(std::span<const double> delta) {
+  if (!is_stateful()) return;
   const auto classes = static_cast<std::size_t>(counts_.classes());
-  const auto size = static_cast<std::int64_t>(change.size());
+  const auto size = static_cast<std::int64_t>(delta.size());
   const auto check = [&](bool right, std::size_t k) {
     if (!right)
-      throw Error(ErrorKind::data, fmt::format("value {} of a change of the state of loss '{}' is {}, expected what "
+      throw Error(ErrorKind::data, fmt::format("value {} of an update of the state of loss '{}' is {}, expected what "
                                                "measuring a batch gives",
-                                               k, spec_.text(), change[k]));
+                                               k, spec_.text(), delta[k]));
   };
-  if (terms_.parts.class_means) {
-    const std::int64_t width = width_of(size, "a change of the state");
+  if (hooks_.class_means) {
+    const std::int64_t width = width_of(size, "an update of the state");
     check_feature_width(width);
     for (std::size_t c = 0; c < classes; ++c) {
-      check(is_count(change[c]), c);
-      if (change[c] == 0) continue;
+      check(is_count(delta[c]), c);
+      if (delta[c] == 0) continue;
       for (std::size_t k = classes + c * static_cast<std::size_t>(width), end = k + static_cast<std::size_t>(width);
            k < end; ++k)
-        check(std::isfinite(change[k] / change[c]), k);
+        check(std::isfinite(delta[k] / delta[c]), k);
     }
   } else {
-    if (size != change_size(0))
-      throw Error(ErrorKind::data, fmt::format("a change of the state of loss '{}' has {} values, expected {}",
-                                               spec_.text(), size, change_size(0)));
-    for (std::size_t k = 0; k < change.size(); ++k) check(is_count(change[k]), k);
+    if (size != delta_size(0))
+      throw Error(ErrorKind::data, fmt::format("an update of the state of loss '{}' has {} values, expected {}",
+                                               spec_.text(), size, delta_size(0)));
+    for (std::size_t k = 0; k < delta.size(); ++k) check(is_count(delta[k]), k);
   }
-  terms_.parts.advance(state_, change);
+  hooks_.apply_update(state_, delta);
 }
 
 std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBatch& batch) const {
-  const Parts& parts = terms_.parts;
-  const bool of_batch = parts.batch_offset && started_;
-  if (!parts.row_offset && !of_batch) return {};
+  const LossHooks& hooks = hooks_;
+  const bool of_batch = hooks.batch_offset && active_;
+  if (!hooks.row_offset && !of_batch) return {};
   detail::check_batch<double>(logits, batch, {}, counts_.classes());
   if (counts_.classes() == 1) return {};
   const Weighting weighting = weigh(batch, class_weights());
   std::vector<double> offsets;
   if (of_batch && batch.offsets.empty()) {
-    detail::check_needs(spec_.member(), batch);
+    detail::check_needs(spec_.definition(), batch);
     const std::vector<std::int64_t> labels = counted_labels(batch, weighting.weights);
-    const WholeBatch all = whole<double>(logits, batch, labels, {});
-    offsets = parts.batch_offset(all);
+    const BatchView all = whole<double>(logits, batch, labels, {});
+    offsets = hooks.batch_offset(all);
   }
   offsets.resize(static_cast<std::size_t>(logits.rows * logits.columns));
   if (of_batch && !batch.offsets.empty())
@@ -616,9 +625,9 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
       std::copy_n(batch.offsets.row(i), logits.columns, offsets.begin() + i * logits.columns);
   const RowsInDouble<double> rows{logits, batch, weighting};
   std::vector<double> row(static_cast<std::size_t>(logits.columns));
-  for (std::int64_t i = 0; parts.row_offset && i < logits.rows; ++i)
+  for (std::int64_t i = 0; hooks.row_offset && i < logits.rows; ++i)
     if (weighting.weights[static_cast<std::size_t>(i)] > 0)
-      parts.row_offset(rows.read(i, row), state_,
+      hooks.row_offset(rows.read(i, row), state_,
                        std::span(offsets).subspan(static_cast<std::size_t>(i * logits.columns), row.size()));
   return offsets;
 }
@@ -626,13 +635,13 @@ std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBat
 template <class T>
 double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient) const {
   const std::int64_t rows = logits.rows;
-  const Parts& parts = terms_.parts;
+  const LossHooks& hooks = hooks_;
   detail::check_batch(logits, batch, gradient, counts_.classes());
-  const bool whole_batch = started_ && (parts.batch_term || parts.batch_offset);
-  if (rows > 0 && started_ && (parts.shape || (whole_batch && (parts.batch_term || batch.offsets.empty()))))
-    detail::check_needs(spec_.member(), batch);
-  if (rows > 0 && started_ && parts.class_means) check_feature_width(batch.features.features.columns);
-  if (batch.reduction == Reduction::none && started_ && parts.batch_term)
+  const bool whole_batch = active_ && (hooks.batch_term || hooks.batch_offset);
+  if (rows > 0 && active_ && (hooks.shape || (whole_batch && (hooks.batch_term || batch.offsets.empty()))))
+    detail::check_needs(spec_.definition(), batch);
+  if (rows > 0 && active_ && hooks.class_means) check_feature_width(batch.features.features.columns);
+  if (batch.reduction == Reduction::none && active_ && hooks.batch_term)
     throw Error(ErrorKind::usage,
                 fmt::format("loss '{}' has no loss of a single sample, so reduction none cannot apply; "
                             "use weighted-mean or mean",
@@ -645,11 +654,11 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   std::vector<double> own_losses(batch.losses.empty() ? weighting.weights.size() : 0);
   const std::span<double> losses = batch.losses.empty() ? own_losses : batch.losses;
   std::vector<double> parameters;
-  if (terms_.shape == Shape::poly)
+  if (params_.shape == Shape::poly)
     for (std::size_t i = 0; i < weighting.weights.size(); ++i)
-      parameters.push_back(terms_.shape_parameter * weighting.unweighted(i));
+      parameters.push_back(params_.shape_parameter * weighting.unweighted(i));
   std::vector<double> norms, norm_gradient;
-  if (parts.shape && started_) {
+  if (hooks.shape && active_) {
     norms = l1_norms(batch.features.features);
     norm_gradient.resize(norms.size());
   }
@@ -657,12 +666,12 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   const detail::RowKernels& kernels = detail::row_kernels();
   const auto make_loop = [&]<class U>(MatrixView<const U> z, MatrixView<U> target) {
     using A = detail::Compute<U>;
-    detail::ClassTerms<A> terms{.scale = terms_.scale};
-    const bool scaled = !terms_.slope.empty(), shifted = !terms_.offset.empty();
+    detail::ClassTerms<A> terms{.scale = params_.scale};
+    const bool scaled = !params_.slope.empty(), shifted = !params_.offset.empty();
     const bool few = z.columns <= detail::k_narrow_classes;
     if constexpr (std::is_same_v<A, double>) {
-      if (scaled) terms.slope = terms_.slope.data();
-      if (shifted) terms.offset = terms_.offset.data();
+      if (scaled) terms.slope = params_.slope.data();
+      if (shifted) terms.offset = params_.offset.data();
     } else {
       if (scaled) terms.slope = slope_.data();
       if (shifted) terms.offset = offset_.data();
@@ -679,11 +688,12 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
                                                     : (few ? of_type.narrow_uniform : of_type.wide_uniform),
                         .terms = terms,
                         .find_largest_wrong = of_type.largest_wrong,
-                        .numbers = terms_,
-                        .epilogue = terms_.shape == Shape::focal  ? kernels.focal
-                                    : terms_.shape == Shape::poly ? kernels.poly
-                                                                  : kernels.plain,
-                        .parameter = terms_.shape_parameter,
+                        .numbers = params_,
+                        .hooks = hooks_,
+                        .epilogue = params_.shape == Shape::focal  ? kernels.focal
+                                    : params_.shape == Shape::poly ? kernels.poly
+                                                                   : kernels.plain,
+                        .parameter = params_.shape_parameter,
                         .parameters = parameters,
                         .gradient_scale = weighting.gradient_scale,
                         .class_weights = weighting.class_weights,
@@ -694,25 +704,25 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   const std::vector<std::int64_t> labels =
       whole_batch ? counted_labels(batch, weighting.weights) : std::vector<std::int64_t>();
   std::vector<double> made_offsets;
-  MatrixView<const double> offsets = parts.batch_offset && started_ ? batch.offsets : MatrixView<const double>();
-  if (parts.batch_offset && started_ && offsets.empty()) {
-    const WholeBatch all = whole<T>(logits, batch, labels, {});
-    made_offsets = parts.batch_offset(all);
+  MatrixView<const double> offsets = hooks.batch_offset && active_ ? batch.offsets : MatrixView<const double>();
+  if (hooks.batch_offset && active_ && offsets.empty()) {
+    const BatchView all = whole<T>(logits, batch, labels, {});
+    made_offsets = hooks.batch_offset(all);
     offsets = {made_offsets.data(), rows, counts_.classes()};
   }
   // In place, the term of the whole batch must see the logits before the gradient takes their place.
   std::vector<T> kept;
   MatrixView<const T> before = logits;
-  if (whole_batch && parts.batch_term && gradient.data == logits.data) {
+  if (whole_batch && hooks.batch_term && gradient.data == logits.data) {
     for (std::int64_t i = 0; i < rows; ++i) kept.insert(kept.end(), logits.row(i), logits.row(i) + logits.columns);
     before = {kept.data(), rows, logits.columns};
   }
 
   const RowsInDouble<T> in_double{logits, batch, weighting};
-  if (parts.row_loss)
-    run_rows(in_double, parts, gradient, losses);
-  else if (parts.row_offset || !offsets.empty())
-    run_offset(in_double, parts, state_, offsets, terms_.scale, gradient, losses, make_loop);
+  if (row_loss_)
+    run_rows(in_double, row_loss_, gradient, losses);
+  else if (hooks.row_offset || !offsets.empty())
+    run_offset(in_double, hooks, state_, offsets, params_.scale, gradient, losses, make_loop);
   else
     run_loop(make_loop(logits, gradient), batch.threads);
   double value = std::accumulate(losses.begin(), losses.end(), 0.0) * weighting.gradient_scale;
@@ -724,14 +734,14 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
         batch.features.gradient.row(i)[k] = h == 0 ? 0 : norm_gradient[static_cast<std::size_t>(i)] * (h < 0 ? -1 : 1);
       }
   const bool something = std::any_of(labels.begin(), labels.end(), [](std::int64_t label) { return label >= 0; });
-  if (whole_batch && parts.batch_term && something) {
-    const WholeBatch all = whole<T>(before, batch, labels, gradient);
-    if (carries_state() && state_.values.empty()) {  // a first batch that nobody measured
+  if (whole_batch && hooks.batch_term && something) {
+    const BatchView all = whole<T>(before, batch, labels, gradient);
+    if (is_stateful() && state_.values.empty()) {  // a first batch without an update before it
       LossState state = state_;
-      parts.advance(state, parts.measure(all, state));
-      value += parts.batch_term(all, state);
+      hooks.apply_update(state, hooks.collect_update(all, state));
+      value += hooks.batch_term(all, state);
     } else {
-      value += parts.batch_term(all, state_);
+      value += hooks.batch_term(all, state_);
     }
   }
   return value;
@@ -742,9 +752,9 @@ template double Loss::evaluate(MatrixView<const double>, const LossBatch&, Matri
 template double Loss::evaluate(MatrixView<const BFloat16>, const LossBatch&, MatrixView<BFloat16>) const;
 template double Loss::evaluate(MatrixView<const Half>, const LossBatch&, MatrixView<Half>) const;
 
-template std::vector<double> Loss::measure(MatrixView<const float>, const LossBatch&) const;
-template std::vector<double> Loss::measure(MatrixView<const double>, const LossBatch&) const;
-template std::vector<double> Loss::measure(MatrixView<const BFloat16>, const LossBatch&) const;
-template std::vector<double> Loss::measure(MatrixView<const Half>, const LossBatch&) const;
+template std::vector<double> Loss::collect_update(MatrixView<const float>, const LossBatch&) const;
+template std::vector<double> Loss::collect_update(MatrixView<const double>, const LossBatch&) const;
+template std::vector<double> Loss::collect_update(MatrixView<const BFloat16>, const LossBatch&) const;
+template std::vector<double> Loss::collect_update(MatrixView<const Half>, const LossBatch&) const;
 
 }  // namespace ulmus

@@ -93,9 +93,9 @@ void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, 
 
 }  // namespace
 
-LossSpec::LossSpec(const Member& member, const Rule* rule)
-    : member_(&member),
-      keys_(member.keys),
+LossSpec::LossSpec(const LossDefinition& definition, const Rule* rule)
+    : definition_(&definition),
+      keys_(definition.keys),
       rule_(rule),
       rule_keys_(rule ? std::span<const Key>(rule->keys) : std::span<const Key>{}) {}
 
@@ -112,12 +112,13 @@ LossSpec LossSpec::parse(std::string_view text) {
   }
   const Part loss(parts[0]);
   if (loss.name.empty()) refuse(fmt::format("loss '{}' has no name; {}", text, suggest("", names(family()))));
-  const Member& member = find(family(), loss.name, "loss", text);
+  const LossDefinition& definition = find(family(), loss.name, "loss", text);
   if (!loss.file.empty())
     refuse(fmt::format("loss '{}' has '=' behind its name; keys follow a colon, for example {}:{}", text, loss.name,
-                       member.keys.empty() ? "key=value"
-                                           : fmt::format("{}={}", member.keys[0].name,
-                                                         member.keys[0].text(member.keys[0].default_value))));
+                       definition.keys.empty()
+                           ? "key=value"
+                           : fmt::format("{}={}", definition.keys[0].name,
+                                         definition.keys[0].text(definition.keys[0].default_value))));
   if (parts.size() > 2)
     refuse(fmt::format("loss '{}' has {} rules, expected at most one: they would multiply; keep one of {}", text,
                        parts.size() - 1, join(names(rules()), ", ")));
@@ -132,21 +133,22 @@ LossSpec LossSpec::parse(std::string_view text) {
                                rule->name)
                  : fmt::format("rule '{}' in loss '{}' takes no file; keys follow a colon", rule->name, text));
   }
-  LossSpec spec(member, rule);
-  read_keys(loss, member.keys, spec.keys_, text);
+  LossSpec spec(definition, rule);
+  read_keys(loss, definition.keys, spec.keys_, text);
   if (rule) {
     read_keys(*rule_part, rule->keys, spec.rule_keys_, text);
     spec.rule_file_ = rule_part->file;
     if (rule->acts == Rule::Acts::weights && spec.has_own_weights())
       refuse(fmt::format("loss '{}' has class weights of its own, which +{} would multiply; {}", text, rule->name,
-                         spec.keys_.has("weights") ? fmt::format("write {}:weights=none+{}", member.name, rule->name)
-                                                   : fmt::format("leave out +{}", rule->name)));
+                         spec.keys_.has("weights")
+                             ? fmt::format("write {}:weights=none+{}", definition.name, rule->name)
+                             : fmt::format("leave out +{}", rule->name)));
   }
   return spec;
 }
 
 std::string LossSpec::compose(bool all) const {
-  std::string text(member_->name);
+  std::string text(definition_->name);
   if (const std::string keys = keys_.text(all); !keys.empty()) text += ":" + keys;
   if (rule_) {
     text += fmt::format("+{}", rule_->name);
@@ -158,7 +160,7 @@ std::string LossSpec::compose(bool all) const {
 
 LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
   LossSpec changed = *this;
-  std::vector<Key> keys = member_->keys;
+  std::vector<Key> keys(definition_->keys.begin(), definition_->keys.end());
   if (rule_) keys.insert(keys.end(), rule_->keys.begin(), rule_->keys.end());
   const Key& entry = find(std::span<const Key>(keys), key, fmt::format("key of {}", text()), key);
   KeyValues& values = keys_.has(key) ? changed.keys_ : changed.rule_keys_;
@@ -169,13 +171,14 @@ LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
 }
 
 const Key* LossSpec::automatic() const {
-  const auto found = std::ranges::find_if(member_->keys, [this](const Key& key) { return keys_[key.name] == k_auto; });
-  return found == member_->keys.end() ? nullptr : &*found;
+  const auto found =
+      std::ranges::find_if(definition_->keys, [this](const Key& key) { return keys_[key.name] == k_auto; });
+  return found == definition_->keys.end() ? nullptr : &*found;
 }
 
 namespace {
 
-/// For what a member fills in whatever the counts are.
+/// For what a loss fills in whatever the counts are.
 ClassCounts any_counts() { return ClassCounts({1, 1}); }
 
 long long epoch_at(double fraction, long long epochs) {
@@ -188,7 +191,7 @@ bool LossSpec::deferred() const { return rule_ && rule_->deferred; }
 
 bool LossSpec::resamples() const { return rule_ && rule_->acts == Rule::Acts::sampling; }
 
-bool LossSpec::has_own_weights() const { return !member_->fill(keys_, any_counts()).class_weight.empty(); }
+bool LossSpec::has_own_weights() const { return !definition_->make_params(keys_, any_counts()).class_weight.empty(); }
 
 long long LossSpec::rule_epoch(long long epochs) const { return deferred() ? epoch_at(rule_keys_["from"], epochs) : 0; }
 
@@ -205,16 +208,16 @@ std::vector<long long> LossSpec::choice_epochs(long long epochs) const {
   return {early, late};
 }
 
-double LossSpec::scale() const { return member_->fill(keys_, any_counts()).scale; }
+double LossSpec::scale() const { return definition_->make_params(keys_, any_counts()).scale; }
 
 Head LossSpec::choose_head(std::string_view requested) const {
   static const std::vector<std::string> heads = {"linear", "cosine"};
   const bool has_scale = keys_.has("scale"), scaled = has_scale && keys_["scale"] > 1;
   if (!requested.empty() && std::find(heads.begin(), heads.end(), requested) == heads.end())
     refuse(fmt::format("unknown head '{}'; {}", requested, suggest(requested, heads)));
-  Head head = scaled ? Head::cosine : member_->head;
+  Head head = scaled ? Head::cosine : definition_->head;
   if (!requested.empty()) head = requested == "linear" ? Head::linear : Head::cosine;
-  if (head == Head::linear && member_->head == Head::cosine)
+  if (head == Head::linear && definition_->head == Head::cosine)
     refuse(fmt::format("loss '{}' cannot work on a linear head: its margins are in cosine units; use the cosine head",
                        text()));
   if (head == Head::cosine && !has_scale)
@@ -224,7 +227,7 @@ Head LossSpec::choose_head(std::string_view requested) const {
     refuse(fmt::format(
         "loss '{}' cannot learn on a cosine head with scale {}: cosines of at most 1 cannot make a probability near 1; "
         "use '{}:scale=30'",
-        text(), format_number(scale()), member_->name));
+        text(), format_number(scale()), definition_->name));
   return head;
 }
 
@@ -237,7 +240,7 @@ std::vector<std::string> split_losses(std::string_view list) {
     if (continues) {
       texts.back() += "," + piece;
     } else if (piece == "all") {
-      for (const Member& member : family()) texts.emplace_back(member.name);
+      for (const LossDefinition& definition : family()) texts.emplace_back(definition.name);
     } else {
       texts.push_back(piece);
     }

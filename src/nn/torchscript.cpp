@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "nn/backbones.hpp"
+#include "nn/model_kinds.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"

@@ -107,8 +107,7 @@ Json curve_json(const RunFolder& run, const std::string& loss, bool on_test) {
 }
 
 /// Row-normalised confusion in blocks of neighbouring classes, in percent. [true][predicted]
-Json matrix_json(std::span<const MemberResult> members, const ClassOrder& order) {
-  const auto confusion = pooled_confusion(members, order.by_count);
+Json matrix_json(const std::vector<Tally>& confusion) {
   const std::size_t block = block_size(confusion.size(), k_most_matrix_cells);
   const std::size_t side = block_size(confusion.size(), block);
   std::vector<double> cells(side * side, 0);
@@ -216,69 +215,8 @@ Json rounded(const std::vector<double>& values) {
 
 }  // namespace
 
-ClassOrder class_order(std::span<const std::int64_t> train_counts) {
-  ClassOrder order;
-  order.by_count.resize(train_counts.size());
-  std::iota(order.by_count.begin(), order.by_count.end(), std::size_t{0});
-  std::stable_sort(order.by_count.begin(), order.by_count.end(),
-                   [&](std::size_t a, std::size_t b) { return train_counts[a] > train_counts[b]; });
-  order.third = std::max<std::size_t>(1, train_counts.size() / 3);
-  return order;
-}
-
-std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run) {
-  std::vector<std::span<const MemberResult>> groups;
-  const std::span<const MemberResult> results = run.results;
-  for (std::size_t begin = 0, end = 0; begin < results.size(); begin = end) {
-    while (end < results.size() && results[end].loss == results[begin].loss) ++end;
-    groups.push_back(results.subspan(begin, end - begin));
-  }
-  return groups;
-}
-
-std::optional<double> group_recall(const Evaluation& evaluation, std::span<const std::size_t> classes) {
-  double sum = 0;
-  int count = 0;
-  for (const std::size_t y : classes)
-    if (evaluation.classes[y].recall) {
-      sum += *evaluation.classes[y].recall;
-      ++count;
-    }
-  if (count == 0) return std::nullopt;
-  return sum / count;
-}
-
-std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes) {
-  double sum = 0;
-  int count = 0;
-  for (const MemberResult& member : members)
-    if (const auto recall = group_recall(member.test, classes)) {
-      sum += *recall;
-      ++count;
-    }
-  if (count == 0) return std::nullopt;
-  return sum / count;
-}
-
-std::vector<Tally> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order) {
-  std::vector<std::int64_t> position(order.size());
-  for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<std::int64_t>(i);
-  std::vector<Tally> pooled(order.size());
-  for (const MemberResult& member : members)
-    for (std::size_t y = 0; y < order.size(); ++y)
-      for (const auto& [j, count] : member.test.confusion[order[y]])
-        pooled[y][position[static_cast<std::size_t>(j)]] += count;
-  return pooled;
-}
-
-std::int64_t total_of(const Tally& tally) {
-  std::int64_t total = 0;
-  for (const auto& [index, count] : tally) total += count;
-  return total;
-}
-
-std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& order) {
-  const auto losses = members_by_loss(run);
+std::vector<MarginChart> margin_charts(const ReportModel& report) {
+  const auto& losses = report.members;
   std::vector<MarginChart> charts(losses.size());
   std::map<std::string, std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>> by_head;
   for (std::size_t i = 0; i < losses.size(); ++i) {
@@ -286,30 +224,30 @@ std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& o
     charts[i].unit = head == "cosine" ? "cosine" : "logit";
     by_head[head].emplace_back(&charts[i], losses[i]);
   }
-  for (const auto& [head, group] : by_head) fill_margin_charts(group, order);
+  for (const auto& [head, group] : by_head) fill_margin_charts(group, report.order);
   return charts;
 }
 
-Json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins) {
-  const ClassOrder order = class_order(run.train_counts);
-  const auto losses = members_by_loss(run);
-  const auto bins = class_bins(order);
+Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins) {
+  const RunFolder& run = report.run;
+  const auto bins = class_bins(report.order);
   const bool on_test = std::any_of(run.epochs.begin(), run.epochs.end(),
                                    [](const EpochRecord& record) { return record.test.has_value(); });
   Json data = {{"losses", Json::array()},  {"bins", bins_json(run, bins, run.results.front().test.thresholds)},
                {"recall", Json::array()},  {"curves", Json::array()},
                {"margins", Json::array()}, {"matrices", Json::array()}};
-  for (std::size_t i = 0; i < losses.size(); ++i) {
-    data["losses"].push_back(summary.losses[i].loss);
-    data["recall"].push_back(recall_json(losses[i], bins));
-    data["curves"].push_back(curve_json(run, summary.losses[i].loss, on_test));
+  for (std::size_t i = 0; i < report.members.size(); ++i) {
+    const std::string& loss = report.summary.losses[i].loss;
+    data["losses"].push_back(loss);
+    data["recall"].push_back(recall_json(report.members[i], bins));
+    data["curves"].push_back(curve_json(run, loss, on_test));
     data["margins"].push_back({{"unit", margins[i].unit},
                                {"centres", rounded(margins[i].centres)},
                                {"test_head", rounded(margins[i].test_head.density)},
                                {"test_tail", rounded(margins[i].test_tail.density)},
                                {"train_head", rounded(margins[i].train_head.density)},
                                {"train_tail", rounded(margins[i].train_tail.density)}});
-    if (run.class_names.size() > k_most_classes_written) data["matrices"].push_back(matrix_json(losses[i], order));
+    if (run.class_names.size() > k_most_classes_written) data["matrices"].push_back(matrix_json(report.confusions[i]));
   }
   return data;
 }

@@ -1,41 +1,12 @@
 #pragma once
 
-#include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "model.hpp"
 #include "ulmus/base/json_fwd.hpp"
-#include "ulmus/report/run_folder.hpp"
-#include "ulmus/report/summary.hpp"
 
 namespace ulmus {
-
-/// Classes from frequent to rare, lower index first among equals, and their outer thirds (one class each for two).
-struct ClassOrder {
-  std::vector<std::size_t> by_count;
-  std::size_t third = 1;
-
-  std::span<const std::size_t> head() const { return {by_count.data(), third}; }
-  std::span<const std::size_t> tail() const { return {by_count.data() + by_count.size() - third, third}; }
-};
-
-ClassOrder class_order(std::span<const std::int64_t> train_counts);
-
-/// The members of each loss, parallel to Summary::losses. [losses][seeds]
-std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run);
-
-/// Mean test recall of some classes; absent when none has support.
-std::optional<double> group_recall(const Evaluation& evaluation, std::span<const std::size_t> classes);
-
-/// The same, as a mean over seeds.
-std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
-
-/// Test confusion of all seeds together: of each class what was predicted, both as positions in the given order.
-std::vector<Tally> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order);
-
-/// The counts of a tally together.
-std::int64_t total_of(const Tally& tally);
 
 /// A set of classes whose margins are shown as one density.
 struct MarginCurve {
@@ -50,10 +21,11 @@ struct MarginChart {
   MarginCurve test_head, test_tail, train_head, train_tail;
 };
 
-std::vector<MarginChart> margin_charts(const RunFolder& run, const ClassOrder& order);
+/// Of each loss.
+std::vector<MarginChart> margin_charts(const ReportModel& report);
 
 /// Everything that the page's script draws: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
-Json chart_data(const RunFolder& run, const Summary& summary, const std::vector<MarginChart>& margins);
+Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins);
 
 /// From this many classes on, confusion is drawn instead of written out.
 inline constexpr std::size_t k_most_classes_written = 30;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "charts.hpp"
+#include "model.hpp"
 #include "ulmus/report/report.hpp"
 #include "wording.hpp"
 
@@ -50,13 +50,13 @@ std::string group_name(const ClassOrder& order, bool head) {
 
 }  // namespace
 
-std::string finding(const RunFolder& run, const Summary& summary) {
-  const ClassOrder order = class_order(run.train_counts);
-  const auto members = members_by_loss(run);
+std::string finding(const ReportModel& report) {
+  const Summary& summary = report.summary;
+  const ClassOrder& order = report.order;
   const auto& losses = summary.losses;
   const auto balanced_text = [&](std::size_t i) { return percent(balanced_mean(losses[i])) + "%"; };
   const auto recall = [&](std::size_t i, bool head) {
-    return percent(group_recall(members[i], head ? order.head() : order.tail())) + "%";
+    return percent(group_recall(report.members[i], head ? order.head() : order.tail())) + "%";
   };
   const std::size_t baseline = baseline_loss(summary), best = best_loss(summary);
 
@@ -92,5 +92,7 @@ std::string finding(const RunFolder& run, const Summary& summary) {
   }
   return text;
 }
+
+std::string finding(const RunFolder& run, const Summary& summary) { return finding(ReportModel(run, summary)); }
 
 }  // namespace ulmus

@@ -9,6 +9,7 @@
 
 #include "charts.hpp"
 #include "markup.hpp"
+#include "model.hpp"
 #include "page.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -217,10 +218,12 @@ std::string card(std::string_view title, std::string_view value, std::string_vie
 }
 
 /// The best loss by balanced accuracy, in four numbers.
-std::string cards(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
+std::string cards(const ReportModel& report) {
+  const Summary& summary = report.summary;
+  const ClassOrder& order = report.order;
   const std::size_t best = best_loss(summary), baseline = baseline_loss(summary);
   const SetSummary& test = summary.losses[best].test;
-  const auto members = members_by_loss(run)[best];
+  const auto members = report.members[best];
   const auto value = [&](std::string_view name) { return metric_value(metrics()[metric_index(name)], test.at(name)); };
   const double gain = *test.at("balanced_accuracy").mean - *summary.losses[baseline].test.at("balanced_accuracy").mean;
   const std::string above = best == baseline
@@ -309,10 +312,11 @@ std::string curves(const RunFolder& run, const Summary& summary) {
                                                              each_loss(summary, final_loss))));
 }
 
-std::string recall_table(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
-  const auto members = members_by_loss(run);
+std::string recall_table(const ReportModel& report) {
+  const RunFolder& run = report.run;
+  const ClassOrder& order = report.order;
   std::vector<std::string> titles = {"Class", "Training images"};
-  for (const LossSummary& loss : summary.losses) titles.push_back(breakable(loss.loss));
+  for (const LossSummary& loss : report.summary.losses) titles.push_back(breakable(loss.loss));
   const std::size_t classes = order.by_count.size();
   const bool many = classes > k_most_classes_written;
   std::string text = table_start(
@@ -328,7 +332,7 @@ std::string recall_table(const RunFolder& run, const Summary& summary, const Cla
     const std::span<const std::size_t> one(&c, 1);
     text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", escaped(shortened(run.class_names[c], 40)),
                         grouped(run.train_counts[c]));
-    for (const auto& of_loss : members) text += fmt::format("<td>{}</td>", percent(group_recall(of_loss, one)));
+    for (const auto& of_loss : report.members) text += fmt::format("<td>{}</td>", percent(group_recall(of_loss, one)));
     text += "</tr>";
   }
   text += k_table_end;
@@ -338,18 +342,19 @@ std::string recall_table(const RunFolder& run, const Summary& summary, const Cla
   return folded("As a table", fmt::format(R"(<div id="recall-table">{}</div>)", text));
 }
 
-std::string recall(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
-  const auto members = members_by_loss(run);
+std::string recall(const ReportModel& report) {
+  const Summary& summary = report.summary;
+  const ClassOrder& order = report.order;
   const std::size_t block = block_size(order.by_count.size(), k_most_class_bins);
   std::string text = legend(summary);
   if (block > 1) text += fmt::format("<p>Each point is the mean of up to {} classes of similar frequency.</p>", block);
   text +=
       canvas("recall", fmt::format("Recall by class, frequent to rare. Most frequent and rarest third, percent: {}.",
                                    each_loss(summary, [&](std::size_t i) {
-                                     return percent(group_recall(members[i], order.head())) + " and " +
-                                            percent(group_recall(members[i], order.tail()));
+                                     return percent(group_recall(report.members[i], order.head())) + " and " +
+                                            percent(group_recall(report.members[i], order.tail()));
                                    })));
-  return text + recall_table(run, summary, order);
+  return text + recall_table(report);
 }
 
 std::string margins(const Summary& summary, const std::vector<MarginChart>& charts) {
@@ -368,10 +373,11 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
   return text + "</div>";
 }
 
-std::string confusion_table(std::span<const MemberResult> members, const RunFolder& run, const ClassOrder& order,
-                            const std::string& caption) {
-  const auto confusion = pooled_confusion(members, order.by_count);
-  const auto name = [&](std::size_t rank) { return escaped(shortened(run.class_names[order.by_count[rank]], 20)); };
+std::string confusion_table(const ReportModel& report, std::size_t loss, const std::string& caption) {
+  const std::vector<Tally>& confusion = report.confusions[loss];
+  const auto name = [&](std::size_t rank) {
+    return escaped(shortened(report.run.class_names[report.order.by_count[rank]], 20));
+  };
   std::string text =
       fmt::format(R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="confusion">)"
                   R"(<caption class="unseen">{0}</caption><thead><tr><td></td>)",
@@ -396,9 +402,9 @@ std::string confusion_table(std::span<const MemberResult> members, const RunFold
   return text;
 }
 
-std::string confusions(const RunFolder& run, const Summary& summary, const ClassOrder& order) {
-  const auto members = members_by_loss(run);
-  const std::size_t classes = order.by_count.size();
+std::string confusions(const ReportModel& report) {
+  const Summary& summary = report.summary;
+  const std::size_t classes = report.order.by_count.size();
   const bool written = classes <= k_most_classes_written;
   std::string text;
   if (!written) {
@@ -410,11 +416,11 @@ std::string confusions(const RunFolder& run, const Summary& summary, const Class
   text += !written                                ? R"(<div class="multiples">)"
           : classes > k_most_classes_side_by_side ? R"(<div class="matrices wide">)"
                                                   : R"(<div class="matrices">)";
-  for (std::size_t i = 0; i < members.size(); ++i) {
+  for (std::size_t i = 0; i < report.confusions.size(); ++i) {
     text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", named(summary, i));
     const std::string loss = escaped(summary.losses[i].loss);
     if (written)
-      text += confusion_table(members[i], run, order, fmt::format("Confusion of {}, percent of the true class", loss));
+      text += confusion_table(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
     else
       text += fmt::format(
           R"(<canvas class="matrix" id="matrix-{}" role="img" aria-label="Confusion matrix of {}, frequent classes )"
@@ -472,6 +478,14 @@ std::string columns_of(const RunFolder& run) {
   return folded("Columns of the table", text + std::string(k_table_end));
 }
 
+/// What of the data was not used or changed.
+std::string notes_of(const RunFolder& run) {
+  if (run.notes.empty()) return "";
+  std::string text = "<p class=\"soft\">Notes on the data</p><ul class=\"notes\">";
+  for (const std::string& note : run.notes) text += fmt::format("<li>{}</li>", escaped(note));
+  return text + "</ul>";
+}
+
 std::string definitions(ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
   for (const Metric& metric : metrics()) {
@@ -487,9 +501,9 @@ std::string definitions(ShotThresholds thresholds) {
 
 std::string html(const RunFolder& run, const Summary& summary) {
   const std::string library = read_chartjs();
-  const ClassOrder order = class_order(run.train_counts);
-  const std::vector<MarginChart> margin = margin_charts(run, order);
-  const std::string conclusion = finding(run, summary);
+  const ReportModel report(run, summary);
+  const std::vector<MarginChart> margin = margin_charts(report);
+  const std::string conclusion = finding(report);
   const std::size_t first_end = conclusion.find('\n');
   return filled(
       k_page,
@@ -502,16 +516,16 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"finding", escaped(conclusion.substr(0, first_end))},
        {"more", first_end == std::string::npos ? std::string()
                                                : fmt::format("<p>{}</p>", escaped(conclusion.substr(first_end + 1)))},
-       {"cards", cards(run, summary, order)},
+       {"cards", cards(report)},
        {"results", results(summary)},
-       {"distribution", distribution(run, order)},
+       {"distribution", distribution(run, report.order)},
        {"curves", curves(run, summary)},
-       {"recall", recall(run, summary, order)},
+       {"recall", recall(report)},
        {"margins", margins(summary, margin)},
-       {"confusions", confusions(run, summary, order)},
-       {"making", making(run, summary, chartjs_version(library)) + columns_of(run)},
+       {"confusions", confusions(report)},
+       {"making", making(run, summary, chartjs_version(library)) + notes_of(run) + columns_of(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
-       {"chart_data", script_json(chart_data(run, summary, margin))},
+       {"chart_data", script_json(chart_data(report, margin))},
        {"chartjs", script_text(library)}});
 }
 

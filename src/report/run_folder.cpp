@@ -138,6 +138,15 @@ std::vector<RunColumn> read_columns(const Path& path) {
   }
 }
 
+std::vector<std::string> read_notes(const Path& path) {
+  if (!std::filesystem::exists(path)) return {};
+  try {
+    return parse_json(read_file(path)).get<std::vector<std::string>>();
+  } catch (const Json::exception& error) {
+    damaged(path, error.what());
+  }
+}
+
 bool within(const Tally& tally, std::size_t size) {
   return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
 }
@@ -194,6 +203,7 @@ RunFolder read_run(const std::filesystem::path& folder) {
   run.command = first_comment(folder / "config.toml");
   read_split_facts(folder / "split.json", run);
   run.columns = read_columns(folder / "columns.json");
+  run.notes = read_notes(folder / "notes.json");
   run.epochs = read_metrics(folder / "metrics.jsonl");
   if (std::filesystem::is_directory(folder / "results"))
     for (const auto& entry : std::filesystem::directory_iterator(folder / "results"))

@@ -9,9 +9,10 @@
 #include <numbers>
 #include <set>
 
-#include "charts.hpp"
+#include "model.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/version.h"
 
 namespace ulmus {
 namespace {

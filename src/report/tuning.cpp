@@ -6,8 +6,8 @@
 #include <cmath>
 #include <vector>
 
-#include "charts.hpp"
 #include "markup.hpp"
+#include "model.hpp"
 #include "page.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"

@@ -98,9 +98,9 @@ struct HeadInDouble {
   InDouble features, weight, bias;
 
   HeadInDouble(const Loss& loss, const HeadInputs& head)
-      : features(head.features, loss.spec().member().needs.features),
-        weight(head.weight, loss.spec().member().needs.head),
-        bias(head.bias, loss.spec().member().needs.head) {}
+      : features(head.features, loss.spec().definition().needs.features),
+        weight(head.weight, loss.spec().definition().needs.head),
+        bias(head.bias, loss.spec().definition().needs.head) {}
 
   FeatureBatch view() const {
     return {.features = InDouble::matrix(features.values),
@@ -150,41 +150,61 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
 };
 
 template <class T>
-std::vector<double> measure_as(const Loss& loss, const Tensor& rows, const LossBatch& batch) {
-  return loss.measure(MatrixView<const T>(static_cast<const T*>(rows.data_ptr()), rows.size(0), rows.size(1)), batch);
+std::vector<double> collect_update_as(const Loss& loss, const Tensor& rows, const LossBatch& batch) {
+  return loss.collect_update(MatrixView<const T>(static_cast<const T*>(rows.data_ptr()), rows.size(0), rows.size(1)),
+                             batch);
 }
 
 }  // namespace
 
-std::vector<double> detail::measure(const Loss& loss, const Tensor& logits, const Tensor& labels,
-                                    const HeadInputs& head) {
+std::vector<double> detail::collect_update(const Loss& loss, const Tensor& logits, const Tensor& labels,
+                                           const HeadInputs& head) {
   const auto on_cpu = [](const Tensor& tensor) { return tensor.defined() ? tensor.to(torch::kCPU) : Tensor(); };
   const Tensor rows = logits.detach().to(torch::kCPU).contiguous(), targets = labels.to(torch::kCPU).contiguous();
   const HeadInDouble inputs(loss, {on_cpu(head.features), on_cpu(head.weight), on_cpu(head.bias)});
   const LossBatch batch{.labels = span_of(targets), .features = inputs.view()};
   switch (rows.scalar_type()) {
     case torch::kFloat:
-      return measure_as<float>(loss, rows, batch);
+      return collect_update_as<float>(loss, rows, batch);
     case torch::kBFloat16:
-      return measure_as<BFloat16>(loss, rows, batch);
+      return collect_update_as<BFloat16>(loss, rows, batch);
     case torch::kHalf:
-      return measure_as<Half>(loss, rows, batch);
+      return collect_update_as<Half>(loss, rows, batch);
     default:
-      return measure_as<double>(loss, rows.to(torch::kDouble), batch);
+      return collect_update_as<double>(loss, rows.to(torch::kDouble), batch);
   }
 }
+
+namespace {
+
+/// The kernel on copies in double in the CPU's memory; autograd takes the gradients back.
+Tensor on_host(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
+               const HeadInputs& head) {
+  const auto copy = [](const Tensor& tensor) {
+    return tensor.defined() ? tensor.to(torch::kCPU, torch::kDouble) : tensor;
+  };
+  const Tensor value = margin_loss(copy(logits), labels.to(torch::kCPU), loss, reduction,
+                                   {copy(head.features), copy(head.weight), copy(head.bias)});
+  return value.to(logits.device(), logits.scalar_type());
+}
+
+}  // namespace
 
 Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
                    const HeadInputs& head) {
   detail::check_tensors(logits, labels, loss, head);
   if (!has_kernel(logits)) {
-    announce_once(fmt::format("no kernel {} {}", logits.device().str(), c10::toString(logits.scalar_type())),
-                  fmt::format("no fused kernel for {} logits on {}: composed_loss takes over, slower",
-                              c10::toString(logits.scalar_type()), logits.device().str()));
-    return composed_loss(logits, labels, loss, reduction, head);
+    const bool composable = detail::is_composable(loss);
+    announce_once(
+        fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
+        fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
+                    logits.device().str(),
+                    composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
+    return composable ? composed_loss(logits, labels, loss, reduction, head)
+                      : on_host(logits, labels, loss, reduction, head);
   }
   // An input of an autograd function must be a tensor: an empty one where there is nothing, or nothing that is read.
-  const Needs& needs = loss.spec().member().needs;
+  const Needs& needs = loss.spec().definition().needs;
   const auto input = [nothing = torch::empty({0}, logits.options().requires_grad(false))](
                          const Tensor& tensor, bool used) { return used && tensor.defined() ? tensor : nothing; };
   return FusedLoss::apply(logits, labels, input(head.features, needs.features), input(head.weight, needs.head),
@@ -194,9 +214,9 @@ Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss,
 LossModuleImpl::LossModuleImpl(Loss loss, Reduction reduction) : loss_(std::move(loss)), reduction_(reduction) {}
 
 Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
-  if (is_training() && loss_.carries_state()) {
+  if (is_training() && loss_.is_stateful()) {
     detail::check_tensors(logits, labels, loss_, head);
-    loss_.advance(detail::measure(loss_, logits, labels, head));
+    loss_.apply_update(detail::collect_update(loss_, logits, labels, head));
   }
   return margin_loss(logits, labels, loss_, reduction_, head);
 }

@@ -1,4 +1,4 @@
-#include "train/address_space.hpp"
+#include "ulmus/train/address_space.hpp"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -12,8 +12,6 @@ namespace ulmus::detail {
 namespace {
 
 constexpr std::uint64_t k_mebibyte = std::uint64_t{1} << 20;
-/// What OpenBLAS maps for each thread that multiplies (BUFFER_SIZE of its x86-64 builds for many processors).
-constexpr std::uint64_t k_buffer = 128 * k_mebibyte;
 /// For what is allocated before the first product.
 constexpr std::uint64_t k_slack = 128 * k_mebibyte;
 
@@ -28,7 +26,7 @@ std::uint64_t address_space_in_use() {
 void require_address_space(std::int64_t callers, std::int64_t threads) {
   rlimit limit{};
   if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return;
-  const std::uint64_t needed = static_cast<std::uint64_t>(callers * threads + 1) * k_buffer + k_slack;
+  const std::uint64_t needed = static_cast<std::uint64_t>(callers * threads + 1) * k_openblas_buffer + k_slack;
   const std::uint64_t used = address_space_in_use();
   if (used + needed <= limit.rlim_cur) return;
   throw Error(ErrorKind::environment,

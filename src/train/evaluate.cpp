@@ -4,15 +4,15 @@
 #include <algorithm>
 #include <optional>
 
-#include "eval/evaluator.hpp"
-#include "train/address_space.hpp"
 #include "train/member.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/eval/evaluator.hpp"
 #include "ulmus/eval/prior.hpp"
+#include "ulmus/train/address_space.hpp"
 
 namespace ulmus {
 namespace {
@@ -104,7 +104,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
                                            const EvaluateOptions& options) {
   const Split split = read_split(folder / "split.json");
   const ClassCounts counts(split.train_counts, split.class_names);
-  const std::vector<detail::TrainedMember> members = detail::find_members(folder, options.loss, options.seed);
+  std::vector<detail::TrainedMember> members = detail::find_members(folder, options.loss, options.seed);
   const std::int64_t threads = std::max<std::int64_t>(1, run_options.threads);
   at::set_num_threads(static_cast<int>(threads));
   detail::require_address_space(1, threads);
@@ -124,7 +124,7 @@ std::vector<MemberEvaluation> evaluate_run(const fs::path& folder, const RunOpti
   std::optional<PredictionFile> predictions;
   if (!options.predictions.empty()) predictions.emplace(options.predictions, split.class_names);
   std::vector<MemberEvaluation> evaluations;
-  for (const detail::TrainedMember& member : members) {
+  for (detail::TrainedMember& member : members) {
     Classifier model = member.load(run_options.model_file);
     detail::place(model, placement);
     detail::Adjuster::Reading reading = adjuster.read(member, model);

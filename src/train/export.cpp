@@ -59,14 +59,6 @@ std::string encode_weights(const detail::TrainedMember& member, const Classifier
   return detail::encode_safetensors(file);
 }
 
-/// The model with the weights of an exported file.
-Classifier read_weights(const detail::TrainedMember& member, const std::filesystem::path& path,
-                        const std::string& model_file) {
-  detail::TrainedMember exported = member;
-  exported.checkpoint = path;
-  return exported.load(model_file);
-}
-
 }  // namespace
 
 ExportFormat parse_export_format(std::string_view name) {
@@ -84,7 +76,7 @@ ExportFormat parse_export_format(std::string_view name) {
 
 ExportResult export_run(const std::filesystem::path& folder, const RunOptions& run_options,
                         const ExportOptions& options) {
-  const detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
+  detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
   const bool script = options.format == ExportFormat::torchscript;
   detail::make_placement(run_options);  // refuses a device that is not here; the file is made on the CPU
   if (script) detail::require_scriptable(member.info.model);
@@ -99,7 +91,7 @@ ExportResult export_run(const std::filesystem::path& folder, const RunOptions& r
   if (script) {
     came = detail::run_torchscript(file.temporary(), images);
   } else {
-    Classifier read = read_weights(member, file.temporary(), run_options.model_file);
+    Classifier read = member.load_from(detail::SafetensorsFile(file.temporary()), run_options.model_file);
     came = probabilities_of(member, read, images);
   }
   const double difference = (came - expected).abs().max().item<double>();

@@ -7,9 +7,9 @@
 #include <numeric>
 #include <utility>
 
-#include "eval/evaluator.hpp"
 #include "train/inference.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/eval/evaluator.hpp"
 #include "ulmus/train/schedule.hpp"
 
 namespace ulmus::detail {
@@ -112,8 +112,9 @@ void descend(const FeatureSet& train, const Tensor& table, double square, const 
   loss.set_state(std::move(state));
   constexpr std::int64_t k_any_epochs = 1'000'000;
   loss.set_epoch(k_any_epochs - 1, k_any_epochs);
-  const Needs& needs = spec.member().needs;
-  const Reduction reduction = options.reduction == "auto" ? loss.terms().reduction : parse_reduction(options.reduction);
+  const Needs& needs = spec.definition().needs;
+  const Reduction reduction =
+      options.reduction == "auto" ? loss.params().reduction : parse_reduction(options.reduction);
   const double automatic =
       head.kind == Head::cosine ? k_cosine_rate : k_linear_rate / std::max(square, k_smallest_norm);
   const LearningRateSchedule schedule{
@@ -141,7 +142,7 @@ void descend(const FeatureSet& train, const Tensor& table, double square, const 
       Inputs inputs(needs, needs.features || needs.head ? train.features.index_select(0, positions) : Tensor(), head);
       const LossBatch batch{.labels = labels, .reduction = reduction, .threads = 1, .features = inputs.view()};
       const MatrixView<const float> logits(z.data_ptr<float>(), size, counts.classes());
-      if (loss.carries_state()) loss.advance(loss.measure(logits, batch));
+      if (loss.is_stateful()) loss.apply_update(loss.collect_update(logits, batch));
       Tensor gradient = torch::empty_like(z);
       const double value =
           loss.evaluate(logits, batch, MatrixView<float>(gradient.data_ptr<float>(), size, counts.classes()));
@@ -232,7 +233,7 @@ HeadWeights fit_head(const FeatureSet& train, const LossSpec& spec, const ClassC
   const torch::NoGradGuard no_gradient;
   HeadWeights head = new_head(train.features.size(1), counts.classes(), kind, options.seed);
   if (kind == Head::cosine) return fit_cosine(train, spec, counts, std::move(head), options);
-  if (const double bias = Loss(spec, counts).terms().parts.initial_bias; bias != 0) head.bias.fill_(bias);
+  if (const double bias = Loss(spec, counts).hooks().initial_bias; bias != 0) head.bias.fill_(bias);
   return fit_linear(train, spec, counts, std::move(head), options);
 }
 

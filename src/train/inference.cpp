@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "eval/evaluator.hpp"
+#include "ulmus/eval/evaluator.hpp"
 
 namespace ulmus::detail {
 

@@ -42,7 +42,7 @@ LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed)
   state.seed = seed;
   loss.set_state(std::move(state));
   const Reduction reduction =
-      plan.options.reduction == "auto" ? loss.terms().reduction : parse_reduction(plan.options.reduction);
+      plan.options.reduction == "auto" ? loss.params().reduction : parse_reduction(plan.options.reduction);
   return LossModule(std::move(loss), reduction);
 }
 
@@ -79,7 +79,7 @@ class Training {
     if (frozen())
       for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
     std::vector<torch::Tensor> biases;
-    if (const double bias = loss_->loss().terms().parts.initial_bias; bias != 0) {
+    if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
       // The sigmoid losses start from a prior probability, from which weight decay would drag them away.
       const torch::NoGradGuard no_gradient;
       biases.push_back(model_->head_inputs({}).bias.fill_(bias));
@@ -90,7 +90,8 @@ class Training {
 
   /// Goes back to where a checkpoint was written.
   void restore(const std::filesystem::path& checkpoint) {
-    const CheckpointInfo info = read_checkpoint_info(checkpoint);
+    const SafetensorsFile file(checkpoint);
+    const CheckpointInfo info = read_checkpoint_info(file);
     if (loss_of(info, checkpoint) != member_.loss || info.seed != member_.seed || info.epochs != plan_.options.epochs)
       throw Error(
           ErrorKind::data,
@@ -104,7 +105,7 @@ class Training {
                               "that file by --trust-model",
                               checkpoint.string(), printable(info.model.script_sha256, 64), plan_.options.model_file,
                               model_->script_sha256()));
-    load_checkpoint(checkpoint, model_, optimizer_.get(), average());
+    load_checkpoint(file, model_, optimizer_.get(), average());
     if (!info.chosen.empty()) use_choice(info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = member_.seed});
     epoch_ = info.epochs_done;

@@ -6,12 +6,12 @@
 #include <optional>
 #include <thread>
 
-#include "train/address_space.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
 #include "ulmus/data/table.hpp"
+#include "ulmus/train/address_space.hpp"
 
 namespace ulmus {
 namespace {
@@ -58,9 +58,10 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
   lines.begin({"path"});
   for (ImageBatch batch; images.next(batch);) {
     lines.check_stop("images");
-    result.failed += static_cast<std::int64_t>(batch.failures.size());
-    if (hooks.failed)
-      for (const std::string& failure : batch.failures) hooks.failed(failure);
+    for (const ImageFailure& failure : batch.failures) {
+      result.failed.add(failure.reason);
+      if (hooks.failed) hooks.failed(failure.message);
+    }
     if (batch.paths.empty()) continue;
     const auto size = static_cast<std::int64_t>(batch.paths.size());
     const auto pixels = torch::from_blob(batch.pixels.data(), {size, shape.channels, shape.height, shape.width});
@@ -74,11 +75,13 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
   }
   if (lines.written == 0) {
     const std::string notes = images.notes().empty() ? "" : fmt::format(" ({})", join(images.notes(), "; "));
-    throw Error(ErrorKind::data,
-                result.failed == 0
-                    ? fmt::format("there is no image in what was named{}; give image files, or folders of them", notes)
-                    : fmt::format("none of {} could be predicted{}",
-                                  result.failed == 1 ? "1 image" : fmt::format("{} images", result.failed), notes));
+    throw Error(
+        ErrorKind::data,
+        result.failed.empty()
+            ? fmt::format("there is no image in what was named{}; give image files, or folders of them", notes)
+            : fmt::format("none of {} could be predicted ({}){}",
+                          result.failed.total() == 1 ? "1 image" : fmt::format("{} images", result.failed.total()),
+                          result.failed.text(), notes));
   }
 }
 
@@ -131,7 +134,7 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
     throw Error(ErrorKind::usage,
                 fmt::format("--threads is {}, expected 1 to 256, or 0 for all cores", options.threads));
   const Split split = read_split(folder / "split.json");
-  const detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
+  detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
   const ModelOptions& shape = member.info.model;
   const PredictionWriter writer(options.format, member.info.class_names, options.top);
   const int threads =
@@ -170,7 +173,8 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
     predict_features(files, member, model, placement, lines);
   else
     predict_images(*images, shape, model, placement, hooks, lines, result);
-  if (images) result.notes = images->notes();
+  if (images)
+    for (const std::string& note : images->notes()) result.notes.push_back(printable(note, std::string::npos));
   result.predicted = lines.written;
   return result;
 }

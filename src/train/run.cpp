@@ -15,17 +15,18 @@
 #include <optional>
 #include <thread>
 
-#include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
 #include "train/member.hpp"
 #include "train/placement.hpp"
-#include "train/threads.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/threads.hpp"
 #include "ulmus/data/imbalance.hpp"
 #include "ulmus/data/table.hpp"
+#include "ulmus/train/address_space.hpp"
 
 namespace ulmus {
 namespace {
@@ -165,12 +166,22 @@ detail::MemberPaths paths_of(const fs::path& folder, const std::string& slug) {
 const std::vector<std::string> k_member_folders = {"checkpoints", "results"};
 
 /// The files that a run writes before it has a checkpoint, beside config.toml.
-const std::vector<std::string> k_first_files = {"split.json", "columns.json", "metrics.jsonl", "log.txt"};
+const std::vector<std::string> k_first_files = {"split.json", "columns.json", "notes.json", "metrics.jsonl", "log.txt"};
+
+/// Throws Error{environment} when the folder cannot be read.
+std::vector<fs::path> entries_of(const fs::path& folder) {
+  std::vector<fs::path> entries;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+    entries.push_back(it->path());
+  if (code && code != std::errc::no_such_file_or_directory)  // taken back meanwhile
+    throw Error(ErrorKind::environment, fmt::format("cannot read folder '{}': {}", folder.string(), code.message()));
+  return entries;
+}
 
 bool holds_only_temporaries(const fs::path& folder) {
   std::error_code unknown;
-  fs::directory_iterator it(folder, unknown), end;
-  return !unknown && std::all_of(it, end, [](const fs::directory_entry& e) { return is_temporary(e.path()); });
+  return fs::is_directory(folder, unknown) && std::ranges::all_of(entries_of(folder), is_temporary);
 }
 
 /// Whether a folder holds what a run leaves that ended before its config.toml was there, or was taken back in part.
@@ -179,15 +190,15 @@ bool was_given_up(const fs::path& folder) {
   std::error_code unknown;
   if (fs::exists(folder / "config.toml", unknown)) return false;
   const bool ours = fs::exists(folder / FolderLock::k_name, unknown);
-  for (const auto& entry : fs::directory_iterator(folder, unknown)) {
-    const std::string name = entry.path().filename().string();
+  for (const fs::path& entry : entries_of(folder)) {
+    const std::string name = entry.filename().string();
     const bool empty_folder =
-        std::ranges::find(k_member_folders, name) != k_member_folders.end() && holds_only_temporaries(entry.path());
+        std::ranges::find(k_member_folders, name) != k_member_folders.end() && holds_only_temporaries(entry);
     const bool our_file =
         ours && (name == FolderLock::k_name || std::ranges::find(k_first_files, name) != k_first_files.end());
-    if (!empty_folder && !our_file && !is_temporary(entry.path())) return false;
+    if (!empty_folder && !our_file && !is_temporary(entry)) return false;
   }
-  return !unknown;
+  return true;
 }
 
 /// Removes of a run folder what a run writes before its first checkpoint, config.toml first: without it, the rest is no
@@ -244,7 +255,10 @@ class RunFolder {
     }
   }
   ~RunFolder() {
-    if (made_ && holds_only_temporaries(path_ / "checkpoints")) take_back();
+    try {
+      if (made_ && holds_only_temporaries(path_ / "checkpoints")) take_back();
+    } catch (const Error&) {  // what cannot be read stays
+    }
   }
   RunFolder(const RunFolder&) = delete;
   RunFolder& operator=(const RunFolder&) = delete;
@@ -417,8 +431,8 @@ void require_free(const fs::path& folder) {
     refuse(
         fmt::format("'{}' already holds a run; go on with it by 'ulmus compare --resume {}', or choose another --out",
                     folder.string(), shell_quoted(folder.string())));
-  if (fs::exists(folder, unknown) && !(fs::is_directory(folder, unknown) && fs::is_empty(folder, unknown)) &&
-      !was_given_up(folder))
+  if (!fs::exists(folder, unknown)) return;
+  if (!fs::is_directory(folder, unknown) || !(entries_of(folder).empty() || was_given_up(folder)))
     refuse(fmt::format("'{}' exists and is not an empty folder; choose another --out", folder.string()));
 }
 
@@ -533,6 +547,8 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& verb, 
   } else {
     write_file(split_file, to_json(plan.split));
     if (!plan.columns.empty()) write_file(folder / "columns.json", to_json(plan.columns) + "\n");
+    if (const auto notes = all_notes(plan.data); !notes.empty())
+      write_file(folder / "notes.json", Json(notes).dump(2) + "\n");
   }
   // Last: what makes the folder a run.
   if (!resume)

@@ -3,13 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
-#include "base/safetensors_header.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/safetensors.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -57,16 +55,14 @@ std::string encode_safetensors(const TensorFile& file) {
   return bytes;
 }
 
-TensorFile read_safetensors(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path);
-  SafetensorsHeader header = read_safetensors_header(bytes, bytes.size(), path);
-  TensorFile file{.tensors = {}, .metadata = std::move(header.metadata)};
-  for (const StoredTensor& stored : header.tensors) {
+TensorFile read_tensors(const SafetensorsFile& file) {
+  TensorFile read{.tensors = {}, .metadata = file.header().metadata};
+  for (const StoredTensor& stored : file.header().tensors) {
     auto tensor = torch::empty(stored.shape, torch_type(stored.type));
-    if (stored.size > 0) std::memcpy(tensor.data_ptr(), bytes.data() + stored.begin, stored.size);
-    file.tensors.emplace(stored.name, std::move(tensor));
+    file.read(stored, tensor.data_ptr());
+    read.tensors.emplace(stored.name, std::move(tensor));
   }
-  return file;
+  return read;
 }
 
 }  // namespace ulmus::detail

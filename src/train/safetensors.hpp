@@ -2,9 +2,10 @@
 
 #include <torch/torch.h>
 
-#include <filesystem>
 #include <map>
 #include <string>
+
+#include "ulmus/base/safetensors.hpp"
 
 namespace ulmus::detail {
 
@@ -14,10 +15,10 @@ struct TensorFile {
   std::map<std::string, std::string> metadata;
 };
 
-/// The bytes of a safetensors file; base/safetensors_header.hpp says what one is.
+/// The bytes of a safetensors file; ulmus/base/safetensors.hpp says what one is.
 std::string encode_safetensors(const TensorFile& file);
 
-/// Reads a safetensors file. Nothing in it is executed; throws as read_safetensors_header() does.
-TensorFile read_safetensors(const std::filesystem::path& path);
+/// Everything of an open file. Nothing in it is executed.
+TensorFile read_tensors(const SafetensorsFile& file);
 
 }  // namespace ulmus::detail

@@ -57,7 +57,14 @@ LossSpec TrainedMember::resolved() const {
   return info.chosen.empty() ? loss : loss.with(loss.automatic()->name, info.chosen);
 }
 
-Classifier TrainedMember::load(const std::string& model_file) const {
+Classifier TrainedMember::load(const std::string& model_file) {
+  const SafetensorsFile file(checkpoint);
+  info = read_checkpoint_info(file);
+  loss = loss_of(info, checkpoint);
+  return load_from(file, model_file);
+}
+
+Classifier TrainedMember::load_from(const SafetensorsFile& file, const std::string& model_file) const {
   const bool script = info.model.name.starts_with("torchscript:");
   if (!model_file.empty() && !script)
     refuse(fmt::format("--trust-model cannot apply: {} has the model '{}', which is no TorchScript file; leave it out",
@@ -70,10 +77,10 @@ Classifier TrainedMember::load(const std::string& model_file) const {
   } catch (const Error& error) {
     // The person asks for nothing but this file; a script that is missing is the person's to name.
     if (error.kind() != ErrorKind::usage || script) throw;
-    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", checkpoint.string(), error.what()));
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", file.path().string(), error.what()));
   }
-  load_checkpoint(checkpoint, model, nullptr);
-  require_finite(checkpoint, model);
+  load_checkpoint(file, model, nullptr);
+  require_finite(file.path(), model);
   model->eval();
   return model;
 }
@@ -86,7 +93,7 @@ std::vector<TrainedMember> all_members(const fs::path& folder) {
   std::ranges::sort(paths);
   std::vector<TrainedMember> members;
   for (const fs::path& path : paths) {
-    CheckpointInfo info = read_checkpoint_info(path);
+    CheckpointInfo info = read_checkpoint_info(SafetensorsFile(path));
     LossSpec loss = loss_of(info, path);
     members.push_back({path, std::move(info), std::move(loss)});
   }

@@ -27,9 +27,12 @@ struct TrainedMember {
   std::string name() const;   ///< "ce seed 0"
   /// The loss with what the trainer chose for a key that is `auto`.
   LossSpec resolved() const;
-  /// Builds the model and loads its weights. `model_file` is the file of a TorchScript backbone, which only the person
-  /// can name; see RunOptions. Throws Error{usage} where it is missing or of no use.
-  Classifier load(const std::string& model_file) const;
+  /// Builds the model and loads its weights, and `info` and `loss` once more from the same file: a training may have
+  /// put a new checkpoint in its place. `model_file` is the file of a TorchScript backbone, which only the person can
+  /// name; see RunOptions. Throws Error{usage} where it is missing or of no use.
+  Classifier load(const std::string& model_file);
+  /// The same model with the weights of another file.
+  Classifier load_from(const SafetensorsFile& file, const std::string& model_file) const;
 };
 
 /// Every member of a run, in the order of their files' names. Throws Error{usage} when there is none.

@@ -12,20 +12,21 @@
 #include <thread>
 #include <utility>
 
-#include "train/address_space.hpp"
 #include "train/checkpoint.hpp"
+#include "train/feature_cache.hpp"
 #include "train/head_fit.hpp"
 #include "train/inference.hpp"
 #include "train/member.hpp"
 #include "train/safetensors.hpp"
-#include "train/threads.hpp"
 #include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/threads.hpp"
 #include "ulmus/data/split.hpp"
 #include "ulmus/data/table.hpp"
+#include "ulmus/train/address_space.hpp"
 
 namespace ulmus {
 namespace {
@@ -191,7 +192,7 @@ class Entry {
   /// The nearest name may be that of a stage.
   static LossSpec parse_loss(const std::string& text) {
     std::vector<std::string> names;
-    for (const Member& member : family()) names.emplace_back(member.name);
+    for (const LossDefinition& definition : family()) names.emplace_back(definition.name);
     for (const StageName& known : k_stages) names.emplace_back(known.name);
     const std::string name = text.substr(0, text.find_first_of(":+="));
     if (std::ranges::find(names, name) == names.end())
@@ -199,7 +200,7 @@ class Entry {
     LossSpec loss = LossSpec::parse(text);
     if (const Key* key = loss.automatic())
       refuse(fmt::format("'{}' in --losses chooses {} while it trains; here write {} and --grid {}=0:1:0.1", text,
-                         key->name, loss.member().name, key->name));
+                         key->name, loss.definition().name, key->name));
     return loss;
   }
 
@@ -292,28 +293,19 @@ torch::Tensor tensor_of(const std::vector<std::int64_t>& values) { return torch:
 std::optional<Features> read_features(const fs::path& path, const std::string& origin, const Split& split,
                                       std::int64_t width) {
   if (!fs::exists(path)) return std::nullopt;
-  const detail::TensorFile file = detail::read_safetensors(path);
-  const auto of = file.metadata.find("origin");
-  if (of == file.metadata.end() || of->second != origin) return std::nullopt;
-  const auto read = [&](const std::string& part, std::size_t samples) {
-    const auto features = file.tensors.find(part), labels = file.tensors.find(part + ".labels");
-    const auto rows = static_cast<std::int64_t>(samples), classes = static_cast<std::int64_t>(split.class_names.size());
-    const bool fits = features != file.tensors.end() && labels != file.tensors.end() &&
-                      features->second.scalar_type() == torch::kFloat && features->second.dim() == 2 &&
-                      features->second.size(0) == rows && features->second.size(1) == width &&
-                      labels->second.scalar_type() == torch::kInt64 && labels->second.dim() == 1 &&
-                      labels->second.size(0) == rows &&
-                      labels->second.ge(0).logical_and(labels->second.lt(classes)).all().item<bool>() &&
-                      torch::isfinite(features->second).all().item<bool>();
-    if (!fits)
-      throw Error(ErrorKind::data, fmt::format("'{}' does not hold the features of the {} samples of part {}; remove "
-                                               "the file, and they are computed again",
-                                               path.string(), samples, part));
-    const auto* first = labels->second.data_ptr<std::int64_t>();
-    return FeatureSet{.features = features->second, .labels = {first, first + samples}};
+  const detail::SafetensorsFile file(path);
+  const auto cached = detail::find_cached(
+      file, origin, {{"train", std::ssize(split.train)}, {"validation", std::ssize(split.validation)}}, width,
+      std::ssize(split.class_names));
+  if (!cached) return std::nullopt;
+  const auto read = [&](const std::string& part) {
+    const detail::CachedPart& of = cached->at(part);
+    FeatureSet set{.features = torch::empty({std::ssize(of.labels), width}, torch::kFloat), .labels = of.labels};
+    file.read(of.features, set.features.data_ptr());
+    if (!torch::isfinite(set.features).all().item<bool>()) detail::refuse_cached(path, part, std::ssize(of.labels));
+    return set;
   };
-  return Features{.train = read("train", split.train.size()),
-                  .validation = read("validation", split.validation.size())};
+  return Features{.train = read("train"), .validation = read("validation")};
 }
 
 Features features_of(const fs::path& path, const std::string& origin, Classifier& model, const Dataset& data,
@@ -339,7 +331,7 @@ Features features_of(const fs::path& path, const std::string& origin, Classifier
                                                      {"train.labels", tensor_of(features.train.labels)},
                                                      {"validation", features.validation.features},
                                                      {"validation.labels", tensor_of(features.validation.labels)}},
-                                         .metadata = {{"origin", origin}}}));
+                                         .metadata = {{detail::k_cache_origin, origin}}}));
   return features;
 }
 
@@ -421,7 +413,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
         fmt::format("'{}' has no validation part to choose on; train it again with --validation N, for example "
                     "--validation 20",
                     folder.string()));
-  const TrainedMember member = find_member(folder, options);
+  TrainedMember member = find_member(folder, options);
   detail::require_classes(member, split);
   Classifier model = member.load(run_options.model_file);
   const HeadWeights trained = detail::head_of(model);
@@ -474,7 +466,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   Classifier changed = with_head(model, std::move(model_options), fitted[tuning.chosen - 1].head);
   const std::string slug = slug_of(tuning.member, info.seed);
   const fs::path checkpoint = folder / "checkpoints" / (slug + ".safetensors");
-  if (fs::exists(checkpoint) && detail::read_checkpoint_info(checkpoint).tuned.empty())
+  if (fs::exists(checkpoint) && detail::read_checkpoint_info(detail::SafetensorsFile(checkpoint)).tuned.empty())
     refuse(fmt::format("'{}' is a trained member, which is not overwritten; rename it", checkpoint.string()));
   detail::place(changed, placement);
   const auto judge = [&](const Dataset& on, const std::vector<std::int64_t>& indices) {

@@ -15,8 +15,9 @@ namespace ulmus::detail {
 std::optional<Normalisation> load_weights(const std::filesystem::path& path, Classifier& model,
                                           const ModelOptions& options) {
   const torch::NoGradGuard no_gradient;
-  const TensorFile file = read_safetensors(path);
-  const bool of_a_run = is_checkpoint(file);
+  const SafetensorsFile stored(path);
+  const TensorFile file = read_tensors(stored);
+  const bool of_a_run = is_checkpoint(stored);
   std::int64_t unfit = 0;
   std::string first;
   const auto complain = [&](const std::string& text) {
@@ -48,7 +49,7 @@ std::optional<Normalisation> load_weights(const std::filesystem::path& path, Cla
                     path.string(), options.name, unfit, unfit == 1 ? "tensor differs" : "tensors differ", first));
   const auto channels = static_cast<std::size_t>(options.channels);
   if (of_a_run) {
-    Normalisation of_run = read_checkpoint_info(path).normalisation;
+    Normalisation of_run = read_checkpoint_info(stored).normalisation;
     return of_run.mean.size() == channels ? std::optional(std::move(of_run)) : std::nullopt;
   }
   static const std::set<std::string> torchvision = {"resnet18", "resnet50", "resnext50"};

@@ -7,14 +7,15 @@
 #include <numeric>
 #include <vector>
 
-#include "base/safetensors_header.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/random.hpp"
+#include "ulmus/base/safetensors.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/text_file.hpp"
 
 namespace ulmus {
 namespace {
@@ -229,7 +230,7 @@ TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
   };
   const auto complaint = [&] {
     try {
-      detail::read_safetensors_header(path);
+      detail::SafetensorsFile{path};
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       return std::string(error.what());
@@ -245,7 +246,7 @@ TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
   EXPECT_NE(complaint().find("comes twice"), std::string::npos) << complaint();
   write_file(path, with_header("{}"));
   EXPECT_EQ(complaint(), "nothing");
-  EXPECT_THROW(detail::read_safetensors_header(folder.path()), Error) << "a folder";
+  EXPECT_THROW(detail::SafetensorsFile{folder.path()}, Error) << "a folder";
 }
 
 TEST(Sha256, AgreesWithThePublishedVector) {
@@ -293,6 +294,65 @@ TEST(Names, AreFoundByValueWhereAllAreNumbers) {
   EXPECT_EQ(NameIndex(earlier).find("caf\xc3\xa9"), 2);
   EXPECT_EQ(NameIndex(earlier).find("01"), std::nullopt);
   EXPECT_EQ(NameIndex(std::vector<std::string>{"FALSE", "TRUE"}).find("True"), 1);
+}
+
+TEST(Error, IsOneLineThatCannotSteerATerminal) {
+  const Error error(ErrorKind::data, "'a\nb\x1b[31m\u202e.png' is missing");
+  EXPECT_STREQ(error.what(), "'a\\x0ab\\x1b[31m\\u202e.png' is missing");
+  EXPECT_STREQ(Error(ErrorKind::data, error.what()).what(), error.what());
+}
+
+TEST(TextFile, EveryEncodingWithAMarkBecomesUtf8) {
+  const std::string text = "a\u00e9\n\U0001f600 1\n";
+  const auto utf16 = [&](bool big) {
+    std::string bytes;
+    for (const int unit : {0xfeff, int{'a'}, 0xe9, int{'\n'}, 0xd83d, 0xde00, int{' '}, int{'1'}, int{'\n'}})
+      for (const int shift : {big ? 8 : 0, big ? 0 : 8}) bytes += static_cast<char>(unit >> shift & 0xff);
+    return bytes;
+  };
+  EXPECT_EQ(utf8_text(text, "t"), text);
+  EXPECT_EQ(utf8_text("\xef\xbb\xbf" + text, "t"), text);
+  EXPECT_EQ(utf8_text(utf16(false), "t"), text);
+  EXPECT_EQ(utf8_text(utf16(true), "t"), text);
+  EXPECT_EQ(utf8_text("", "t"), "");
+}
+
+TEST(TextFile, NamesWhatIsNoText) {
+  const auto what = [](std::string_view bytes) -> std::string {
+    try {
+      utf8_text(bytes, "t.txt");
+      return "";
+    } catch (const Error& error) {
+      return error.what();
+    }
+  };
+  EXPECT_EQ(what("\x1f\x8b\x08"), "'t.txt' is compressed with gzip, expected text in UTF-8; unpack it with gunzip");
+  EXPECT_NE(what("ORC\x08\x03\x10").find("an ORC file"), std::string::npos);
+  EXPECT_EQ(what("ORC,PAR1,y\n1,2,p\n"), "") << "a column may be called so";
+  EXPECT_EQ(what("PAR1\nBZh9\n"), "") << "and so may a class";
+  EXPECT_NE(what("a\nb\xff\n").find("line 2 is not UTF-8 (byte ff)"), std::string::npos);
+  EXPECT_NE(what(std::string("a\nb\0\n", 5)).find("line 2 has a byte 0"), std::string::npos);
+}
+
+TEST(TextFile, CountsWeightsAndPriorsAreDecodedSo) {
+  using namespace std::string_literals;
+  for (const std::string& bytes : {"cat,3\rdog,5\r"s, "\xff\xfe"s + "c\0,\0"
+                                                                    "3\0\n\0"
+                                                                    "d\0,\0"
+                                                                    "5\0"s}) {
+    const ClassValues values = parse_class_values(bytes, "counts.txt");
+    ASSERT_EQ(values.lines.size(), 2u);
+    EXPECT_EQ(values.lines[1].value, "5");
+    EXPECT_EQ(values.lines[1].line, 2);
+  }
+}
+
+TEST(TextFile, LinesEndInEveryWay) {
+  using Lines = std::vector<std::string_view>;
+  EXPECT_EQ(text_lines(""), Lines{});
+  EXPECT_EQ(text_lines("a"), Lines{"a"});
+  EXPECT_EQ(text_lines("a\nb\r\nc\rd\r\r\ne\n"), (Lines{"a", "b", "c", "d", "e"}));
+  EXPECT_EQ(text_lines("a\n\nb\r\rc"), (Lines{"a", "", "b", "", "c"}));
 }
 
 }  // namespace

@@ -1,124 +1,120 @@
-// A run folder is a database: a system call that fails, or a kill at it, whichever it is, leaves a folder that goes on
-// to the same bits, or in which the same command can be given again. Every third point is tried; with ULMUS_CRASH_ALL=1
-// every one.
+// A run folder is a database: a system call that fails, or a signal at it, whichever it is, leaves a folder that goes
+// on to the same bits, or in which the same command can be given again.
 
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <csignal>
-#include <cstdlib>
+#include <map>
 
-#include "cli/tiny_data.hpp"
+#include "cli/crash_run.hpp"
 
 namespace ulmus::cli_test {
 namespace {
 
-struct Fault {
-  const char* call;
-  int code;  ///< errno; 0: killed
+/// What happens at each point, and at every which point where not all are tried.
+struct Disturbance {
+  const char* name;
+  int code, signal;  ///< as in Fault; a code of -1: that of error_of
+  long step;
+  std::vector<std::string> calls = {};  ///< all: empty
 };
 
-std::string name_of(const Fault& fault) {
-  return fmt::format("{}_{}", fault.call, fault.code == 0 ? "kill" : std::string(::strerrorname_np(fault.code)));
-}
-
-class Crash : public CliTest, public ::testing::WithParamInterface<Fault> {
- protected:
-  Crash() {
-    std::string table = "size,colour,kind\n";
-    for (int i = 0; i < 60; ++i)
-      table += fmt::format("{}.{},{},{}\n", i % 5, i, i % 2 ? "red" : "blue", i % 3 ? "a" : "b");
-    write_bytes(path("t.csv"), table);
-  }
-
-  const Arguments command_ = {"train",
-                              "--data",
-                              "csv:t.csv?label=kind",
-                              "--loss",
-                              "elm:lambda=0.5+drw",
-                              "--epochs",
-                              "2",
-                              "--batch-size",
-                              "16",
-                              "--threads",
-                              "1",
-                              "--jobs",
-                              "1",
-                              "--quiet",
-                              "--out",
-                              "o"};
-
-  /// The program with the n-th call failing.
-  Outcome run_with(const Fault& fault, long at, const Arguments& arguments) const {
-    const std::vector<std::pair<const char*, std::string>> settings = {
-        {"LD_PRELOAD", ULMUS_FAULTS},
-        {"ULMUS_FAULT_CALL", fault.call},
-        {"ULMUS_FAULT_AT", std::to_string(at)},
-        {"ULMUS_FAULT_ERRNO", std::to_string(fault.code)},
-        {"ULMUS_FAULT_UNDER", fs::canonical(place_.folder).string() + "/o"},
-        {"ULMUS_FAULT_COUNT", path("calls").string()}};
-    for (const auto& [name, value] : settings) ::setenv(name, value.c_str(), 1);
-    Outcome outcome = run(arguments);
-    for (const auto& [name, value] : settings) ::unsetenv(name);
-    return outcome;
-  }
-
-  bool has_temporaries() const {
-    for (const std::string& name : contents())
-      if (name.find(".tmp") != std::string::npos) return true;
-    return false;
-  }
-};
+class Crash : public CrashTest, public ::testing::WithParamInterface<Disturbance> {};
 
 TEST_P(Crash, LeavesARunThatGoesOnOrCanBeGivenAgain) {
-  const Fault fault = GetParam();
-  ASSERT_EQ(run_with(fault, 0, command_).code, 0);
-  const long calls = std::stol(read_bytes(path("calls")));
-  ASSERT_GT(calls, 0);
+  const Disturbance disturbance = GetParam();
+  const bool killed = disturbance.signal == SIGKILL, ended = disturbance.signal != 0 && !killed;
+  const std::vector<int> codes = killed ? std::vector{-SIGKILL} : ended ? std::vector{0, 130} : std::vector{0, 5};
+  struct Counts {
+    long tried = 0, unharmed = 0, went_on = 0, again = 0;
+  };
+  std::map<std::string, Counts> counts;
+  const std::vector<Fault> points = this->points(command_, disturbance.step, disturbance.calls);
   fs::rename(path("o"), path("whole"));
-  const bool all = std::getenv("ULMUS_CRASH_ALL") != nullptr;
-  const long step = all ? 1 : 3;
-  long tried = 0, went_on = 0, again = 0, unharmed = 0;
-  for (long at = 1; at <= calls; at += step) {
-    SCOPED_TRACE(fmt::format("call {} of {}", at, calls));
+  for (Fault fault : points) {
+    SCOPED_TRACE(fmt::format("{} number {}", fault.call, fault.at));
+    fault.code = disturbance.code == -1 ? error_of(fault.call) : disturbance.code;
+    fault.signal = disturbance.signal;
     fs::remove_all(path("o"));
-    const Outcome outcome = run_with(fault, at, command_);
-    ++tried;
-    if (fault.code == 0)
-      ASSERT_TRUE(outcome.code == -SIGKILL) << outcome;
-    else
-      ASSERT_TRUE(outcome.code == 0 || (outcome.code == 5 && outcome.error_lines().size() == 1)) << outcome;
-    if (fault.code != 0 && std::string(fault.call) != "unlink") {
+    const Outcome outcome = run_with(fault, command_);
+    Counts& of = counts[fault.call];
+    ++of.tried;
+    ASSERT_TRUE(ended_well(outcome, codes));
+    if (fault.signal == 0 && fault.call != "unlink") {
       EXPECT_FALSE(has_temporaries());
     }
     if (outcome.code == 0) {
-      ++unharmed;
-    } else if (fs::exists(path("o/config.toml"))) {
-      const Outcome resumed = run({"train", "--resume", "o", "--quiet"});
-      ASSERT_EQ(resumed.code, 0) << resumed;
-      ++went_on;
-    } else {
-      const Outcome second = run(command_);
-      ASSERT_EQ(second.code, 0) << second;
-      ++again;
+      ++of.unharmed;
+      ASSERT_TRUE(same_run(path("whole"), path("o")));
+      continue;
     }
-    ASSERT_TRUE(same_run(path("whole"), path("o")));
-    EXPECT_FALSE(has_temporaries());
+    const Cure cure = this->cure();
+    ASSERT_NE(cure, Cure::failed) << outcome;
+    ++(cure == Cure::resumed ? of.went_on : of.again);
   }
-  fmt::print("{}: {} of {} points tried: {} unharmed, {} went on, {} given again\n", name_of(fault), tried, calls,
-             unharmed, went_on, again);
+  for (const auto& [call, of] : counts)
+    fmt::print("{} at {}: {} points tried: {} unharmed, {} went on, {} begun again\n", disturbance.name, call, of.tried,
+               of.unharmed, of.went_on, of.again);
 }
 
-INSTANTIATE_TEST_SUITE_P(At, Crash,
-                         ::testing::Values(Fault{"open", 0}, Fault{"open", EMFILE}, Fault{"open", EINTR},
-                                           Fault{"read", EIO}, Fault{"read", EINTR}, Fault{"write", 0},
-                                           Fault{"write", ENOSPC}, Fault{"write", EINTR}, Fault{"fsync", 0},
-                                           Fault{"fsync", EIO}, Fault{"fsync", EINTR}, Fault{"rename", 0},
-                                           Fault{"rename", EIO}, Fault{"close", 0}, Fault{"close", EIO},
-                                           Fault{"close", EINTR}, Fault{"mkdir", 0}, Fault{"mkdir", ENOSPC},
-                                           Fault{"unlink", 0}, Fault{"unlink", EIO}, Fault{"flock", 0},
-                                           Fault{"flock", ENOLCK}, Fault{"flock", EINTR}),
-                         [](const auto& point) { return name_of(point.param); });
+INSTANTIATE_TEST_SUITE_P(
+    At, Crash,
+    ::testing::Values(Disturbance{"error", -1, 0, 10},
+                      Disturbance{"interruption", EINTR, 0, 20, {"open", "read", "write", "fsync", "close", "flock"}},
+                      Disturbance{"kill", 0, SIGKILL, 9}, Disturbance{"SIGTERM", 0, SIGTERM, 20},
+                      Disturbance{"SIGINT", 0, SIGINT, 21}),
+    [](const auto& point) { return point.param.name; });
+
+/// What reads a run, with a call in its folder that fails.
+TEST_F(CrashTest, OfAReaderEndsInOneLineAndChangesNothing) {
+  ASSERT_EQ(run(command_).code, 0);
+  fs::copy(path("o"), path("whole"), fs::copy_options::recursive);
+  long tried = 0, unharmed = 0;
+  for (const Arguments& reader : {Arguments{"report", "o"}, Arguments{"eval", "--run", "o", "--json"},
+                                  Arguments{"predict", "--run", "o", "t.csv", "--out", "o/p.csv"},
+                                  Arguments{"tune", "--run", "o", "--losses", "ce", "--jobs", "1"},
+                                  Arguments{"export", "--run", "o", "--format", "safetensors", "--out", "o/e"}}) {
+    for (Fault fault : points(reader, 12)) {
+      SCOPED_TRACE(fmt::format("{}: {} number {}", reader[0], fault.call, fault.at));
+      fault.code = error_of(fault.call);
+      const Outcome outcome = run_with(fault, reader);
+      ++tried;
+      unharmed += outcome.code == 0;
+      ASSERT_TRUE(ended_well(outcome, {0, 5}));
+      ASSERT_TRUE(fault.call == "unlink" || !has_temporaries());
+      ASSERT_TRUE(same_run(path("whole"), path("o")));
+    }
+    ASSERT_EQ(run(reader).code, 0);
+  }
+  fmt::print("readers with a call that fails: {} points tried, {} unharmed, the others one line\n", tried, unharmed);
+}
+
+/// The system gives fewer threads than are asked for, or none.
+TEST_F(CrashTest, WithoutThreadsTheSameIsDone) {
+  const Arguments training =
+      compare({"--epochs", "1", "--jobs", "2", "--loader-threads", "3", "--quiet", "--out", "o"});
+  const Arguments inspection = {"inspect", "--data", "mnist", "--data-root", "root"};
+  long tried = 0;
+  for (const Arguments& command : {training, inspection}) {
+    const std::vector<Fault> points = this->points(command, 3, {"thread"});
+    const std::string expected = command == inspection ? run(inspection).out : "";
+    if (command == training) fs::rename(path("o"), path("whole"));
+    for (Fault fault : points) {
+      SCOPED_TRACE(fmt::format("{}: thread {}", command[0], fault.at));
+      fault.code = EAGAIN;
+      fs::remove_all(path("o"));
+      const Outcome outcome = run_with(fault, command);
+      ++tried;
+      ASSERT_EQ(outcome.code, 0) << outcome;
+      if (command == inspection)
+        EXPECT_EQ(outcome.out, expected);
+      else
+        ASSERT_TRUE(same_run(path("whole"), path("o")));
+    }
+  }
+  fmt::print("{} threads denied, the same results in all\n", tried);
+}
 
 }  // namespace
 }  // namespace ulmus::cli_test

@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include "cli/tiny_data.hpp"
+#include "ulmus/base/json.hpp"
 
 namespace ulmus::cli_test {
 namespace {
@@ -86,6 +87,23 @@ TEST_F(DataErrors, WhatIsPassedOverIsCountedByKind) {
     EXPECT_EQ(outcome.code, 0) << outcome;
     EXPECT_NE(outcome.out.find(".gif 1, no image 1"), std::string::npos) << outcome;
   }
+}
+
+TEST_F(DataErrors, SkippedImagesAreCountedByTheReasonInOneLine) {
+  write_image_folder(path("photos"), {"cat", "dog"}, 6);
+  write_bytes(path("photos/dog/7.png"), "text");
+  write_bytes(path("photos/dog/8.jpg"), "GIF89a");
+  const std::string line = "2 images that cannot be used are passed over (not an image 1, of another format 1): '";
+  const Outcome inspected = run({"inspect", "--data", "folder:photos"});
+  const Outcome planned = run({"compare", "--data", "folder:photos", "--skip-bad", "--dry-run"});
+  for (const Outcome& outcome : {inspected, planned}) {
+    EXPECT_EQ(outcome.code, 0) << outcome;
+    EXPECT_NE(outcome.out.find(line), std::string::npos) << outcome;
+  }
+  const Json json = Json::parse(run({"compare", "--data", "folder:photos", "--skip-bad", "--dry-run", "--json"}).out);
+  EXPECT_EQ(json.at("skipped"), 2);
+  EXPECT_EQ(json.at("skipped_by_reason"), (Json{{"not an image", 1}, {"of another format", 1}}));
+  EXPECT_EQ(json.at("notes").at(0).get<std::string>().substr(0, line.size()), line);
 }
 
 TEST_F(DataErrors, AFileThatDeclaresTooManyPixelsIsOneBadFile) {

@@ -1,15 +1,15 @@
-/* A library to preload: it lets the n-th call of one kind that a program makes inside a folder fail, or kills the
- * program there. Set by the environment:
- *   ULMUS_FAULT_CALL    open, read, write, fsync, rename, close, mkdir, unlink or flock
- *   ULMUS_FAULT_AT      n, from 1; 0: only count
- *   ULMUS_FAULT_ERRNO   what the call fails with; 0: the process is killed before the call is made
+/* A library to preload: it lets the n-th call of one kind that a program makes inside a folder fail, or sends the
+ * program a signal there. Set by the environment: ULMUS_FAULT_CALL    open, read, write, fsync, rename, close, mkdir,
+ * unlink or flock; or thread, which has no folder ULMUS_FAULT_AT      n, from 1; 0: only count ULMUS_FAULT_ERRNO   what
+ * the call fails with ULMUS_FAULT_SIGNAL  sent before the call, which is then made; SIGKILL ends the process there
  *   ULMUS_FAULT_UNDER   only files below this path count
- *   ULMUS_FAULT_COUNT   file that the number of calls is written to at the end
+ *   ULMUS_FAULT_COUNT   file that the number of calls of every kind is written to at the end
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -19,29 +19,33 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static atomic_long calls;
+static const char* const kinds[] = {"open",  "read",  "write",  "fsync", "rename",
+                                    "close", "mkdir", "unlink", "flock", "thread"};
+enum { k_kinds = sizeof kinds / sizeof *kinds };
+static atomic_long calls[k_kinds];
 static const char *wanted, *under;
 static long at;
-static int code;
+static int code, number;
 
 __attribute__((constructor)) static void begin(void) {
   wanted = getenv("ULMUS_FAULT_CALL");
   under = getenv("ULMUS_FAULT_UNDER");
   at = getenv("ULMUS_FAULT_AT") ? atol(getenv("ULMUS_FAULT_AT")) : 0;
   code = getenv("ULMUS_FAULT_ERRNO") ? atoi(getenv("ULMUS_FAULT_ERRNO")) : EIO;
+  number = getenv("ULMUS_FAULT_SIGNAL") ? atoi(getenv("ULMUS_FAULT_SIGNAL")) : 0;
 }
 
 __attribute__((destructor)) static void end(void) {
   const char* path = getenv("ULMUS_FAULT_COUNT");
   FILE* file = path ? fopen(path, "w") : NULL;
   if (!file) return;
-  fprintf(file, "%ld\n", (long)calls);
+  for (int kind = 0; kind < k_kinds; ++kind) fprintf(file, "%s %ld\n", kinds[kind], (long)calls[kind]);
   fclose(file);
 }
 
 static int below(const char* path) {
   char whole[8192];
-  if (!wanted || !under || !path) return 0;
+  if (!under || !path) return 0;
   if (path[0] != '/') {
     if (!getcwd(whole, 4096)) return 0;
     strcat(whole, "/");
@@ -51,23 +55,34 @@ static int below(const char* path) {
   return strncmp(path, under, strlen(under)) == 0;
 }
 
-/* Whether this call is to fail; does not return where the process is killed. */
-static int fails(const char* call, const char* path) {
-  if (!wanted || strcmp(call, wanted) != 0 || !below(path)) return 0;
-  if (atomic_fetch_add(&calls, 1) + 1 != at) return 0;
-  if (code == 0) kill(getpid(), SIGKILL);
+/* Counts a call. Whether it is to fail; does not return where the process is killed. */
+static int counted(const char* call) {
+  int kind = 0;
+  while (strcmp(kinds[kind], call) != 0) ++kind;
+  const long n = atomic_fetch_add(&calls[kind], 1) + 1;
+  if (n != at || !wanted || strcmp(call, wanted) != 0) return 0;
+  if (number != 0) {
+    kill(getpid(), number);
+    return 0;
+  }
   errno = code;
   return 1;
 }
 
-static int fails_on(const char* call, int file) {
-  char link[64], path[4096];
-  if (!wanted || strcmp(call, wanted) != 0) return 0;
+static int fails(const char* call, const char* path) { return below(path) && counted(call); }
+
+static const char* path_of(int file, char path[4096]) {
+  char link[64];
   snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-  const ssize_t size = readlink(link, path, sizeof path - 1);
-  if (size <= 0) return 0;
+  const ssize_t size = readlink(link, path, 4095);
+  if (size <= 0) return NULL;
   path[size] = 0;
-  return fails(call, path);
+  return path;
+}
+
+static int fails_on(const char* call, int file) {
+  char path[4096];
+  return under && fails(call, path_of(file, path));
 }
 
 #define REAL(name) __typeof__(name)* const real = (__typeof__(name)*)dlsym(RTLD_NEXT, #name)
@@ -92,16 +107,31 @@ ssize_t read(int file, void* bytes, size_t size) {
   REAL(read);
   return fails_on("read", file) ? -1 : real(file, bytes, size);
 }
-/* The first half is written: a disk may be full in the middle. */
+ssize_t pread(int file, void* bytes, size_t size, off_t begin) {
+  REAL(pread);
+  return fails_on("read", file) ? -1 : real(file, bytes, size, begin);
+}
+ssize_t pread64(int file, void* bytes, size_t size, off_t begin) {
+  REAL(pread64);
+  return fails_on("read", file) ? -1 : real(file, bytes, size, begin);
+}
+/* The pool of threads in LibTorch, in C, waits for ever where one is denied. */
+static int is_of_std_thread(const void* caller) {
+  Dl_info where;
+  return dladdr(caller, &where) && where.dli_fname && strstr(where.dli_fname, "libstdc++");
+}
+int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*work)(void*), void* argument) {
+  REAL(pthread_create);
+  if (is_of_std_thread(__builtin_return_address(0)) && counted("thread")) return code;
+  return real(thread, attributes, work, argument);
+}
+/* Where the process is killed, the first half is written: it may happen in the middle. */
 ssize_t write(int file, const void* bytes, size_t size) {
   REAL(write);
-  if (!wanted || strcmp(wanted, "write") != 0) return real(file, bytes, size);
-  if (code == 0 && at == (long)calls + 1) {
-    char link[64], path[4096];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    const ssize_t length = readlink(link, path, sizeof path - 1);
-    if (length > 0 && (path[length] = 0, below(path)) && real(file, bytes, size / 2) < 0) return -1;
-  }
+  char path[4096];
+  if (number == SIGKILL && wanted && strcmp(wanted, "write") == 0 && below(path_of(file, path)) && calls[2] + 1 == at &&
+      real(file, bytes, size / 2) < 0)
+    return -1;
   return fails_on("write", file) ? -1 : real(file, bytes, size);
 }
 int fsync(int file) {

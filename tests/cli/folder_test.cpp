@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -96,7 +97,7 @@ TEST_F(Folder, APipeIsRefusedAndNotWaitedFor) {
 TEST_F(Folder, ALimitOfTheAddressSpaceEndsInOneLineAndLeavesNothing) {
   for (const std::uint64_t mebibytes : {600, 700, 800, 900, 1000, 1200}) {
     const Outcome outcome = ulmus(compare({"--jobs", "2", "--out", "o", "--quiet"}),
-                                  {.folder = place_.folder, .address_space = mebibytes << 20});
+                                  {.folder = place_.folder, .limits = {{RLIMIT_AS, mebibytes << 20}}});
     if (outcome.code != 0) {
       EXPECT_TRUE(complains(outcome, 5, {"address space is limited to " + std::to_string(mebibytes) + " MiB"}));
       EXPECT_FALSE(fs::exists(path("o")));

@@ -27,8 +27,12 @@ using std::chrono::milliseconds;
   std::vector<char*> values{const_cast<char*>(ULMUS_PROGRAM)};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
   values.push_back(nullptr);
-  if (const rlimit limit{place.address_space, place.address_space}; place.address_space != 0)
-    ::setrlimit(RLIMIT_AS, &limit);
+  for (const auto& [name, value] : place.environment) ::setenv(name.c_str(), value.c_str(), 1);
+  for (const int stream : place.closed) ::close(stream);
+  for (const Limit& limit : place.limits) {
+    const rlimit both{limit.most, limit.most};
+    ::setrlimit(static_cast<__rlimit_resource>(limit.resource), &both);
+  }
   if (::chdir(place.folder.c_str()) == 0) ::execv(ULMUS_PROGRAM, values.data());
   ::_exit(127);
 }
@@ -68,10 +72,11 @@ Process::Process(const Arguments& arguments, const Place& place) {
       throw std::runtime_error("no pipe for the program");
     pid_ = ::fork();
     if (pid_ == 0) {
-      int output = out[1];
-      if (!place.standard_output.empty()) output = ::open(place.standard_output.c_str(), O_WRONLY);
-      ::dup2(output, STDOUT_FILENO);
-      ::dup2(err[1], STDERR_FILENO);
+      const auto stream = [](const std::filesystem::path& path, int captured) {
+        return path.empty() ? captured : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+      };
+      ::dup2(stream(place.standard_output, out[1]), STDOUT_FILENO);
+      ::dup2(stream(place.standard_error, err[1]), STDERR_FILENO);
       ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
       become_program(arguments, place);
     }
@@ -91,6 +96,12 @@ Process::~Process() {
 }
 
 void Process::signal(int number) const { ::kill(pid_, number); }
+
+bool Process::stops() const {
+  siginfo_t news{};
+  return ::waitid(P_PID, static_cast<id_t>(pid_), &news, WSTOPPED | WEXITED | WNOWAIT) == 0 &&
+         news.si_code == CLD_STOPPED;
+}
 
 Outcome Process::wait() {
   Outcome outcome;

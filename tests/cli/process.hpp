@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <ostream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ulmus::cli_test {
@@ -24,11 +25,20 @@ struct Outcome {
 /// So that a failed expectation shows what the program said.
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
 
+/// As setrlimit() takes it.
+struct Limit {
+  int resource;
+  std::uint64_t most;
+};
+
 struct Place {
   std::filesystem::path folder = ".";     ///< working folder
   std::filesystem::path standard_output;  ///< empty: captured
+  std::filesystem::path standard_error;   ///< empty: captured
+  std::vector<int> closed = {};           ///< which of the standard streams are closed
   bool terminal = false;                  ///< run on a pseudo-terminal; `err` then holds everything written to it
-  std::uint64_t address_space = 0;        ///< limit in bytes; 0: none
+  std::vector<Limit> limits = {};
+  std::vector<std::pair<std::string, std::string>> environment = {};  ///< beside that of the tests
 };
 
 /// The program `ulmus` while it runs, started without a shell.
@@ -40,6 +50,9 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const;
+
+  /// Waits until it has been stopped by SIGSTOP; false when it has ended.
+  bool stops() const;
 
   /// Everything up to its end; a program that does not end within a minute is killed.
   Outcome wait();

@@ -82,7 +82,7 @@ TEST(DataAddress, APathNeedsItsPrefixAndThePrefixAPath) {
     write_file(path + name, "");
     std::string wanted = address;
     wanted.replace(wanted.find('%'), 1, path);
-    expect_error(ErrorKind::usage, {"is a path", wanted}, [&] { open_data(path + name); });
+    expect_error(ErrorKind::usage, {"is a path", wanted}, [&, name = name] { open_data(path + name); });
   }
   expect_error(ErrorKind::usage, {"'folder:'", "names no folder", "folder:DIR"}, [] { open_data("folder:"); });
   expect_error(ErrorKind::usage, {"'folder'", "folder:DIR"}, [] { open_data("folder"); });

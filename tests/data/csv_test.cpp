@@ -1,13 +1,13 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cmath>
 
 #include "data/cells.hpp"
+#include "data/gzip.hpp"
+#include "data/packed.hpp"
 #include "data/support.hpp"
-#include "data/text_file.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/split.hpp"
@@ -18,6 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::expect_error;
+using test::packed;
 using Labels = std::vector<std::int64_t>;
 using Names = std::vector<std::string>;
 
@@ -171,6 +172,9 @@ TEST(Table, DatesAreReadInTheOrderThatTheColumnTells) {
   EXPECT_EQ(order({"15 Mar 2021", "3-Oct-19"}), DateOrder::dmy);
   EXPECT_EQ(order({"March 15, 2021", "Oct 3, 2019"}), DateOrder::mdy);
   EXPECT_EQ(order({"08:15", "23:59:59"}), DateOrder::clock);
+  EXPECT_EQ(order({"2021-W05", "2020-W53-7"}), DateOrder::ymd);
+  EXPECT_EQ(order({"2021-Q1", "2020Q4", "Q2 2019"}), DateOrder::ymd);
+  EXPECT_EQ(order({"36:15:00", "8:00:30"}), DateOrder::clock) << "durations";
   EXPECT_EQ(column_of({"2021-13-01", "2021-02-30"}).columns[0].kind, ColumnKind::categorical);
   EXPECT_EQ(column_of({"140/90", "120/80"}).columns[0].kind, ColumnKind::categorical);
   expect_error(ErrorKind::data, {"'03/04/2021'", "&dates=dmy", "&dates=mdy"}, [] { column_of({"03/04/2021"}); });
@@ -220,10 +224,10 @@ TEST(Table, OtherKindsOfFileAreNamedByTheirFirstBytes) {
   using namespace std::string_literals;
   for (const auto& [bytes, name] :
        {std::pair{"PK\x03\x04....xl/workbook.xml"s, "Excel workbook"}, std::pair{"PK\x03\x04....t.csv"s, "zip archive"},
-        std::pair{"PAR1abc"s, "Parquet"}, std::pair{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"s, ".xls"},
+        std::pair{"PAR1\x15\x04\0PAR1"s, "Parquet"}, std::pair{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"s, ".xls"},
         std::pair{"\x80\x04\x95 x"s, "pickle"}, std::pair{"SQLite format 3\0..."s, "SQLite"},
         std::pair{"\n <!DOCTYPE html><p>"s, "web page"}, std::pair{"[{\"a\": 1}]"s, "JSON"},
-        std::pair{"BZh91AY"s, "bzip2"}, std::pair{"a\0,\0y\0\n\0"s, "UTF-16 without its byte order mark"}})
+        std::pair{"BZh91AY&SY\0\x01"s, "bzip2"}, std::pair{"a\0,\0y\0\n\0"s, "UTF-16 without its byte order mark"}})
     expect_data_error(bytes, {"'t.csv'", name});
   EXPECT_EQ(read("\xff\xfe"s + "a\0,\0y\0\n\0"
                                "1\0,\0p\0\n\0"
@@ -232,20 +236,56 @@ TEST(Table, OtherKindsOfFileAreNamedByTheirFirstBytes) {
             (Names{"p", "\u00fc"}));
 }
 
-TEST(Table, GzipIsReadUpToALimit) {
-  const auto packed = [](const std::string& text) {
-    std::string bytes(text.size() + 100, '\0');
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-    stream.avail_in = static_cast<uInt>(text.size());
-    stream.next_out = reinterpret_cast<Bytef*>(bytes.data());
-    stream.avail_out = static_cast<uInt>(bytes.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    bytes.resize(bytes.size() - stream.avail_out);
-    deflateEnd(&stream);
-    return bytes;
+TEST(Table, WhiteSpaceAloneMayStandBetweenColumns) {
+  for (const std::string text : {"# by hand\na b  y\n1 2   p\n 3\t4 q \n", "a b y\n1 2 \"p\"\n3 4 q"}) {
+    const Table table = read(text);
+    EXPECT_EQ(column_names(table), (Names{"a", "b"})) << text;
+    EXPECT_EQ(cells(table), (Names{"1", "2", "3", "4"})) << text;
+    EXPECT_EQ(table.class_names, (Names{"p", "q"})) << text;
+  }
+  EXPECT_EQ(column_names(read("the a;y\n1;p\n2;q\n")), (Names{"the a"})) << "a delimiter comes first";
+  EXPECT_EQ(cells(read("a  y\n1 p\n2 q\n", {.label = "y", .delimiter = ' '})), (Names{"1", "2"}));
+  expect_data_error("a b y\n1 2 p\n3 q\n", {"line 3", "2 fields", "expected 3", "delimiter space"});
+  expect_data_error("a b y\n1 2 \"p\"x\n3 4 q\n", {"line 2", "after the closing quote"});
+  const TableEncoding one{.class_names = {"p", "q"},
+                          .columns = {{.name = "car name", .kind = ColumnKind::categorical, .levels = {"red car"}}}};
+  const Table words = read_unlabelled_csv("car name\nred car\nblue car\n", "new.csv", '\0', one);
+  EXPECT_EQ(cells(words), (Names{"red car", "blue car"})) << "a column of words that was trained on";
+}
+
+TEST(Table, TheSummaryShowsWhatIsSpecialInTheNumbers) {
+  const auto treatment = [](const std::string& cells) {
+    return summarise(read("a;y\n" + cells, {.label = "y"}))[1].treatment;
   };
+  EXPECT_EQ(treatment("(3);p\n5;q\n7-;p\n1;q\n"),
+            "read as numbers with signs or parentheses ('7-' is -7), standardised");
+  EXPECT_EQ(treatment("1'200;p\n5;q\n"), "read as numbers with thousands in groups ('1'200' is 1200), standardised");
+  EXPECT_EQ(treatment("3;p\n5;q\n"), "standardised");
+}
+
+TEST(Table, ARowNameWithoutATitleIsExplained) {
+  expect_data_error("a,b,y\nr1,1,2,p\nr2,3,4,q\n", {"line 2", "4 fields", "expected 3", "put a title first"});
+}
+
+TEST(Table, AColumnThatIsMostlyDatesIsNoCategory) {
+  std::string text = "when,y\n";
+  for (int i = 0; i < 20; ++i)
+    text += (i % 4 == 3 ? "0000-00-00" : "2021-03-" + std::to_string(10 + i)) + (i % 2 == 0 ? ",p\n" : ",q\n");
+  expect_data_error(text, {"line 5", "'0000-00-00'", "15 of its 20 values are dates"});
+}
+
+TEST(Table, NumbersInUnitsThatDifferAreNoNames) {
+  std::string text = "size,y\n", codes = "code,y\n";
+  for (int i = 0; i < 20; ++i) {
+    const std::string end = i % 2 == 0 ? ",p\n" : ",q\n", number = std::to_string(10 + i);
+    text += number + (i % 2 == 0 ? "K" : "M") + end;
+    codes += number + static_cast<char>('A' + i) + static_cast<char>('Z' - i) + end;
+  }
+  expect_data_error(text, {"column 'size'", "'11M'", "in several units", "&drop=size"});
+  expect_data_error(codes, {"no column to learn from", "'code' has another text in every row"});
+}
+
+TEST(Table, GzipIsReadUpToALimit) {
   const auto unpack = [](const std::string& bytes) { return detail::decompressed(bytes, "t.gz", 1000); };
   EXPECT_EQ(unpack("plain"), "plain");
   EXPECT_EQ(unpack(packed("a,y\n1,p\n") + packed("2,q\n")), "a,y\n1,p\n2,q\n") << "members one after the other";

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/cells.hpp"
 #include "data/support.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -90,6 +91,44 @@ TEST(Encoding, IsLearntFromTheTrainingRowsAlone) {
   EXPECT_EQ(row_of(data, 2), (std::vector<float>{0, 1}));
   EXPECT_EQ(row_of(data, 4), (std::vector<float>{0, 0})) << "a level that was in no training row";
   EXPECT_EQ(row_of(data, 5), (std::vector<float>{0, 0})) << "missing, which it never was in training";
+}
+
+TEST(Encoding, LevelsAreComparedAsLabelsAre) {
+  const Table booleans = column({"TRUE", "True", "false", "FALSE"});
+  const TableEncoding learnt = learn_encoding(booleans, all_of(booleans));
+  EXPECT_EQ(learnt.columns[0].levels, (Names{"false", "true"}));
+  EXPECT_EQ(summarise(booleans)[1].values, "2 levels");
+  EXPECT_EQ(row_of(encode(booleans, learnt), 1), (std::vector<float>{0, 1}));
+
+  const Table upper = column({"TRUE", "FALSE", "TRUE", "FALSE"}), other = column({"True", "false", "TRUE", "x"});
+  const TableEncoding of_upper = learn_encoding(upper, all_of(upper));
+  EXPECT_EQ(of_upper.columns[0].levels, (Names{"FALSE", "TRUE"})) << "as they are written where that is one way";
+  EXPECT_EQ(row_of(encode(other, of_upper), 0), (std::vector<float>{0, 1}));
+  EXPECT_EQ(row_of(encode(other, of_upper), 3), (std::vector<float>{0, 0}));
+
+  const Table accents = column({"caf\u00e9", "cafe\u0301", "tea", "tea"});
+  EXPECT_EQ(learn_encoding(accents, all_of(accents)).columns[0].levels, (Names{"caf\u00e9", "tea"}));
+
+  const CsvOptions codes{.label = "y", .categorical = {"a"}};
+  const Table whole = column({"1", "2", "1", "2"}, codes), floats = column({"2.0", "1.0"}, codes);
+  EXPECT_EQ(row_of(encode(floats, learn_encoding(whole, all_of(whole))), 0), (std::vector<float>{0, 1}));
+}
+
+TEST(Encoding, PeriodsAreTheirFirstDay) {
+  const Table table = column({"2021-W05", "2020-W53-7", "2021-Q2", "Q3 2021"});
+  const auto day = [&](std::int64_t row) {
+    return detail::moment_text(detail::moment_in(table.cell(row, 0), DateOrder::ymd)->days, DateOrder::ymd, false);
+  };
+  EXPECT_EQ(day(0), "2021-02-01");
+  EXPECT_EQ(day(1), "2021-01-03");
+  EXPECT_EQ(day(2), "2021-04-01");
+  EXPECT_EQ(day(3), "2021-07-01");
+  EXPECT_FALSE(detail::moment_in("2021-W54", DateOrder::ymd));
+  EXPECT_FALSE(detail::moment_in("2021-Q5", DateOrder::ymd));
+  EXPECT_FALSE(detail::moment_in("q 2021", DateOrder::ymd));
+  EXPECT_EQ(detail::moment_text(detail::moment_in("36:15:01", DateOrder::clock)->days, DateOrder::clock, true),
+            "36:15:01");
+  EXPECT_FALSE(detail::moment_in("2021-01-01 36:15:00", DateOrder::ymd));
 }
 
 TEST(Encoding, RareLevelsShareAFeature) {

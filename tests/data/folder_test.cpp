@@ -450,7 +450,30 @@ TEST_F(Folder, AnImageTooLongToBeResizedIsOneBadImage) {
   put("b/1.png", grey(8, 8, 1));
   put("b/2.png", cv::Mat(1, 200'000, CV_8UC1, cv::Scalar(0)));
   expect_data_error({path("b/2.png").string(), "200000 x 1", "--skip-bad"}, {.image_size = 64});
-  EXPECT_EQ(open({.skip_bad = true, .image_size = 64}).skipped, 1);
+  EXPECT_EQ(open({.skip_bad = true, .image_size = 64}).skipped.text(), "too many pixels 1");
+}
+
+TEST_F(Folder, SkipBadCountsByTheReason) {
+  const std::string sound = encode_image(".png", grey(8, 8, 1));
+  put("a/1.png", sound);
+  put("b/1.png", sound);
+  put("b/text.png", "a,b\n1,2\n");
+  put("b/page.jpg", "<!DOCTYPE html><html></html>");
+  put("b/empty.jpg", "");
+  put("b/half.png", sound.substr(0, sound.size() / 2));
+  put("b/moving.jpg", "GIF89a and more");
+  put("b/phone.jpg", std::string("\0\0\0\x18"
+                                 "ftypheic\0\0\0\0",
+                                 16));
+  put("b/wide.png", grey(1, 200'000, 1));
+  const OpenedData data = open({.skip_bad = true, .image_size = 8, .max_pixels = 100'000});
+  EXPECT_EQ(data.skipped.text(), "damaged 1, not an image 3, of another format 2, too many pixels 1");
+  ASSERT_EQ(all_notes(data).size(), 1u);
+  EXPECT_TRUE(all_notes(data)[0].starts_with(
+      "7 images that cannot be used are passed over (damaged 1, not an image 3, of another format 2, too many pixels "
+      "1): '"))
+      << all_notes(data)[0];
+  EXPECT_TRUE(all_notes(data)[0].ends_with(", ...")) << all_notes(data)[0];
 }
 
 TEST_F(Folder, SkipBadPassesOverAndCounts) {
@@ -460,7 +483,7 @@ TEST_F(Folder, SkipBadPassesOverAndCounts) {
   put("b/1.png", grey(1, 1, 4));
   put("b/2.png", "");
   const OpenedData data = open({.skip_bad = true});
-  EXPECT_EQ(data.skipped, 2);
+  EXPECT_EQ(data.skipped.text(), "not an image 2");
   EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{0, 0, 1}));
   EXPECT_EQ(pixels_of(data.train, 1), Pixels{3});
 

@@ -26,6 +26,7 @@ class ImageStreamTest : public ::testing::Test {
  protected:
   struct Read {
     std::vector<std::string> paths, failures;
+    KindCounts reasons;
     std::vector<float> pixels;
   };
 
@@ -40,7 +41,10 @@ class ImageStreamTest : public ::testing::Test {
       EXPECT_FALSE(batch.paths.empty() && batch.failures.empty());
       for (const auto& image : batch.paths)
         all.paths.push_back(fs::path(image).lexically_relative(folder_.path()).string());
-      all.failures.insert(all.failures.end(), batch.failures.begin(), batch.failures.end());
+      for (const ImageFailure& failure : batch.failures) {
+        all.failures.push_back(failure.message);
+        all.reasons.add(failure.reason);
+      }
       all.pixels.insert(all.pixels.end(), batch.pixels.begin(), batch.pixels.end());
     }
     return all;
@@ -91,6 +95,8 @@ TEST_F(ImageStreamTest, ReportsWhatItCannotReadAndGoesOn) {
   for (std::size_t i = 0; i < 3; ++i)
     EXPECT_NE(all.failures[i].find(std::to_string(i + 2) + ".png"), std::string::npos) << all.failures[i];
   EXPECT_NE(all.failures[2].find("5 x 4"), std::string::npos) << all.failures[2];
+  EXPECT_EQ(all.reasons.total(), 3);
+  EXPECT_EQ(all.reasons.counts().at("of another size"), 1) << all.reasons.text();
   EXPECT_EQ(all.pixels.size(), 2u * 48);
 }
 
@@ -153,6 +159,7 @@ TEST_F(ImageStreamTest, APipeIsAFailureAndNoWait) {
   const Read all = read({"pipe"});
   ASSERT_EQ(all.failures.size(), 1u);
   EXPECT_NE(all.failures[0].find("no regular file"), std::string::npos) << all.failures[0];
+  EXPECT_EQ(all.reasons.text(), "no regular file 1");
 }
 
 TEST_F(ImageStreamTest, RefusesWhatCannotBe) {

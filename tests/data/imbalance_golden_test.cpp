@@ -1,7 +1,5 @@
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "golden.hpp"
 #include "ulmus/data/imbalance.hpp"
 
@@ -10,34 +8,9 @@ namespace {
 
 using nlohmann::json;
 
-/// A file like the published one, made by a straightforward reading of its convention.
-json small_copy() {
-  json cases = json::array();
-  for (const auto& [classes, images] : {std::pair{10, 50000}, {100, 50000}, {200, 100000}, {10, 60000}})
-    for (const char* type : {"exp", "step", "none"})
-      for (const double factor : {1.0, 0.5, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002}) {
-        json counts = json::array();
-        const double n_max = static_cast<double>(images) / classes;
-        for (int c = 0; c < classes; ++c) {
-          double n = n_max;
-          if (type[0] == 'e') n *= std::pow(factor, c / (classes - 1.0));
-          if (type[0] == 's' && c >= classes / 2) n *= factor;
-          counts.push_back(static_cast<int>(n));
-        }
-        cases.push_back({{"id", "own"},
-                         {"C", classes},
-                         {"images_before", images},
-                         {"imb_type", type},
-                         {"imb_factor", factor},
-                         {"counts", counts}});
-      }
-  return {{"cases", cases}};
-}
-
 TEST(ImbalanceGolden, CountsAreTheReferenceProtocols) {
-  const json file = golden::read("imbalance_counts.json").value_or(small_copy());
-  ASSERT_FALSE(file.at("cases").empty());
-  for (const json& test : file.at("cases")) {
+  int compared = 0;
+  for (const json& test : golden::cases("imbalance_counts")) {
     const auto classes = test.at("C").get<std::int64_t>();
     const auto images = test.at("images_before").get<std::int64_t>();
     const std::string type = test.at("imb_type");
@@ -48,7 +21,9 @@ TEST(ImbalanceGolden, CountsAreTheReferenceProtocols) {
     const std::vector<std::int64_t> available(static_cast<std::size_t>(classes), images / classes);
     EXPECT_EQ(imbalance_counts(profile, available), test.at("counts").get<std::vector<std::int64_t>>())
         << test.at("id") << ' ' << type << ' ' << profile.factor;
+    ++compared;
   }
+  EXPECT_GE(compared, golden::at_least(88));
 }
 
 TEST(ImbalanceGolden, TheTextOfARatioGivesTheSameFactor) {

@@ -4,6 +4,7 @@
 
 #include "data/formats.hpp"
 #include "data/image_files.hpp"
+#include "data/packed.hpp"
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
@@ -173,9 +174,40 @@ TEST_F(ListForms, EverySeparatorIsRead) {
   expect_read("\"my set/a.png\" 0\n./my set/b.png;1\nmy set//c, d.png 1\n");
 }
 
+TEST_F(ListForms, ListsAndClassNamesAreDecodedAsTablesAre) {
+  const std::string list = "my set/a.png 0\nmy set/b.png 1\nmy set/c, d.png 1\n";
+  const auto ended = [](std::string text, const std::string& ending) {
+    for (std::size_t at = 0; (at = text.find('\n', at)) != std::string::npos; at += ending.size())
+      text.replace(at, 1, ending);
+    return text;
+  };
+  const auto utf16 = [](const std::string& text) {
+    std::string bytes = "\xff\xfe";
+    for (const char c : text) bytes += {c, '\0'};
+    return bytes;
+  };
+  const std::vector<std::string> names{"cat", "dog"};
+  const std::string keys = "?classes=" + path("classes.txt").string(), classes = "cat\ndog\n";
+  for (const std::string ending : {"\r", "\r\n", "\r\r\n"}) {
+    put("classes.txt", ended(classes, ending));
+    expect_read(ended(list, ending), names, keys);
+  }
+  put("classes.txt", utf16(classes));
+  expect_read(utf16(list), names, keys);
+  put("classes.txt", test::packed(classes));
+  expect_read(test::packed(list), names, keys);
+  put("classes.txt", "id,name\n0,cat\n1,dog\n");
+  expect_read(list, names, keys);
+  put("classes.txt", "PAR1\x15\x04");
+  put("train.txt", list);
+  expect_data_error({"classes.txt", "a Parquet file, expected text"}, keys);
+}
+
 TEST_F(ListForms, AHeaderAndCommentsArePassedOver) {
   expect_read("path label\n# made by hand\nmy set/a.png 0\nmy set/b.png 1\nmy set/c, d.png 1\n");
   expect_read("Image,Label\r\nmy set/a.png,0\r\nmy set/b.png,1\r\nmy set/c, d.png,1\r\n");
+  put("train.txt", "id,path,label\n0,my set/a.png,0\n1,my set/b.png,1\n");
+  expect_data_error({"line 1", "a header of 3 columns", "two columns alone"});
   put("train.txt", "foto klasse\nmy set/a.png 0\nmy set/b.png 1\n");
   expect_data_error({"line 1", "all others are there", "if the line is a header, remove it"});
 }
@@ -270,7 +302,7 @@ TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {
   put("c.png", colour(2, 2, 1, 2, 3));
   put("train.txt", "a.png 0\nb.png 1\nc.png 1\n");
   const OpenedData data = open("", {.skip_bad = true, .image_size = 2});
-  EXPECT_EQ(data.skipped, 1);
+  EXPECT_EQ(data.skipped.total(), 1);
   EXPECT_EQ(data.train.labels, (Labels{0, 1}));
 }
 

@@ -226,7 +226,7 @@ TEST(Sampler, RefusesWhatItDoesNotKnow) {
   refuse("drs:from=0.5,from=0.6", {"from is given twice"});
   for (const char* text : {"progressive", "drs"})
     for (const auto& [epoch, epochs] : {std::pair{0, 0}, {10, 10}, {-1, 10}})
-      expect_error(ErrorKind::usage, {text, "needs the number of epochs"}, [&] {
+      expect_error(ErrorKind::usage, {text, "needs the number of epochs"}, [&, epoch = epoch, epochs = epochs] {
         sample_epoch(Sampler::parse(text), Indices{0}, Indices{0}, {.epoch = epoch, .epochs = epochs});
       });
 }

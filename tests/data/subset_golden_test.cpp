@@ -12,22 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-/// Where the published file is missing: one of its cases, copied.
-json small_copy() {
-  return json::parse(
-      R"({"cases": [{"id": "cifar10_exp_0.01_seed1", "imb_type": "exp", "imb_factor": 0.01, "seed": 1, "images_per_class_before": 5000, "classes": [
-    {"kept": 5000, "first_positions": [2764, 4767, 3814, 3499, 2735], "sum_positions": 12497500, "crc32_of_sorted_uint32_le": 2868939057},
-    {"kept": 2997, "first_positions": [473, 2932, 3982, 881, 3158], "sum_positions": 7468122, "crc32_of_sorted_uint32_le": 549029207},
-    {"kept": 1796, "first_positions": [1633, 505, 3140, 3165, 3356], "sum_positions": 4366368, "crc32_of_sorted_uint32_le": 1097093586},
-    {"kept": 1077, "first_positions": [3928, 4615, 4221, 580, 3332], "sum_positions": 2645192, "crc32_of_sorted_uint32_le": 94018068},
-    {"kept": 645, "first_positions": [3109, 1717, 4149, 448, 674], "sum_positions": 1659202, "crc32_of_sorted_uint32_le": 2193222639},
-    {"kept": 387, "first_positions": [1561, 1986, 3034, 1300, 1502], "sum_positions": 1042961, "crc32_of_sorted_uint32_le": 746650238},
-    {"kept": 232, "first_positions": [786, 430, 1767, 401, 311], "sum_positions": 556785, "crc32_of_sorted_uint32_le": 1699857276},
-    {"kept": 139, "first_positions": [1636, 4165, 3121, 4821, 1166], "sum_positions": 346793, "crc32_of_sorted_uint32_le": 1385403637},
-    {"kept": 83, "first_positions": [337, 1010, 3967, 3444, 512], "sum_positions": 197569, "crc32_of_sorted_uint32_le": 3858859626},
-    {"kept": 50, "first_positions": [4449, 3289, 4177, 801, 3825], "sum_positions": 115840, "crc32_of_sorted_uint32_le": 3807815924}]}]})");
-}
-
 /// Every class has as many images, one class after another in each round, so image i is number i / classes of its
 /// class.
 OpenedData balanced(std::int64_t classes, std::int64_t images_per_class) {
@@ -48,9 +32,8 @@ std::uint32_t crc32_of(const std::vector<std::uint32_t>& positions) {
 }
 
 TEST(SubsetGolden, NumpysGeneratorKeepsTheImagesOfTheReference) {
-  const json file = golden::read("subset_selection.json").value_or(small_copy());
-  ASSERT_FALSE(file.at("cases").empty());
-  for (const json& test : file.at("cases")) {
+  int compared = 0;
+  for (const json& test : golden::cases("subset_selection")) {
     const json& expected = test.at("classes");
     const std::int64_t classes = std::ssize(expected);
     const std::string profile = test.at("imb_type").get<std::string>() + ":" +
@@ -69,7 +52,9 @@ TEST(SubsetGolden, NumpysGeneratorKeepsTheImagesOfTheReference) {
       for (const std::uint32_t position : expected[c].at("first_positions"))
         EXPECT_TRUE(std::ranges::binary_search(kept, position)) << name << ' ' << position;
     }
+    ++compared;
   }
+  EXPECT_GE(compared, golden::at_least(16));
 }
 
 }  // namespace

@@ -8,10 +8,10 @@
 #include <functional>
 #include <limits>
 
-#include "eval/evaluator.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
+#include "ulmus/eval/evaluator.hpp"
 
 namespace ulmus {
 namespace {

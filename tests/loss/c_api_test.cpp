@@ -9,6 +9,7 @@
 
 #include "ulmus/c.h"
 #include "ulmus/loss/loss.hpp"
+#include "ulmus/version.h"
 
 namespace {
 
@@ -164,12 +165,12 @@ TEST(CApi, ALossWithAStateMovesAndRemembers) {
   EXPECT_EQ(ulmus_loss_needs(handle.loss, &needs), ULMUS_OK);
   EXPECT_EQ(needs, ULMUS_NEEDS_STATE);
   std::int64_t size = 0;
-  EXPECT_EQ(ulmus_loss_change_size(handle.loss, 0, &size), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_delta_size(handle.loss, 0, &size), ULMUS_OK);
   ASSERT_EQ(size, 3);
-  double change[3], state[3];
-  EXPECT_EQ(ulmus_loss_measure(handle.loss, &batch, change), ULMUS_OK) << ulmus_last_error();
-  EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 3), ULMUS_OK);
-  EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 2), ULMUS_DATA);
+  double delta[3], state[3];
+  EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &batch, delta), ULMUS_OK) << ulmus_last_error();
+  EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 3), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 2), ULMUS_DATA);
   EXPECT_EQ(ulmus_loss_state_size(handle.loss, &size), ULMUS_OK);
   ASSERT_EQ(size, 3);
   EXPECT_EQ(ulmus_loss_get_state(handle.loss, state), ULMUS_OK);
@@ -205,14 +206,14 @@ struct HeadBatch {
 TEST(CApi, AChangeOfAStateThatIsEmptyIsCheckedToo) {
   for (const char* text : {"dro-lt:from=0", "lmd"}) {
     const Handle handle(text);
-    const std::vector<double> change(100'000, 1);
+    const std::vector<double> delta(100'000, 1);
     for (const std::int64_t size : {0, 1, 2, 3, 4, 5, 7, 100})
-      EXPECT_EQ(ulmus_loss_advance(handle.loss, size == 0 ? nullptr : change.data(), size), ULMUS_DATA) << size;
+      EXPECT_EQ(ulmus_loss_apply_update(handle.loss, size == 0 ? nullptr : delta.data(), size), ULMUS_DATA) << size;
     std::int64_t size = -1;
     EXPECT_EQ(ulmus_loss_state_size(handle.loss, &size), ULMUS_OK);
     EXPECT_EQ(size, 0);
-    EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), 9), ULMUS_OK) << ulmus_last_error();
-    EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), 6), ULMUS_DATA);
+    EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta.data(), 9), ULMUS_OK) << ulmus_last_error();
+    EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta.data(), 6), ULMUS_DATA);
     EXPECT_NE(std::string(ulmus_last_error()).find("width 2, but features of width 1 came"), std::string::npos);
   }
 }
@@ -222,13 +223,13 @@ TEST(CApi, AStateOfFeaturesOfAnotherWidthIsRefused) {
     const Handle handle(text);
     EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
     HeadBatch of;
-    double value = 42, change[9];
+    double value = 42, delta[9];
     const auto run = [&] { return ulmus_loss_run(handle.loss, &of.batch, &value); };
     for (const std::int64_t width : {1, 3, 4000}) {
       const std::vector<double> state(static_cast<std::size_t>(3 * (1 + width)), 1);
       EXPECT_EQ(ulmus_loss_set_state(handle.loss, state.data(), 3 * (1 + width)), ULMUS_OK) << ulmus_last_error();
       EXPECT_EQ(run(), ULMUS_DATA) << text << ' ' << width;
-      EXPECT_EQ(ulmus_loss_measure(handle.loss, &of.batch, change), ULMUS_DATA);
+      EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta), ULMUS_DATA);
     }
     EXPECT_EQ(value, 42);
     const std::vector<double> state(9, 1);
@@ -247,13 +248,13 @@ TEST(CApi, AStateHoldsNumbersThatAreCountsAndFiniteMeans) {
   for (const char* text : {"seesaw", "loce", "gcl", "eql", "dro-lt", "lmd"}) {
     const Handle handle(text);
     std::int64_t size = 0;
-    ASSERT_EQ(ulmus_loss_change_size(handle.loss, 2, &size), ULMUS_OK);
+    ASSERT_EQ(ulmus_loss_delta_size(handle.loss, 2, &size), ULMUS_OK);
     const std::vector<double> good(static_cast<std::size_t>(size), 1);
-    ASSERT_EQ(ulmus_loss_advance(handle.loss, good.data(), size), ULMUS_OK) << text << ' ' << ulmus_last_error();
+    ASSERT_EQ(ulmus_loss_apply_update(handle.loss, good.data(), size), ULMUS_OK) << text << ' ' << ulmus_last_error();
     for (const double bad : {nan, infinity, -1.0, 1e300}) {
-      std::vector<double> change = good;
-      change[0] = bad;
-      EXPECT_EQ(ulmus_loss_advance(handle.loss, change.data(), size), ULMUS_DATA) << text << ' ' << bad;
+      std::vector<double> delta = good;
+      delta[0] = bad;
+      EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta.data(), size), ULMUS_DATA) << text << ' ' << bad;
     }
     std::int64_t length = 0;
     ASSERT_EQ(ulmus_loss_state_size(handle.loss, &length), ULMUS_OK);
@@ -279,9 +280,9 @@ TEST(CApi, AFeatureThatIsNoNumberDoesNotStayInTheState) {
     EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
     HeadBatch of;
     of.features[1] = std::numeric_limits<double>::quiet_NaN();
-    double value = 0, change[9];
-    EXPECT_EQ(ulmus_loss_measure(handle.loss, &of.batch, change), ULMUS_OK);
-    EXPECT_EQ(ulmus_loss_advance(handle.loss, change, 9), ULMUS_OK) << ulmus_last_error();
+    double value = 0, delta[9];
+    EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta), ULMUS_OK);
+    EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 9), ULMUS_OK) << ulmus_last_error();
     EXPECT_EQ(ulmus_loss_run(handle.loss, &of.batch, &value), ULMUS_OK);
     EXPECT_TRUE(std::isnan(value)) << text;
     of.features[1] = -2;
@@ -321,8 +322,8 @@ TEST(CApi, SizesThatCannotBeAreRefused) {
   const Handle handle("lmd");
   std::int64_t size = 0;
   for (const std::int64_t width : {std::int64_t{-1}, std::numeric_limits<std::int64_t>::min(), most, most / 16})
-    EXPECT_EQ(ulmus_loss_change_size(handle.loss, width, &size), ULMUS_USAGE) << width;
-  EXPECT_EQ(ulmus_loss_change_size(handle.loss, 7, &size), ULMUS_OK);
+    EXPECT_EQ(ulmus_loss_delta_size(handle.loss, width, &size), ULMUS_USAGE) << width;
+  EXPECT_EQ(ulmus_loss_delta_size(handle.loss, 7, &size), ULMUS_OK);
   EXPECT_EQ(size, 3 * (1 + 7));
   EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, std::numeric_limits<std::int64_t>::min()), ULMUS_USAGE);
   HeadBatch of;

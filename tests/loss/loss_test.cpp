@@ -320,7 +320,7 @@ TEST(Border, OffsetsAndNoiseAreOneForEachLogit) {
   for (const auto& view : bad) {
     EXPECT_THROW(gcl.evaluate(batch.view(), {.labels = batch.labels, .noise = view}), Error);
     EXPECT_THROW(gcl.offsets(batch.view(), {.labels = batch.labels, .noise = view}), Error);
-    EXPECT_THROW(gcl.measure(batch.view(), {.labels = batch.labels, .noise = view}), Error);
+    EXPECT_THROW(gcl.collect_update(batch.view(), {.labels = batch.labels, .noise = view}), Error);
     EXPECT_THROW(tam.evaluate(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
     EXPECT_THROW(tam.offsets(batch.view(), {.labels = batch.labels, .offsets = view}), Error);
   }
@@ -336,11 +336,11 @@ TEST(Loss, AStateKnowsTheWidthOfItsFeatures) {
   const std::vector<double> features(16 * 7, 2.0);
   const LossBatch of_7{.labels = batch.labels, .features = {.features = {features.data(), 16, 7}}};
   const LossBatch of_6{.labels = batch.labels, .features = {.features = {features.data(), 16, 6}}};
-  loss.advance(loss.measure(batch.view(), of_7));
+  loss.apply_update(loss.collect_update(batch.view(), of_7));
   EXPECT_EQ(loss.state().feature_width, 7);
   EXPECT_NO_THROW(loss.evaluate(batch.view(), of_7));
   EXPECT_THROW(loss.evaluate(batch.view(), of_6), Error);
-  EXPECT_THROW(loss.measure(batch.view(), of_6), Error);
+  EXPECT_THROW(loss.collect_update(batch.view(), of_6), Error);
   Loss other(LossSpec::parse("dro-lt:from=0"), ClassCounts(batch.counts));
   other.set_state({.values = loss.state().values});
   EXPECT_EQ(other.state().feature_width, 7);
@@ -406,16 +406,16 @@ TEST(Loss, StateGoesBackToWhatWasSaved) {
   Batch batch(16, 5);
   Loss seesaw(LossSpec::parse("seesaw"), ClassCounts(batch.counts));
   const LossBatch inputs{.labels = batch.labels};
-  seesaw.advance(seesaw.measure(batch.view(), inputs));
+  seesaw.apply_update(seesaw.collect_update(batch.view(), inputs));
   EXPECT_EQ(std::accumulate(seesaw.state().values.begin(), seesaw.state().values.end(), 0.0), 16);
   Loss other(LossSpec::parse("seesaw"), ClassCounts(batch.counts));
   EXPECT_NE(other.evaluate(batch.view(), inputs), seesaw.evaluate(batch.view(), inputs));
   other.set_state(seesaw.state());
   EXPECT_EQ(other.evaluate(batch.view(), inputs), seesaw.evaluate(batch.view(), inputs));
   EXPECT_THROW(other.set_state({.values = {1, 2}}), Error);
-  EXPECT_THROW(other.advance(std::vector<double>(3)), Error);
-  EXPECT_EQ(other.change_size(0), 5);
-  EXPECT_EQ(Loss(LossSpec::parse("lmd"), ClassCounts(batch.counts)).change_size(7), 5 * (1 + 7));
+  EXPECT_THROW(other.apply_update(std::vector<double>(3)), Error);
+  EXPECT_EQ(other.delta_size(0), 5);
+  EXPECT_EQ(Loss(LossSpec::parse("lmd"), ClassCounts(batch.counts)).delta_size(7), 5 * (1 + 7));
 }
 
 TEST(Loss, RandomDrawsAreAFunctionOfSeedStepAndPlace) {
@@ -427,7 +427,7 @@ TEST(Loss, RandomDrawsAreAFunctionOfSeedStepAndPlace) {
   Loss seeded = gcl;
   seeded.set_state({.values = gcl.state().values, .seed = 1});
   EXPECT_NE(seeded.evaluate(batch.view(), inputs), first);
-  gcl.advance(gcl.measure(batch.view(), inputs));
+  gcl.apply_update(gcl.collect_update(batch.view(), inputs));
   EXPECT_NE(gcl.evaluate(batch.view(), inputs), first);
 }
 
@@ -438,9 +438,9 @@ TEST(Loss, ALossOfTheWholeBatchHasNoLossOfASample) {
 }
 
 TEST(Loss, InPlaceIsTheSameForEveryMember) {
-  for (const Member& member : family()) {
+  for (const LossDefinition& definition : family()) {
     Batch batch(9, 40, 0.4);
-    Loss loss(LossSpec::parse(std::string(member.name)), ClassCounts(batch.counts));
+    Loss loss(LossSpec::parse(std::string(definition.name)), ClassCounts(batch.counts));
     loss.set_epoch(1, 2);
     std::vector<double> features(9 * 4), weight(40 * 4), bias(40);
     for (std::size_t k = 0; k < weight.size(); ++k) weight[k] = std::sin(static_cast<double>(k));
@@ -449,8 +449,8 @@ TEST(Loss, InPlaceIsTheSameForEveryMember) {
         .labels = batch.labels,
         .features = {.features = {features.data(), 9, 4}, .head_weight = {weight.data(), 40, 4}, .head_bias = bias}};
     const double value = loss.evaluate<double>(batch.view(), inputs, {batch.gradient.data(), 9, 40});
-    EXPECT_EQ(loss.evaluate<double>(batch.view(), inputs, {batch.logits.data(), 9, 40}), value) << member.name;
-    EXPECT_TRUE(same_bits(batch.logits, batch.gradient)) << member.name;
+    EXPECT_EQ(loss.evaluate<double>(batch.view(), inputs, {batch.logits.data(), 9, 40}), value) << definition.name;
+    EXPECT_TRUE(same_bits(batch.logits, batch.gradient)) << definition.name;
   }
 }
 

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "golden.hpp"
-#include "loss/members/dro_lt.hpp"
+#include "loss/losses/dro_lt.hpp"
 #include "ulmus/loss/graph_margins.hpp"
 #include "ulmus/loss/loss.hpp"
 
@@ -152,10 +154,8 @@ struct File {
 class MemberGolden : public ::testing::TestWithParam<File> {};
 
 TEST_P(MemberGolden, LossAndGradientAreThePublishedOnes) {
-  const auto file = golden::read(std::string(GetParam().name) + ".json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases(GetParam().name)) {
     if (entry.value("nonfinite_reference", false)) continue;
     const Question question = GetParam().ask(entry, entry["params"]);
     if (question.spec.empty()) continue;
@@ -193,7 +193,7 @@ TEST_P(MemberGolden, LossAndGradientAreThePublishedOnes) {
                 1e-5 * std::max(1.0, loss.spec().scale()) * std::max(1.0, std::fabs(value)));
     ++compared;
   }
-  EXPECT_GE(compared, 12);
+  EXPECT_GE(compared, golden::at_least(12));
 }
 
 INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
@@ -206,11 +206,39 @@ INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
                                            File{"angular_margin", ask_angular}, File{"cb", ask_cb}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
-TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
-  const auto file = golden::read("discriminative.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
+/// The vectors of this repository; a case says all that is needed (tests/golden/make.py).
+TEST(MemberGolden, EveryCaseOfTheRepositorysVectorsIsReproduced) {
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const auto& entry : std::filesystem::directory_iterator(ULMUS_SOURCE_DIR "/tests/golden")) {
+    if (entry.path().extension() != ".json") continue;
+    std::ifstream stream(entry.path());
+    const json file = json::parse(stream);
+    for (const json& one : file["cases"]) {
+      SCOPED_TRACE(one["spec"].get<std::string>());
+      Loss loss(LossSpec::parse(one["spec"].get<std::string>()),
+                ClassCounts(one["counts"].get<std::vector<std::int64_t>>()));
+      loss.set_epoch(0, 1);
+      const auto labels = one["labels"].get<std::vector<std::int64_t>>();
+      const auto rows = static_cast<std::int64_t>(labels.size());
+      const std::vector<double> logits = flat(one["logits"]), expected = flat(one["mean_gradient"]);
+      std::vector<double> gradient(logits.size()), losses(labels.size());
+      const double value = loss.evaluate<double>({logits.data(), rows, loss.counts().classes()},
+                                                 {.labels = labels, .reduction = Reduction::mean, .losses = losses},
+                                                 {gradient.data(), rows, loss.counts().classes()});
+      EXPECT_TRUE(golden::near(value, one["mean"].get<double>(), 1e-13));
+      for (std::size_t i = 0; i < losses.size(); ++i)
+        EXPECT_TRUE(golden::near(losses[i], one["losses"][i].get<double>(), 1e-13)) << "sample " << i;
+      for (std::size_t k = 0; k < expected.size(); ++k)
+        EXPECT_TRUE(golden::near(gradient[k], expected[k], 1e-13)) << "logit " << k;
+      ++compared;
+    }
+  }
+  EXPECT_GE(compared, 12);
+}
+
+TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
+  int compared = 0;
+  for (const json& entry : golden::cases("discriminative")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto classes = entry["C"].get<std::int64_t>(), width = entry["D"].get<std::int64_t>();
     const json& p = entry["params"];
@@ -235,7 +263,7 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
                                          .head_bias = bias,
                                          .head_bias_gradient = by_bias}};
       const MatrixView<const double> view(logits.data(), rows, classes);
-      loss.advance(loss.measure(view, batch));
+      loss.apply_update(loss.collect_update(view, batch));
       const double value = loss.evaluate(view, batch) - ce.evaluate(view, {.labels = labels});
       EXPECT_TRUE(golden::near(value, step["loss"].get<double>()));
       const auto same = [&](const std::vector<double>& ours, const char* name) {
@@ -252,14 +280,12 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
       ++compared;
     }
   }
-  EXPECT_GE(compared, 12);
+  EXPECT_GE(compared, golden::at_least(12));
 }
 
 TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
-  const auto file = golden::read("dro_lt.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases("dro_lt")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto classes = entry["C"].get<std::int64_t>(), width = entry["D"].get<std::int64_t>();
     const auto labels = entry["batch_targets"].get<std::vector<std::int64_t>>();
@@ -278,7 +304,7 @@ TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
     const std::vector<double> weights =
         entry["class_weights"].is_null() ? std::vector<double>() : numbers(entry["class_weights"]);
     std::vector<double> gradient(features.size());
-    const WholeBatch batch{
+    const BatchView batch{
         .rows = rows,
         .classes = classes,
         .labels = labels,
@@ -290,14 +316,12 @@ TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
     for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_TRUE(golden::near(gradient[k], expected[k])) << k;
     ++compared;
   }
-  EXPECT_EQ(compared, 8);
+  EXPECT_GE(compared, golden::at_least(8));
 }
 
 TEST(MemberGolden, TopologyAwareMarginsAreThePublishedOnes) {
-  const auto file = golden::read("tam.json");
-  if (!file) GTEST_SKIP() << "there are no published vectors here; set ULMUS_GOLDEN";
   int compared = 0;
-  for (const json& entry : (*file)["cases"]) {
+  for (const json& entry : golden::cases("tam")) {
     SCOPED_TRACE(entry["id"].get<std::string>());
     const auto nodes = entry["nodes"].get<std::int64_t>(), classes = entry["C"].get<std::int64_t>();
     const auto source = entry["edge_index"][0].get<std::vector<std::int64_t>>();
@@ -350,7 +374,7 @@ TEST(MemberGolden, TopologyAwareMarginsAreThePublishedOnes) {
     for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_TRUE(golden::near(gradient[k], expected[k])) << k;
     ++compared;
   }
-  EXPECT_EQ(compared, 5);
+  EXPECT_GE(compared, golden::at_least(5));
 }
 
 }  // namespace

@@ -145,7 +145,7 @@ TEST(Memory, ALimitOfAddressSpaceDoesNotEndTheProcess) {
 
 std::vector<std::string> specs() {
   std::vector<std::string> all;
-  for (const ulmus::Member& member : ulmus::family()) all.emplace_back(member.name);
+  for (const ulmus::LossDefinition& definition : ulmus::family()) all.emplace_back(definition.name);
   for (const char* more : {"ldam+drw", "elm:placement=rival", "kps:scaling=label", "cb:kind=focal", "eql:kind=sigmoid",
                            "dbm:base=bs", "tam:base=bs", "poly1+inverse"})
     all.emplace_back(more);
@@ -162,12 +162,12 @@ TEST(MemoryOnThreads, RunningOutIsAStatusAtEveryAllocationOfEveryLoss) {
     ASSERT_EQ(ulmus_loss_set_epoch(loss, 9, 10), ULMUS_OK);
     std::int64_t size = 0;
     failures +=
-        failures_until_success(spec + " change_size", [&] { return ulmus_loss_change_size(loss, k_width, &size); });
-    std::vector<double> change(static_cast<std::size_t>(size));
-    failures += failures_until_success(spec + " measure",
-                                       [&] { return ulmus_loss_measure(loss, &problem.batch, change.data()); });
-    failures +=
-        failures_until_success(spec + " advance", [&] { return ulmus_loss_advance(loss, change.data(), size); });
+        failures_until_success(spec + " delta_size", [&] { return ulmus_loss_delta_size(loss, k_width, &size); });
+    std::vector<double> delta(static_cast<std::size_t>(size));
+    failures += failures_until_success(spec + " collect_update",
+                                       [&] { return ulmus_loss_collect_update(loss, &problem.batch, delta.data()); });
+    failures += failures_until_success(spec + " apply_update",
+                                       [&] { return ulmus_loss_apply_update(loss, delta.data(), size); });
     double value = 42, expected = 0;
     ASSERT_EQ(ulmus_loss_run(loss, &problem.batch, &expected), ULMUS_OK) << ulmus_last_error();
     const std::vector<double> gradient = problem.gradient;

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string_view>
+
 #include "ulmus/base/error.hpp"
 #include "ulmus/loss/loss.hpp"
 
@@ -28,17 +31,50 @@ TEST(LossSpec, CanonicalTextLeavesOutDefaults) {
 
 TEST(LossSpec, FullTextHasEveryKey) {
   EXPECT_EQ(LossSpec::parse("elm:lambda=0.5+drw").full_text(),
-            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30+drw:from=0.8,beta=0.9999");
+            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30,smoothing=0+drw:from=0.8,beta=0.9999");
 }
 
 TEST(LossSpec, EveryMemberAndRuleReadsBack) {
-  for (const Member& member : family())
+  for (const LossDefinition& definition : family())
     for (const Rule& rule : rules()) {
-      if (rule.takes_file || !message_of(std::string(member.name) + "+" + std::string(rule.name)).empty()) continue;
-      const auto spec = LossSpec::parse(std::string(member.name) + "+" + std::string(rule.name));
+      if (rule.takes_file || !message_of(std::string(definition.name) + "+" + std::string(rule.name)).empty()) continue;
+      const auto spec = LossSpec::parse(std::string(definition.name) + "+" + std::string(rule.name));
       EXPECT_EQ(LossSpec::parse(spec.text()), spec);
       EXPECT_EQ(LossSpec::parse(spec.full_text()), spec);
     }
+}
+
+TEST(LossDefinition, NamesAreUniqueAndNoTextIsMissing) {
+  std::set<std::string_view> names, class_names;
+  for (const LossDefinition& definition : family()) {
+    EXPECT_TRUE(names.insert(definition.name).second) << definition.name;
+    EXPECT_TRUE(class_names.insert(definition.class_name).second) << definition.name;
+    for (const std::string_view text :
+         {definition.class_name, definition.title, definition.equation, definition.advice, definition.pitfalls})
+      EXPECT_FALSE(text.empty()) << definition.name;
+  }
+}
+
+TEST(LossDefinition, FactsFollowFromTheHooksThatSomeWordOfAKeyBrings) {
+  for (const LossDefinition& definition : family()) {
+    bool of_batch = false, of_row = false;
+    const auto look = [&](const KeyValues& values) {
+      const LossHooks hooks = definition.hooks(values, ClassCounts({40, 3, 7}));
+      of_batch = of_batch || hooks.batch_term || hooks.batch_offset;
+      const auto smoothing = definition.make_params(values, ClassCounts({40, 3, 7})).smoothing;
+      of_row =
+          of_row || !smoothing.empty() || hooks.row_offset || hooks.row_loss || hooks.batch_term || hooks.batch_offset;
+    };
+    look(KeyValues(definition.keys));
+    for (const Key& key : definition.keys)
+      for (std::size_t word = 0; word < key.choices.size(); ++word) {
+        KeyValues values(definition.keys);
+        values.set(key.name, static_cast<double>(word));
+        look(values);
+      }
+    EXPECT_EQ(definition.chunkable, !of_batch) << definition.name;
+    EXPECT_EQ(definition.shardable, !of_row) << definition.name;
+  }
 }
 
 TEST(LossSpec, MistakesNameTheNearestValidWord) {

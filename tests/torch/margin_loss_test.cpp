@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 
+#include "torch/check.hpp"
 #include "ulmus/base/error.hpp"
 
 namespace ulmus {
@@ -14,7 +15,7 @@ namespace {
 const std::vector<std::string>& specs() {
   static const std::vector<std::string> list = [] {
     std::vector<std::string> all;
-    for (const Member& member : family()) all.emplace_back(member.name);
+    for (const LossDefinition& definition : family()) all.emplace_back(definition.name);
     for (const char* more : {"ce+cb",
                              "ce:scale=4+inverse",
                              "ldam+cb",
@@ -51,7 +52,7 @@ const std::vector<std::string>& specs() {
 }
 
 /// Logits of these are cosines.
-bool wants_cosines(const Loss& loss) { return loss.spec().member().head == Head::cosine; }
+bool wants_cosines(const Loss& loss) { return loss.spec().definition().head == Head::cosine; }
 
 Loss make_loss(const std::string& spec, std::int64_t classes) {
   std::vector<std::int64_t> counts;
@@ -101,10 +102,10 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
     for (const std::int64_t classes : {2, 10, 100})
       for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none}) {
         Loss loss = make_loss(spec, classes);
-        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        if (!detail::is_composable(loss)) continue;
         HeadData a(17, classes, wants_cosines(loss));
         const HeadData b(a);
-        if (loss.carries_state()) {  // a second step, for means that are not the batch's own
+        if (loss.is_stateful()) {  // a second step, for means that are not the batch's own
           for (int step = 0; step < 2; ++step) {
             LossModule module(loss, reduction);
             module->train();
@@ -151,7 +152,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeOnClassesWithoutSamplesAndBefor
            {std::vector<std::int64_t>{50, 20, 5, 0}, {0, 7, 0, 100}, {0, 0, 0, 3}}) {
         Loss loss(LossSpec::parse(spec), ClassCounts(counts));
         loss.set_epoch(0, 1);
-        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        if (!detail::is_composable(loss)) continue;
         SCOPED_TRACE(spec + " with first count " + std::to_string(counts[0]) + ", " + std::string(name_of(reduction)));
         expect_equal(loss, reduction, HeadData(17, 4, wants_cosines(loss)));
       }
@@ -162,7 +163,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeWhereAClassHasNoWeight) {
     for (const Reduction reduction : {Reduction::mean, Reduction::weighted_mean, Reduction::none})
       for (const std::vector<double>& weights : {std::vector<double>{1, 0, 2, 0.5}, {0, 0, 0, 0}}) {
         Loss loss = make_loss(spec, 4);
-        if (reduction == Reduction::none && loss.terms().parts.batch_term) continue;
+        if (!detail::is_composable(loss)) continue;
         loss.set_class_weights(weights);
         SCOPED_TRACE(spec + ", first weight " + std::to_string(weights[0]) + ", " + std::string(name_of(reduction)));
         HeadData data(17, 4, wants_cosines(loss));
@@ -177,6 +178,18 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeWhereAClassHasNoWeight) {
       }
 }
 
+TEST_F(MarginLoss, TensorOperationsAreRefusedForALossThatIsNotMadeOfThem) {
+  int refused = 0;
+  for (const std::string& spec : specs()) {
+    const Loss loss = make_loss(spec, 4);
+    if (detail::is_composable(loss)) continue;
+    const HeadData data(5, 4, wants_cosines(loss));
+    EXPECT_THROW(composed_loss(data.logits, data.labels, loss, Reduction::mean, data.head), Error) << spec;
+    ++refused;
+  }
+  EXPECT_GT(refused, 10);
+}
+
 TEST_F(MarginLoss, TensorOperationsSeeAnOverflowToo) {
   for (const std::string& spec : specs()) {
     const Loss loss = make_loss(spec, 4);
@@ -184,6 +197,7 @@ TEST_F(MarginLoss, TensorOperationsSeeAnOverflowToo) {
     const torch::NoGradGuard guard;
     data.logits[1][data.labels[1].item<std::int64_t>()].fill_(std::numeric_limits<double>::infinity());
     EXPECT_TRUE(std::isnan(margin_loss(data.logits, data.labels, loss, Reduction::mean, data.head).item<double>()));
+    if (!detail::is_composable(loss)) continue;
     EXPECT_TRUE(std::isnan(composed_loss(data.logits, data.labels, loss, Reduction::mean, data.head).item<double>()))
         << spec;
   }
@@ -206,7 +220,7 @@ TEST_F(MarginLoss, FloatAgreesWithDouble) {
   for (const std::string& spec : specs()) {
     Loss loss = make_loss(spec, 50);
     const HeadData a(64, 50, wants_cosines(loss));
-    if (loss.carries_state()) {
+    if (loss.is_stateful()) {
       LossModule module(loss);
       module->train();
       module(a.logits, a.labels, a.head);

@@ -74,7 +74,7 @@ TEST(Checkpoint, GoesOnBitForBit) {
     Trained first(3, name);
     save_checkpoint(path, k_info, first.model, first.optimizer.get(), first.average.get());
     Trained resumed(0, name);
-    load_checkpoint(path, resumed.model, resumed.optimizer.get(), resumed.average.get());
+    load_checkpoint(SafetensorsFile(path), resumed.model, resumed.optimizer.get(), resumed.average.get());
     EXPECT_TRUE(equal(resumed.tensors(), first.tensors()));
     for (const int i : {3, 4}) resumed.step(i);
     EXPECT_TRUE(equal(resumed.tensors(), straight.tensors())) << name;
@@ -83,13 +83,29 @@ TEST(Checkpoint, GoesOnBitForBit) {
   }
 }
 
+TEST(Checkpoint, IsOfOneFileThoughAnotherTakesItsPlace) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "model.safetensors";
+  const Trained first(2), second(4);
+  Trained read(0);
+  CheckpointInfo later = k_info;
+  later.epochs_done = 4;
+  save_checkpoint(path, k_info, first.model, first.optimizer.get());
+  const SafetensorsFile file(path);
+  save_checkpoint(path, later, second.model, second.optimizer.get());
+  EXPECT_EQ(read_checkpoint_info(file).epochs_done, k_info.epochs_done);
+  load_checkpoint(file, read.model, read.optimizer.get());
+  EXPECT_TRUE(equal(read.tensors(), first.tensors()));
+  EXPECT_EQ(read_checkpoint_info(SafetensorsFile(path)).epochs_done, 4);
+}
+
 TEST(Checkpoint, TheStateOfTheOptimizerMatters) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "model.safetensors";
   for (const char* name : {"sgd", "adamw"}) {
     Trained straight(5, name), first(3, name), forgetful(0, name);
     save_checkpoint(path, k_info, first.model, nullptr);
-    load_checkpoint(path, forgetful.model, forgetful.optimizer.get());
+    load_checkpoint(SafetensorsFile(path), forgetful.model, forgetful.optimizer.get());
     for (const int i : {3, 4}) forgetful.step(i);
     EXPECT_FALSE(equal(forgetful.tensors(), straight.tensors())) << name;
   }
@@ -101,7 +117,7 @@ TEST(Checkpoint, HoldsTheAverageInPlaceOfTheWeights) {
   Trained trained(3), judged(0);
   for (torch::optim::Optimizer* optimizer : {trained.optimizer.get(), static_cast<torch::optim::Optimizer*>(nullptr)}) {
     save_checkpoint(path, k_info, trained.model, optimizer, trained.average.get());
-    load_checkpoint(path, judged.model, nullptr);
+    load_checkpoint(SafetensorsFile(path), judged.model, nullptr);
     visit_tensors(*judged.model, [&](const std::string& name, const torch::Tensor& tensor) {
       EXPECT_TRUE(torch::equal(tensor, trained.average->tensors().at(name))) << name;
     });
@@ -163,7 +179,7 @@ TEST(Checkpoint, RemembersWhatItIs) {
   const auto path = folder.path() / "model.safetensors";
   Trained trained(1);
   save_checkpoint(path, k_info, trained.model, nullptr);
-  const CheckpointInfo info = read_checkpoint_info(path);
+  const CheckpointInfo info = read_checkpoint_info(SafetensorsFile(path));
   EXPECT_EQ(info.loss, "elm");
   EXPECT_EQ(info.seed, 7u);
   EXPECT_EQ(info.epochs_done, 3);
@@ -181,9 +197,9 @@ TEST(Checkpoint, RefusesAnotherModel) {
   save_checkpoint(path, k_info, trained.model, nullptr);
   Classifier wider =
       make_model({.name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 5, .head = Head::cosine});
-  EXPECT_THROW(load_checkpoint(path, wider, nullptr), Error);
+  EXPECT_THROW(load_checkpoint(SafetensorsFile(path), wider, nullptr), Error);
   Classifier other = make_model({.name = "resnet20", .channels = 1, .height = 12, .width = 12, .classes = 4});
-  EXPECT_THROW(load_checkpoint(path, other, nullptr), Error);
+  EXPECT_THROW(load_checkpoint(SafetensorsFile(path), other, nullptr), Error);
 }
 
 /// A safetensors file with this header and `size` bytes of data.
@@ -203,7 +219,7 @@ TEST(Safetensors, HoldsTensorsOfEveryKindAndShape) {
   file.tensors["matrix"] = torch::randn({3, 4}, torch::kDouble);
   file.metadata["note"] = "\u00e4\n\"";
   write_file(path, encode_safetensors(file));
-  const TensorFile back = read_safetensors(path);
+  const TensorFile back = read_tensors(SafetensorsFile(path));
   EXPECT_EQ(back.metadata, file.metadata);
   ASSERT_EQ(back.tensors.size(), 3u);
   for (const auto& [name, tensor] : file.tensors) EXPECT_TRUE(torch::equal(back.tensors.at(name), tensor)) << name;
@@ -237,10 +253,10 @@ TEST(Safetensors, RefusesEveryAttack) {
       file_with(R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", 8)};
   for (const std::string& bytes : files) {
     write_file(path, bytes);
-    EXPECT_THROW(read_safetensors(path), Error) << bytes.substr(0, 120);
+    EXPECT_THROW(read_tensors(SafetensorsFile(path)), Error) << bytes.substr(0, 120);
   }
   write_file(path, whole);
-  EXPECT_NO_THROW(read_safetensors(path));
+  EXPECT_NO_THROW(read_tensors(SafetensorsFile(path)));
 }
 
 /// A sound checkpoint, of which one piece of the metadata is changed at a time.
@@ -248,7 +264,7 @@ class CraftedCheckpoint : public ::testing::Test {
  protected:
   CraftedCheckpoint() {
     save_checkpoint(path_, k_info, Trained(1).model, nullptr);
-    sound_ = read_safetensors(path_);
+    sound_ = read_tensors(SafetensorsFile(path_));
   }
 
   /// What reading says of the checkpoint with `change` made to its metadata.
@@ -260,7 +276,7 @@ class CraftedCheckpoint : public ::testing::Test {
     file.metadata["ulmus"] = info.dump();
     write_file(path_, encode_safetensors(file));
     try {
-      read_checkpoint_info(path_);
+      read_checkpoint_info(SafetensorsFile(path_));
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data) << error.what();
       const std::string text = error.what();

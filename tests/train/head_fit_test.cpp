@@ -39,7 +39,7 @@ HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const C
   if (bias.defined()) parameters.push_back(bias);
   torch::optim::SGD optimizer(
       parameters, torch::optim::SGDOptions(options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
-  LossModule loss(Loss(spec, counts), Loss(spec, counts).terms().reduction);
+  LossModule loss(Loss(spec, counts), Loss(spec, counts).params().reduction);
   loss->set_epoch(99, 100);
   namespace F = torch::nn::functional;
   const auto unit = F::NormalizeFuncOptions().dim(1).eps(1e-12);

@@ -5,6 +5,7 @@
 #include "temporary_folder.hpp"
 #include "train/checkpoint.hpp"
 #include "train/placement.hpp"
+#include "train/safetensors.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 

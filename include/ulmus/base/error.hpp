@@ -14,10 +14,11 @@ enum class ErrorKind {
   interrupted = 130,  ///< stopped by the user
 };
 
-/// A mistake the user can correct. `what()` is one line: what failed, what came, what was expected, what to do.
+/// A mistake the user can correct. `what()` is one line: what failed, what came, what was expected, what to do. Names
+/// of files and texts of others may be put into the message as they are: `what()` is printable(message).
 class Error : public std::runtime_error {
  public:
-  Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
+  Error(ErrorKind kind, const std::string& message);
   ErrorKind kind() const noexcept { return kind_; }
   int exit_code() const noexcept { return static_cast<int>(kind_); }
 

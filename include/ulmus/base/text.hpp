@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,15 +17,6 @@ std::string suggest(std::string_view word, std::span<const std::string> candidat
 
 /// The pieces of `text` between separators. An empty text has one empty piece.
 std::vector<std::string> split(std::string_view text, char separator);
-
-/// A line and its number, from 1.
-struct NumberedLine {
-  std::string text;
-  std::int64_t number;
-};
-
-/// The lines of a file of values: without blanks at their ends and what follows a `#`; empty ones are passed over.
-std::vector<NumberedLine> content_lines(std::string_view text);
 
 std::string join(std::span<const std::string> pieces, std::string_view separator);
 
@@ -49,10 +39,6 @@ inline constexpr std::size_t k_long_text = 1000;
 /// characters as \xNN, other invisible ones as \uNNNN (C1 controls, marks of writing direction, zero-width spaces, line
 /// separators; the joiners U+200C and U+200D stay, as scripts need them). Cut off with "..." after `most` bytes.
 std::string printable(std::string_view text, std::size_t most = 60);
-
-/// The text of a file: its bytes after a UTF-8 byte order mark. Throws Error{data} naming `file`, and the line, for
-/// UTF-16 and for what is not UTF-8.
-std::string_view utf8_text(std::string_view bytes, const std::filesystem::path& file);
 
 /// Length of the longest beginning of `text` that is UTF-8 (RFC 3629: no surrogates, nothing overlong); all of it when
 /// `text` is. Names go into JSON files, which hold nothing else.

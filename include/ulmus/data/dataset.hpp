@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/data/kind_counts.hpp"
+
 namespace ulmus {
 
 struct ImageShape {
@@ -102,7 +104,7 @@ constexpr std::size_t k_named_skipped = 5;
 struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
-  std::int64_t skipped = 0;                  ///< undecodable images passed over
+  KindCounts skipped{};                      ///< undecodable images passed over, by the reason
   std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
   int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
   /// What was not used and what was changed when image files were read, a line each.
@@ -113,7 +115,8 @@ struct OpenedData {
   std::shared_ptr<const Table> test_table;
 };
 
-/// The notes of the data and of both parts, in this order.
+/// A line on undecodable images that were passed over, if there are any, then the notes of the data and of both parts;
+/// printable.
 std::vector<std::string> all_notes(const OpenedData& data);
 
 /// Opens data by their address.

@@ -22,12 +22,18 @@ struct ImageStreamOptions {
   int image_bits = 0;                      ///< as in OpenOptions; 0: all 16
 };
 
+/// What could not be read.
+struct ImageFailure {
+  std::string reason;   ///< its kind, "damaged", as failures are counted
+  std::string message;  ///< a line that names the path
+};
+
 /// Image files one after the other, a batch at a time. A batch may be smaller than the others where files could not be
 /// read.
 struct ImageBatch {
-  std::vector<std::string> paths;     ///< [size], of the images that could be read, in order
-  std::vector<float> pixels;          ///< [size, channels, height, width], normalised as the loader does
-  std::vector<std::string> failures;  ///< a line each, naming the path, of what could not
+  std::vector<std::string> paths;      ///< [size], of the images that could be read, in order
+  std::vector<float> pixels;           ///< [size, channels, height, width], normalised as the loader does
+  std::vector<ImageFailure> failures;  ///< in order
 };
 
 /// The images behind paths: a file stands for itself, whatever its name; a folder for the image files in it and in its

@@ -24,25 +24,17 @@ struct Duplicates {
   std::vector<std::string> pair;   ///< names of the first copy and of what it is a copy of; empty without copies
 };
 
-/// A run that suits the data, to begin with.
-struct Proposal {
-  std::string losses;
-  std::string schedule;
-  std::int64_t epochs = 0;
-  std::int64_t validation = 0;       ///< samples of every class held out of the training part
-  std::vector<std::string> reasons;  ///< one a decision, in the order above
-  std::string command;               ///< `ulmus compare ...`, quoted for a shell
-};
-
 /// What is to be known of data before training on them.
 struct Inspection {
-  std::string data;     ///< address
-  std::string sha256;   ///< of the training part
-  std::string samples;  ///< what they are: "images of 3x32x32"
-  std::optional<ImageShape> shape;
+  std::string data;                                      ///< address
+  std::string sha256;                                    ///< of the training part
+  std::string samples;                                   ///< what they are: "images of 3x32x32"
+  std::optional<ImageShape> shape;                       ///< none for a table
+  bool of_features = false;                              ///< rows, not images
   std::vector<std::string> class_names;                  ///< [C]
   std::vector<std::int64_t> train_counts;                ///< [C]
   std::optional<std::vector<std::int64_t>> test_counts;  ///< [C]; without a test part only with an imbalance
+  std::vector<std::int64_t> run_counts;                  ///< [C], that a run with this imbalance has for training
   bool held_out = false;                                 ///< the test part was taken out of the training part
   double imbalance_ratio = 1;                            ///< over the classes that have samples
   /// Of the counts: 0 when they are equal, towards 1 when one class has nearly all samples. With the counts in
@@ -54,29 +46,21 @@ struct Inspection {
   std::vector<std::int64_t> empty;            ///< classes without a training sample
   std::vector<std::int64_t> single;           ///< classes with one
   std::vector<std::int64_t> missing_in_test;  ///< classes without a test sample
-  std::int64_t skipped = 0;                   ///< images that cannot be decoded, in no count
+  KindCounts skipped;                         ///< images that cannot be decoded, by the reason; in no count
   std::vector<std::string> skipped_files;     ///< the first of them
   std::vector<ColumnSummary> columns;         ///< of a table
   std::vector<std::string> notes;             ///< all_notes of the data
   std::optional<Duplicates> in_train;         ///< of the whole training part; none of the three with `quick`
   std::optional<Duplicates> in_test;
-  std::optional<Duplicates> leak;    ///< test samples that are also in the training part
-  std::optional<Proposal> proposal;  ///< none when a class is empty: no run can be made
+  std::optional<Duplicates> leak;  ///< test samples that are also in the training part
 };
 
 /// Looks at opened data. With an imbalance the counts are those that `make_split` makes with it, so data without a test
 /// part have given up theirs; duplicates are searched for in all of the data. Samples are compared by the SHA-256 of
-/// what they hold: pixels, features, or the cells of a table's row. The proposal:
+/// what they hold: pixels, features, or the cells of a table's row.
 ///
-///     losses       ratio below 3: ce. Images: ce, ldam+drw and elm:lambda=0.5+drw; features: ce and bs
-///     schedule     cosine
-///     epochs       2,000 steps of 128 samples for features and for grey images up to 32 x 32, 20,000 for others; in
-///                  tens, from 10 (others from 90) to 200
-///     validation   the most, up to 20, that leaves the rarest class half of its samples
-///
-/// `opened` tells the command which options the data were opened with. Throws Error{usage} for an unknown imbalance,
-/// Error{data} for an image that cannot be decoded any more.
-Inspection inspect(const OpenedData& data, const InspectionOptions& options, const OpenOptions& opened = {});
+/// Throws Error{usage} for an unknown imbalance, Error{data} for an image that cannot be decoded any more.
+Inspection inspect(const OpenedData& data, const InspectionOptions& options);
 
 /// Opens data and looks at them, passing over images that cannot be decoded. Throws as open_data and `inspect`.
 Inspection inspect(std::string_view address, OpenOptions open, const InspectionOptions& options);
@@ -86,9 +70,5 @@ std::string to_text(const Inspection& inspection, bool all = false);
 
 /// All of it, with `schema_version` 1.
 std::string to_json(const Inspection& inspection);
-
-/// A bar chart of the training counts as an SVG image, the largest class first; logarithmic when the ratio is above 20.
-/// Up to 100 classes have a bar with their name each; more are one outline, with some names below it.
-std::string to_svg(const Inspection& inspection);
 
 }  // namespace ulmus

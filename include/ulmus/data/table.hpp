@@ -76,8 +76,10 @@ struct Table {
 };
 
 struct CsvOptions {
-  std::string label;                     ///< name of the column to predict
-  char delimiter = '\0';                 ///< '\0': the most frequent of , ; tab | in the header, outside quotes
+  std::string label;  ///< name of the column to predict
+  /// '\0': the most frequent of , ; tab | in the header, outside quotes, or where none is there white space. ' ' stands
+  /// for white space of any length.
+  char delimiter = '\0';
   std::vector<std::string> drop;         ///< columns left out
   std::vector<std::string> categorical;  ///< columns that are categorical whatever they hold
   std::vector<std::string> literal;      ///< labels that are classes though they read as missing or alike
@@ -92,12 +94,12 @@ struct CsvOptions {
 /// mark (UTF-8, UTF-16) and white space around a field are passed over. Blank lines are passed over and counted; in a
 /// file of one column each is a row whose cell is missing. gzip is decompressed.
 ///
-/// A cell that is empty or reads `NA`, `N/A`, `NaN`, `NaT`, `null`, `None` (in any case) or `?` is missing. A column is
-/// numeric when every other cell is a finite decimal number, or all are numbers of one NumberFormat; a date when all
-/// are dates of one order; otherwise categorical. One that has more numbers than text is an error, and so is one that
-/// can be read in two ways between which nothing in the file decides. A column of whole numbers that count up, and one
-/// whose values name the rows, is left out unless `keep` or `categorical` name it. With an encoding, columns are what
-/// they were in training.
+/// A cell that is empty or reads `NA`, `N/A`, `NaN`, `NaT`, `null`, `nil`, `None`, `\N` (in any case) or `?` is
+/// missing. A column is numeric when every other cell is a finite decimal number, or all are numbers of one
+/// NumberFormat; a date when all are dates of one order; otherwise categorical. One that has more numbers than text is
+/// an error, and so is one that can be read in two ways between which nothing in the file decides. A column of whole
+/// numbers that count up, and one whose values name the rows, is left out unless `keep` or `categorical` name it. With
+/// an encoding, columns are what they were in training.
 ///
 /// Classes are the different labels, in numerical order when all are numbers, otherwise in byte order. Equal numbers
 /// are one class where all labels are numbers (`1`, `01`, `1.0`), and `TRUE` is `True` where all are booleans. A label

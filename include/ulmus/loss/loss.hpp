@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <new>
 #include <optional>
 #include <span>
@@ -9,8 +10,8 @@
 #include <vector>
 
 #include "ulmus/loss/class_counts.hpp"
+#include "ulmus/loss/hooks.hpp"
 #include "ulmus/loss/narrow.hpp"
-#include "ulmus/loss/parts.hpp"
 #include "ulmus/loss/spec.hpp"
 #include "ulmus/loss/view.hpp"
 
@@ -68,7 +69,8 @@ class Loss {
 
   const LossSpec& spec() const { return spec_; }
   const ClassCounts& counts() const { return counts_; }
-  const RowTerms& terms() const { return terms_; }
+  const KernelParams& params() const { return params_; }
+  const LossHooks& hooks() const { return hooks_; }
 
   /// Class weights in force, [C]; empty: all ones.
   std::span<const double> class_weights() const;
@@ -84,7 +86,7 @@ class Loss {
 
   /// What the loss carries from batch to batch; no values for most. A training step of those that do is
   ///
-  ///     loss.advance(loss.measure(logits, batch));      several processes: sum what they measured, then advance
+  ///     loss.apply_update(loss.collect_update(logits, batch));      several processes: sum the deltas in between
   ///     loss.evaluate(logits, batch, gradient);
   const LossState& state() const { return state_; }
 
@@ -92,7 +94,7 @@ class Loss {
   /// length, a count in it that is not from 0 to 2^53 or a mean that is not finite.
   void set_state(LossState state);
 
-  bool carries_state() const { return static_cast<bool>(terms_.parts.measure); }
+  bool is_stateful() const { return static_cast<bool>(hooks_.collect_update); }
 
   /// Throws Error{data} for a length that no state of this loss has.
   void check_state_size(std::int64_t size) const;
@@ -100,24 +102,24 @@ class Loss {
   /// Throws Error{data} when the state holds means of features of another width.
   void check_feature_width(std::int64_t feature_width) const;
 
-  /// What a batch adds to the state; the changes of a batch's shares sum up to the batch's. A row with a feature or a
+  /// What a batch adds to the state; the deltas of a batch's shares sum up to the batch's. A row with a feature or a
   /// score that is not finite adds nothing. Throws as evaluate() does.
   template <class T>
-  std::vector<double> measure(MatrixView<const T> logits, const LossBatch& batch) const;
+  std::vector<double> collect_update(MatrixView<const T> logits, const LossBatch& batch) const;
 
-  /// The length of a change, for features of this width. Throws Error{usage} for a negative width.
-  std::int64_t change_size(std::int64_t feature_width) const;
+  /// The length of a delta, for features of this width. Throws Error{usage} for a negative width.
+  std::int64_t delta_size(std::int64_t feature_width) const;
 
-  /// Takes in what a batch added. Throws Error{data} for a change of another length or of features of another width
+  /// Takes in what a batch added. Throws Error{data} for a delta of another length or of features of another width
   /// than the state's, a count that is negative or not finite, a mean that is not finite; the state stays as it was.
-  void advance(std::span<const double> change);
+  void apply_update(std::span<const double> delta);
 
   /// Offsets that a batch's scaled logits get beside the prologue, constant for the gradient, [N, C] (those of seesaw,
   /// eql, gcl, loce, tam and elm:placement=rival); empty: none. For those who write the loss with other operations.
   std::vector<double> offsets(MatrixView<const double> logits, const LossBatch& batch) const;
 
   /// True when a loss that is plain at first (key `from`) is itself by now.
-  bool started() const { return started_; }
+  bool active() const { return active_; }
 
   /// Reduced loss of a batch and, in the same sweep, its gradient.
   ///
@@ -133,25 +135,25 @@ class Loss {
   /// number.
   ///
   /// An overflow is seen: a row with a NaN, and one with +infinity at the label, has loss NaN and a gradient of NaNs;
-  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the members outside the kernel).
-  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (The members whose
-  /// definition asks every class for a finite logit, las, lm-softmax, logitnorm and lade, have no finite loss with a
-  /// mask.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
+  /// +infinity elsewhere gives +infinity and the gradient of the limit, or NaN (the losses outside the kernel).
+  /// -infinity masks a wrong class, which then has no gradient; at the label it gives +infinity. (Smoothed labels
+  /// and the losses whose definition does not take masks, lm-softmax, logitnorm and lade, have no finite loss with
+  /// one.) A NaN or an infinity in the features of a loss that looks at them gives a loss that is not finite, too. The
   /// reduced loss is then not finite, while the gradients of the other rows are as without it (batch terms apart). A
   /// row that is ignored or has weight 0 costs nothing and has a zero gradient, whatever is in it. Deterministic: bits
   /// depend neither on the number of threads nor on the other rows, but on the instruction set (target.hpp). Throws
   /// Error{data} for shapes that do not fit, a label out of range or a weight that is no weight, naming its position,
   /// Error{usage} when the loss needs features that did not come; nothing is written then. std::bad_alloc may leave
-  /// gradients half written; the loss itself stays as it was. The members that do not run
-  /// in the kernel (`where` in the family table) compute in double.
+  /// gradients half written; the loss itself stays as it was. The losses that do not run
+  /// in the kernel (those with a hook or smoothed labels) compute in double.
   template <class T>
   double evaluate(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient = {}) const;
 
  private:
   /// `labels` are those of the batch, -1 where a row does not count.
   template <class T>
-  WholeBatch whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
-                   MatrixView<T> gradient) const;
+  BatchView whole(MatrixView<const T> logits, const LossBatch& batch, std::span<const std::int64_t> labels,
+                  MatrixView<T> gradient) const;
 
   /// The length of the state, for features of this width.
   std::int64_t state_size(std::int64_t feature_width) const;
@@ -160,12 +162,15 @@ class Loss {
 
   LossSpec spec_;
   ClassCounts counts_;
-  RowTerms terms_;
-  /// Of the terms, as the kernels of narrow types read them.
+  KernelParams params_;
+  LossHooks hooks_;
+  /// The loss of a row outside the kernel: the hook, or label smoothing; empty for most.
+  std::function<double(const Sample& sample, std::span<double> gradient)> row_loss_;
+  /// Of the parameters, as the kernels of narrow types read them.
   std::vector<float, detail::CacheLineAllocator<float>> slope_, offset_;
   std::vector<double> weights_;
   bool weights_in_force_ = false;
-  bool started_ = true;  ///< a loss that is plain at first is itself
+  bool active_ = true;  ///< a loss that is plain at first is itself
   LossState state_;
 };
 

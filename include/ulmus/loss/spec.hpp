@@ -18,7 +18,7 @@ class LossSpec {
   /// that has its own.
   static LossSpec parse(std::string_view text);
 
-  const Member& member() const { return *member_; }
+  const LossDefinition& definition() const { return *definition_; }
   const KeyValues& keys() const { return keys_; }
   /// The rule, or nullptr.
   const Rule* rule() const { return rule_; }
@@ -55,21 +55,23 @@ class LossSpec {
   /// trained, and where both fall together there is one. `epochs` >= 2.
   std::vector<long long> choice_epochs(long long epochs) const;
 
+  /// True when class weights belong to the definition of the loss, with these keys.
+  bool has_own_weights() const;
+
   /// What multiplies the head's output before a softmax, at training and at test time.
   double scale() const;
 
-  /// The head to build: `requested`, or the member's own when it is empty.
+  /// The head to build: `requested`, or that of its definition when it is empty.
   /// Throws Error{usage} for an unknown head and for one that cannot work with this loss, with the reason.
   Head choose_head(std::string_view requested) const;
 
   friend bool operator==(const LossSpec& a, const LossSpec& b) { return a.full_text() == b.full_text(); }
 
  private:
-  LossSpec(const Member& member, const Rule* rule);
+  LossSpec(const LossDefinition& definition, const Rule* rule);
   std::string compose(bool all) const;
-  bool has_own_weights() const;
 
-  const Member* member_;
+  const LossDefinition* definition_;
   KeyValues keys_;
   const Rule* rule_;
   KeyValues rule_keys_;
@@ -77,7 +79,7 @@ class LossSpec {
 };
 
 /// The losses of a list as text: "elm:lambda=0.5,scale=20+drw,ce" has two. A piece `key=value` belongs to the loss
-/// before it, and `all` stands for every member as it is. Throws Error{usage} for an empty place.
+/// before it, and `all` stands for every loss as it is. Throws Error{usage} for an empty place.
 std::vector<std::string> split_losses(std::string_view list);
 
 /// The same, parsed. Throws Error{usage}, also for a loss given twice.

@@ -13,8 +13,8 @@ struct TableOptions {
   bool colour = false;  ///< best values in bold by ANSI sequences, marked with `*` otherwise
 };
 
-/// The test results as an aligned table in percent with a caption, every line ended by a newline. UTF-8; control
-/// characters in names are shown as `?`.
+/// The test results as an aligned table in percent with a caption, every line ended by a newline. UTF-8; names
+/// are printable.
 std::string terminal_table(const Summary& summary, const TableOptions& options = {});
 
 /// The test results as a Markdown table in percent with 95 % intervals: balanced accuracy, top-1, many-, medium- and

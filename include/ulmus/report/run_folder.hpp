@@ -71,12 +71,13 @@ struct RunFolder {
   std::vector<std::string> class_names;    ///< [C]
   std::vector<std::int64_t> train_counts;  ///< [C]
   std::vector<RunColumn> columns;          ///< of a table; empty for other data
+  std::vector<std::string> notes;          ///< what of the data was not used or changed (OpenedData), a line each
   std::vector<EpochRecord> epochs;         ///< by loss as they first appear, then seed, then epoch; no epoch twice
   std::vector<MemberResult> results;       ///< by order, then seed; at least one
 };
 
-/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml`, `columns.json` and `metrics.jsonl` where they
-/// exist.
+/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml`, `columns.json`, `notes.json` and
+/// `metrics.jsonl` where they exist.
 ///
 /// What a crash leaves in `metrics.jsonl` is tolerated: a line cut short is passed over, also when a resumed run wrote
 /// its first line behind it, and of an epoch that appears twice the last one counts.

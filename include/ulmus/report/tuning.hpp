@@ -2,8 +2,8 @@
 
 #include <string>
 
+#include "ulmus/eval/tuning.hpp"
 #include "ulmus/report/report.hpp"
-#include "ulmus/train/tune.hpp"
 
 namespace ulmus {
 

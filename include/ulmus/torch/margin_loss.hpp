@@ -21,18 +21,20 @@ struct HeadInputs {
 /// @return scalar of the logits' dtype
 ///
 /// float, double, bfloat16 and half on the CPU run in the fused kernel, which makes the gradient in the forward call;
-/// everything else in `composed_loss`, announced once by name. The rival is constant for the gradient. Throws
-/// Error{data} for shapes, dtypes and labels that do not fit, Error{usage} when a second derivative is asked for or
-/// the loss needs features that did not come.
+/// everything else in `composed_loss`, or on copies in the CPU's memory for the losses that composed_loss refuses;
+/// announced once. The rival is constant for the gradient. Throws Error{data} for shapes, dtypes and labels that do not
+/// fit, Error{usage} when a second derivative is asked for or the loss needs features that did not come.
 torch::Tensor margin_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
                           Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {});
 
-/// The same function written with tensor operations: for any device or dtype, and a second opinion on the kernel.
-/// bfloat16 and half are computed in float. The offsets that some losses make (Loss::offsets) come from the loss room.
+/// The same function written with tensor operations, from the numbers of the loss (KernelParams): for any device or
+/// dtype, for second derivatives, and a second opinion on the kernel. bfloat16 and half are computed in float. The
+/// offsets that some losses make (Loss::offsets) come from the loss room. Throws as margin_loss does, and Error{usage}
+/// for a loss whose hooks compute a loss or a term of their own; the Python package has those composed, too.
 torch::Tensor composed_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
                             Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {});
 
-/// The loss as a module. In training mode a call also moves the state that a loss carries (Loss::advance).
+/// The loss as a module. In training mode a call also moves the state that a loss carries (Loss::apply_update).
 ///
 ///     ulmus::LossModule criterion(ulmus::Loss(ulmus::LossSpec::parse("elm+drw"), counts));
 ///     criterion->set_epoch(epoch, epochs);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/data/kind_counts.hpp"
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/eval/predictions.hpp"
 #include "ulmus/train/options.hpp"
@@ -88,7 +89,7 @@ struct PredictResult {
   std::uint64_t seed = 0;
   bool of_features = false;    ///< rows of files were predicted, else images
   std::int64_t predicted = 0;  ///< samples
-  std::int64_t failed = 0;     ///< images passed over
+  KindCounts failed = {};      ///< images passed over, by the reason
   /// What was not used and what was changed when image files were read, a line each (OpenedData::notes).
   std::vector<std::string> notes = {};
 };

@@ -81,8 +81,9 @@ struct RunHooks {
   std::function<bool()> stop;  ///< asked before every step; true ends the run with Error{interrupted}
 };
 
-/// Trains the members of a plan in `folder`: config.toml, split.json, columns.json (of a table), metrics.jsonl,
-/// checkpoints/, results/. A checkpoint is written after every epoch, a result when a member has finished.
+/// Trains the members of a plan in `folder`: config.toml, split.json, columns.json (of a table), notes.json (all_notes
+/// of the data), metrics.jsonl, checkpoints/, results/. A checkpoint is written after every epoch, a result when a
+/// member has finished.
 ///
 /// Only one process at a time may do so (FolderLock). The folder is a run once config.toml is there, which is written
 /// after split.json; whatever ends the process before that, the same call may be made again.

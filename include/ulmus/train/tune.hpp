@@ -4,10 +4,8 @@
 #include <filesystem>
 #include <functional>
 #include <string>
-#include <vector>
 
-#include "ulmus/eval/evaluation.hpp"
-#include "ulmus/loss/family.hpp"
+#include "ulmus/eval/tuning.hpp"
 #include "ulmus/train/options.hpp"
 
 namespace ulmus {
@@ -25,27 +23,6 @@ struct TuneOptions {
   std::string grid;
   std::int64_t jobs = 0;  ///< heads fitted at the same time; 0: as many as there are cores. Changes no result
   bool apply = false;     ///< keep the chosen head as a member of the run
-};
-
-/// A head on the frozen backbone and how it does on the validation part.
-struct TuneCandidate {
-  std::string name;                 ///< "elm:lambda=0.3+drw", "crt", "tau-norm:tau=0.4", "as trained"
-  std::string entry;                ///< of the list of losses, that it comes from; empty: the head as trained
-  std::vector<std::string> values;  ///< of the grid: "lambda=0.3"
-  Head head = Head::linear;
-  double scale = 1;
-  Evaluation validation;
-};
-
-/// What came of it.
-struct Tuning {
-  std::string loss;  ///< of the member, canonical text
-  std::uint64_t seed = 0;
-  std::string data;                       ///< address
-  std::int64_t validation_per_class = 0;  ///< images of each class that it was chosen on
-  std::vector<TuneCandidate> candidates;  ///< the head as trained first, then in the order of list and grid
-  std::size_t chosen = 0;                 ///< best balanced accuracy, among equals the smallest NLL
-  std::string member;                     ///< name of the new member, "ce/crt"; empty: not applied
 };
 
 /// Fits heads anew on the features of a trained member's frozen backbone and chooses on the run's validation part; the

@@ -8,48 +8,15 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from . import _class_names
 
 if TYPE_CHECKING:
+    __version__: str
     from . import functional, metrics, models, sklearn
     from .composed import composed_loss
     from .data import make_long_tailed
     from .loss import DeferredReweighting, Loss
-    from .losses import (
-        ALA,
-        BS,
-        CB,
-        CDT,
-        CE,
-        DBM,
-        DROLT,
-        ELM,
-        EQL,
-        FCE,
-        GCL,
-        GR,
-        IB,
-        KPS,
-        LA,
-        LADE,
-        LAFCE,
-        LAS,
-        LDAM,
-        LMD,
-        LOCE,
-        MM,
-        TAM,
-        VS,
-        ArcFace,
-        CosFace,
-        Focal,
-        IBFocal,
-        LMSoftmax,
-        LogitNorm,
-        Poly1,
-        Seesaw,
-        SphereFace,
-    )
+    from .losses import *
     from .models import load_model, load_weights
     from .nn import CosineLinear, LogitAdjustment, tau_normalize
     from .runs import Run, read_run
@@ -59,41 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "loss": ["DeferredReweighting", "Loss"],
     "composed": ["composed_loss"],
-    "losses": [
-        "ALA",
-        "ArcFace",
-        "BS",
-        "CB",
-        "CDT",
-        "CE",
-        "CosFace",
-        "DBM",
-        "DROLT",
-        "ELM",
-        "EQL",
-        "FCE",
-        "Focal",
-        "GCL",
-        "GR",
-        "IB",
-        "IBFocal",
-        "KPS",
-        "LA",
-        "LADE",
-        "LAFCE",
-        "LAS",
-        "LDAM",
-        "LMD",
-        "LMSoftmax",
-        "LOCE",
-        "LogitNorm",
-        "MM",
-        "Poly1",
-        "Seesaw",
-        "SphereFace",
-        "TAM",
-        "VS",
-    ],
+    "losses": _class_names.__all__,
     "nn": ["CosineLinear", "LogitAdjustment", "tau_normalize"],
     "models": ["load_model", "load_weights"],
     "samplers": ["ClassSampler"],
@@ -104,45 +37,12 @@ _MODULES = ["functional", "metrics", "models", "sklearn"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
-    "ALA",
-    "ArcFace",
-    "BS",
-    "CB",
-    "CDT",
-    "CE",
     "ClassSampler",
-    "CosFace",
     "CosineLinear",
-    "DBM",
-    "DROLT",
     "DeferredReweighting",
-    "ELM",
-    "EQL",
-    "FCE",
-    "Focal",
-    "GCL",
-    "GR",
-    "IB",
-    "IBFocal",
-    "KPS",
-    "LA",
-    "LADE",
-    "LAFCE",
-    "LAS",
-    "LDAM",
-    "LMD",
-    "LMSoftmax",
-    "LOCE",
     "LogitAdjustment",
-    "LogitNorm",
     "Loss",
-    "MM",
-    "Poly1",
     "Run",
-    "Seesaw",
-    "SphereFace",
-    "TAM",
-    "VS",
     "composed_loss",
     "functional",
     "load_model",
@@ -154,6 +54,7 @@ __all__ = [
     "sklearn",
     "tau_normalize",
 ]
+__all__ += _class_names.__all__
 
 
 def __getattr__(name: str) -> Any:
@@ -161,6 +62,8 @@ def __getattr__(name: str) -> Any:
         value = getattr(importlib.import_module(f".{_HOME_OF[name]}", __name__), name)
     elif name in _MODULES:
         value = importlib.import_module(f".{name}", __name__)
+    elif name == "__version__":
+        value = importlib.import_module("._core", __name__).version()
     else:
         raise AttributeError(f"module 'ulmus' has no attribute '{name}'")
     globals()[name] = value

@@ -10,44 +10,6 @@ from typing import Any
 
 from . import _core
 
-#: Names of the Python classes; a loss that is not here is reached by ``ulmus.Loss("name", ...)``.
-CLASS_NAMES = {
-    "ce": "CE",
-    "ldam": "LDAM",
-    "elm": "ELM",
-    "bs": "BS",
-    "la": "LA",
-    "vs": "VS",
-    "cdt": "CDT",
-    "focal": "Focal",
-    "poly1": "Poly1",
-    "cb": "CB",
-    "gr": "GR",
-    "mm": "MM",
-    "ala": "ALA",
-    "dbm": "DBM",
-    "kps": "KPS",
-    "gcl": "GCL",
-    "lade": "LADE",
-    "ib": "IB",
-    "ib-focal": "IBFocal",
-    "seesaw": "Seesaw",
-    "eql": "EQL",
-    "loce": "LOCE",
-    "fce": "FCE",
-    "lafce": "LAFCE",
-    "las": "LAS",
-    "logitnorm": "LogitNorm",
-    "lm-softmax": "LMSoftmax",
-    "arcface": "ArcFace",
-    "cosface": "CosFace",
-    "sphereface": "SphereFace",
-    "dro-lt": "DROLT",
-    "lmd": "LMD",
-    "tam": "TAM",
-}
-
-
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
     """``{"losses": {name: entry}, "rules": {name: entry}}``."""

@@ -154,14 +154,14 @@ def evaluate_with_context(
     return reduced, [gradient, *of_context]
 
 
-def advance(loss: Loss, logits: Tensor, labels: Tensor, context: Context) -> None:
+def apply_update(loss: Loss, logits: Tensor, labels: Tensor, context: Context) -> None:
     """Moves the state of a loss by a training batch, of which every process of ``torch.distributed`` has a part."""
     if logits.is_meta:
         return
     wide, targets = _wide(logits), labels.detach().to("cpu").contiguous()
     in_double = [_wide(tensor) for tensor in context]
     assert wide is not None
-    change = _core.measure_at(
+    delta = _core.collect_update_at(
         loss._core,
         DTYPES[torch.float64],
         len(wide),
@@ -174,10 +174,10 @@ def advance(loss: Loss, logits: Tensor, labels: Tensor, context: Context) -> Non
         _first_position(len(wide)),
     )
     if _is_distributed() and torch.distributed.get_world_size() > 1:
-        total = torch.tensor(change, dtype=torch.float64, device=logits.device)
+        total = torch.tensor(delta, dtype=torch.float64, device=logits.device)
         torch.distributed.all_reduce(total)
-        change = total.tolist()
-    loss._core.advance(change)
+        delta = total.tolist()
+    loss._core.apply_update(delta)
 
 
 def state_of(loss: Loss, width: int) -> Tensor:
@@ -218,6 +218,17 @@ def scaled(gradient: Tensor, outer: Tensor) -> Tensor:
     return gradient * outer
 
 
+def _backward_of(gradient: Tensor | None, outer: Tensor) -> Tensor | None:
+    """What goes back of a gradient that the forward call made."""
+    if gradient is None:
+        return None
+    if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
+        gradient = scaled(gradient, outer)
+    if torch.is_grad_enabled():
+        gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
+    return gradient
+
+
 class Fused(torch.autograd.Function):
     """What has no gradient comes as one argument: each costs time at a batch of 128 x 10, where the calls are most of it."""
 
@@ -230,13 +241,8 @@ class Fused(torch.autograd.Function):
         return value
 
     @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        (gradient,) = ctx.saved_tensors
-        if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
-            gradient = scaled(gradient, outer)
-        if torch.is_grad_enabled():
-            gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
-        return gradient, None
+    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, None]:  # type: ignore[override]
+        return _backward_of(ctx.saved_tensors[0], outer), None
 
 
 class FusedWithContext(torch.autograd.Function):
@@ -261,12 +267,7 @@ class FusedWithContext(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
         # With a loss for each sample only rows have gradients: losses that look at the head have none of one sample.
-        gradients = [None if made is None else scaled(made, outer) for made in ctx.saved_tensors]
-        if torch.is_grad_enabled():
-            gradients = [
-                None if made is None else _NoSecondDerivative.apply(made.detach().requires_grad_()) for made in gradients
-            ]
-        return (*gradients, None)
+        return (*(_backward_of(gradient, outer) for gradient in ctx.saved_tensors), None)
 
 
 class _NoSecondDerivative(torch.autograd.Function):
@@ -283,7 +284,7 @@ class _NoSecondDerivative(torch.autograd.Function):
 
 
 # Under torch.compile each of these is one operator of the graph, opaque to the compiler. It reads the loss by its number when the
-# graph runs. A loss with a state has a tensor `clock` that `advance` changes and the others read, so that the compiler keeps their
+# graph runs. A loss with a state has a tensor `clock` that `apply_update` changes and the others read, so that the compiler keeps their
 # order and leaves none out.
 
 if hasattr(torch.library, "custom_op"):
@@ -380,8 +381,8 @@ if hasattr(torch.library, "custom_op"):
 
     compiled_with_context.register_autograd(_backward_with_context, setup_context=_save_with_context)
 
-    @torch.library.custom_op("ulmus::advance", mutates_args=("clock",))
-    def compiled_advance(
+    @torch.library.custom_op("ulmus::apply_update", mutates_args=("clock",))
+    def compiled_apply_update(
         clock: Tensor,
         logits: Tensor,
         labels: Tensor,
@@ -391,9 +392,9 @@ if hasattr(torch.library, "custom_op"):
         loss: int,
     ) -> None:
         clock.add_(1)
-        advance(losses[loss], logits, labels, [features, weight, bias, None, None])
+        apply_update(losses[loss], logits, labels, [features, weight, bias, None, None])
 
-    @compiled_advance.register_fake
+    @compiled_apply_update.register_fake
     def _(
         clock: Tensor,
         logits: Tensor,

@@ -19,12 +19,7 @@ from .composed import Batch
 if TYPE_CHECKING:
     from .loss import Arranged, Loss
 
-__all__ = ["MEMBERS", "SMOOTHED", "soft_loss"]
-
-#: Members with a loss of each label from the logits alone.
-MEMBERS = ["ce", "gr", "elm", "focal", "poly1", "cb", "las", "logitnorm", *composed.ADJUSTED, *composed.TRUE_LOGITS]
-#: Those that label smoothing is defined on: the others smooth by themselves or have no sum of one over the classes.
-SMOOTHED = [name for name in MEMBERS if name != "las"]
+__all__ = ["soft_loss"]
 
 
 def _is_largest(v: Tensor) -> Tensor:
@@ -48,12 +43,12 @@ def _logsumexp_of_others(u: Tensor) -> Tensor:
 
 
 def _cross_entropy_of_each(name: str, z: Tensor, b: Batch) -> Tensor:
-    """The cross entropy with each class as the label, ``[N, C]``; ``b.labels`` are all classes."""
+    """The cross entropy, smoothed by the loss's key, with each class as the label, ``[N, C]``; ``b.labels`` are all classes."""
     scale = b.keys.get("scale", 1.0)
     if name == "logitnorm":
         z = composed.normalised(z, b)
     u = composed.ADJUSTED[name](z, b) if name in composed.ADJUSTED else scale * z
-    of_others, true_logit = _logsumexp_of_others(u), u
+    of_others, true_logit, raised_sum = _logsumexp_of_others(u), u, 0.0
     if name in composed.TRUE_LOGITS:
         true_logit = scale * composed.TRUE_LOGITS[name](z, z.detach().gather(1, _rivals(z)), b)
     elif name == "elm":
@@ -61,12 +56,19 @@ def _cross_entropy_of_each(name: str, z: Tensor, b: Batch) -> Tensor:
         raised = scale * b.keys["lambda"] * margin[rival]
         true_logit = u - scale * margin
         if b.keys["placement"] == "rival":
+            raised_sum = raised
             of_others = of_others + torch.log1p((u.gather(1, rival) - of_others).exp() * torch.expm1(raised))
         else:
             true_logit = true_logit + raised
     if b.keys.get("base") == "bs":
-        of_others, true_logit = _logsumexp_of_others(u + b.prior.log()), true_logit + b.prior.log()
-    return torch.logaddexp(torch.zeros_like(u), of_others - true_logit)
+        u, true_logit = u + b.prior.log(), true_logit + b.prior.log()
+        of_others = _logsumexp_of_others(u)
+    c = torch.logaddexp(torch.zeros_like(u), of_others - true_logit)
+    smoothing = b.keys.get("smoothing", 0.0)
+    if not smoothing:
+        return c
+    mean = (u.sum(1, keepdim=True) - u + true_logit + raised_sum) / u.shape[1]
+    return c + smoothing * (true_logit - mean)
 
 
 def _losses_of_each(name: str, z: Tensor, b: Batch) -> Tensor:

@@ -54,6 +54,11 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="none")
 
 
+def _compared(u: Tensor, b: Batch) -> Tensor:
+    """Cross entropy of the compared logits, with the label smoothing of the loss's key."""
+    return F.cross_entropy(u, b.labels, reduction="none", label_smoothing=b.keys.get("smoothing", 0.0))
+
+
 def margins(counts: Tensor, max_margin: float) -> Tensor:
     """``D[j] = max_margin (n_min / n[j])^(1/4)``."""
     return max_margin * (counts.min() / counts) ** 0.25
@@ -77,7 +82,7 @@ def _scaled(z: Tensor, b: Batch) -> Tensor:
 
 
 def _ce(z: Tensor, b: Batch) -> Tensor:
-    return _cross_entropy(_scaled(z, b), b.labels)
+    return _compared(_scaled(z, b), b)
 
 
 def _ldam(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
@@ -93,7 +98,7 @@ def _elm(z: Tensor, b: Batch) -> Tensor:
         z = z + F.one_hot(rival, z.shape[1]) * raised.unsqueeze(1)
     else:
         t = t + raised
-    return _cross_entropy(b.keys["scale"] * _replaced(z, b.labels, t), b.labels)
+    return _compared(b.keys["scale"] * _replaced(z, b.labels, t), b)
 
 
 def _bs(z: Tensor, b: Batch) -> Tensor:
@@ -410,14 +415,14 @@ TRUE_LOGITS: dict[str, Callable[[Tensor, Tensor, Batch], Tensor]] = {
 
 
 def _with_adjusted(adjusted: Formula) -> Formula:
-    return lambda z, b: _cross_entropy(adjusted(z, b), b.labels)
+    return lambda z, b: _compared(adjusted(z, b), b)
 
 
 def _with_true_logit(rule: Callable[[Tensor, Tensor, Batch], Tensor]) -> Formula:
     def formula(z: Tensor, b: Batch) -> Tensor:
         t = rule(_true_logit(z, b.labels), _wrong(z, b.labels).amax(1), b)
         u = _scaled(_replaced(z, b.labels, t), b)
-        return _cross_entropy(u + b.prior.log() if b.keys.get("base") == "bs" else u, b.labels)
+        return _compared(u + b.prior.log() if b.keys.get("base") == "bs" else u, b)
 
     return formula
 
@@ -442,6 +447,7 @@ FORMULAS: dict[str, Formula] = {
     "fce": _fce,
     "lafce": _lafce,
     "las": _las,
+    "los": _ce,
     "logitnorm": _logitnorm,
     "lm-softmax": _lm_softmax,
     "dro-lt": _ce,
@@ -515,7 +521,7 @@ def compose(
         batch.offsets = _offsets(loss, torch.where(active, labels, loss.ignore_index), context).to(device, dtype)
     name = loss._member
     formula, term = FORMULAS[name], TERMS.get(name)
-    if not loss.started:
+    if not loss.active:
         formula, term = _tam_before if name == "tam" else _ce, None
     # Samples that weigh nothing cost nothing, whatever is in them.
     rows = torch.where(active.unsqueeze(1), wide, 0)
@@ -534,7 +540,7 @@ def compose(
 def _is_shifted(loss: Loss) -> bool:
     """Whether the library makes offsets for each row that do not depend on the logits."""
     if loss._member == "tam":
-        return loss.started
+        return loss.active
     return loss._member == "gcl" or (loss._member == "eql" and loss._keys["kind"] != "sigmoid")
 
 

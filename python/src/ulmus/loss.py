@@ -20,9 +20,6 @@ __all__ = ["DeferredReweighting", "Loss", "composed_loss"]
 
 Reduction = Literal["weighted-mean", "mean", "sum", "none"]
 
-#: Members whose mean is not the sum over a divisor: a part of them has no class weights, or looks at the whole batch.
-_NOT_A_SUM = {"poly1", "lm-softmax", "lade"}
-
 _NARROW = (torch.bfloat16, torch.float16)
 
 
@@ -144,13 +141,14 @@ class Loss(torch.nn.Module):
         _family.refuse_sampling_rule(self._text)
         if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, expected a number from 0 to 1")
-        if label_smoothing and self._member not in _soft.SMOOTHED:
-            raise ValueError(f"label smoothing is not defined for the loss '{self._member}'; leave label_smoothing out")
+        smooths = _family.table()["losses"][self._member]["smooths_labels"] or self._keys.get("smoothing")
+        if label_smoothing and (smooths or not self._takes_soft_targets):
+            raise ValueError(f"label smoothing is not defined for the loss '{self._text}'; leave label_smoothing out")
         if weight is not None:
             if rule := _family.rule_name(self._text):
                 raise ValueError(f"the loss '{self._text}' has the weight rule '{rule}' already; leave weight or the rule out")
-            if self._member == "gr":
-                raise ValueError("the loss 'gr' has class weights of its own; leave weight out or use 'ce'")
+            if _core.has_own_weights(self._text):
+                raise ValueError(f"the loss '{self._text}' has class weights of its own; leave weight out or use 'ce'")
             self.set_class_weights(weight)
 
     def _make(self, text: str) -> None:
@@ -160,7 +158,9 @@ class Loss(torch.nn.Module):
         self._member = _family.member_name(self._text)
         self._keys = _family.key_values(self._text)
         self._needs = self._core.needs
-        self._is_sum = self._member not in _NOT_A_SUM
+        facts = _family.table()["losses"][self._member]
+        self._is_sum: bool = facts["is_sum"]
+        self._takes_soft_targets: bool = facts["takes_soft_targets"]
         self._classes = len(self._counts)
         self._total = sum(self._counts)
         self._state_size = len(self._core.state())  # 0 where it grows with the features
@@ -179,7 +179,7 @@ class Loss(torch.nn.Module):
         self._numbers["weights"] = _numbers(self._core.class_weights())
         begins = self._keys.get("from", 0.0)
         epoch, epochs = self._epoch or (0, 1_000_000)
-        self._started = epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
+        self._active = epoch >= min(math.floor(begins * epochs + 0.5), epochs - 1)
         self._tables: dict[Any, Tensor] = {}
 
     @property
@@ -213,9 +213,9 @@ class Loss(torch.nn.Module):
         return self._core.initial_bias
 
     @property
-    def started(self) -> bool:
+    def active(self) -> bool:
         """False while a loss that is plain at first (key ``from``) still is cross entropy."""
-        return self._started
+        return self._active
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
         """Tells a deferred rule (``+drw``), and a loss that is plain at first, where training is, ``0 <= epoch < epochs``."""
@@ -368,7 +368,7 @@ class Loss(torch.nn.Module):
         if self._needs:
             context = self._context(batch, features, head, offsets, noise)
             if self.training and self._needs & _kernel.STATE:
-                self._advance(logits, labels, context)
+                self._apply_update(logits, labels, context)
         else:
             context = [None] * 5
         if logits.dtype not in _kernel.DTYPES or not logits.is_cpu:
@@ -411,18 +411,18 @@ class Loss(torch.nn.Module):
         for name, tensor, shape in zip(names, context, shapes):
             if tensor is not None and tuple(tensor.shape) != shape:
                 raise ValueError(f"the {name} came as {_describe(tensor)}, expected {list(shape)}")
-        if self._started or (self.training and self._needs & _kernel.STATE):
+        if self._active or (self.training and self._needs & _kernel.STATE):
             if self._needs & _kernel.FEATURES and features is None and offsets is None:
                 raise ValueError(f"the loss '{self._text}' looks at the features that go into the head; give features=")
             if self._needs & _kernel.HEAD and weight is None:
                 raise ValueError(f"the loss '{self._text}' looks at the linear head; give head=, a module or (weight, bias)")
         return context
 
-    def _advance(self, logits: Tensor, labels: Tensor, context: _kernel.Context) -> None:
+    def _apply_update(self, logits: Tensor, labels: Tensor, context: _kernel.Context) -> None:
         if _kernel.is_compiling():
-            _kernel.compiled_advance(self._clock, logits, labels, *context[:3], self._id)
+            _kernel.compiled_apply_update(self._clock, logits, labels, *context[:3], self._id)
         else:
-            _kernel.advance(self, logits, labels, context)
+            _kernel.apply_update(self, logits, labels, context)
 
     def _arrange(self, logits: Tensor, labels: Tensor, sample_weights: Tensor | None) -> Arranged:
         if not isinstance(logits, Tensor) or not logits.is_floating_point():
@@ -447,7 +447,7 @@ class Loss(torch.nn.Module):
                         f"or soft targets {list(shape)}"
                     )
                 labels = labels.long()
-        elif self._member not in _soft.MEMBERS:
+        elif not self._takes_soft_targets:
             raise ValueError(
                 f"the loss '{self._text}' takes no soft targets: it is not a sum of one over the classes; give labels, or mix "
                 "two losses: lam * loss(z, a) + (1 - lam) * loss(z, b)"

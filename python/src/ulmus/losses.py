@@ -1,4 +1,4 @@
-"""The members of the family as classes with keyword arguments, made from the family's table."""
+"""The losses of the family as classes with keyword arguments, made from their definitions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import _family
 from .loss import Loss, Reduction
 
 
-def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
+def _make_class(entry: dict[str, Any]) -> type[Loss]:
     keys = {_family.argument_name(key["name"]): key for key in entry["keys"]}
 
     def __init__(
@@ -76,11 +76,10 @@ def _make_class(class_name: str, entry: dict[str, Any]) -> type[Loss]:
         "The rest is as for :class:`ulmus.Loss`.",
     ]
     namespace = {"__init__": __init__, "__doc__": "\n\n".join(part for part in parts if part), "__module__": __name__}
-    return type(class_name, (Loss,), namespace)
+    return type(entry["class_name"], (Loss,), namespace)
 
 
-for _name, _entry in _family.table()["losses"].items():
-    if _name in _family.CLASS_NAMES:
-        globals()[_family.CLASS_NAMES[_name]] = _make_class(_family.CLASS_NAMES[_name], _entry)
+for _entry in _family.table()["losses"].values():
+    globals()[_entry["class_name"]] = _make_class(_entry)
 
-__all__ = [_family.CLASS_NAMES[name] for name in _family.table()["losses"] if name in _family.CLASS_NAMES]
+__all__ = [_entry["class_name"] for _entry in _family.table()["losses"].values()]

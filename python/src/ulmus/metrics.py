@@ -1,12 +1,14 @@
 """What a long-tailed classifier is judged by, as functions of ``(y_true, y_pred)`` with scikit-learn's names.
 
 :func:`evaluate` gives all of it at once, from logits, with the numbers and keys of the program's report. Averages over
-classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``.
+classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read as
+those of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -139,31 +141,35 @@ def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:
     return matrix
 
 
-def _shot_score(y_true: ArrayLike, y_pred: ArrayLike, chosen: NDArray[np.bool_]) -> float:
+def _shot_score(
+    y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], at_least: float = 0, at_most: float = math.inf
+) -> float:
+    counts = np.array(_family.class_counts(class_counts))
     truth = _integer_labels(y_true)
     classes = np.unique(truth)
-    if classes[0] < 0 or classes[-1] >= len(chosen):
-        raise ValueError(f"a label is {classes[0]} or {classes[-1]}, expected 0 to {len(chosen) - 1}, one for each class count")
-    recalls = recall_score(truth, y_pred)[chosen[classes]]
+    wrong = classes[(classes < 0) | (classes >= len(counts))]
+    if len(wrong):
+        raise ValueError(f"a label is {wrong[0]}, expected 0 to {len(counts) - 1}, one for each class count")
+    of_classes = counts[classes]
+    recalls = recall_score(truth, y_pred)[(of_classes >= at_least) & (of_classes <= at_most)]
     return float(recalls.mean()) if len(recalls) else float("nan")
 
 
-def many_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: ArrayLike, many_above: int = 100) -> float:
+def many_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], many_above: int = 100) -> float:
     """Mean recall of the classes with more than `many_above` training samples; NaN when there is none."""
-    return _shot_score(y_true, y_pred, np.asarray(class_counts) > many_above)
+    return _shot_score(y_true, y_pred, class_counts, at_least=many_above + 1)
 
 
 def medium_shot_score(
-    y_true: ArrayLike, y_pred: ArrayLike, class_counts: ArrayLike, many_above: int = 100, few_below: int = 20
+    y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], many_above: int = 100, few_below: int = 20
 ) -> float:
     """Mean recall of the classes with `few_below` to `many_above` training samples; NaN when there is none."""
-    counts = np.asarray(class_counts)
-    return _shot_score(y_true, y_pred, (counts <= many_above) & (counts >= few_below))
+    return _shot_score(y_true, y_pred, class_counts, few_below, many_above)
 
 
-def few_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: ArrayLike, few_below: int = 20) -> float:
+def few_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], few_below: int = 20) -> float:
     """Mean recall of the classes with fewer than `few_below` training samples; NaN when there is none."""
-    return _shot_score(y_true, y_pred, np.asarray(class_counts) < few_below)
+    return _shot_score(y_true, y_pred, class_counts, at_most=few_below - 1)
 
 
 def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int = 5) -> float:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import tomllib
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 if TYPE_CHECKING:
     import pandas

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,18 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
     hidden : int, default=64
         Units of the hidden layer.
-    epochs : int, default=30
-        Passes over the data; a deferred rule (``+drw``) begins after its fraction of them.
+    networks : int, default=3
+        Networks with a hidden layer that are trained; their logits are averaged. The other heads are trained once.
+    epochs : int, default=100
+        Passes over the data, at most; a deferred rule (``+drw``) begins after its fraction of them.
+    folds : int, default=5
+        Parts of the data, each of which is held out from one network to find the number of epochs: that after which the log
+        loss on all held-out samples, under the class frequencies that the loss assumes, is least. The networks that are kept
+        are trained on all the data for that number. 0: train for `epochs`. Data that fit in one batch are not divided.
     batch_size : int, default=256
         Samples in a batch; data that fit in one batch are trained without randomness in the order.
-    learning_rate : float, default=0.01
-        Of Adam, with half a cosine to 0.
+    learning_rate : float, default=0.03
+        Of Adam, with half a cosine to 0 at `epochs`.
     weight_decay : float, default=0.1
         Of the weights, decoupled (AdamW).
     class_weight : None, "balanced" or dict, default=None
@@ -70,7 +77,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array [C]
     class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: where all
         are multiples of the smallest one they are numbers of equal samples, otherwise they are brought to mean 1.
-    coef_ : array [C, D] of the head; intercept_ : array [C], zeros for a cosine head
+    coef_ : array [C, D] of a linear or cosine head; intercept_ : array [C], zeros for a cosine head
+    n_epochs_ : int, the epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after each epoch,
+        empty where none were held out
     loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch
     """
 
@@ -80,9 +89,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         head: str = "mlp",
         *,
         hidden: int = 64,
-        epochs: int = 30,
+        networks: int = 3,
+        epochs: int = 100,
+        folds: int = 5,
         batch_size: int = 256,
-        learning_rate: float = 0.01,
+        learning_rate: float = 0.03,
         weight_decay: float = 0.1,
         class_weight: Any = None,
         prior: Any = None,
@@ -92,7 +103,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.loss = loss
         self.head = head
         self.hidden = hidden
+        self.networks = networks
         self.epochs = epochs
+        self.folds = folds
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
@@ -136,9 +149,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _check_parameters(self) -> None:
         if self.head not in _HEADS:
             raise ValueError(f"unknown head {self.head!r}; {_family.nearest(str(self.head), _HEADS)}")
-        for name in ("hidden", "epochs", "batch_size"):
+        for name in ("hidden", "networks", "epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.folds < 0 or self.folds == 1:
+            raise ValueError(f"folds is {self.folds}, expected 0 or at least 2")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, expected above 0 and at least 0"
@@ -203,17 +218,64 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _train(self, loss: _core.Loss, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
         random = check_random_state(self.random_state)
+        every = np.arange(len(X))
+        self.held_out_curve_ = []
+        if self.folds and len(X) > self.batch_size:
+            self.held_out_curve_ = self._held_out_curve(loss, X, codes, weights, random)
+        self.n_epochs_ = int(np.argmin(self.held_out_curve_)) + 1 if self.held_out_curve_ else self.epochs
+        self.networks_, curves = [], []
+        for _ in range(self.networks if self.head == "mlp" else 1):
+            trained = list(itertools.islice(self._epochs(loss, X, codes, weights, every, random), self.n_epochs_))
+            self.networks_.append(trained[-1][0])
+            curves.append([value for _, value in trained])
+        self.loss_curve_ = np.mean(curves, axis=0).tolist()
+        if self.head != "mlp":
+            self.coef_ = self.networks_[0].parameters["weight"]
+            self.intercept_ = self.networks_[0].parameters.get("bias", np.zeros(len(self.classes_), dtype=X.dtype))
+
+    def _held_out_curve(
+        self, loss: _core.Loss, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64], random: Any
+    ) -> list[float]:
+        """The log loss after each epoch, every sample by the network that was trained without its fold."""
+        fold = np.empty(len(X), dtype=np.int64)
+        order = random.permutation(len(X))
+        fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(len(X)) % self.folds  # each has its part of each class
+        fold[np.bincount(codes)[codes] == 1] = -1  # the only sample of a class is always trained on
+        assumed = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist()))
+        judged = np.where(fold >= 0, weights * (assumed / self.class_counts_)[codes], 0)
+        if not judged.any():
+            return []
+        trainings = [self._epochs(loss, X, codes, weights, np.flatnonzero(fold != k), random) for k in range(self.folds)]
+        curve = []
+        for _ in range(self.epochs):
+            total = 0.0
+            for k, training in enumerate(trainings):
+                network, _ = next(training)
+                held_out = fold == k
+                logs = _log_softmax(self.scale_ * network.forward(X[held_out]))
+                total -= judged[held_out] @ logs[np.arange(len(logs)), codes[held_out]]
+            curve.append(float(total / judged.sum()))
+        return curve
+
+    def _epochs(
+        self,
+        loss: _core.Loss,
+        X: Array,
+        codes: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        rows: NDArray[np.int64],
+        random: Any,
+    ) -> Iterator[tuple[_Network, float]]:
+        """Trains a network on these rows; gives it and the mean loss after each epoch."""
         network = _Network(X.shape[1], self.hidden if self.head == "mlp" else 0, len(self.classes_), self.cosine_, random)
         if self.head == "cosine":
-            network.start_from_means(X, codes, weights)
+            network.start_from_means(X[rows], codes[rows], weights[rows])
         network.cast(X.dtype)
         optimizer = _AdamW(network.parameters, self.weight_decay)
-        samples = len(X)
-        batches = -(-samples // self.batch_size)
-        self.loss_curve_ = []
+        batches = -(-len(rows) // self.batch_size)
         for epoch in range(self.epochs):
             loss.set_epoch(epoch, self.epochs)
-            order = np.arange(samples) if batches == 1 else random.permutation(samples)
+            order = rows if batches == 1 else random.permutation(rows)
             total = 0.0
             for batch in range(batches):
                 chosen = order[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -225,18 +287,17 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 progress = (epoch * batches + batch) / (self.epochs * batches)
                 rate = self.learning_rate * 0.5 * (1 + np.cos(np.pi * progress))
                 optimizer.step(network.backward(gradient), rate)
-            self.loss_curve_.append(total / samples)
-        self.network_ = network
-        network.forget()
-        self.coef_ = network.parameters["weight"]
-        self.intercept_ = network.parameters.get("bias", np.zeros(len(self.classes_), dtype=X.dtype))
+            network.forget()
+            yield network, total / len(rows)
 
     def _scores(self, X: Any) -> Array:
         """Scaled logits under the expected class frequencies, ``[N, C]``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
-        logits = self.network_.forward(self._inputs(X))
-        self.network_.forget()
+        inputs = self._inputs(X)
+        logits = sum(network.forward(inputs) for network in self.networks_) / len(self.networks_)
+        for network in self.networks_:
+            network.forget()
         scores: Array = self.scale_ * logits + self._log_shift
         return scores
 
@@ -247,23 +308,24 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> Array:
         """Probabilities ``[N, C]``, in the order of ``classes_``."""
-        scores = self._scores(X)
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
+        probabilities: Array = np.exp(_log_softmax(self._scores(X)))
         return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:
         """Their logarithms."""
-        scores = self._scores(X)
-        scores = scores - scores.max(axis=1, keepdims=True)
-        logs: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-        return logs
+        return _log_softmax(self._scores(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most probable class of each sample."""
         scores = self._scores(X)  # before classes_, for the error of an estimator that is not fitted
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
+
+
+def _log_softmax(scores: Array) -> Array:
+    scores = scores - scores.max(axis=1, keepdims=True)
+    logs: Array = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+    return logs
 
 
 def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -276,7 +338,7 @@ def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class _Network:
-    """``[hidden layer of rectified linear units,] head``, forward and backward. Keeps what backward needs."""
+    """``[hidden layer of rectified linear units,] head``, forward and backward. Keeps what backward needs until ``forget``."""
 
     def __init__(self, inputs: int, hidden: int, classes: int, cosine: bool, random: Any) -> None:
         self.cosine = cosine

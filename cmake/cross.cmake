@@ -1,0 +1,17 @@
+# Compiles for another processor and runs what was compiled under emulation. ULMUS_CROSS is its GNU triplet, and the folder that
+# the environment's ULMUS_SYSROOT names has its libraries (script/emulate).
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ULMUS_CROSS)
+string(REGEX MATCH "^[^-]+" processor ${ULMUS_CROSS})
+set(CMAKE_SYSTEM_NAME Linux)
+set(CMAKE_SYSTEM_PROCESSOR ${processor})
+set(CMAKE_C_COMPILER ${ULMUS_CROSS}-gcc)
+set(CMAKE_CXX_COMPILER ${ULMUS_CROSS}-g++)
+set(CMAKE_LIBRARY_ARCHITECTURE ${ULMUS_CROSS})
+set(CMAKE_SYSROOT $ENV{ULMUS_SYSROOT})
+set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_INCLUDE ONLY)
+set(CMAKE_FIND_ROOT_PATH_MODE_PACKAGE ONLY)
+set(CMAKE_CROSSCOMPILING_EMULATOR qemu-${processor} -L $ENV{ULMUS_SYSROOT})
+set(ENV{PKG_CONFIG_SYSROOT_DIR} $ENV{ULMUS_SYSROOT})
+set(ENV{PKG_CONFIG_LIBDIR} $ENV{ULMUS_SYSROOT}/usr/lib/${ULMUS_CROSS}/pkgconfig:$ENV{ULMUS_SYSROOT}/usr/share/pkgconfig)

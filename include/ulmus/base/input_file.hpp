@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+
+namespace ulmus::detail {
+
+/// A regular file that is open to be read. What is read is of one file, though another process puts a new one in its
+/// place meanwhile.
+class InputFile {
+ public:
+  /// Throws Error as read_file() does.
+  explicit InputFile(std::filesystem::path path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  /// In bytes, when it was opened.
+  std::size_t size() const { return size_; }
+  /// Fills `out` from position `begin` on and says how many bytes there were; fewer than asked for at the end. Throws
+  /// Error as read_file() does.
+  std::size_t read(std::size_t begin, std::span<char> out) const;
+
+ private:
+  std::filesystem::path path_;
+  std::size_t size_ = 0;
+  int file_ = -1;
+};
+
+}  // namespace ulmus::detail

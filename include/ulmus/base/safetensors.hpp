@@ -1,0 +1,71 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/base/input_file.hpp"
+
+namespace ulmus::detail {
+
+/// A dtype of the format, with the name and the bytes an element that it has there.
+struct StoredType {
+  enum class Id { f64, f32, f16, bf16, i64 } id;
+  std::string_view name;
+  std::size_t bytes;
+};
+inline constexpr std::array<StoredType, 5> k_stored_types{{{StoredType::Id::f64, "F64", 8},
+                                                           {StoredType::Id::f32, "F32", 4},
+                                                           {StoredType::Id::f16, "F16", 2},
+                                                           {StoredType::Id::bf16, "BF16", 2},
+                                                           {StoredType::Id::i64, "I64", 8}}};
+
+struct StoredTensor {
+  std::string name;
+  StoredType type;
+  std::vector<std::int64_t> shape;
+  std::size_t begin, size;  ///< in the bytes of the file
+};
+
+/// What a safetensors file says before its data (specification 0.x of huggingface/safetensors): 8 bytes little-endian
+/// header length, JSON header, data.
+struct SafetensorsHeader {
+  std::vector<StoredTensor> tensors;
+  std::map<std::string, std::string> metadata;
+};
+
+/// The longest header that is read: that of a million tensors, or of as many class names, fits. The specification has
+/// 100 MB, which as JSON would take gigabytes of memory.
+inline constexpr std::size_t k_longest_header = std::size_t{1} << 25;
+
+/// Reads the header of the file `path` from `bytes`, its beginning, and its size. Every length and offset is checked: a
+/// tensor has the bytes of its shape, and the tensors cover the data without a hole or an overlap. Throws Error{data}
+/// naming the file and what is wrong.
+SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
+                                          const std::filesystem::path& path);
+
+/// A safetensors file that is open: its header, which the constructor reads, and the data of each tensor that is asked
+/// for. All of it is of one file, though a training puts a new one in its place meanwhile.
+class SafetensorsFile {
+ public:
+  /// Throws Error{data} as read_safetensors_header() does, and what read_file() throws.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return file_.path(); }
+  const SafetensorsHeader& header() const { return header_; }
+  /// The tensor of this name; null without one.
+  const StoredTensor* find(std::string_view name) const;
+  /// Reads the data of one of the header's tensors to `out`, which has room for `tensor.size` bytes.
+  void read(const StoredTensor& tensor, void* out) const;
+
+ private:
+  InputFile file_;
+  SafetensorsHeader header_;
+};
+
+}  // namespace ulmus::detail

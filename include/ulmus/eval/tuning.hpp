@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ulmus/eval/evaluation.hpp"
+#include "ulmus/loss/family.hpp"
+
+namespace ulmus {
+
+/// A head on the frozen backbone and how it does on the validation part.
+struct TuneCandidate {
+  std::string name;                 ///< "elm:lambda=0.3+drw", "crt", "tau-norm:tau=0.4", "as trained"
+  std::string entry;                ///< of the list of losses, that it comes from; empty: the head as trained
+  std::vector<std::string> values;  ///< of the grid: "lambda=0.3"
+  Head head = Head::linear;
+  double scale = 1;
+  Evaluation validation;
+};
+
+/// The heads that were tried for a member of a run, and the one that was chosen.
+struct Tuning {
+  std::string loss;  ///< of the member, canonical text
+  std::uint64_t seed = 0;
+  std::string data;                       ///< address
+  std::int64_t validation_per_class = 0;  ///< images of each class that it was chosen on
+  std::vector<TuneCandidate> candidates;  ///< the head as trained first, then in the order of list and grid
+  std::size_t chosen = 0;                 ///< best balanced accuracy, among equals the smallest NLL
+  std::string member;                     ///< name of the new member, "ce/crt"; empty: not applied
+};
+
+}  // namespace ulmus

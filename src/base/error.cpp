@@ -1,0 +1,12 @@
+#include "ulmus/base/error.hpp"
+
+#include <string_view>
+
+#include "ulmus/base/text.hpp"
+
+namespace ulmus {
+
+Error::Error(ErrorKind kind, const std::string& message)
+    : std::runtime_error(printable(message, std::string_view::npos)), kind_(kind) {}
+
+}  // namespace ulmus

@@ -1,0 +1,14 @@
+#pragma once
+
+#include "data/image_ops.hpp"
+#include "ulmus/base/random.hpp"
+
+namespace ulmus::detail {
+
+constexpr std::int64_t k_most_strength = 30;  ///< of randaugment
+
+/// AutoAugment and RandAugment; augment.hpp has their operations and draws.
+void auto_augment(const Image& image, Stream& stream);
+void rand_augment(const Image& image, std::int64_t operations, std::int64_t strength, Stream& stream);
+
+}  // namespace ulmus::detail

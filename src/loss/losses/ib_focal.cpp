@@ -1,0 +1,33 @@
+#include "loss/losses/ib.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+constexpr Key k_keys[] = {k_ib_alpha,  {"gamma", 1, k_not_negative, "exponent of the focal factor", "IB code"},
+                          k_ib_weight, k_ib_beta,
+                          k_ib_from,   k_scale};
+
+LossHooks make_hooks(const KeyValues& keys, const ClassCounts&) {
+  return influence_balanced_hooks(keys["alpha"], keys["gamma"]);
+}
+
+}  // namespace
+
+extern const LossDefinition k_ib_focal{
+    .name = "ib-focal",
+    .class_name = "IBFocal",
+    .title = "influence-balanced focal loss",
+    .equation = "l = ib (1 - exp(-w[y] c))^gamma",
+    .paper =
+        "Park, Lim, Jeon, Choi: Influence-Balanced Loss for Imbalanced Visual Classification, ICCV 2021, "
+        "arXiv 2110.02444",
+    .advice = "ib that also turns away from samples that are right.",
+    .pitfalls = "The class weight is inside the probability, as in the released code. As ib otherwise.",
+    .head = Head::linear,
+    .keys = k_keys,
+    .make_params = influence_balanced_params,
+    .make_hooks = make_hooks,
+    .needs = {.features = true},
+};
+
+}  // namespace ulmus::detail

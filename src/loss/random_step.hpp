@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string_view>
+
+#include "ulmus/base/random.hpp"
+#include "ulmus/loss/hooks.hpp"
+
+/// The random draws of a loss, whose state is the batches seen.
+namespace ulmus::detail {
+
+/// The stream of a sample: a function of seed, step and place in the batch.
+inline Stream draws_of(std::string_view loss, const Sample& sample, const LossState& state) {
+  return Stream(state.seed, loss, static_cast<std::uint64_t>(state.values[0]),
+                static_cast<std::uint64_t>(sample.position));
+}
+
+/// Counts a batch once, whoever of its processes has the first row.
+inline void count_batches(LossHooks& hooks) {
+  hooks.initial_state = {0};
+  hooks.collect_update = [](const BatchView& batch, const LossState&) {
+    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
+  };
+  hooks.apply_update = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
+}
+
+}  // namespace ulmus::detail

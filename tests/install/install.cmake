@@ -1,0 +1,11 @@
+# Installs BUILD into a folder of its own, which then becomes TREE: nothing in it may know where it was installed.
+file(REMOVE_RECURSE ${TREE} ${TREE}-first)
+execute_process(COMMAND ${CMAKE_COMMAND} --install ${BUILD} --prefix ${TREE}-first COMMAND_ERROR_IS_FATAL ANY OUTPUT_QUIET)
+file(RENAME ${TREE}-first ${TREE})
+file(GLOB_RECURSE texts ${TREE}/*.cmake ${TREE}/*.pc ${TREE}/*.h ${TREE}/*.hpp)
+foreach(text IN LISTS texts)
+  file(READ ${text} content)
+  if(content MATCHES "${TREE}-first|${BUILD}")
+    message(FATAL_ERROR "${text} has a path of the machine that built it: ${CMAKE_MATCH_0}")
+  endif()
+endforeach()
