@@ -39,7 +39,7 @@ TEST_F(Run, LeavesAWholeFolderAndATable) {
   EXPECT_EQ(summary.at("results")[0].at("loss"), "ce");
   EXPECT_EQ(summary.at("results")[1].at("loss"), "elm:lambda=0.5+drw");
   EXPECT_EQ(summary.at("results")[1].at("loss_full"),
-            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30+drw:from=0.8,beta=0.9999");
+            "elm:lambda=0.5,max_margin=0.5,placement=true,scale=30,smoothing=0+drw:from=0.8,beta=0.9999");
   for (const auto& result : summary.at("results"))
     for (const char* part : {"train", "test", "validation"})
       for (const std::string& metric : k_metrics) {

@@ -156,7 +156,7 @@ TEST_F(Usage, AnOutFolderThatCannotBeMadeIsAnEnvironmentError) {
 }
 
 TEST_F(Usage, AnErrorIsOneLineWhateverTheArgumentHolds) {
-  EXPECT_TRUE(complains(run({"inspect", "--data", "a\nb\x1b[31mc"}), 2, {"a b"}));
+  EXPECT_TRUE(complains(run({"inspect", "--data", "a\nb\x1b[31mc"}), 2, {R"(a\x0ab\x1b[31mc)"}));
 }
 
 TEST_F(Usage, AConfigurationNamesWhatIsWrongInIt) {
