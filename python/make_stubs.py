@@ -26,7 +26,7 @@ __all__ = [
 
 NAMES = '''"""The names of the classes in losses.py. Written by make_stubs.py."""
 
-__all__ = [
+CLASSES = [
 {names}
 ]
 '''

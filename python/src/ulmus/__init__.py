@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "loss": ["DeferredReweighting", "Loss"],
     "composed": ["composed_loss"],
-    "losses": _class_names.__all__,
+    "losses": _class_names.CLASSES,
     "nn": ["CosineLinear", "LogitAdjustment", "tau_normalize"],
     "models": ["load_model", "load_weights"],
     "samplers": ["ClassSampler"],
@@ -54,7 +54,7 @@ __all__ = [
     "sklearn",
     "tau_normalize",
 ]
-__all__ += _class_names.__all__
+__all__ += _class_names.CLASSES
 
 
 def __getattr__(name: str) -> Any:

@@ -1,6 +1,6 @@
 """The names of the classes in losses.py. Written by make_stubs.py."""
 
-__all__ = [
+CLASSES = [
     "CE",
     "LDAM",
     "ELM",
