@@ -189,23 +189,8 @@ TEST_F(Streams, ThatAreClosedAreNoFilesOfTheRun) {
     fs::remove_all(path("o"));
     Place place = place_;
     place.closed = closed;
-    const Arguments loud = {"train",
-                            "--data",
-                            "csv:t.csv?label=kind",
-                            "--loss",
-                            "elm:lambda=0.5+drw",
-                            "--epochs",
-                            "2",
-                            "--batch-size",
-                            "16",
-                            "--validation",
-                            "3",
-                            "--threads",
-                            "1",
-                            "--jobs",
-                            "1",
-                            "--out",
-                            "o"};
+    Arguments loud = command_;
+    std::erase(loud, "--quiet");
     const Outcome outcome = ulmus(loud, place);
     EXPECT_TRUE(outcome.code == 0 || outcome.code == 5) << outcome;
     EXPECT_TRUE(same_run(path("whole"), path("o")));
