@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 
+#include "ulmus/base/ascii.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
@@ -61,13 +62,6 @@ bool cut_white(std::string_view& text) {
 std::string_view trimmed(std::string_view text) {
   while (cut_white(text)) continue;
   return text;
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  return result;
 }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -153,7 +147,7 @@ std::string class_name(std::string_view text) {
 }
 
 std::string looks_of(std::string_view name) {
-  const std::string folded = is_plain(name) ? lower(name) : fold(name);
+  const std::string folded = is_plain(name) ? ascii_lower(name) : fold(name);
   std::string looks;
   for (const char c : folded)
     if (c != ' ' || !looks.ends_with(' ')) looks += c;
@@ -194,7 +188,7 @@ std::optional<std::string> number_name(std::string_view text) {
 }
 
 std::optional<std::string> boolean_name(std::string_view text) {
-  std::string name = lower(text);
+  std::string name = ascii_lower(text);
   if (name == "true" || name == "false") return name;
   return std::nullopt;
 }
@@ -203,7 +197,7 @@ bool is_missing_mark(std::string_view text) {
   static constexpr std::array<std::string_view, 23> k_marks{
       "",     "?",    "-",   "--",   ".",      "\\n",      "na",   "n/a",     "nan",      "nat",    "null",   "nil",
       "none", "#n/a", "#na", "<na>", "#null!", "#n/a n/a", "-nan", "1.#qnan", "-1.#qnan", "1.#ind", "-1.#ind"};
-  return text.size() <= 8 && std::ranges::find(k_marks, lower(text)) != k_marks.end();
+  return text.size() <= 8 && std::ranges::find(k_marks, ascii_lower(text)) != k_marks.end();
 }
 
 void sort_classes(std::vector<std::string>& names) {

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <cmath>
 
+#include "ulmus/base/ascii.hpp"
 #include "ulmus/base/error.hpp"
 
 namespace ulmus {
@@ -26,12 +26,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
         d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
     }
   return d[a.size()][b.size()];
-}
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return result;
 }
 
 /// Of one character in UTF-8.
@@ -69,7 +63,7 @@ std::string nearest_name(std::string_view word, std::span<const std::string> can
   for (const auto& candidate : candidates) {
     const auto [shorter, longer] = std::minmax({candidate.size(), word.size()});
     if (longer - shorter >= best_distance) continue;  // the distance is this at least
-    const std::size_t distance = edit_distance(lower(word), lower(candidate));
+    const std::size_t distance = edit_distance(ascii_lower(word), ascii_lower(candidate));
     if (distance < best_distance) {
       best = candidate;
       best_distance = distance;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ulmus/base/ascii.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -106,18 +107,11 @@ FileKind kind_of_iso_media(std::string_view brand) {
   return {"a video or another container", k_itself};
 }
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return result;
-}
-
 /// Text of a kind of its own.
 std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
   bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
-  const std::string start = lower(bytes.substr(0, 64));
+  const std::string start = ascii_lower(bytes.substr(0, 64));
   const auto begins = [&](std::string_view with) { return start.starts_with(with); };
   if (begins("<!doctype html") || begins("<html") || begins("<head") || begins("<table"))
     return FileKind{"a web page (HTML)",

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "data/cells.hpp"
+#include "ulmus/base/ascii.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -289,9 +290,7 @@ void skip_weekday(Reader& reader) {
 
 std::optional<Moment> moment_in(std::string_view cell, DateOrder order) {
   if (cell.size() > 48 || std::ranges::none_of(cell, is_digit)) return std::nullopt;
-  std::string lower(cell);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
+  const std::string lower = ascii_lower(cell);
   Reader reader(lower);
   Moment moment;
   std::optional<double> seconds;

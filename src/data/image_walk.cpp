@@ -8,18 +8,13 @@
 #include <functional>
 
 #include "data/decode.hpp"
+#include "ulmus/base/ascii.hpp"
 #include "ulmus/base/error.hpp"
 
 namespace ulmus::detail {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
 
 template <std::size_t N>
 bool is_among(const std::string& text, const std::array<std::string_view, N>& list) {
@@ -38,17 +33,19 @@ constexpr std::array<std::string_view, 11> k_raw_endings{".3fr", ".arw", ".cr2",
 bool is_clutter(const fs::path& path) {
   constexpr std::array<std::string_view, 4> k_names{"__macosx", "@eadir", "desktop.ini", "thumbs.db"};
   const std::string name = path.filename().string();
-  return name.starts_with('.') || is_among(lower(name), k_names);
+  return name.starts_with('.') || is_among(ascii_lower(name), k_names);
 }
 
-bool has_image_ending(const fs::path& path) { return is_among(lower(path.extension().string()), k_image_endings); }
+bool has_image_ending(const fs::path& path) {
+  return is_among(ascii_lower(path.extension().string()), k_image_endings);
+}
 
 std::string kind_of_no_image(const fs::path& path) {
   std::error_code code;
   const fs::file_status status = fs::status(path, code);
   if (status.type() == fs::file_type::not_found) return "broken link";
   if (!fs::is_regular_file(status)) return "no regular file";
-  const std::string ending = lower(path.extension().string());
+  const std::string ending = ascii_lower(path.extension().string());
   if (has_image_ending(path)) return "";
   if (is_among(ending, k_raw_endings)) return ending;
   std::ifstream file(path, std::ios::binary);
