@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from sklearn.datasets import load_digits, make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -123,7 +125,7 @@ def test_training_ends_where_samples_that_were_held_out_are_best() -> None:
     X = random.normal(size=(400, 30))
     y = np.where(X[:, 0] + random.normal(scale=2, size=400) > 2.2, "rare", "frequent")  # mostly noise: soon learned by heart
     y[7] = "once"  # no fold can hold out a class that the others have not
-    model = MarginClassifier(random_state=0).fit(X, y)
+    model = MarginClassifier(head="mlp", random_state=0).fit(X, y)
     assert len(model.held_out_curve_) == 100 and len(model.networks_) == 3
     assert model.n_epochs_ == np.argmin(model.held_out_curve_) + 1 < 30
     assert len(model.loss_curve_) == model.n_epochs_
@@ -131,6 +133,26 @@ def test_training_ends_where_samples_that_were_held_out_are_best() -> None:
     assert all_of_them.n_epochs_ == len(all_of_them.loss_curve_) == 7 and not all_of_them.held_out_curve_
     mean = np.mean([network.forward(model._inputs(X)) for network in model.networks_], axis=0)
     np.testing.assert_allclose(model.decision_function(X), mean)
+
+
+def test_an_ensemble_is_the_mean_of_four_models_that_assume_the_prior_of_the_loss() -> None:
+    X, y = make_classification(600, 6, n_informative=4, weights=[0.9, 0.1], random_state=0)
+    X[:, 5] = np.exp(3 * X[:, 5])  # normal scores take the tail away
+    options: dict[str, Any] = {"epochs": 5, "folds": 0, "networks": 1, "random_state": 0}
+    model = MarginClassifier(**options).fit(X, y)
+    standard = StandardScaler().fit_transform(X)
+    networks, regression, scored_networks, scored_regression = model.members_
+    logs = [networks.predict_log_proba(standard), regression.predict_log_proba(standard)]
+    ranks = np.argsort(np.argsort(X, axis=0), axis=0)
+    scored = np.hstack([standard, scipy.stats.norm.ppf((ranks + 0.5) / len(X))])
+    logs += [scored_networks.predict_log_proba(scored), scored_regression.predict_log_proba(scored)]
+    assert np.allclose(model.predict_log_proba(X), scipy.special.log_softmax(np.mean(logs, axis=0), axis=1))
+    balanced = LogisticRegression(class_weight="balanced", max_iter=1000).fit(standard, y)
+    assert np.allclose(balanced.predict_proba(standard), regression.predict_proba(standard), atol=1e-4)
+    plain = LogisticRegression(max_iter=1000).fit(standard, y)
+    of_ce = MarginClassifier("ce", **options).fit(X, y).members_[1]
+    assert np.allclose(plain.predict_proba(standard), of_ce.predict_proba(standard), atol=1e-4)
+    assert np.isfinite(model.predict_log_proba(1e6 * X)).all()  # the scores of values beyond those that were seen stay
 
 
 def test_a_constant_factor_of_the_sample_weights_changes_nothing(digits: tuple[np.ndarray, ...]) -> None:

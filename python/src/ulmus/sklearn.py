@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtri
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.linear_model import LogisticRegression
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
@@ -26,12 +28,12 @@ except ImportError:  # before scikit-learn 1.6 a method
 
 __all__ = ["MarginClassifier"]
 
-_HEADS = ["cosine", "linear", "mlp"]
+_HEADS = ["ensemble", "cosine", "linear", "mlp"]
 Array = NDArray[np.floating[Any]]
 
 
 class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A linear, cosine or one-hidden-layer classifier trained with a loss of the family.
+    """A classifier trained with a loss of the family: linear, cosine, with a hidden layer, or an ensemble.
 
     >>> from ulmus.sklearn import MarginClassifier
     >>> model = MarginClassifier().fit(X, y)
@@ -42,13 +44,17 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     loss : str, default="bs"
         ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a good
         range of lambda to search.
-    head : {"cosine", "linear", "mlp"}, default="mlp"
-        ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
+    head : {"ensemble", "cosine", "linear", "mlp"}, default="ensemble"
+        ``ensemble``: the mean of the log probabilities of four models: an ``mlp`` and a logistic regression, each on the features
+        alone and on the features with their normal scores (the normal quantile of a value's rank, for features with more
+        than ten values). The logistic regressions weight their samples to the class frequencies that the loss assumes: of
+        a loss that balances the classes, they are class-weighted. ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
         ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
     hidden : int, default=64
         Units of the hidden layer.
     networks : int, default=3
-        Networks with a hidden layer that are trained; their logits are averaged. The other heads are trained once.
+        Networks with a hidden layer that are trained (for ``ensemble``, on each of its two inputs); their logits are averaged.
+        The other heads are trained once.
     epochs : int, default=100
         Passes over the data, at most; a deferred rule (``+drw``) begins after its fraction of them.
     folds : int, default=5
@@ -77,16 +83,18 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     classes_ : array [C]
     class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: where all
         are multiples of the smallest one they are numbers of equal samples, otherwise they are brought to mean 1.
+    members_ : list, the four classifiers of an ensemble
     coef_ : array [C, D] of a linear or cosine head; intercept_ : array [C], zeros for a cosine head
     n_epochs_ : int, the epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after each epoch,
         empty where none were held out
-    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch
+    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch. Of an ensemble, this and the two before are those
+        of the networks on the features alone.
     """
 
     def __init__(
         self,
         loss: str = "bs",
-        head: str = "mlp",
+        head: str = "ensemble",
         *,
         hidden: int = 64,
         networks: int = 3,
@@ -143,8 +151,28 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             self.deviation_ = np.where(deviation > noise, deviation, 1).astype(X.dtype)
         else:
             self.mean_, self.deviation_ = np.zeros(X.shape[1], X.dtype), np.ones(X.shape[1], X.dtype)
-        self._train(loss, self._inputs(X), codes, weights * self._class_weights()[codes])
+        if self.head == "ensemble":
+            self._train_ensemble(self._inputs(X), codes, weights)
+        else:
+            self._train(loss, self._inputs(X), codes, weights * self._class_weights()[codes])
         return self
+
+    def _train_ensemble(self, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+        random = check_random_state(self.random_state)
+        self._normal_scores = _NormalScores(X, weights)
+        assumed = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist())) * self._class_weights()
+        weights_to_assumed = (assumed / assumed.sum() * weights.sum() / np.bincount(codes, weights=weights))[codes]
+        options = self.get_params() | {"head": "mlp", "standardize": False, "prior": None}
+        options["class_weight"] = dict(enumerate(self._class_weights().tolist()))
+        self.members_ = []
+        for inputs in (X, self._normal_scores.append_to(X)):
+            networks = MarginClassifier(**(options | {"random_state": random.randint(2**31 - 1)}))
+            regression = LogisticRegression(max_iter=1000)
+            self.members_.append(networks.fit(inputs, codes, weights))
+            self.members_.append(regression.fit(inputs.astype(np.float64), codes, weights * weights_to_assumed))
+        self.n_epochs_ = self.members_[0].n_epochs_
+        self.held_out_curve_ = self.members_[0].held_out_curve_
+        self.loss_curve_ = self.members_[0].loss_curve_
 
     def _check_parameters(self) -> None:
         if self.head not in _HEADS:
@@ -166,7 +194,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 f"the loss '{loss.text}' looks at features, a graph or what came before, which this classifier has not; "
                 "use ulmus.Loss with a model of your own"
             )
-        self.cosine_ = _core.choose_head(loss.text, "" if self.head == "mlp" else self.head) == "cosine"
+        self.cosine_ = _core.choose_head(loss.text, "" if self.head in ("mlp", "ensemble") else self.head) == "cosine"
         return loss
 
     def _class_weights(self) -> NDArray[np.float64]:
@@ -295,6 +323,11 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         inputs = self._inputs(X)
+        if self.head == "ensemble":
+            scored = self._normal_scores.append_to(inputs)
+            of_members = zip(self.members_, (inputs, inputs, scored, scored), strict=True)
+            mean: Array = np.mean([_log_probabilities(model, x) for model, x in of_members], axis=0)
+            return mean.astype(X.dtype) + self._log_shift.astype(X.dtype)
         logits = sum(network.forward(inputs) for network in self.networks_) / len(self.networks_)
         for network in self.networks_:
             network.forget()
@@ -328,6 +361,12 @@ def _log_softmax(scores: Array) -> Array:
     return logs
 
 
+def _log_probabilities(model: MarginClassifier | LogisticRegression, X: Array) -> Array:
+    """``[N, C]``; finite, which the logarithm of LogisticRegression's probabilities is not far from its boundary."""
+    scores = model.decision_function(X)
+    return _log_softmax(np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores)
+
+
 def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weights above 0 without their common factor."""
     repeats = weights / weights.min()
@@ -335,6 +374,31 @@ def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
     if repeats.max() < 1e6 and np.allclose(repeats, whole, rtol=1e-9, atol=0):
         return whole
     return weights / weights.mean()
+
+
+class _NormalScores:
+    """The normal quantile of the rank that each value of a feature has, for features with more than ten values.
+
+    It is linear between the values that were seen, and does not change beyond them, so it takes tails and outliers away.
+    """
+
+    _FEW = 10
+
+    def __init__(self, X: Array, weights: NDArray[np.float64]) -> None:
+        self.features: list[int] = []
+        self.knots: list[tuple[NDArray[np.float64], NDArray[np.float64]]] = []
+        for feature in range(X.shape[1]):
+            values, codes = np.unique(X[:, feature], return_inverse=True)
+            if len(values) <= self._FEW:
+                continue
+            share = np.bincount(codes.ravel(), weights=weights) / weights.sum()
+            self.features.append(feature)
+            self.knots.append((values.astype(np.float64), ndtri(np.cumsum(share) - share / 2)))
+
+    def append_to(self, X: Array) -> Array:
+        """Rows with the scores of their values after them."""
+        scores = [np.interp(X[:, f], *knots) for f, knots in zip(self.features, self.knots, strict=True)]
+        return np.hstack([X, *(column[:, None].astype(X.dtype) for column in scores)])
 
 
 class _Network:
