@@ -1,6 +1,6 @@
-# The house, from the ground up: a room links only rooms below it.
+# The modules, from the lowest layer to the highest. A module links only modules below it (docs/architecture.md).
 
-# floor 0: no framework
+# Layer 0: no framework.
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
@@ -11,7 +11,7 @@ ulmus_room(base COMPONENT loss
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-# A loss is a file of its own in losses/, so that adding one touches no list here.
+# Each loss is a file in losses/, so a new one needs no entry here.
 file(GLOB losses RELATIVE ${PROJECT_SOURCE_DIR}/src/loss CONFIGURE_DEPENDS src/loss/losses/*.cpp)
 ulmus_room(loss COMPONENT loss
            SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp family.cpp
@@ -19,7 +19,7 @@ ulmus_room(loss COMPONENT loss
                    rules.cpp smoothing.cpp spec.cpp true_logit.cpp ${losses}
            PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 
-# The C interface, libulmus.so: the loss room inside, nothing but ulmus/c.h on its face.
+# The C interface, libulmus.so. It contains the module `loss` and exports only the functions of ulmus/c.h.
 add_library(ulmus_c SHARED src/loss/c_api.cpp)
 add_library(ulmus::c ALIAS ulmus_c)
 target_link_libraries(ulmus_c PRIVATE ulmus::loss fmt::fmt)
@@ -35,7 +35,7 @@ if(ULMUS_LOSS_ONLY)
   return()
 endif()
 
-# floor 2: images and metrics need no LibTorch
+# Layer 2: images and metrics need no LibTorch.
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
@@ -54,11 +54,11 @@ ulmus_room(eval COMPONENT train
            SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
-# floor 4, reads run folders only
+# Layer 4: reads only run folders.
 ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp model.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
-# The pages are kept as HTML and compiled in, so the program needs no file of its own at run time.
+# The HTML pages are compiled into the program, so it needs no files at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
 foreach(page IN ITEMS page tuning_page)
   set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
@@ -76,7 +76,7 @@ if(ULMUS_TORCH)
   include(cmake/libtorch.cmake)
 endif()
 
-# The bench stands beside the floors: it measures the loss room, and LibTorch where it is there.
+# The benchmarks are outside the layers. They measure the module `loss`, and LibTorch if it is available.
 set(ulmus_peers no_peers.cpp)
 if(ULMUS_TORCH)
   set(ulmus_peers torch_peers.cpp)
@@ -86,7 +86,7 @@ ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
            PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus::libtorch>)
 
 if(ULMUS_TORCH)
-  # A room over LibTorch. Its headers take a minute to precompile, so the first such room does it for all of them.
+  # A module that uses LibTorch. Its headers take a minute to precompile, so all such modules share the result of the first.
   function(ulmus_torch_room name)
     ulmus_room(${name} ${ARGN})
     if(name STREQUAL torch)
@@ -96,7 +96,7 @@ if(ULMUS_TORCH)
     endif()
   endfunction()
 
-  # floor 1 to 3
+  # Layers 1 to 3.
   ulmus_torch_room(torch COMPONENT train
                    SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus::libtorch PRIVATE fmt::fmt)
@@ -112,7 +112,7 @@ if(ULMUS_TORCH)
                    PUBLIC ulmus::data ulmus::eval
                    PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
 
-  # floor 5
+  # Layer 5.
   find_package(CLI11 REQUIRED)
   add_executable(ulmus src/cli/address_space.cpp src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/signals.cpp
                        src/cli/streams.cpp src/cli/tune.cpp
