@@ -27,7 +27,7 @@ int main(void) {
   batch.dtype = ULMUS_F32;
   batch.n = 2;
   batch.logits = cosines;
-  batch.gradient = cosines; /* in place: the gradient takes the place of the logits */
+  batch.gradient = cosines; /* in place: the gradient overwrites the logits */
   batch.labels = labels;
   batch.losses = losses;
   batch.reduction = ULMUS_MEAN;

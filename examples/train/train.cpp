@@ -1,6 +1,6 @@
 // A run from C++: writes a small imbalanced table, trains a linear classifier on it and prints its balanced accuracy.
 //
-//     example_train FOLDER    of its files; the table and the run are replaced
+//     example_train FOLDER    writes into FOLDER and replaces the table and the run there
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -10,7 +10,7 @@
 
 int main(int argc, char** argv) {
   if (argc != 2) {
-    std::fputs("example_train: no folder was given; write example_train FOLDER\n", stderr);
+    std::fputs("example_train: expected a folder; run example_train FOLDER\n", stderr);
     return 2;
   }
   const std::filesystem::path folder = argv[1];
