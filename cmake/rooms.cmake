@@ -14,9 +14,10 @@ find_package(hwy REQUIRED CONFIG)
 # A loss is a file of its own in losses/, so that adding one touches no list here.
 file(GLOB losses RELATIVE ${PROJECT_SOURCE_DIR}/src/loss CONFIGURE_DEPENDS src/loss/losses/*.cpp)
 ulmus_room(loss COMPONENT loss
-           SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp family.cpp
-                   graph_margins.cpp keys.cpp loss.cpp parallel.cpp reduction.cpp row_kernel.cpp row_math.cpp
-                   rules.cpp smoothing.cpp spec.cpp true_logit.cpp ${losses}
+           SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp evaluate.cpp
+                   family.cpp graph_margins.cpp keys.cpp loss.cpp loss_state.cpp parallel.cpp reduction.cpp
+                   row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp spec.cpp true_logit.cpp
+                   weighting.cpp ${losses}
            PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 
 # The C interface, libulmus.so: the loss room inside, nothing but ulmus/c.h on its face.

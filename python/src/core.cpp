@@ -27,8 +27,8 @@
 #include "ulmus/data/split.hpp"
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/eval/prior.hpp"
+#include "ulmus/loss/float16.hpp"
 #include "ulmus/loss/loss.hpp"
-#include "ulmus/loss/narrow.hpp"
 #include "ulmus/loss/spec.hpp"
 
 namespace nb = nanobind;

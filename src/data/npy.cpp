@@ -20,7 +20,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/text_file.hpp"
-#include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/float16.hpp"
 
 namespace ulmus::detail {
 namespace {

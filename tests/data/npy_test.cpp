@@ -10,7 +10,7 @@
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/table.hpp"
-#include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/float16.hpp"
 
 namespace ulmus {
 namespace {

@@ -1,11 +1,11 @@
-// The row kernel of row_kernel-inl.hpp for rows of a few classes: they lie across lanes, lane i works on row i, class
-// after class. A lane without a row computes something that nobody reads.
+// The row kernel of row_kernel-inl.hpp for few classes (small C): lane i works on row i, class after class. A lane
+// without a row computes something that nobody reads.
 // Included once for every instruction set, from row_kernel.cpp.
-#if defined(ULMUS_NARROW_ROWS_INL) == defined(HWY_TARGET_TOGGLE)
-#ifdef ULMUS_NARROW_ROWS_INL
-#undef ULMUS_NARROW_ROWS_INL
+#if defined(ULMUS_SMALL_C_INL) == defined(HWY_TARGET_TOGGLE)
+#ifdef ULMUS_SMALL_C_INL
+#undef ULMUS_SMALL_C_INL
 #else
-#define ULMUS_NARROW_ROWS_INL
+#define ULMUS_SMALL_C_INL
 #endif
 
 #include <cstddef>
@@ -21,7 +21,7 @@ namespace ulmus::detail::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 template <class T, template <class> class P, class A = Compute<T>>
-void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics* statistics) {
+void ForwardSmallC(const Tile<T>& tile, const ClassTerms<A>& terms, ForwardResult* results) {
   const hn::ScalableTag<A> d;
   using V = hn::Vec<decltype(d)>;
   const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
@@ -35,7 +35,7 @@ void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics*
       e[j * lanes + i] = i < rows ? static_cast<A>(tile.logits[i * tile.logits_stride + j]) : A{0};
   for (std::size_t i = 0; i < rows; ++i) {
     label[i] = static_cast<A>(tile.labels[i]);
-    true_logit[i] = e[static_cast<std::size_t>(tile.labels[i]) * lanes + i];
+    if (tile.labels[i] >= 0) true_logit[i] = e[static_cast<std::size_t>(tile.labels[i]) * lanes + i];
     origin[i] = prologue.Origin(true_logit[i]);
   }
 
@@ -66,30 +66,32 @@ void SweepNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, RowStatistics*
               rivals[k_most_tile_rows] = {};
   hn::Store(sum, d, sums);
   hn::Store(top, d, tops);
-  // As Gap() does for one row.
-  const auto overflowed = hn::Eq(true_value, hn::Set(d, std::numeric_limits<A>::infinity()));
-  hn::Store(hn::IfThenElse(overflowed, hn::Set(d, std::numeric_limits<A>::quiet_NaN()), true_value), d, values);
+  hn::Store(true_value, d, values);
   hn::Store(rival, d, rivals);
-  for (std::size_t i = 0; i < rows; ++i)
-    statistics[i] = {static_cast<double>(sums[i]), static_cast<double>(tops[i]) - static_cast<double>(values[i]),
-                     classes > 1 ? static_cast<std::int64_t>(rivals[i]) : -1};
+  for (std::size_t i = 0; i < rows; ++i) {
+    const bool has_label = tile.labels[i] >= 0, has_rival = classes > 1 || !has_label;
+    results[i] = {static_cast<double>(tops[i]), static_cast<double>(sums[i]),
+                  has_label ? static_cast<double>(values[i]) : -std::numeric_limits<double>::infinity(),
+                  static_cast<double>(origin[i]), has_rival ? static_cast<std::int64_t>(rivals[i]) : -1};
+  }
 }
 
 template <class T, template <class> class P, class A = Compute<T>>
-void SpreadNarrow(const Tile<T>& tile, const ClassTerms<A>& terms, const RowStatistics* statistics, const double* pull,
-                  const double* true_pull) {
+void BackwardSmallC(const Tile<T>& tile, const ClassTerms<A>& terms, const ForwardResult* results,
+                    const double* wrong_dlogit, const double* true_dlogit) {
   const hn::ScalableTag<A> d;
   const auto classes = static_cast<std::size_t>(tile.classes), rows = static_cast<std::size_t>(tile.rows);
   const std::size_t lanes = hn::Lanes(d);
   const P<A> prologue(terms);
   for (std::size_t i = 0; i < rows; ++i) {
-    const auto label = static_cast<std::size_t>(tile.labels[i]);
-    const auto share = static_cast<A>(pull[i] / statistics[i].sum);
+    const auto share = static_cast<A>(wrong_dlogit[i] / results[i].sum);
     T* gradient = tile.gradient + i * tile.gradient_stride;
     for (std::size_t j = 0; j < classes; ++j)
       gradient[j] = static_cast<T>(
           static_cast<A>(prologue.Chain(static_cast<double>(tile.exponentials[j * lanes + i] * share), j)));
-    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(-true_pull[i], label)));
+    if (tile.labels[i] < 0) continue;
+    const auto label = static_cast<std::size_t>(tile.labels[i]);
+    gradient[label] = static_cast<T>(static_cast<A>(prologue.Chain(true_dlogit[i], label)));
   }
 }
 

@@ -12,9 +12,9 @@ struct BFloat16 {
   BFloat16() = default;
   /// Rounds to nearest, ties to even; a NaN stays a NaN.
   explicit BFloat16(float value) {
-    const auto wide = std::bit_cast<std::uint32_t>(value);
-    const bool nan = (wide & 0x7fffffffU) > 0x7f800000U;
-    bits = static_cast<std::uint16_t>(nan ? wide >> 16 | 0x40U : (wide + 0x7fffU + (wide >> 16 & 1U)) >> 16);
+    const auto bits32 = std::bit_cast<std::uint32_t>(value);
+    const bool nan = (bits32 & 0x7fffffffU) > 0x7f800000U;
+    bits = static_cast<std::uint16_t>(nan ? bits32 >> 16 | 0x40U : (bits32 + 0x7fffU + (bits32 >> 16 & 1U)) >> 16);
   }
   explicit operator float() const { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
 };
@@ -27,9 +27,9 @@ struct Half {
   Half() = default;
   /// Rounds to nearest, ties to even; beyond 65504 infinity; a NaN stays a NaN.
   explicit Half(float value) {
-    const auto wide = std::bit_cast<std::uint32_t>(value);
-    const std::uint32_t sign = wide >> 16 & 0x8000U;
-    const std::uint32_t size = wide & 0x7fffffffU;
+    const auto bits32 = std::bit_cast<std::uint32_t>(value);
+    const std::uint32_t sign = bits32 >> 16 & 0x8000U;
+    const std::uint32_t size = bits32 & 0x7fffffffU;
     std::uint32_t half;
     if (size > 0x7f800000U) {
       half = 0x7e00U;
@@ -46,9 +46,9 @@ struct Half {
     const std::uint32_t sign = std::uint32_t{bits & 0x8000U} << 16;
     const std::uint32_t size = bits & 0x7fffU;
     // A subnormal is an integer times 2^-24; the others move the exponent from bias 15 to 127, infinity and NaN to 255.
-    const std::uint32_t wide = size < 0x400U ? std::bit_cast<std::uint32_t>(static_cast<float>(size) * 0x1p-24F)
-                                             : (size << 13) + (size < 0x7c00U ? 0x38000000U : 0x70000000U);
-    return std::bit_cast<float>(sign | wide);
+    const std::uint32_t bits32 = size < 0x400U ? std::bit_cast<std::uint32_t>(static_cast<float>(size) * 0x1p-24F)
+                                               : (size << 13) + (size < 0x7c00U ? 0x38000000U : 0x70000000U);
+    return std::bit_cast<float>(sign | bits32);
   }
 };
 
