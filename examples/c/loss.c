@@ -24,6 +24,7 @@ int main(void) {
   const int64_t labels[2] = {0, 2};
   double losses[2], mean = 0;
   ulmus_batch batch = {0};
+  batch.struct_size = sizeof batch;
   batch.dtype = ULMUS_F32;
   batch.n = 2;
   batch.logits = cosines;
