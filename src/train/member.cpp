@@ -155,7 +155,8 @@ class Training {
       const auto labels = labels_of(batch.labels).to(placement_.device);
       const auto features = train_features(images_of(batch, plan_.data.train.shape));
       const auto logits = model_->classify(features);
-      auto loss = loss_(logits, labels, model_->head_inputs(features));
+      std::int64_t correct_in_batch = 0;
+      auto loss = loss_(logits, labels, model_->head_inputs(features), &correct_in_batch);
       if (!batch.second_labels.empty())  // mixed of two samples
         loss = batch.lambda * loss +
                (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device),
@@ -176,7 +177,7 @@ class Training {
 
       loss_sum += value * static_cast<double>(batch.size);
       samples += batch.size;
-      correct += (logits.argmax(1) == labels).sum().item<std::int64_t>();
+      correct += correct_in_batch;
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
     const auto& [test, validation] = judgement();
