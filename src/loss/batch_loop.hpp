@@ -249,10 +249,18 @@ class BatchLoop {
       if (!rows_.correct.empty() && in_place()) mark_by_argmax(rows, i);
     }
     kernel_.forward(tile, terms_, results);
+    if (!moves_true_logit() && rows_.correct.empty()) {  // most: nothing but margins
+      for (std::size_t i = 0; i < rows.count; ++i) {
+        rows.sum[i] = results[i].sum;
+        rows.gap[i] =
+            terms_.scale * (gap(results[i].maximum, results[i].true_value) + margin(rows.label[i], results[i].rival));
+      }
+      return;
+    }
     for (std::size_t i = 0; i < rows.count; ++i) {
       rows.sum[i] = results[i].sum;
       rows.gap[i] = gap(results[i].maximum, results[i].true_value);
-      if (reads_logits && !adjusts_logits()) rows.rival_logit[i] = rows.true_logit[i] + rows.gap[i];
+      if (!adjusts_logits()) rows.rival_logit[i] = rows.true_logit[i] + rows.gap[i];
       if (!rows_.correct.empty() && !in_place()) mark_correct(rows, i);
     }
     lower_true_logits(rows, [results](std::size_t i) { return results[i].rival; });

@@ -112,7 +112,9 @@ void clear_ignored(const LossBatch& batch) {
 
 Normaliser Loss::normaliser(const LossBatch& batch) const {
   detail::check_options(batch, static_cast<std::int64_t>(batch.labels.size()), counts_.classes());
-  return detail::normaliser_of(batch, class_weights());
+  LossBatch own = batch;
+  own.normaliser.reset();
+  return detail::weigh(own, class_weights()).normaliser;
 }
 
 std::vector<double> Loss::offsets(MatrixView<const double> logits, const LossBatch& batch) const {

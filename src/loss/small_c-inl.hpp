@@ -40,7 +40,8 @@ void ForwardSmallC(const Tile<T>& tile, const ClassTerms<A>& terms, ForwardResul
   }
 
   const V labels = hn::Load(d, label), base = hn::Load(d, origin);
-  V top = hn::Set(d, -std::numeric_limits<A>::infinity()), true_value = hn::Zero(d);
+  const V lowest = hn::Set(d, -std::numeric_limits<A>::infinity());
+  V top = lowest, true_value = lowest;
   V rival = hn::IfThenElseZero(hn::Eq(labels, hn::Zero(d)), hn::Set(d, A{1}));
   for (std::size_t j = 0; j < classes; ++j) {
     const V v = prologue.AdjustOne(d, hn::LoadU(d, e + j * lanes), base, j), class_j = hn::Set(d, static_cast<A>(j));
@@ -68,12 +69,11 @@ void ForwardSmallC(const Tile<T>& tile, const ClassTerms<A>& terms, ForwardResul
   hn::Store(top, d, tops);
   hn::Store(true_value, d, values);
   hn::Store(rival, d, rivals);
-  for (std::size_t i = 0; i < rows; ++i) {
-    const bool has_label = tile.labels[i] >= 0, has_rival = classes > 1 || !has_label;
-    results[i] = {static_cast<double>(tops[i]), static_cast<double>(sums[i]),
-                  has_label ? static_cast<double>(values[i]) : -std::numeric_limits<double>::infinity(),
-                  static_cast<double>(origin[i]), has_rival ? static_cast<std::int64_t>(rivals[i]) : -1};
-  }
+  for (std::size_t i = 0; i < rows; ++i)
+    results[i] = {static_cast<double>(tops[i]), static_cast<double>(sums[i]), static_cast<double>(values[i]),
+                  static_cast<double>(origin[i]), static_cast<std::int64_t>(rivals[i])};
+  for (std::size_t i = 0; classes == 1 && i < rows; ++i)
+    if (tile.labels[i] == 0) results[i].rival = -1;
 }
 
 template <class T, template <class> class P, class A = Compute<T>>

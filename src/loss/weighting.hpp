@@ -12,20 +12,18 @@ namespace ulmus::detail {
 struct Weighting {
   std::vector<double> weights;        ///< [N], 0 where a row is ignored
   std::vector<double> class_weights;  ///< [N]
-  double gradient_scale = 0;          ///< 1 / Normaliser::divisor; 0 where that is 0
-  double sample_divisor = 1;          ///< Normaliser::samples
+  Normaliser normaliser = {};         ///< that of the batch, or the one it states
+  double gradient_scale = 1;          ///< 1 / Normaliser::divisor; 0 where that is 0
 
   /// Sample::unweighted of row i.
   double unweighted(std::size_t i) const {
-    return gradient_scale > 0 && class_weights[i] > 0 ? 1 / (gradient_scale * sample_divisor * class_weights[i]) : 0;
+    return gradient_scale > 0 && class_weights[i] > 0 ? 1 / (gradient_scale * normaliser.samples * class_weights[i])
+                                                      : 0;
   }
 };
 
 /// `class_weights`: [C]; empty: ones.
 Weighting weigh(const LossBatch& batch, std::span<const double> class_weights);
-
-/// The normaliser that a batch's own labels and weights give.
-Normaliser normaliser_of(const LossBatch& batch, std::span<const double> class_weights);
 
 /// The labels, -1 where a row does not count: its label is ignored, or its weight (where there are `weights`) is 0.
 std::vector<std::int64_t> counted_labels(const LossBatch& batch, std::span<const double> weights);
