@@ -21,6 +21,7 @@
 #include "cli/streams.hpp"
 #include "cli/verbs.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/target.hpp"
 #include "ulmus/version.h"
@@ -109,6 +110,7 @@ int main(int count, char** values) {
   ulmus::cli::prepare_streams();
   spdlog::set_default_logger(spdlog::stderr_color_mt("ulmus"));
   spdlog::set_pattern("ulmus: %v");
+  ulmus::set_option_spelling(ulmus::cli::option_on_command_line);
   const std::string_view verb = count > 1 ? values[1] : "";
   if (verb == "train" || verb == "compare" || verb == "tune" || verb == "eval" || verb == "predict")
     tell_openblas_the_processor(values);

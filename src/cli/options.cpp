@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <map>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -64,6 +65,16 @@ CLI::Option* add_read_option(CLI::App& verb, const std::string& names, Number& f
 }
 
 }  // namespace
+
+std::string option_on_command_line(std::string_view name, std::string_view value) {
+  // Where a room's own name for it would say too little beside the options of the other rooms.
+  static const std::map<std::string_view, std::string_view> k_other_names = {
+      {"rng", "split-rng"}, {"script", "trust-model"}, {"model_file", "trust-model"}};
+  const auto other = k_other_names.find(name);
+  std::string option(other == k_other_names.end() ? name : other->second);
+  std::ranges::replace(option, '_', '-');
+  return value.empty() ? "--" + option : fmt::format("--{} {}", option, value);
+}
 
 CLI::Option* add_number(CLI::App& verb, const std::string& names, double& field, const std::string& help) {
   return add_read_option(verb, names, field, help, "NUMBER", parse_number);

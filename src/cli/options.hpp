@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ulmus/train/options.hpp"
@@ -13,6 +14,10 @@ class Option;
 }  // namespace CLI
 
 namespace ulmus::cli {
+
+/// An option of the libraries as the command line has it, for set_option_spelling: `image_size`, `32` is
+/// "--image-size 32".
+std::string option_on_command_line(std::string_view name, std::string_view value);
 
 /// Adds an option that takes a number, whose refusal says what came and what was expected.
 CLI::Option* add_number(CLI::App& verb, const std::string& names, double& field, const std::string& help);

@@ -12,6 +12,7 @@
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/safetensors.hpp"
 #include "ulmus/base/text.hpp"
@@ -43,6 +44,16 @@ TEST(ExactJson, LeavesTheOtherTypesAsTheyWere) {
   EXPECT_EQ(Json::parse("2").get<double>(), 2.0);
   EXPECT_TRUE(Json::parse("true").get<bool>());
   EXPECT_EQ(Json(std::vector<std::int64_t>{1, -2}).dump(), "[1,-2]");
+}
+
+TEST(OptionName, IsTheCppNameUntilAProgramSpellsIt) {
+  EXPECT_EQ(option_name("image_size"), "image_size");
+  EXPECT_EQ(option_name("image_size", "32"), "image_size=32");
+  set_option_spelling(
+      [](std::string_view name, std::string_view value) { return "/" + std::string(name) + ":" + std::string(value); });
+  EXPECT_EQ(option_name("image_size", "32"), "/image_size:32");
+  set_option_spelling(nullptr);
+  EXPECT_EQ(option_name("image_size"), "image_size");
 }
 
 TEST(NearestName, FindsATypingMistake) {
