@@ -8,6 +8,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -151,8 +152,8 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
     not_found(
         name, places,
         fmt::format("put the files of its binary version ({} ...), or the folders train and test with a folder of "
-                    "images per class, in a folder '{}' and pass the one above it with --data-root",
-                    version.train[0], name));
+                    "images per class, in a folder '{}' and name the one above it by {}",
+                    version.train[0], name, option_name("data_root", "FOLDER")));
   OpenedData data = open_folder(*images, options);
   if (data.train.classes() != version.classes)
     throw Error(ErrorKind::data, fmt::format("'{}' has {} classes, {} has {}; open it as folder:{}", images->string(),

@@ -6,6 +6,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -14,10 +15,11 @@ namespace detail {
 
 void refuse_image_options(const OpenOptions& options, std::string_view source) {
   if (options.image_size)
-    throw Error(ErrorKind::usage,
-                fmt::format("--image-size resizes image files, not what {} holds; leave it out", source));
+    throw Error(ErrorKind::usage, fmt::format("{} resizes image files, not what {} holds; leave it out",
+                                              option_name("image_size"), source));
   if (options.skip_bad)
-    throw Error(ErrorKind::usage, fmt::format("--skip-bad passes over image files, {} has none; leave it out", source));
+    throw Error(ErrorKind::usage,
+                fmt::format("{} passes over image files, {} has none; leave it out", option_name("skip_bad"), source));
 }
 
 std::vector<std::string> literal_names(const Address& address) {
@@ -70,15 +72,15 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
     throw Error(ErrorKind::usage,
                 fmt::format("decoding threads are {}, expected 0 (all cores) or more", options.threads));
   if (options.image_size && (*options.image_size < 1 || *options.image_size > detail::k_max_image_side))
-    throw Error(ErrorKind::usage,
-                fmt::format("--image-size is {}, expected 1 to {}", *options.image_size, detail::k_max_image_side));
+    throw Error(ErrorKind::usage, fmt::format("{} is {}, expected 1 to {}", option_name("image_size"),
+                                              *options.image_size, detail::k_max_image_side));
 
   if (options.max_pixels < 1 || options.max_pixels > k_largest_max_pixels)
-    throw Error(ErrorKind::usage,
-                fmt::format("--max-pixels is {}, expected 1 to {}", options.max_pixels, k_largest_max_pixels));
+    throw Error(ErrorKind::usage, fmt::format("{} is {}, expected 1 to {}", option_name("max_pixels"),
+                                              options.max_pixels, k_largest_max_pixels));
   if (options.image_bits != 0 && (options.image_bits < 8 || options.image_bits > 16))
-    throw Error(ErrorKind::usage, fmt::format("--image-bits is {}, expected 8 to 16, or 0 for as many as the data use",
-                                              options.image_bits));
+    throw Error(ErrorKind::usage, fmt::format("{} is {}, expected 8 to 16, or 0 for as many as the data use",
+                                              option_name("image_bits"), options.image_bits));
 
   const detail::Address parsed = detail::parse_address(address);
   OpenedData data;

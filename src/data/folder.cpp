@@ -8,6 +8,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -150,8 +151,8 @@ std::vector<std::string> unused_lines(const fs::path& folder, const Parts& parts
   std::vector<std::string> lines;
   for (const std::string& name : parts.validation)
     lines.push_back(fmt::format(
-        "'{}' is not used: the validation part is held out of the training part (--validation N); {}",
-        (folder / name).string(),
+        "'{}' is not used: the validation part is held out of the training part ({}); {}", (folder / name).string(),
+        option_name("validation", "N"),
         parts.test.empty() ? "to test on it, call it 'test'" : "to use its images, move them to the training part"));
   for (const std::string& name : parts.others)
     lines.push_back(fmt::format("'{}' is not used: it lies beside '{}', and is no part of the data by its name",

@@ -10,6 +10,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -54,10 +55,12 @@ fs::path find_folder(std::string_view name, const fs::path& data_root) {
   if (place != places.end()) return *place;
   not_found(name, places,
             name == "fashion-mnist"
-                ? "type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and pass "
-                  "--data-root"
-                : "put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-                  "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and pass --data-root");
+                ? fmt::format("type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and "
+                              "name it by {}",
+                              option_name("data_root", "FOLDER"))
+                : fmt::format("put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+                              "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and name it by {}",
+                              option_name("data_root", "FOLDER")));
 }
 
 [[noreturn]] void damaged(const fs::path& file, const std::string& what) {

@@ -15,6 +15,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -127,7 +128,8 @@ std::string undecodable_text(const fs::path& path, std::string_view why) {
 }
 
 [[noreturn]] void undecodable(const fs::path& path, std::string_view why) {
-  throw Error(ErrorKind::data, undecodable_text(path, why) + "; replace it, or pass over such files with --skip-bad");
+  throw Error(ErrorKind::data, fmt::format("{}; replace it, or pass over such files with {}",
+                                           undecodable_text(path, why), option_name("skip_bad")));
 }
 
 // ---- all at once
@@ -158,9 +160,9 @@ ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
     }
     if (!same_size(shape, common))
       throw Error(ErrorKind::data,
-                  fmt::format("'{}' is {} but '{}' is {} pixels (width x height); pass --image-size N to resize all to "
-                              "N x N",
-                              files.path(first).string(), size_text(common), files.path(i).string(), size_text(shape)));
+                  fmt::format("'{}' is {} but '{}' is {} pixels (width x height); resize all to N x N with {}",
+                              files.path(first).string(), size_text(common), files.path(i).string(), size_text(shape),
+                              option_name("image_size", "N")));
     common.channels = std::max(common.channels, shape.channels);
   }
   return common;
@@ -379,9 +381,9 @@ class ImagesOnDemand {
     try {
       auto [pixels, traits] = decode(bytes);
       if (traits.bits > 0 && preparation_.decode.bits == 0)
-        undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with --image-bits how "
+        undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with {} how "
                                       "many are in use (here {})",
-                                      traits.bits));
+                                      option_name("image_bits"), traits.bits));
       traits.bits = 0;  // scaled as the options say
       ImageNotes notes;
       notes.add(traits, path);

@@ -4,6 +4,7 @@
 
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -18,7 +19,8 @@ std::vector<fs::path> places_of(std::span<const std::string> names, const fs::pa
   if (!data_root.empty()) {
     std::error_code ignored;
     if (!fs::is_directory(data_root, ignored))
-      throw Error(ErrorKind::data, fmt::format("--data-root '{}' is not a folder", data_root.string()));
+      throw Error(ErrorKind::data,
+                  fmt::format("{} '{}' is not a folder", option_name("data_root"), data_root.string()));
     look_below(data_root);
     places.push_back(data_root);
   }

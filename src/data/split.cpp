@@ -12,6 +12,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -47,10 +48,10 @@ void check_rng(const SplitOptions& options) {
   static const std::array<std::string, 2> k_rngs{"ulmus", "numpy"};
   if (std::ranges::find(k_rngs, options.rng) == k_rngs.end())
     throw Error(ErrorKind::usage,
-                fmt::format("unknown --split-rng '{}'; {}", options.rng, suggest(options.rng, k_rngs)));
+                fmt::format("unknown {} '{}'; {}", option_name("rng"), options.rng, suggest(options.rng, k_rngs)));
   if (options.rng == "numpy" && options.seed > std::numeric_limits<std::uint32_t>::max())
-    throw Error(ErrorKind::usage,
-                fmt::format("split seed is {}, expected at most 4294967295 for --split-rng numpy", options.seed));
+    throw Error(ErrorKind::usage, fmt::format("split seed is {}, expected at most 4294967295 for {}", options.seed,
+                                              option_name("rng", "numpy")));
 }
 
 std::int64_t test_count(std::int64_t images, double fraction) {

@@ -11,6 +11,7 @@
 #include "nn/backbones.hpp"
 #include "nn/model_kinds.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/nn/cosine_linear.hpp"
 
@@ -75,8 +76,8 @@ Classifier make_model(const ModelOptions& options) {
     refuse(fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
                        options.channels, options.name));
   if (side < needed)
-    refuse(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with --image-size 32",
-                       options.height, options.width, options.name, needed, needed));
+    refuse(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with {}", options.height,
+                       options.width, options.name, needed, needed, option_name("image_size", "32")));
   return Classifier(maker_of(kind.name)(options));
 }
 

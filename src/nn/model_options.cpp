@@ -5,6 +5,7 @@
 
 #include "nn/model_kinds.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -121,8 +122,8 @@ void check_sizes(const ModelOptions& options) {
   if (left == 0)
     refuse(
         fmt::format("samples of {}x{}x{} values (channels x height x width) came, a model takes at most {} values; "
-                    "make them smaller with --image-size",
-                    options.channels, options.height, options.width, k_most_values));
+                    "make them smaller with {}",
+                    options.channels, options.height, options.width, k_most_values, option_name("image_size")));
   if (options.classes < 1) refuse(fmt::format("a model of {} classes came, expected at least 1", options.classes));
 }
 

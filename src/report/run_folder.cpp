@@ -193,10 +193,10 @@ MemberResult read_result(const Path& path, std::size_t classes) {
 RunFolder read_run(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder))
     throw Error(ErrorKind::data,
-                fmt::format("run folder '{}' does not exist; give the --out folder of a run", folder.string()));
+                fmt::format("run folder '{}' does not exist; give the folder that a run wrote", folder.string()));
   if (!std::filesystem::exists(folder / "split.json"))
-    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder, it has no split.json; give the --out folder of "
-                                             "a run",
+    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder, it has no split.json; give the folder that a "
+                                             "run wrote",
                                              folder.string()));
   RunFolder run;
   run.path = folder;

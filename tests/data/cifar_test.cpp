@@ -103,7 +103,7 @@ TEST_F(Cifar, SaysWhereItLookedAndWhatToDo) {
   fs::remove_all(path("cifar10"));
   if (!fs::exists("/usr/share/datasets/cifar10"))
     expect_data_error({"cifar10 is not found", path("cifar10").string(), path("cifar-10-batches-bin").string(),
-                       "/usr/share/datasets/cifar10", "data_batch_1.bin", "--data-root"});
+                       "/usr/share/datasets/cifar10", "data_batch_1.bin", "data_root"});
 }
 
 TEST_F(Cifar, NamesAMissingFile) {
@@ -150,9 +150,9 @@ TEST_F(Cifar, MayBeFoldersOfImages) {
 }
 
 TEST_F(Cifar, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "binary version of cifar10"},
+  expect_error(ErrorKind::usage, {"image_size", "binary version of cifar10"},
                [&] { open_data("cifar10", {.data_root = folder_.path(), .image_size = 16}); });
-  expect_error(ErrorKind::usage, {"--skip-bad", "binary version of cifar10"},
+  expect_error(ErrorKind::usage, {"skip_bad", "binary version of cifar10"},
                [&] { open_data("cifar10", {.data_root = folder_.path(), .skip_bad = true}); });
 }
 

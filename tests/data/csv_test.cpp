@@ -521,8 +521,8 @@ TEST_F(Csv, RefusesWhatCannotApply) {
   };
   expect_error(ErrorKind::usage, {"delimiter is 'ab'", "one character"}, open("label=y&delimiter=ab"));
   expect_error(ErrorKind::usage, {"delimiter"}, open("label=y&delimiter=\""));
-  expect_error(ErrorKind::usage, {"--image-size", "csv:FILE"}, open("label=y", {.image_size = 3}));
-  expect_error(ErrorKind::usage, {"--skip-bad", "csv:FILE"}, open("label=y", {.skip_bad = true}));
+  expect_error(ErrorKind::usage, {"image_size", "csv:FILE"}, open("label=y", {.image_size = 3}));
+  expect_error(ErrorKind::usage, {"skip_bad", "csv:FILE"}, open("label=y", {.skip_bad = true}));
   expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, [] { open_data("csv:/nonexistent.csv?label=y"); });
   expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, open("label=y&test=/nonexistent.csv"));
 }

@@ -201,7 +201,7 @@ TEST_F(Folder, ImagesOfDifferentSizesNeedAnImageSize) {
   put("a/1.png", grey(2, 3, 1));
   put("b/1.png", grey(2, 3, 1));
   put("b/2.png", grey(4, 3, 1));
-  expect_data_error({path("a/1.png").string(), "3 x 2", path("b/2.png").string(), "3 x 4", "--image-size"});
+  expect_data_error({path("a/1.png").string(), "3 x 2", path("b/2.png").string(), "3 x 4", "image_size=N"});
   EXPECT_EQ(open({.image_size = 2}).train.shape, (ImageShape{1, 2, 2}));
 }
 
@@ -317,7 +317,7 @@ TEST_F(Folder, AnUndecodableImageIsNamedWithTheWayOut) {
   for (const std::string& bytes :
        {std::string("hello"), std::string(), encode_image(".png", noise(40, 40)).substr(0, 900)}) {
     put("b/broken.png", bytes);
-    expect_data_error({path("b/broken.png").string(), "--skip-bad"});
+    expect_data_error({path("b/broken.png").string(), "skip_bad"});
   }
 }
 
@@ -328,7 +328,7 @@ TEST_F(Folder, ATruncatedJpegIsUndecodable) {
   EXPECT_EQ(open().train.size(), 2);
   for (const std::size_t part : {3, 5, 9}) {
     put("b/2.jpg", jpeg.substr(0, jpeg.size() * part / 10));
-    expect_data_error({path("b/2.jpg").string(), "truncated", "--skip-bad"});
+    expect_data_error({path("b/2.jpg").string(), "truncated", "skip_bad"});
   }
 }
 
@@ -419,7 +419,7 @@ TEST_F(Folder, TheBitsInUseOverAllImagesScaleThem) {
     EXPECT_NE(data.notes[0].find("12 are in use: 4095 is white"), std::string::npos) << data.notes[0];
   }
   EXPECT_EQ(pixels_of(open({.image_bits = 16}).train, 1), Pixels{16});
-  expect_data_error({path("a/1.png").string(), "10 bits", "--image-bits"}, {.image_bits = 8});
+  expect_data_error({path("a/1.png").string(), "10 bits", "image_bits"}, {.image_bits = 8});
 
   put("list.txt", "a/1.png 0\nb/1.png 1\n");
   put("mixed.txt", "b/2.png 0\nb/1.png 1\n");
@@ -430,7 +430,7 @@ TEST_F(Folder, TheBitsInUseOverAllImagesScaleThem) {
   EXPECT_EQ(list("list.txt", {}).image_bits, 12);
   EXPECT_EQ(pixels_of(list("list.txt", {}).train, 1), Pixels(list("list.txt", {}).train.shape.pixels(), 249));
   const OpenedData mixed = list("mixed.txt", {});
-  expect_error(ErrorKind::data, {"b/1.png", "--image-bits", "12"}, [&] { pixels_of(mixed.train, 1); });
+  expect_error(ErrorKind::data, {"b/1.png", "image_bits", "12"}, [&] { pixels_of(mixed.train, 1); });
   EXPECT_EQ(pixels_of(list("mixed.txt", {.image_bits = 12}).train, 1), Pixels(3, 249));
 }
 
@@ -449,7 +449,7 @@ TEST_F(Folder, AnImageTooLongToBeResizedIsOneBadImage) {
   put("a/1.png", grey(8, 8, 1));
   put("b/1.png", grey(8, 8, 1));
   put("b/2.png", cv::Mat(1, 200'000, CV_8UC1, cv::Scalar(0)));
-  expect_data_error({path("b/2.png").string(), "200000 x 1", "--skip-bad"}, {.image_size = 64});
+  expect_data_error({path("b/2.png").string(), "200000 x 1", "skip_bad"}, {.image_size = 64});
   EXPECT_EQ(open({.skip_bad = true, .image_size = 64}).skipped.text(), "too many pixels 1");
 }
 

@@ -125,11 +125,11 @@ TEST(IdxSearch, SaysWhereItLookedAndWhatToType) {
   if (!fs::exists("/usr/share/datasets/mnist"))
     expect_error(ErrorKind::data,
                  {"mnist is not found", (root.path() / "mnist").string(), variable_root.path().string(),
-                  "/usr/share/datasets/mnist", "four IDX files", "--data-root"},
+                  "/usr/share/datasets/mnist", "four IDX files", "data_root"},
                  [&] { open_data("mnist", {.data_root = root.path()}); });
   if (!fs::exists("/usr/share/datasets/fashion-mnist"))
     expect_error(ErrorKind::data, {"apt-get install dataset-fashion-mnist"}, [&] { open_data("fashion-mnist"); });
-  expect_error(ErrorKind::data, {"--data-root", "/nonexistent"},
+  expect_error(ErrorKind::data, {"data_root", "/nonexistent"},
                [] { open_data("fashion-mnist", {.data_root = "/nonexistent"}); });
 }
 
@@ -215,9 +215,9 @@ TEST_F(Idx, NamesDamagedGzip) {
 }
 
 TEST_F(Idx, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "mnist"},
+  expect_error(ErrorKind::usage, {"image_size", "mnist"},
                [&] { open_data("mnist", {.data_root = folder_.path(), .image_size = 32}); });
-  expect_error(ErrorKind::usage, {"--skip-bad", "mnist"},
+  expect_error(ErrorKind::usage, {"skip_bad", "mnist"},
                [&] { open_data("mnist", {.data_root = folder_.path(), .skip_bad = true}); });
 }
 

@@ -261,7 +261,7 @@ TEST(InspectionText, ManyClassesShowTheTenLargestAndSmallest) {
   const Inspection found = quick(without_test(counts));
   const std::string text = to_text(found);
   EXPECT_LT(lines_of(text), 40) << text;
-  EXPECT_TRUE(has(text, "... 4980 classes between them left out; --all")) << text;
+  EXPECT_TRUE(has(text, "... 4980 classes between them left out; all shows")) << text;
   EXPECT_TRUE(has(text, "\n  class 96 "));  // the first with 97
   EXPECT_FALSE(has(text, "\n  class 50 "));
   EXPECT_GT(lines_of(to_text(found, true)), 5000);

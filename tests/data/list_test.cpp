@@ -280,7 +280,7 @@ TEST_F(List, ImagesOfDifferentSizesNeedAnImageSize) {
   put("a.png", grey(2, 3, 1));
   put("b.png", grey(4, 4, 9));
   put("train.txt", "a.png 0\nb.png 1\n");
-  expect_data_error({path("a.png").string(), "3 x 2", path("b.png").string(), "4 x 4", "--image-size"});
+  expect_data_error({path("a.png").string(), "3 x 2", path("b.png").string(), "4 x 4", "image_size=N"});
   const Dataset data = open("", {.image_size = 2}).train;
   EXPECT_EQ(data.shape, (ImageShape{3, 2, 2}));
   EXPECT_EQ(pixels_of(data, 1), Pixels(12, 9)) << "a grey image has its plane repeated";
@@ -293,7 +293,7 @@ TEST_F(List, WithAnImageSizeNoImageIsDecodedBeforeItIsRead) {
   expect_data_error({path("b.png").string(), "cannot be decoded"});
   const Dataset data = open("", {.image_size = 2}).train;
   EXPECT_EQ(pixels_of(data, 0), (Pixels{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}));
-  expect_error(ErrorKind::data, {path("b.png").string(), "--skip-bad"}, [&] { pixels_of(data, 1); });
+  expect_error(ErrorKind::data, {path("b.png").string(), "skip_bad"}, [&] { pixels_of(data, 1); });
 }
 
 TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {

@@ -291,7 +291,7 @@ TEST_F(Npy, LabelsAreClassesThatMayHaveHoles) {
 }
 
 TEST_F(Npy, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "npy:FEATURES,LABELS"},
+  expect_error(ErrorKind::usage, {"image_size", "npy:FEATURES,LABELS"},
                [&] { open_data(address(), {.image_size = 4}); });
 }
 

@@ -123,8 +123,7 @@ TEST(Split, NumpysChoiceIsThatOfItsLegacyShuffle) {
 
 TEST(Split, RefusesAnUnknownGeneratorAndASeedThatNumpyLacks) {
   const OpenedData data = with_test({6, 5});
-  expect_error(ErrorKind::usage, {"--split-rng 'numpi'", "did you mean 'numpy'?"},
-               [&] { make_split(data, {.rng = "numpi"}); });
+  expect_error(ErrorKind::usage, {"rng 'numpi'", "did you mean 'numpy'?"}, [&] { make_split(data, {.rng = "numpi"}); });
   EXPECT_NO_THROW(make_split(data, {.seed = 4294967295, .rng = "numpy"}));
   expect_error(ErrorKind::usage, {"4294967296", "at most 4294967295"},
                [&] { make_split(data, {.seed = 4294967296, .rng = "numpy"}); });
