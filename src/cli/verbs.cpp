@@ -57,11 +57,11 @@ std::string describe(const Plan& plan) {
   const Dataset& data = plan.data.train;
   const RunOptions& options = plan.options;
   const std::int64_t test = plan.data.test ? plan.data.test->size() : static_cast<std::int64_t>(plan.split.test.size());
-  const std::string shape = data.is_features()
-                                ? fmt::format("{} features", data.shape.channels)
-                                : fmt::format("{}x{}x{}", data.shape.channels, data.shape.height, data.shape.width);
+  const std::string shape =
+      data.is_features() ? fmt::format("{} features", data.shape().channels)
+                         : fmt::format("{}x{}x{}", data.shape().channels, data.shape().height, data.shape().width);
   std::string text = fmt::format("data    {}: {} classes, {} to train (ratio {:.4g}), {} to test, {}\n",
-                                 printable(data.name, k_long_text), data.classes(), plan.split.train.size(),
+                                 printable(data.name(), k_long_text), data.classes(), plan.split.train.size(),
                                  plan.counts.imbalance_ratio(), test, shape);
   for (const std::string& note : all_notes(plan.data)) text += fmt::format("        {}\n", note);
   if (!plan.split.validation.empty())

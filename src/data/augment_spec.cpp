@@ -164,15 +164,15 @@ void require_applicable(const Augmentation& a, const Dataset& data) {
     of_images.mixup = 0;
     if (const std::string text = of_images.text(); text != "none")
       refuse(fmt::format("augmentation '{}' is for images, but '{}' has features; only mixup applies to them", text,
-                         data.name));
+                         data.name()));
   }
-  const std::int64_t side = std::min(data.shape.height, data.shape.width);
+  const std::int64_t side = std::min(data.shape().height, data.shape().width);
   const auto range = [](std::string_view what, auto came, std::string_view expected) {
     refuse(fmt::format("{} is {}, expected {}", what, came, expected));
   };
   if (a.pad < 0 || (a.pad > 0 && a.pad >= side))
     refuse(fmt::format("padding is {} pixels, expected 0 to {} for images of {} x {}", a.pad, side - 1,
-                       data.shape.width, data.shape.height));
+                       data.shape().width, data.shape().height));
   if (!(a.smallest_share >= 0 && a.smallest_share <= 1))
     range("the share of rrc", a.smallest_share, "above 0, up to 1");
   for (const auto& [name, value, most] : {std::tuple{"brightness", a.jitter.brightness, 10.0},
@@ -185,21 +185,21 @@ void require_applicable(const Augmentation& a, const Dataset& data) {
     range("m of randaugment", a.strength, fmt::format("0 to {}", k_most_strength));
   if (a.cutout < 0 || (a.cutout > 0 && a.cutout > side))
     refuse(fmt::format("the square of cutout is {} pixels wide, expected 1 to {} for images of {} x {}", a.cutout, side,
-                       data.shape.width, data.shape.height));
+                       data.shape().width, data.shape().height));
   for (const auto& [name, alpha] : {std::pair{"mixup", a.mixup}, {"cutmix", a.cutmix}})
     if (!(alpha >= 0 && alpha <= 1000)) range(fmt::format("alpha of {}", name), alpha, "above 0, up to 1000");
 
-  if (data.shape.channels != 3 && (a.jitter.saturation > 0 || a.jitter.hue > 0))
+  if (data.shape().channels != 3 && (a.jitter.saturation > 0 || a.jitter.hue > 0))
     refuse(
         fmt::format("jitter of saturation or hue needs RGB images, but '{}' has {} channel{}; write "
                     "'jitter:saturation=0'",
-                    data.name, data.shape.channels, data.shape.channels == 1 ? ", grey" : "s"));
-  if (data.shape.channels != 3 && data.shape.channels != 1 &&
+                    data.name(), data.shape().channels, data.shape().channels == 1 ? ", grey" : "s"));
+  if (data.shape().channels != 3 && data.shape().channels != 1 &&
       (a.autoaugment || a.operations > 0 || a.jitter.contrast > 0))
     refuse(
         fmt::format("jitter, autoaugment and randaugment need RGB or grey images, but '{}' has {} channels; leave "
                     "them out",
-                    data.name, data.shape.channels));
+                    data.name(), data.shape().channels));
 
   const auto exclude = [](bool both, std::string_view one, std::string_view other, std::string_view reason) {
     if (both) refuse(fmt::format("augmentations {} and {} exclude each other: {}; choose one", one, other, reason));

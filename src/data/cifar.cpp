@@ -84,11 +84,23 @@ std::vector<fs::path> places_of_version(std::string_view name, const Version& ve
   return places_of(folders, options.data_root);
 }
 
+class CifarImages : public ImageSource {
+ public:
+  CifarImages(std::string records, std::int64_t record_bytes)
+      : records_(std::move(records)), record_bytes_(record_bytes) {}
+
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+    std::memcpy(pixels.data(), records_.data() + (index + 1) * record_bytes_ - k_cifar_pixels, k_cifar_pixels);
+  }
+
+ private:
+  std::string records_;  ///< of all files; the pixels end each
+  std::int64_t record_bytes_;
+};
+
 Dataset open_part(const fs::path& folder, std::span<const std::string> files, const Version& version) {
-  Dataset data;
-  data.class_names = class_names(folder, version);
-  data.shape = {.channels = 3, .height = 32, .width = 32};
-  auto content = std::make_shared<std::string>();
+  DatasetInfo info{.class_names = class_names(folder, version), .shape = {.channels = 3, .height = 32, .width = 32}};
+  std::string records;
   std::string digests;
   for (const std::string& file : files) {
     const fs::path path = folder / file;
@@ -96,16 +108,13 @@ Dataset open_part(const fs::path& folder, std::span<const std::string> files, co
       throw Error(ErrorKind::data, fmt::format("'{}' is missing; put it there, or get the set again", path.string()));
     const std::string bytes = read_file(path);
     const std::vector<std::int64_t> labels = read_cifar_labels(bytes, path, version.classes);
-    data.labels.insert(data.labels.end(), labels.begin(), labels.end());
+    info.labels.insert(info.labels.end(), labels.begin(), labels.end());
     digests += sha256(bytes);
-    *content += bytes;
+    records += bytes;
   }
-  data.sha256 = sha256(digests);
-  data.read = [content = std::shared_ptr<const std::string>(std::move(content)),
-               record = cifar_record(version.classes)](std::int64_t index, std::span<std::uint8_t> pixels) {
-    std::memcpy(pixels.data(), content->data() + (index + 1) * record - k_cifar_pixels, k_cifar_pixels);
-  };
-  return data;
+  info.sha256 = sha256(digests);
+  return Dataset(std::move(info),
+                 std::make_shared<const CifarImages>(std::move(records), cifar_record(version.classes)));
 }
 
 }  // namespace

@@ -462,19 +462,28 @@ void require_a_column(const Table& table) {
                                            table.file.string(), join(reasons, ", ")));
 }
 
-Dataset unencoded(const std::shared_ptr<const Table>& table) {
-  Dataset data;
-  data.class_names = table->class_names;
-  data.labels = table->labels;
-  data.sha256 = table->sha256;
-  data.notes = table->notes;
-  data.line = [table](std::int64_t index) { return table->lines[static_cast<std::size_t>(index)]; };
-  data.read_features = [table](std::int64_t, std::span<float>) {
+/// The rows of a table before it is known which of them train.
+class UnencodedRows : public FeatureSource {
+ public:
+  explicit UnencodedRows(std::shared_ptr<const Table> table) : table_(std::move(table)) {}
+
+  void read(std::int64_t, std::span<float>) const override {
     throw Error(ErrorKind::usage, fmt::format("'{}' is a table whose encoding is not learnt yet; call encode_tables "
                                               "after the split is made",
-                                              table->file.string()));
-  };
-  return data;
+                                              table_->file.string()));
+  }
+  std::optional<std::int64_t> line(std::int64_t index) const override {
+    return table_->lines[static_cast<std::size_t>(index)];
+  }
+
+ private:
+  std::shared_ptr<const Table> table_;
+};
+
+Dataset unencoded(const std::shared_ptr<const Table>& table) {
+  return Dataset(
+      {.class_names = table->class_names, .labels = table->labels, .sha256 = table->sha256, .notes = table->notes},
+      std::make_shared<const UnencodedRows>(table));
 }
 
 CsvOptions csv_options(const detail::Address& address) {
@@ -535,7 +544,9 @@ OpenedData open_csv(const Address& address, const OpenOptions& options) {
 }
 
 Dataset open_unlabelled_csv(const fs::path& file, const Address& training, const TableEncoding& encoding) {
-  return encode(read_unlabelled_csv(read_text_file(file), file, csv_options(training).delimiter, encoding), encoding);
+  Table table = read_unlabelled_csv(read_text_file(file), file, csv_options(training).delimiter, encoding);
+  table.name = file.string();
+  return encode(table, encoding);
 }
 
 }  // namespace detail

@@ -11,6 +11,75 @@
 
 namespace ulmus {
 
+std::optional<std::string> SampleSource::file(std::int64_t) const { return std::nullopt; }
+
+std::optional<std::int64_t> SampleSource::line(std::int64_t) const { return std::nullopt; }
+
+bool ImageSource::read_crop(std::int64_t, const CropChooser&, std::span<std::uint8_t>) const { return false; }
+
+namespace {
+
+void check_labels(const DatasetInfo& info) {
+  const std::int64_t classes = std::ssize(info.class_names);
+  for (std::size_t i = 0; classes > 0 && i < info.labels.size(); ++i)
+    if (info.labels[i] < 0 || info.labels[i] >= classes)
+      throw Error(ErrorKind::data, fmt::format("label {} of sample {} (from 0) of '{}' is no class, expected 0 to {}",
+                                               info.labels[i], i, info.name, classes - 1));
+}
+
+}  // namespace
+
+Dataset::Dataset() : Dataset(std::make_shared<const Content>()) {}
+
+Dataset::Dataset(std::shared_ptr<const Content> content) : content_(std::move(content)) { check_labels(info()); }
+
+Dataset::Dataset(DatasetInfo info, std::shared_ptr<const ImageSource> images)
+    : Dataset(std::make_shared<const Content>(Content{std::move(info), std::move(images), nullptr})) {}
+
+Dataset::Dataset(DatasetInfo info, std::shared_ptr<const FeatureSource> features)
+    : Dataset(std::make_shared<const Content>(Content{std::move(info), nullptr, std::move(features)})) {}
+
+Dataset Dataset::with_info(DatasetInfo info) const {
+  return Dataset(std::make_shared<const Content>(Content{std::move(info), content_->images, content_->features}));
+}
+
+std::vector<std::int64_t> Dataset::counts() const {
+  std::vector<std::int64_t> counts(class_names().size(), 0);
+  if (counts.empty()) return counts;  // no labels either
+  for (const std::int64_t label : labels()) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
+const ImageSource& Dataset::images() const {
+  if (content_->images) return *content_->images;
+  throw Error(ErrorKind::usage, fmt::format("'{}' has no images to read; read_features reads features", name()));
+}
+
+const SampleSource* Dataset::source() const {
+  if (content_->images) return content_->images.get();
+  return content_->features.get();
+}
+
+void Dataset::read(std::int64_t index, std::span<std::uint8_t> pixels) const { images().read(index, pixels); }
+
+bool Dataset::read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const {
+  return images().read_crop(index, choose, pixels);
+}
+
+void Dataset::read_features(std::int64_t index, std::span<float> values) const {
+  if (!content_->features)
+    throw Error(ErrorKind::usage, fmt::format("'{}' has no features to read; read reads images", name()));
+  content_->features->read(index, values);
+}
+
+std::optional<std::string> Dataset::file(std::int64_t index) const {
+  return source() ? source()->file(index) : std::nullopt;
+}
+
+std::optional<std::int64_t> Dataset::line(std::int64_t index) const {
+  return source() ? source()->line(index) : std::nullopt;
+}
+
 namespace detail {
 
 void refuse_image_options(const OpenOptions& options, std::string_view source) {
@@ -36,14 +105,18 @@ std::optional<ClassFile> class_file(const Address& address) {
 
 namespace {
 
-/// Numbers the labels of a set whose class names are fixed as the classes of a run.
-void adopt_classes(Dataset& data, const std::vector<std::string>& known) {
-  if (known.empty() || data.class_names == known) return;
-  LabelTexts texts;
-  for (const std::int64_t label : data.labels) texts.add(data.class_names[static_cast<std::size_t>(label)]);
-  const LabelRules rules{.place = [&](std::size_t i) { return fmt::format("'{}' image {} (from 0)", data.name, i); }};
-  data.labels = labels_among(texts, known, rules, "the run");
-  data.class_names = known;
+/// `data` with its address as name and, where it has the classes of a run, their numbers as labels.
+Dataset named(const Dataset& data, std::string_view address, const std::vector<std::string>& known) {
+  DatasetInfo info = data.info();
+  info.name = address;
+  if (!known.empty() && info.class_names != known) {
+    LabelTexts texts;
+    for (const std::int64_t label : info.labels) texts.add(info.class_names[static_cast<std::size_t>(label)]);
+    const LabelRules rules{.place = [&](std::size_t i) { return fmt::format("'{}' image {} (from 0)", address, i); }};
+    info.labels = labels_among(texts, known, rules, "the run");
+    info.class_names = known;
+  }
+  return data.with_info(std::move(info));
 }
 
 }  // namespace
@@ -61,8 +134,8 @@ std::vector<std::string> all_notes(const OpenedData& data) {
                                 skipped > std::ssize(files) ? ", ..." : ""));
   }
   notes.insert(notes.end(), data.notes.begin(), data.notes.end());
-  notes.insert(notes.end(), data.train.notes.begin(), data.train.notes.end());
-  if (data.test) notes.insert(notes.end(), data.test->notes.begin(), data.test->notes.end());
+  notes.insert(notes.end(), data.train.notes().begin(), data.train.notes().end());
+  if (data.test) notes.insert(notes.end(), data.test->notes().begin(), data.test->notes().end());
   for (std::string& note : notes) note = printable(note, std::string::npos);
   return notes;
 }
@@ -97,19 +170,17 @@ OpenedData open_data(std::string_view address, const OpenOptions& options) {
   else
     data = detail::open_idx(parsed.source, options);
 
-  data.train.name = address;
-  if (data.test) data.test->name = address;
-  if (data.train_table) return data;  // classes are matched when it is encoded
-  detail::adopt_classes(data.train, options.classes);
-  if (data.test) detail::adopt_classes(*data.test, options.classes);
+  // The classes of a table are matched when it is encoded.
+  const std::vector<std::string> known = data.train_table ? std::vector<std::string>{} : options.classes;
+  data.train = detail::named(data.train, address, known);
+  if (data.test) data.test = detail::named(*data.test, address, known);
   return data;
 }
 
-Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding) {
-  Dataset data = encoding ? detail::open_unlabelled_csv(file, detail::parse_address(address), *encoding)
-                          : detail::open_unlabelled_npy(file);
-  data.name = file.string();
-  return data;
+Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding,
+                        std::vector<std::string> class_names) {
+  if (encoding) return detail::open_unlabelled_csv(file, detail::parse_address(address), *encoding);
+  return detail::open_unlabelled_npy(file, std::move(class_names));
 }
 
 }  // namespace ulmus

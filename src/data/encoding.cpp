@@ -363,6 +363,24 @@ void check(const TableEncoding& encoding) {
   if (has_repeats(std::move(names))) damaged("expected one or more columns of different names");
 }
 
+/// Feature vectors in memory, one after the other.
+class EncodedRows : public FeatureSource {
+ public:
+  EncodedRows(std::vector<float> values, std::vector<std::int64_t> lines)
+      : values_(std::move(values)), lines_(std::move(lines)) {}
+
+  void read(std::int64_t index, std::span<float> out) const override {
+    std::copy_n(values_.data() + static_cast<std::size_t>(index) * out.size(), out.size(), out.data());
+  }
+  std::optional<std::int64_t> line(std::int64_t index) const override {
+    return lines_[static_cast<std::size_t>(index)];
+  }
+
+ private:
+  std::vector<float> values_;
+  std::vector<std::int64_t> lines_;
+};
+
 }  // namespace
 
 std::int64_t ColumnEncoding::features() const {
@@ -437,35 +455,27 @@ TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> t
 Dataset encode(const Table& table, const TableEncoding& encoding) {
   const std::vector<std::size_t> places = match_columns(table, encoding);
   const auto width = static_cast<std::size_t>(encoding.features());
-  auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(table.size()) * width);
+  std::vector<float> values(static_cast<std::size_t>(table.size()) * width);
   std::size_t first = 0;
   for (std::size_t c = 0; c < places.size(); ++c) {
     const ColumnWriter writer(encoding.columns[c], first);
     for (std::int64_t row = 0; row < table.size(); ++row)
-      writer.write(table, row, places[c], std::span(*values).subspan(static_cast<std::size_t>(row) * width, width));
+      writer.write(table, row, places[c], std::span(values).subspan(static_cast<std::size_t>(row) * width, width));
     first += static_cast<std::size_t>(encoding.columns[c].features());
   }
-  Dataset data;
-  data.name = table.name;
-  data.class_names = encoding.class_names;
-  data.shape = {.channels = encoding.features(), .height = 1, .width = 1};
-  data.labels = match_labels(table, encoding.class_names);
-  data.sha256 = table.sha256;
-  data.notes = table.notes;
-  data.line = [lines = std::make_shared<const std::vector<std::int64_t>>(table.lines)](std::int64_t index) {
-    return (*lines)[static_cast<std::size_t>(index)];
-  };
-  data.read_features = [values = std::shared_ptr<const std::vector<float>>(std::move(values)), width](
-                           std::int64_t index, std::span<float> out) {
-    std::copy_n(values->data() + static_cast<std::size_t>(index) * width, width, out.data());
-  };
-  return data;
+  return Dataset({.name = table.name,
+                  .class_names = encoding.class_names,
+                  .shape = {.channels = encoding.features(), .height = 1, .width = 1},
+                  .labels = match_labels(table, encoding.class_names),
+                  .sha256 = table.sha256,
+                  .notes = table.notes},
+                 std::make_shared<const EncodedRows>(std::move(values), table.lines));
 }
 
 TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices) {
   if (!data.train_table)
     throw Error(ErrorKind::usage,
-                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name));
+                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name()));
   TableEncoding encoding = learn_encoding(*data.train_table, train_indices);
   encode_tables(data, encoding);
   return encoding;
@@ -474,7 +484,7 @@ TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> trai
 void encode_tables(OpenedData& data, const TableEncoding& encoding) {
   if (!data.train_table)
     throw Error(ErrorKind::usage,
-                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name));
+                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name()));
   Dataset train = encode(*data.train_table, encoding);
   if (data.test_table) data.test = encode(*data.test_table, encoding);
   data.train = std::move(train);

@@ -112,6 +112,18 @@ std::uint32_t big_endian(std::string_view bytes) {
   return value;
 }
 
+class IdxImages : public ImageSource {
+ public:
+  explicit IdxImages(IdxFile file) : file_(std::move(file)) {}
+
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+    std::memcpy(pixels.data(), file_.data().data() + static_cast<std::size_t>(index) * pixels.size(), pixels.size());
+  }
+
+ private:
+  IdxFile file_;
+};
+
 Dataset open_part(const fs::path& folder, const Part& part, std::string_view name) {
   const auto read = [&](const char* base, IdxKind kind) {
     const auto path = find_file(folder, base);
@@ -121,26 +133,22 @@ Dataset open_part(const fs::path& folder, const Part& part, std::string_view nam
     GzipReader reader(*path);
     return read_idx([&](std::string& content, std::size_t count) { reader.append(content, count); }, *path, kind);
   };
-  auto images = std::make_shared<const IdxFile>(read(part.images, IdxKind::images));
+  IdxFile images = read(part.images, IdxKind::images);
   const IdxFile labels = read(part.labels, IdxKind::labels);
-  if (images->sizes[0] != labels.sizes[0])
+  if (images.sizes[0] != labels.sizes[0])
     throw Error(ErrorKind::data,
                 fmt::format("'{}' holds {} images but '{}' holds {} labels; take both from the same set",
-                            images->path.string(), images->sizes[0], labels.path.string(), labels.sizes[0]));
+                            images.path.string(), images.sizes[0], labels.path.string(), labels.sizes[0]));
 
-  Dataset data;
-  data.class_names = class_names(name);
-  data.shape = {.channels = 1, .height = images->sizes[1], .width = images->sizes[2]};
-  data.labels.assign(labels.data().begin(), labels.data().end());
-  for (std::size_t i = 0; i < data.labels.size(); ++i)
-    if (data.labels[i] >= k_classes)
+  DatasetInfo info{.class_names = class_names(name),
+                   .shape = {.channels = 1, .height = images.sizes[1], .width = images.sizes[2]},
+                   .labels = {labels.data().begin(), labels.data().end()},
+                   .sha256 = sha256(sha256(images.content) + sha256(labels.content))};
+  for (std::size_t i = 0; i < info.labels.size(); ++i)
+    if (info.labels[i] >= k_classes)
       damaged(labels.path,
-              fmt::format("gives image {} the label {}, expected 0 to {}", i, data.labels[i], k_classes - 1));
-  data.sha256 = sha256(sha256(images->content) + sha256(labels.content));
-  data.read = [images, size = data.shape.pixels()](std::int64_t index, std::span<std::uint8_t> pixels) {
-    std::memcpy(pixels.data(), images->data().data() + index * size, static_cast<std::size_t>(size));
-  };
-  return data;
+              fmt::format("gives image {} the label {}, expected 0 to {}", i, info.labels[i], k_classes - 1));
+  return Dataset(std::move(info), std::make_shared<const IdxImages>(std::move(images)));
 }
 
 }  // namespace
@@ -187,12 +195,12 @@ OpenedData open_idx(std::string_view name, const OpenOptions& options) {
   OpenedData data;
   data.train = open_part(folder, k_train, name);
   data.test = open_part(folder, k_test, name);
-  if (data.train.shape != data.test->shape)
+  if (data.train.shape() != data.test->shape())
     throw Error(ErrorKind::data,
                 fmt::format("{} in '{}' has training images of {} x {} but test images of {} x {} pixels; take both "
                             "from the same set",
-                            name, folder.string(), data.train.shape.height, data.train.shape.width,
-                            data.test->shape.height, data.test->shape.width));
+                            name, folder.string(), data.train.shape().height, data.train.shape().width,
+                            data.test->shape().height, data.test->shape().width));
   return data;
 }
 

@@ -1,12 +1,8 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -18,6 +14,7 @@
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/input_file.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/text_file.hpp"
 #include "ulmus/loss/narrow.hpp"
@@ -228,84 +225,63 @@ std::string number_text(Stored value) {
     return format_number(as_double(value));
 }
 
-/// A regular file that is read by position, so that one that becomes shorter is an error and no signal. The operating
+/// Fills `out` from position `begin` on. By reads, as a mapped file that becomes shorter is a signal; the operating
 /// system keeps in memory what was read, and gives it back when memory is short.
-class PositionedFile {
+void read_exactly(const InputFile& file, std::size_t begin, std::span<char> out) {
+  const std::size_t came = file.read(begin, out);
+  if (came < out.size())
+    throw Error(ErrorKind::data, fmt::format("'{}' has become shorter while it was in use: {} bytes are expected from "
+                                             "position {} on; restore it and do not change it",
+                                             file.path().string(), out.size() - came, begin + came));
+}
+
+std::string read_exactly(const InputFile& file, std::size_t begin, std::size_t size) {
+  std::string bytes(size, '\0');
+  read_exactly(file, begin, bytes);
+  return bytes;
+}
+
+/// The rows of a file of features in C order, read when they are asked for.
+class RowsOnDemand : public FeatureSource {
  public:
-  explicit PositionedFile(const fs::path& path) : path_(path) {
-    std::error_code code;
-    if (!fs::is_regular_file(path, code))  // before it is opened: a pipe would wait for its writer
-      throw Error(ErrorKind::data,
-                  fmt::format("cannot read '{}': {}", path.string(), code ? code.message() : "it is not a file"));
-    file_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    struct stat status {};
-    if (file_ < 0 || ::fstat(file_, &status) != 0) {
-      const int reason = errno;
-      if (file_ >= 0) ::close(file_);
-      throw Error(ErrorKind::data, fmt::format("cannot read '{}': {}", path.string(), std::strerror(reason)));
-    }
-    size_ = static_cast<std::size_t>(status.st_size);
-  }
-  ~PositionedFile() { ::close(file_); }
-  PositionedFile(const PositionedFile&) = delete;
-  PositionedFile& operator=(const PositionedFile&) = delete;
+  RowsOnDemand(std::unique_ptr<const InputFile> file, const NpyHeader& header)
+      : file_(std::move(file)), header_(header) {}
 
-  std::size_t size() const { return size_; }
-
-  /// Fills `out` from `begin` on. From any thread.
-  void read(std::size_t begin, std::span<char> out) const {
-    while (!out.empty()) {
-      const ssize_t came = ::pread(file_, out.data(), out.size(), static_cast<off_t>(begin));
-      if (came < 0 && errno == EINTR) continue;
-      if (came < 0)
-        throw Error(ErrorKind::environment, fmt::format("cannot read '{}': {}", path_.string(), std::strerror(errno)));
-      if (came == 0)
-        throw Error(ErrorKind::data,
-                    fmt::format("'{}' has become shorter while it was in use: {} bytes are expected from "
-                                "position {} on; restore it and do not change it",
-                                path_.string(), out.size(), begin));
-      begin += static_cast<std::size_t>(came);
-      out = out.subspan(static_cast<std::size_t>(came));
-    }
-  }
-
-  std::string read(std::size_t begin, std::size_t size) const {
-    std::string bytes(size, '\0');
-    read(begin, bytes);
-    return bytes;
+  void read(std::int64_t index, std::span<float> out) const override {
+    const std::size_t bytes = header_.row_bytes();
+    thread_local std::string row;
+    row.resize(bytes);
+    read_exactly(*file_, header_.begin + static_cast<std::size_t>(index) * bytes, row);
+    decode_npy_row(header_, row, out);
   }
 
  private:
-  fs::path path_;
-  int file_ = -1;
-  std::size_t size_ = 0;
+  std::unique_ptr<const InputFile> file_;
+  NpyHeader header_;
 };
 
-/// Reads the rows of a file of features. In Fortran order they are all in memory, as a row is spread over the file.
-Dataset::FeatureReader feature_reader(std::shared_ptr<const PositionedFile> file, const NpyHeader& header) {
-  if (header.by_columns) {
-    auto values =
-        std::make_shared<const std::string>(npy_by_rows(header, file->read(header.begin, file->size() - header.begin)));
-    return [values, header](std::int64_t index, std::span<float> out) {
-      const std::size_t bytes = header.row_bytes();
-      decode_npy_row(header, std::string_view(*values).substr(static_cast<std::size_t>(index) * bytes, bytes), out);
-    };
+/// The rows of a file in Fortran order, in memory, as each is spread over the file.
+class RowsInMemory : public FeatureSource {
+ public:
+  RowsInMemory(const InputFile& file, const NpyHeader& header)
+      : rows_(npy_by_rows(header, read_exactly(file, header.begin, file.size() - header.begin))), header_(header) {}
+
+  void read(std::int64_t index, std::span<float> out) const override {
+    const std::size_t bytes = header_.row_bytes();
+    decode_npy_row(header_, std::string_view(rows_).substr(static_cast<std::size_t>(index) * bytes, bytes), out);
   }
-  return [file = std::move(file), header](std::int64_t index, std::span<float> out) {
-    const std::size_t bytes = header.row_bytes();
-    thread_local std::string row;
-    row.resize(bytes);
-    file->read(header.begin + static_cast<std::size_t>(index) * bytes, row);
-    decode_npy_row(header, row, out);
-  };
-}
+
+ private:
+  std::string rows_;
+  NpyHeader header_;
+};
 
 /// Goes once through the file: its SHA-256, and whether all features are finite.
-std::string check_features(const PositionedFile& file, const NpyHeader& header) {
+std::string check_features(const InputFile& file, const NpyHeader& header) {
   Sha256 digest;
-  digest.add(file.read(0, header.begin));
+  digest.add(read_exactly(file, 0, header.begin));
   if (header.by_columns) {
-    const std::string values = file.read(header.begin, file.size() - header.begin);
+    const std::string values = read_exactly(file, header.begin, file.size() - header.begin);
     digest.add(values);
     const std::string rows = npy_by_rows(header, values);
     for (std::int64_t r = 0; r < header.rows(); ++r)
@@ -320,7 +296,7 @@ std::string check_features(const PositionedFile& file, const NpyHeader& header) 
   for (std::int64_t first = 0; first < header.rows(); first += rows) {
     const std::int64_t count = std::min(rows, header.rows() - first);
     chunk.resize(static_cast<std::size_t>(count) * header.row_bytes());
-    file.read(header.begin + static_cast<std::size_t>(first) * header.row_bytes(), chunk);
+    read_exactly(file, header.begin + static_cast<std::size_t>(first) * header.row_bytes(), std::span(chunk));
     digest.add(chunk);
     for (std::int64_t r = 0; r < count; ++r)
       check_npy_row(
@@ -332,14 +308,15 @@ std::string check_features(const PositionedFile& file, const NpyHeader& header) 
 
 /// Features and their labels, still as text; without a file of labels there are none.
 struct Part {
-  Dataset data;
+  DatasetInfo info;
+  std::shared_ptr<const FeatureSource> features;
   LabelTexts labels;
 };
 
 Part open_part(const fs::path& features, const std::optional<fs::path>& labels) {
-  auto file = std::make_shared<const PositionedFile>(features);
-  const NpyHeader header = read_npy_header(file->read(0, std::min(file->size(), k_npy_header_limit)), file->size(),
-                                           features, NpyKind::features);
+  auto file = std::make_unique<const InputFile>(features);
+  const NpyHeader header = read_npy_header(read_exactly(*file, 0, std::min(file->size(), k_npy_header_limit)),
+                                           file->size(), features, NpyKind::features);
   Part part;
   std::string label_bytes;
   if (labels) {
@@ -350,12 +327,15 @@ Part open_part(const fs::path& features, const std::optional<fs::path>& labels) 
                   fmt::format("'{}' holds {} rows of features but '{}' holds {} labels; take both from the same set",
                               features.string(), header.rows(), labels->string(), part.labels.size()));
   } else {
-    part.data.labels.assign(static_cast<std::size_t>(header.rows()), 0);
+    part.info.labels.assign(static_cast<std::size_t>(header.rows()), 0);
   }
-  part.data.shape = {.channels = header.columns(), .height = 1, .width = 1};
+  part.info.shape = {.channels = header.columns(), .height = 1, .width = 1};
   const std::string digest = check_features(*file, header);
-  if (labels) part.data.sha256 = sha256(digest + sha256(label_bytes));
-  part.data.read_features = feature_reader(std::move(file), header);
+  if (labels) part.info.sha256 = sha256(digest + sha256(label_bytes));
+  if (header.by_columns)
+    part.features = std::make_shared<const RowsInMemory>(*file, header);
+  else
+    part.features = std::make_shared<const RowsOnDemand>(std::move(file), header);
   return part;
 }
 
@@ -518,7 +498,12 @@ LabelTexts read_npy_labels(std::string_view bytes, const fs::path& path) {
   return labels;
 }
 
-Dataset open_unlabelled_npy(const fs::path& file) { return open_part(file, std::nullopt).data; }
+Dataset open_unlabelled_npy(const fs::path& file, std::vector<std::string> class_names) {
+  Part part = open_part(file, std::nullopt);
+  part.info.name = file.string();
+  part.info.class_names = std::move(class_names);
+  return Dataset(std::move(part.info), std::move(part.features));
+}
 
 OpenedData open_npy(const Address& address, const OpenOptions& options) {
   refuse_image_options(options, "npy:FEATURES,LABELS");
@@ -526,23 +511,23 @@ OpenedData open_npy(const Address& address, const OpenOptions& options) {
   const std::optional<ClassFile> names = class_file(address);
   Part train = open_part(features, labels);
   Classes classes = classes_of(train.labels, label_rules(labels, address, options), names);
-  train.data.class_names = std::move(classes.names);
-  train.data.labels = std::move(classes.labels);
-  OpenedData data{.train = std::move(train.data)};
+  train.info.class_names = std::move(classes.names);
+  train.info.labels = std::move(classes.labels);
+  OpenedData data{.train = Dataset(std::move(train.info), std::move(train.features))};
   if (!address.find("test")) return data;
 
   const std::array<fs::path, 2> test_files = two_files(address.list("test"), address);
   Part test = open_part(test_files[0], test_files[1]);
   const LabelRules rules = label_rules(test_files[1], address, options);
-  test.data.class_names = data.train.class_names;
-  if (test.data.shape != data.train.shape)
+  test.info.class_names = data.train.class_names();
+  if (test.info.shape != data.train.shape())
     throw Error(
         ErrorKind::data,
         fmt::format("'{}' has {} features per row but the training part '{}' has {}; take both from the same set",
-                    test_files[0].string(), test.data.shape.channels, features.string(), data.train.shape.channels));
-  test.data.labels = labels_among(names ? named_by(*names, test.labels, rules) : test.labels, data.train.class_names,
+                    test_files[0].string(), test.info.shape.channels, features.string(), data.train.shape().channels));
+  test.info.labels = labels_among(names ? named_by(*names, test.labels, rules) : test.labels, data.train.class_names(),
                                   rules, "the training part");
-  data.test = std::move(test.data);
+  data.test = Dataset(std::move(test.info), std::move(test.features));
   return data;
 }
 

@@ -41,7 +41,7 @@ OpenedData open_npy(const Address& address, const OpenOptions& options);
 
 /// Of the same kinds, without labels (table.hpp).
 Dataset open_unlabelled_csv(const std::filesystem::path& file, const Address& training, const TableEncoding& encoding);
-Dataset open_unlabelled_npy(const std::filesystem::path& file);
+Dataset open_unlabelled_npy(const std::filesystem::path& file, std::vector<std::string> class_names);
 
 /// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
 /// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.

@@ -146,7 +146,7 @@ SplitCounts split_counts(const OpenedData& data, const SplitOptions& options) {
     if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
     available[c] -= held_out[c];
   }
-  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names),
+  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names()),
           std::move(held_out)};
 }
 
@@ -159,20 +159,20 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
   check_rng(options);
 
   const Dataset& images = data.train;
-  std::vector<std::vector<std::int64_t>> by_class(images.class_names.size());
-  for (std::size_t i = 0; i < images.labels.size(); ++i)
-    by_class[static_cast<std::size_t>(images.labels[i])].push_back(static_cast<std::int64_t>(i));
+  std::vector<std::vector<std::int64_t>> by_class(images.class_names().size());
+  for (std::size_t i = 0; i < images.labels().size(); ++i)
+    by_class[static_cast<std::size_t>(images.labels()[i])].push_back(static_cast<std::int64_t>(i));
 
   Counts available = images.counts();
   for (std::size_t c = 0; c < by_class.size(); ++c) available[c] -= held_out[c];
-  check_counts(kept, available, images.class_names, options, profile);
+  check_counts(kept, available, images.class_names(), options, profile);
 
   Split split;
-  split.data = images.name;
-  split.data_sha256 = images.sha256;
-  if (data.test) split.test_sha256 = data.test->sha256;
+  split.data = images.name();
+  split.data_sha256 = images.sha256();
+  if (data.test) split.test_sha256 = data.test->sha256();
   split.options = options;
-  split.class_names = images.class_names;
+  split.class_names = images.class_names();
   NumpyShuffle numpy_shuffle(options.seed);
   for (std::size_t c = 0; c < by_class.size(); ++c) {
     std::vector<std::int64_t>& indices = by_class[c];

@@ -72,12 +72,12 @@ class ScoreEvaluator {
 
 /// Says of which classes the judged samples have none.
 void announce_absent(const Dataset& data, std::span<const std::int64_t> indices, const std::string& address) {
-  std::vector<bool> present(data.class_names.size(), false);
+  std::vector<bool> present(data.class_names().size(), false);
   for (const std::int64_t i : indices)
-    present[static_cast<std::size_t>(data.labels[static_cast<std::size_t>(i)])] = true;
+    present[static_cast<std::size_t>(data.labels()[static_cast<std::size_t>(i)])] = true;
   std::vector<std::string> absent;
   for (std::size_t c = 0; c < present.size(); ++c)
-    if (!present[c]) absent.push_back(fmt::format("'{}'", printable(data.class_names[c])));
+    if (!present[c]) absent.push_back(fmt::format("'{}'", printable(data.class_names()[c])));
   if (absent.empty()) return;
   constexpr std::size_t k_named = 3;
   const std::size_t named = std::min(absent.size(), k_named);

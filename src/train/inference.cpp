@@ -7,7 +7,7 @@
 namespace ulmus::detail {
 
 torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
-  return torch::from_blob(batch.pixels.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
+  return torch::from_blob(batch.inputs.data(), {batch.size, shape.channels, shape.height, shape.width}, torch::kFloat);
 }
 
 void for_each_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
@@ -16,7 +16,7 @@ void for_each_features(Classifier& model, const Dataset& data, const std::vector
   constexpr std::int64_t k_most_samples = 500;
   const torch::NoGradGuard no_gradient;
   model->eval();
-  const ImageShape& shape = data.shape;
+  const ImageShape& shape = data.shape();
   const std::int64_t most = std::min(rows_at_once(shape.pixels()), rows_at_once(data.classes()));
   Loader loader(
       data, indices,

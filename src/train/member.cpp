@@ -122,7 +122,7 @@ class Training {
                      .seconds = seconds(),
                      .model = model_options(plan_.options, plan_.data.train, member_.head),
                      .normalisation = plan_.normalisation,
-                     .class_names = plan_.data.train.class_names,
+                     .class_names = plan_.data.train.class_names(),
                      .loss_state = loss_->loss().state().values,
                      .encoding = plan_.encoding,
                      .chosen = chosen_},
@@ -153,7 +153,7 @@ class Training {
       model_->set_step(member_.seed, epoch_ * steps + step);
 
       const auto labels = labels_of(batch.labels).to(placement_.device);
-      const auto features = train_features(images_of(batch, plan_.data.train.shape));
+      const auto features = train_features(images_of(batch, plan_.data.train.shape()));
       const auto logits = model_->classify(features);
       auto loss = loss_(logits, labels, model_->head_inputs(features));
       if (!batch.second_labels.empty())  // mixed of two samples
@@ -351,9 +351,9 @@ std::vector<std::int64_t> all_of(const Dataset& data) {
 
 ModelOptions model_options(const RunOptions& options, const Dataset& data, Head head) {
   return {.name = options.model,
-          .channels = data.shape.channels,
-          .height = data.shape.height,
-          .width = data.shape.width,
+          .channels = data.shape().channels,
+          .height = data.shape().height,
+          .width = data.shape().width,
           .classes = data.classes(),
           .head = head,
           .script = options.model_file};

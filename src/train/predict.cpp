@@ -92,9 +92,8 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
   if (!member.info.encoding.empty()) encoding = encoding_from_json(member.info.encoding);
   std::vector<Dataset> files;
   for (const std::filesystem::path& path : paths) {
-    files.push_back(open_unlabelled(path, run_options.data, encoding ? &*encoding : nullptr));
-    files.back().class_names = member.info.class_names;
-    const std::int64_t width = files.back().shape.channels, expected = member.info.model.channels;
+    files.push_back(open_unlabelled(path, run_options.data, encoding ? &*encoding : nullptr, member.info.class_names));
+    const std::int64_t width = files.back().shape().channels, expected = member.info.model.channels;
     if (width != expected)
       throw Error(ErrorKind::data, fmt::format("'{}' has {} features per row, the run was trained on {}; make them the "
                                                "same way",
@@ -106,7 +105,7 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
 void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
                       const detail::Placement& placement, Lines& lines) {
   constexpr std::int64_t k_rows = 4096;  // at a time
-  const bool has_lines = files.front().line != nullptr;
+  const bool has_lines = files.front().line(0).has_value();
   lines.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
   for (const Dataset& file : files)
     for (std::int64_t first = 0; first < file.size(); first += k_rows) {
@@ -117,8 +116,8 @@ void predict_features(const std::vector<Dataset>& files, const detail::TrainedMe
       detail::for_each_output(model, member, file, rows, 1, placement,
                               [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
                                 lines.add(logits, [&](std::int64_t i) {
-                                  Fields fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
-                                  if (has_lines) fields.push_back({"line", std::to_string(file.line(row + i)), true});
+                                  Fields fields{{"path", file.name()}, {"row", std::to_string(row + i), true}};
+                                  if (has_lines) fields.push_back({"line", std::to_string(*file.line(row + i)), true});
                                   return fields;
                                 });
                                 row += logits.size(0);
@@ -148,7 +147,7 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   if (of_features) {
     files = open_features(options.paths, run_options, member);
     for (const Dataset& file : files)
-      for (const std::string& note : file.notes)
+      for (const std::string& note : file.notes())
         if (hooks.note) hooks.note(note);
   } else {
     ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},

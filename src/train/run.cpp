@@ -89,7 +89,7 @@ std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_siz
 /// Fills in what depends on the data and the model, and refuses what cannot apply to them.
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
-  if (o.model == "auto") o.model = default_model(data.shape.channels, data.shape.height, data.shape.width);
+  if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
   if (o.epochs == 0) o.epochs = features ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
   if (o.optimizer == "auto") o.optimizer = features ? "adamw" : "sgd";
   const bool adamw = o.optimizer == "adamw";
@@ -116,8 +116,8 @@ Augmentation make_augmentation(std::string& name, const std::string& model, cons
   if (name == "auto" && (model == "conv3" || data.is_features()))
     name = "none";  // the small network underfits in its few epochs
   else if (name == "auto")
-    name = data.name == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
-  const Augmentation augmentation = Augmentation::parse(name, data.shape);
+    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
+  const Augmentation augmentation = Augmentation::parse(name, data.shape());
   require_applicable(augmentation, data);
   return augmentation;
 }

@@ -139,8 +139,8 @@ TrainedMember choose_member(const fs::path& folder, const std::string& loss, std
 }
 
 void require_same_data(const OpenedData& data, const Split& split, const fs::path& folder, std::string_view cure) {
-  const std::string test_sha256 = data.test ? data.test->sha256 : "";
-  if (data.train.sha256 != split.data_sha256 || test_sha256 != split.test_sha256)
+  const std::string test_sha256 = data.test ? data.test->sha256() : "";
+  if (data.train.sha256() != split.data_sha256 || test_sha256 != split.test_sha256)
     throw Error(ErrorKind::data,
                 fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
 }
@@ -164,13 +164,13 @@ void for_each_output(Classifier& model, const TrainedMember& member, const Datas
                      const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement,
                      const BatchVisitor& visit) {
   const ModelOptions& shape = member.info.model;
-  if (shape.channels != data.shape.channels || shape.height != data.shape.height || shape.width != data.shape.width ||
-      shape.classes != data.classes())
+  if (shape.channels != data.shape().channels || shape.height != data.shape().height ||
+      shape.width != data.shape().width || shape.classes != data.classes())
     throw Error(
         ErrorKind::data,
         fmt::format("'{}' has {} classes of images of {}x{}x{}, '{}' was trained on {} of {}x{}x{} (channels x height "
                     "x width); convert the images, or restore the checkpoint",
-                    data.name, data.classes(), data.shape.channels, data.shape.height, data.shape.width,
+                    data.name(), data.classes(), data.shape().channels, data.shape().height, data.shape().width,
                     member.checkpoint.string(), shape.classes, shape.channels, shape.height, shape.width));
   std::span<const std::int64_t> ahead = indices;
   for_each_logits(model, data, indices, member.info.normalisation, loader_threads, placement,
@@ -179,7 +179,7 @@ void for_each_output(Classifier& model, const TrainedMember& member, const Datas
                       throw Error(ErrorKind::numerical,
                                   fmt::format("what {} gives for sample {} of '{}' is infinite or not a number; its "
                                               "values are far from those that were trained on, correct or remove it",
-                                              member.name(), ahead[static_cast<std::size_t>(*row)], data.name));
+                                              member.name(), ahead[static_cast<std::size_t>(*row)], data.name()));
                     visit(logits, labels);
                     ahead = ahead.subspan(labels.size());
                   });

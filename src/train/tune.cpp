@@ -323,7 +323,7 @@ Features features_of(const fs::path& path, const std::string& origin, Classifier
     if (const auto row = detail::first_not_finite(set->features))
       throw Error(ErrorKind::numerical,
                   fmt::format("the features of sample {} of '{}' are infinite or not numbers; correct or remove it",
-                              (*indices)[static_cast<std::size_t>(*row)], data.name));
+                              (*indices)[static_cast<std::size_t>(*row)], data.name()));
   model->to(torch::kCPU);  // where heads are fitted
   make_folder(path.parent_path());
   write_file(path,

@@ -22,32 +22,55 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
-/// A part of an image, in pixels.
-struct ImagePart {
+/// A rectangle of an image, in pixels.
+struct CropBox {
   std::int64_t top = 0;
   std::int64_t left = 0;
   std::int64_t height = 0;
   std::int64_t width = 0;
 };
 
-/// Labelled samples of one shape: images, 8 bits a channel, channels first (C, H, W), or vectors of D features.
-/// Immutable after it is opened; cheap to copy (shares the content); a reader may be called from any thread.
-class Dataset {
- public:
-  /// Writes image `index` to `pixels`, `shape.pixels()` long.
-  using Reader = std::function<void(std::int64_t index, std::span<std::uint8_t> pixels)>;
-  /// Chooses a part of an image of height x width.
-  using PartChoice = std::function<ImagePart(std::int64_t height, std::int64_t width)>;
-  /// Writes the chosen part of image `index` as its file has it, scaled to `shape` (by area where both sides shrink,
-  /// otherwise linearly).
-  using PartReader = std::function<void(std::int64_t index, const PartChoice& choose, std::span<std::uint8_t> pixels)>;
-  /// Writes the features of sample `index`, all finite, to `values`, D long.
-  using FeatureReader = std::function<void(std::int64_t index, std::span<float> values)>;
+/// Chooses the rectangle to cut out of an image of height x width.
+using CropChooser = std::function<CropBox(std::int64_t height, std::int64_t width)>;
 
+/// Where the samples of a data set come from: memory, a mapped file, image files. A class for a new source derives from
+/// ImageSource or FeatureSource. Several threads call the functions of one object at the same time.
+class SampleSource {
+ public:
+  SampleSource() = default;
+  SampleSource(const SampleSource&) = delete;
+  SampleSource& operator=(const SampleSource&) = delete;
+  virtual ~SampleSource() = default;
+
+  /// Path of the file of sample `index`; none where samples have no files of their own.
+  virtual std::optional<std::string> file(std::int64_t index) const;
+  /// Line of the file where sample `index` begins, from 1; none where samples have no lines.
+  virtual std::optional<std::int64_t> line(std::int64_t index) const;
+};
+
+/// Images of one shape, 8 bits a channel, channels first (C, H, W).
+class ImageSource : public SampleSource {
+ public:
+  /// Writes image `index` to `pixels`, [C * H * W].
+  virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+  /// Writes the chosen rectangle of image `index` as its file has it, scaled to the shape (by area where both sides
+  /// shrink, otherwise linearly). Returns false, without a call of `choose`, where `read` gives all that the file has.
+  virtual bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
+};
+
+/// Vectors of D features.
+class FeatureSource : public SampleSource {
+ public:
+  /// Writes the features of sample `index`, all finite, to `values`, [D].
+  virtual void read(std::int64_t index, std::span<float> values) const = 0;
+};
+
+/// What is known of a data set beside its samples.
+struct DatasetInfo {
   std::string name;                      ///< the address it was opened from
-  std::vector<std::string> class_names;  ///< [C], in label order
+  std::vector<std::string> class_names;  ///< [C], in label order; may be empty where samples have no labels
   ImageShape shape;                      ///< {D, 1, 1} for features
-  std::vector<std::int64_t> labels;      ///< [N], each in [0, C)
+  std::vector<std::int64_t> labels;      ///< [N], each in [0, C); 0 where samples have none
   /// Of the content, independent of where it lies on disk.
   /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files;
   /// - CIFAR, binary: sha256 of the concatenated sha256 of its files;
@@ -56,24 +79,56 @@ class Dataset {
   ///   "NAME \0 LABEL \0 bytes of the file" per image;
   /// - csv: Table::sha256.
   std::string sha256;
-  Reader read;                  ///< images; empty for features
-  PartReader read_part;         ///< images whose files were resized to `shape`; empty where `read` has all there is
-  FeatureReader read_features;  ///< features; empty for images
-  /// Path of the file of image `index`; empty where images have no files of their own.
-  std::function<std::string(std::int64_t index)> file;
-  /// Line of the file where sample `index` begins, from 1; empty where samples have none.
-  std::function<std::int64_t(std::int64_t index)> line;
   std::vector<std::string> notes;  ///< what was passed over while it was read, a line each
+};
 
-  bool is_features() const { return static_cast<bool>(read_features); }
-  std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
-  std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
+/// Labelled samples of one shape: images or feature vectors. Immutable and cheap to copy: copies share their content.
+/// All functions may be called from any thread.
+class Dataset {
+ public:
+  Dataset();  ///< without samples
+  /// Throws Error{data} for a label outside [0, C), unless there are no class names.
+  Dataset(DatasetInfo info, std::shared_ptr<const ImageSource> images);
+  Dataset(DatasetInfo info, std::shared_ptr<const FeatureSource> features);
+  /// The same samples under another description, for example with the labels of another order of classes.
+  Dataset with_info(DatasetInfo info) const;
+
+  const DatasetInfo& info() const { return content_->info; }
+  const std::string& name() const { return info().name; }
+  const std::vector<std::string>& class_names() const { return info().class_names; }
+  const ImageShape& shape() const { return info().shape; }
+  const std::vector<std::int64_t>& labels() const { return info().labels; }
+  const std::string& sha256() const { return info().sha256; }
+  const std::vector<std::string>& notes() const { return info().notes; }
+
+  bool is_features() const { return content_->features != nullptr; }
+  std::int64_t size() const { return static_cast<std::int64_t>(labels().size()); }
+  std::int64_t classes() const { return static_cast<std::int64_t>(class_names().size()); }
   /// Samples per class, [C].
-  std::vector<std::int64_t> counts() const {
-    std::vector<std::int64_t> counts(class_names.size(), 0);
-    for (const std::int64_t label : labels) ++counts[static_cast<std::size_t>(label)];
-    return counts;
-  }
+  std::vector<std::int64_t> counts() const;
+
+  /// Writes image `index`, [C * H * W]. Throws Error{usage} for features, Error{data} for a file that has changed or
+  /// cannot be decoded.
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const;
+  /// As ImageSource::read_crop. Throws as `read`.
+  bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
+  /// Writes the features of sample `index`, [D]. Throws Error{usage} for images, and for a table before encode_tables.
+  void read_features(std::int64_t index, std::span<float> values) const;
+  /// As those of SampleSource.
+  std::optional<std::string> file(std::int64_t index) const;
+  std::optional<std::int64_t> line(std::int64_t index) const;
+
+ private:
+  struct Content {
+    DatasetInfo info;
+    std::shared_ptr<const ImageSource> images;  ///< one of the two, or neither without samples
+    std::shared_ptr<const FeatureSource> features;
+  };
+  explicit Dataset(std::shared_ptr<const Content> content);
+  const ImageSource& images() const;
+  const SampleSource* source() const;
+
+  std::shared_ptr<const Content> content_;
 };
 
 struct Table;

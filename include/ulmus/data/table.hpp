@@ -205,9 +205,11 @@ TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> trai
 void encode_tables(OpenedData& data, const TableEncoding& encoding);
 
 /// Samples to predict with a model of features: a CSV, read as above, for the encoding of a table, or a NumPy array
-/// [N, D] without one, memory-mapped. `address` is that of the training data, for its delimiter. The labels are all 0
-/// and mean nothing. Throws Error{data} naming the file and what is wrong with it.
-Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding);
+/// [N, D] without one, read row by row. `address` is that of the training data, for its delimiter; the class names are
+/// those of the encoding, or `class_names` without one. The labels are all 0 and mean nothing. Throws Error{data}
+/// naming the file and what is wrong with it.
+Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding,
+                        std::vector<std::string> class_names = {});
 
 /// One line of JSON with `schema_version` 1, or 2 where a column is a date, has a number format or is left out; keys in
 /// alphabetical order; the same bytes for the same encoding.
