@@ -55,7 +55,7 @@ ulmus_room(eval COMPONENT train
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # floor 4, reads run folders only
-ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp model.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
+ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
 # The pages are kept as HTML and compiled in, so the program needs no file of its own at run time.

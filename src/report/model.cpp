@@ -63,9 +63,9 @@ std::optional<double> group_recall(std::span<const MemberResult> members, std::s
   return sum / count;
 }
 
-std::int64_t total_of(const Tally& tally) {
+std::int64_t total_count(const Tally& counts) {
   std::int64_t total = 0;
-  for (const auto& [index, count] : tally) total += count;
+  for (const auto& [index, count] : counts) total += count;
   return total;
 }
 

@@ -30,10 +30,11 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
 /// The same, as a mean over seeds.
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
-/// The counts of a tally together.
-std::int64_t total_of(const Tally& tally);
+/// The sum of the counts.
+std::int64_t total_count(const Tally& counts);
 
-/// What the sentences, tables and charts of a report are made from, computed once. Refers to the run and the summary.
+/// The values that the sentences, tables and charts of a report share, computed once. Refers to the run and the
+/// summary.
 struct ReportModel {
   const RunFolder& run;
   const Summary& summary;
@@ -45,7 +46,7 @@ struct ReportModel {
   ReportModel(const RunFolder& of_run, const Summary& its_summary);
 };
 
-/// As finding(run, summary) of report.hpp.
-std::string finding(const ReportModel& report);
+/// As conclusion(run, summary) of report.hpp.
+std::string conclusion(const ReportModel& report);
 
 }  // namespace ulmus

@@ -1,4 +1,4 @@
-#include "wording.hpp"
+#include "phrases.hpp"
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@ std::string percent(const std::optional<double>& fraction) {
 
 std::string half_width(const Interval& interval) { return fmt::format("{:.1f}", 50 * (interval.high - interval.low)); }
 
-std::string usual_worst_class(const SetSummary& set) {
+std::string most_common_worst_class(const SetSummary& set) {
   const auto& names = set.worst_classes;
   return *std::max_element(names.begin(), names.end(), [&](const std::string& a, const std::string& b) {
     return std::count(names.begin(), names.end(), a) < std::count(names.begin(), names.end(), b);
@@ -77,7 +77,7 @@ std::string selection_phrase(const Summary& summary) {
       summary.validation_per_class, chosen);
 }
 
-std::string shortened(std::string_view text, std::size_t width) {
+std::string shorten(std::string_view text, std::size_t width) {
   std::size_t points = 0, cut = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if ((static_cast<unsigned char>(text[i]) & 0xC0) == 0x80) continue;

@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "model.hpp"
+#include "phrases.hpp"
 #include "ulmus/report/report.hpp"
-#include "wording.hpp"
 
 namespace ulmus {
 namespace {
@@ -50,7 +50,7 @@ std::string group_name(const ClassOrder& order, bool head) {
 
 }  // namespace
 
-std::string finding(const ReportModel& report) {
+std::string conclusion(const ReportModel& report) {
   const Summary& summary = report.summary;
   const ClassOrder& order = report.order;
   const auto& losses = summary.losses;
@@ -93,6 +93,6 @@ std::string finding(const ReportModel& report) {
   return text;
 }
 
-std::string finding(const RunFolder& run, const Summary& summary) { return finding(ReportModel(run, summary)); }
+std::string conclusion(const RunFolder& run, const Summary& summary) { return conclusion(ReportModel(run, summary)); }
 
 }  // namespace ulmus

@@ -1,8 +1,8 @@
-#include "markup.hpp"
+#include "html_template.hpp"
 
 namespace ulmus {
 
-std::string escaped(std::string_view text) {
+std::string html_escape(std::string_view text) {
   std::string result;
   for (const char c : text) {
     switch (c) {
@@ -28,7 +28,7 @@ std::string escaped(std::string_view text) {
   return result;
 }
 
-std::string filled(std::string_view page, const std::map<std::string, std::string, std::less<>>& pieces) {
+std::string render_template(std::string_view page, const std::map<std::string, std::string, std::less<>>& pieces) {
   std::string result;
   for (;;) {
     const std::size_t open = page.find("{{");

@@ -16,7 +16,7 @@ std::string percent(const std::optional<double>& fraction);
 std::string half_width(const Interval& interval);
 
 /// The class that is worst for most seeds; the first such on a tie.
-std::string usual_worst_class(const SetSummary& set);
+std::string most_common_worst_class(const SetSummary& set);
 
 /// Whether the loss has the best mean of the metric on the test set, and another a worse one.
 bool is_best(const Summary& summary, std::size_t metric, std::size_t loss);
@@ -34,6 +34,6 @@ std::string seeds_phrase(const Summary& summary);
 std::string selection_phrase(const Summary& summary);
 
 /// At most `width` code points, the last an ellipsis when something was cut.
-std::string shortened(std::string_view text, std::size_t width);
+std::string shorten(std::string_view text, std::size_t width);
 
 }  // namespace ulmus
