@@ -192,7 +192,7 @@ void add_predict_verb(CLI::App& program) {
                                                                    : PredictionWriter::parse_format(request->format),
                                  .top = request->top,
                                  .threads = static_cast<int>(std::clamp<std::int64_t>(request->threads, -1, 257))};
-    std::optional<WholeFile> file;
+    std::optional<AtomicFile> file;
     PredictHooks hooks{.write =
                            [&](std::string_view text) {
                              if (request->out.empty()) {

@@ -6,6 +6,7 @@
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/option_name.hpp"

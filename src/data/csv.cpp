@@ -9,6 +9,7 @@
 #include "data/columns.hpp"
 #include "data/gzip.hpp"
 #include "data/sources.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/text.hpp"

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "data/cells.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/threads.hpp"
 #include "ulmus/data/table.hpp"

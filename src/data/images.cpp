@@ -11,6 +11,7 @@
 #include <opencv2/imgproc.hpp>
 #include <thread>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
@@ -391,7 +392,7 @@ class ImagesOnDemand : public ImageSource {
       ImageNotes notes;
       notes.add(traits, path);
       for (const std::string& line : notes.lines(0))
-        announce_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
+        warn_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
       return pixels;
     } catch (const DecodeError& error) {
       undecodable(path, error.what());

@@ -55,7 +55,7 @@ void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
     const std::string& name = texts.different[i];
     const auto number = number_name(name);
     if ((!number && is_letter(name)) || (rules.twins_are_literal && contains(rules.literal, name))) continue;
-    const auto [twin, is_new] = seen.emplace(number ? *number : looks_of(name), i);
+    const auto [twin, is_new] = seen.emplace(number ? *number : lookalike_key(name), i);
     if (is_new) continue;
     const std::string literal =
         !rules.twins_are_literal
@@ -112,7 +112,7 @@ bool is_title(std::string_view line) {
   static constexpr std::array<std::string_view, 9> k_titles{"id",       "index",     "idx",      "class", "label",
                                                             "class_id", "class_idx", "label_id", "target"};
   const std::size_t end = line.find_first_of(" \t,;");
-  return end != std::string_view::npos && std::ranges::find(k_titles, looks_of(line.substr(0, end))) != k_titles.end();
+  return end != std::string_view::npos && std::ranges::find(k_titles, lookalike_key(line.substr(0, end))) != k_titles.end();
 }
 
 bool starts_with_number(std::string_view line) {

@@ -128,7 +128,7 @@ bool is_header(std::span<const std::string> fields) {
       "class_idx", "class_name", "classname", "classid",    "target",   "targets",    "category",   "category_id",
       "y",         "species",    "label_id",  "label_idx"};
   return fields.size() >= 2 && std::ranges::all_of(fields, [](const std::string& field) {
-           return std::ranges::find(k_titles, looks_of(class_name(field))) != k_titles.end();
+           return std::ranges::find(k_titles, lookalike_key(class_name(field))) != k_titles.end();
          });
 }
 

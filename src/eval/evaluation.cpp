@@ -140,7 +140,7 @@ MarginDistribution distribution(std::vector<double> margins, const std::vector<d
 }
 
 /// What the confusion matrix says of each class; margins are filled in by the caller.
-std::vector<ClassResult> class_results(const std::vector<Tally>& confusion, const ClassCounts& counts) {
+std::vector<ClassResult> class_results(const std::vector<SparseCounts>& confusion, const ClassCounts& counts) {
   const std::size_t classes = confusion.size();
   std::vector<std::int64_t> predicted(classes, 0), correct(classes, 0);
   std::vector<ClassResult> results(classes);

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"

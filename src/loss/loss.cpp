@@ -20,6 +20,7 @@
 #include "loss/row_kernel.hpp"
 #include "loss/smoothing.hpp"
 #include "loss/true_logit.hpp"
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"

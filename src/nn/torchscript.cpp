@@ -9,6 +9,7 @@
 
 #include "nn/backbones.hpp"
 #include "nn/model_kinds.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/option_name.hpp"

@@ -107,7 +107,7 @@ Json curve_json(const RunFolder& run, const std::string& loss, bool on_test) {
 }
 
 /// Row-normalised confusion in blocks of neighbouring classes, in percent. [true][predicted]
-Json matrix_json(const std::vector<Tally>& confusion) {
+Json matrix_json(const std::vector<SparseCounts>& confusion) {
   const std::size_t block = block_size(confusion.size(), k_most_matrix_cells);
   const std::size_t side = block_size(confusion.size(), block);
   std::vector<double> cells(side * side, 0);

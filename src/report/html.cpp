@@ -374,7 +374,7 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
 }
 
 std::string confusion_table(const ReportModel& report, std::size_t loss, const std::string& caption) {
-  const std::vector<Tally>& confusion = report.confusions[loss];
+  const std::vector<SparseCounts>& confusion = report.confusions[loss];
   const auto name = [&](std::size_t rank) {
     return html_escape(shorten(report.run.class_names[report.order.by_count[rank]], 20));
   };

@@ -31,7 +31,7 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
 /// The sum of the counts.
-std::int64_t total_count(const Tally& counts);
+std::int64_t total_count(const SparseCounts& counts);
 
 /// The values that the sentences, tables and charts of a report share, computed once. Refers to the run and the
 /// summary.
@@ -41,7 +41,7 @@ struct ReportModel {
   ClassOrder order;
   std::vector<std::span<const MemberResult>> members;  ///< [losses][seeds]
   /// Test confusion of all seeds together, [losses][C]: of each class what was predicted, both as positions in `order`.
-  std::vector<std::vector<Tally>> confusions;
+  std::vector<std::vector<SparseCounts>> confusions;
 
   ReportModel(const RunFolder& of_run, const Summary& its_summary);
 };

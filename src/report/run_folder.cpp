@@ -147,7 +147,7 @@ std::vector<std::string> read_notes(const Path& path) {
   }
 }
 
-bool within(const Tally& tally, std::size_t size) {
+bool within(const SparseCounts& tally, std::size_t size) {
   return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
 }
 
@@ -156,7 +156,7 @@ void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path&
   bool fits = evaluation.confusion.size() == classes && evaluation.classes.size() == classes &&
               evaluation.margin_edges.size() >= 2 && evaluation.worst_class_index >= 0 &&
               evaluation.worst_class_index < static_cast<std::int64_t>(classes);
-  for (const Tally& of_class : evaluation.confusion) fits = fits && within(of_class, classes);
+  for (const SparseCounts& of_class : evaluation.confusion) fits = fits && within(of_class, classes);
   for (const ClassResult& result : evaluation.classes)
     fits = fits && within(result.margin.histogram, evaluation.margin_edges.size() - 1);
   if (!fits) throw_damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));

@@ -195,11 +195,10 @@ Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss,
   detail::check_tensors(logits, labels, loss, head);
   if (!has_kernel(logits)) {
     const bool composable = detail::is_composable(loss);
-    announce_once(
-        fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
-        fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
-                    logits.device().str(),
-                    composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
+    warn_once(fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
+              fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
+                          logits.device().str(),
+                          composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
     return composable ? composed_loss(logits, labels, loss, reduction, head)
                       : on_host(logits, labels, loss, reduction, head);
   }

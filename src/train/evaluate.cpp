@@ -47,7 +47,7 @@ class PredictionFile {
 
  private:
   const std::vector<std::string>& class_names_;
-  WholeFile file_;
+  AtomicFile file_;
   PredictionWriter writer_;
 };
 
@@ -81,12 +81,11 @@ void announce_absent(const Dataset& data, std::span<const std::int64_t> indices,
   if (absent.empty()) return;
   constexpr std::size_t k_named = 3;
   const std::size_t named = std::min(absent.size(), k_named);
-  announce_once(
-      "absent " + address,
-      fmt::format("'{}' has no sample of {} of the {} classes of the run ({}{}); means over classes are of the "
-                  "other {}",
-                  address, absent.size(), present.size(), join(std::span(absent).first(named), ", "),
-                  named < absent.size() ? " ..." : "", present.size() - absent.size()));
+  warn_once("absent " + address,
+            fmt::format("'{}' has no sample of {} of the {} classes of the run ({}{}); means over classes are of the "
+                        "other {}",
+                        address, absent.size(), present.size(), join(std::span(absent).first(named), ", "),
+                        named < absent.size() ? " ..." : "", present.size() - absent.size()));
 }
 
 TemperatureEffect effect_of(double temperature, const Evaluation& before, const Evaluation& after, bool fitted) {

@@ -82,7 +82,7 @@ ExportResult export_run(const std::filesystem::path& folder, const RunOptions& r
   if (script) detail::require_scriptable(member.info.model);
   Classifier model = member.load(run_options.model_file);
 
-  WholeFile file(options.out);
+  AtomicFile file(options.out);
   const std::string bytes = script ? detail::encode_torchscript(member, model) : encode_weights(member, model);
   file.write(bytes);
   const torch::Tensor images = random_images(member.info.model);

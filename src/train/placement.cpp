@@ -86,9 +86,8 @@ Placement make_placement(const RunOptions& options) {
                             .channels_last = options.channels_last,
                             .bf16 = options.autocast == "bf16"};
   if (placement.bf16 && placement.device.is_cpu() && !has_bf16_instructions())
-    announce_once(
-        "bf16 without instructions",
-        "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): --autocast bf16 works, but slowly");
+    warn_once("bf16 without instructions",
+              "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): --autocast bf16 works, but slowly");
   return placement;
 }
 
@@ -115,7 +114,7 @@ std::string device_here(const std::string& trained_on) {
     return trained_on;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::environment) throw;
-    announce_once("device", fmt::format("the run was trained on {}, which is not here; using cpu", trained_on));
+    warn_once("device", fmt::format("the run was trained on {}, which is not here; using cpu", trained_on));
     return "cpu";
   }
 }

@@ -146,7 +146,7 @@ void require_same_data(const OpenedData& data, const Split& split, const fs::pat
 }
 
 void announce_notes(const OpenedData& data) {
-  for (const std::string& note : all_notes(data)) announce_once(note, note);
+  for (const std::string& note : all_notes(data)) warn_once(note, note);
 }
 
 OpenedData open_run_data(const RunOptions& options, const std::string& encoding,
@@ -258,10 +258,10 @@ Adjuster::Reading Adjuster::read(const TrainedMember& member, Classifier& model)
                     });
     reading.scores.temperature = fit_temperature(view_of(logits), labels, reading.scores, prior_);
     if (const double t = reading.scores.temperature; t == k_lowest_temperature || t == k_highest_temperature)
-      announce_once("temperature-bound " + member.name(),
-                    fmt::format("the temperature of {} ends at its bound {}: the {} images of the validation part do "
-                                "not determine it",
-                                member.name(), format_number(t), split_.validation.size()));
+      warn_once("temperature-bound " + member.name(),
+                fmt::format("the temperature of {} ends at its bound {}: the {} images of the validation part do "
+                            "not determine it",
+                            member.name(), format_number(t), split_.validation.size()));
   }
   return reading;
 }

@@ -14,14 +14,14 @@ namespace ulmus {
 
 /// How often each index occurred; one that is not there never did. Tables of them are as large as what was counted, so
 /// 100,000 classes have a confusion matrix, too. In JSON pairs [index, count], ascending.
-using Tally = std::map<std::int64_t, std::int64_t>;
+using SparseCounts = std::map<std::int64_t, std::int64_t>;
 
 /// The distribution of the margin z[y] - max over j != y of z[j] over the samples of one class, in units of the head's
 /// output (cosine for a cosine head, logit for a linear one).
 struct MarginDistribution {
   double mean = 0;                ///< 0 without support
   std::vector<double> quantiles;  ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
-  Tally histogram;                ///< of the bins between the common edges of the Evaluation
+  SparseCounts histogram;         ///< of the bins between the common edges of the Evaluation
 };
 
 struct ClassResult {
@@ -48,9 +48,9 @@ struct Evaluation {
   ShotThresholds thresholds;                               ///< that made the groups
   double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
   double nll = 0;  ///< mean negative log-likelihood, nats
-  std::vector<Tally> confusion;      ///< [C], of each true class what was predicted
-  std::vector<ClassResult> classes;  ///< [C]
-  std::vector<double> margin_edges;  ///< histogram edges, ascending; see evaluate()
+  std::vector<SparseCounts> confusion;  ///< [C], of each true class what was predicted
+  std::vector<ClassResult> classes;     ///< [C]
+  std::vector<double> margin_edges;     ///< histogram edges, ascending; see evaluate()
 };
 
 struct EvaluationOptions {
