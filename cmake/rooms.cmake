@@ -44,10 +44,12 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
 ulmus_room(data COMPONENT train
-           SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
-                   decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp duplicates.cpp encoding.cpp
-                   folder.cpp gzip.cpp idx.cpp image_ops.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
-                   inspection_text.cpp kind_counts.cpp labels.cpp list.cpp loader.cpp mix.cpp npy.cpp policies.cpp sampler.cpp search.cpp split.cpp
+           SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp column_summary.cpp columns.cpp csv.cpp csv_rows.cpp
+                   dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
+                   decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
+                   image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   table.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval COMPONENT train

@@ -79,10 +79,10 @@ std::vector<std::string> class_names(const fs::path& folder, const Version& vers
   return names;
 }
 
-std::vector<fs::path> places_of_version(std::string_view name, const Version& version, const OpenOptions& options) {
+std::vector<fs::path> version_paths(std::string_view name, const Version& version, const OpenOptions& options) {
   const std::string own(name);
   const std::array<std::string, 3> folders{own, version.folder, own + "/" + version.folder};
-  return places_of(folders, options.data_root);
+  return search_paths(folders, options.data_root);
 }
 
 class CifarImages : public ImageSource {
@@ -140,13 +140,13 @@ std::vector<std::int64_t> read_cifar_labels(std::string_view bytes, const fs::pa
 
 bool cifar_is_folders(std::string_view name, const OpenOptions& options) {
   const Version& version = version_of(name);
-  return std::ranges::none_of(places_of_version(name, version, options),
+  return std::ranges::none_of(version_paths(name, version, options),
                               [&](const fs::path& place) { return holds_files(place, version); });
 }
 
 OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
   const Version& version = version_of(name);
-  const std::vector<fs::path> places = places_of_version(name, version, options);
+  const std::vector<fs::path> places = version_paths(name, version, options);
 
   const auto files = std::ranges::find_if(places, [&](const fs::path& place) { return holds_files(place, version); });
   if (files != places.end()) {
@@ -159,7 +159,7 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
   const auto images = std::ranges::find_if(
       places, [&](const fs::path& place) { return place.filename() == name && holds_image_folders(place); });
   if (images == places.end())
-    not_found(
+    throw_not_found(
         name, places,
         fmt::format("put the files of its binary version ({} ...), or the folders train and test with a folder of "
                     "images per class, in a folder '{}' and name the one above it by {}",

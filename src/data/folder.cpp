@@ -52,7 +52,7 @@ Listing list_folder(const fs::path& folder) {
 
 /// The names of the images of a class, below `part`, those in its sub-folders too.
 std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& passed_over) {
-  ImageWalk walk({part / name}, part);
+  ImageWalker walk({part / name}, part);
   std::vector<std::string> images;
   for (fs::path path = walk.next(); !path.empty(); path = walk.next())
     images.push_back(path.lexically_relative(part).string());
@@ -90,7 +90,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
     const auto place = [&](std::size_t i) { return fmt::format("the folder '{}'", (folder / names[i]).string()); };
     // A folder that is called `NA` or `-1` was made so.
     files.class_names =
-        classes_of(texts, {.literal = texts.different, .twins_are_literal = false, .file = folder, .place = place})
+        classes_of(texts, {.literal = texts.distinct, .twins_are_literal = false, .file = folder, .place = place})
             .names;
   }
   const NameIndex index(files.class_names);

@@ -51,20 +51,21 @@ bool holds_files(const fs::path& folder) {
 }
 
 fs::path find_folder(std::string_view name, const fs::path& data_root) {
-  const std::vector<fs::path> places = places_of(std::array{std::string(name)}, data_root);
+  const std::vector<fs::path> places = search_paths(std::array{std::string(name)}, data_root);
   const auto place = std::ranges::find_if(places, holds_files);
   if (place != places.end()) return *place;
-  not_found(name, places,
-            name == "fashion-mnist"
-                ? fmt::format("type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and "
-                              "name it by {}",
-                              option_name("data_root", "FOLDER"))
-                : fmt::format("put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-                              "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and name it by {}",
-                              option_name("data_root", "FOLDER")));
+  throw_not_found(
+      name, places,
+      name == "fashion-mnist"
+          ? fmt::format("type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and "
+                        "name it by {}",
+                        option_name("data_root", "FOLDER"))
+          : fmt::format("put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+                        "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and name it by {}",
+                        option_name("data_root", "FOLDER")));
 }
 
-[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
+[[noreturn]] void throw_damaged(const fs::path& file, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}; get the file again", file.string(), what));
 }
 
@@ -95,7 +96,7 @@ class GzipReader {
       if (came < 0 || code == Z_BUF_ERROR) {
         if (const std::string prefix = path_.string() + ": "; message.starts_with(prefix))
           message.remove_prefix(prefix.size());
-        damaged(path_, fmt::format("is damaged gzip after {} bytes of content ({})", content.size(), message));
+        throw_damaged(path_, fmt::format("is damaged gzip after {} bytes of content ({})", content.size(), message));
       }
       if (came == 0) return;
       count -= static_cast<std::size_t>(came);
@@ -147,8 +148,8 @@ Dataset open_part(const fs::path& folder, const Part& part, std::string_view nam
                    .sha256 = sha256(sha256(images.content) + sha256(labels.content))};
   for (std::size_t i = 0; i < info.labels.size(); ++i)
     if (info.labels[i] >= k_classes)
-      damaged(labels.path,
-              fmt::format("gives image {} the label {}, expected 0 to {}", i, info.labels[i], k_classes - 1));
+      throw_damaged(labels.path,
+                    fmt::format("gives image {} the label {}, expected 0 to {}", i, info.labels[i], k_classes - 1));
   return Dataset(std::move(info), std::make_shared<const IdxImages>(std::move(images)));
 }
 
@@ -163,30 +164,30 @@ IdxFile read_idx(const ByteSource& source, const fs::path& path, IdxKind kind) {
   source(file.content, file.header);
 
   if (const std::uint32_t came = big_endian(file.content); file.content.size() >= 4 && came != magic)
-    damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
-                              dimensions == 1 ? "labels" : "images", came, magic));
+    throw_damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
+                                    dimensions == 1 ? "labels" : "images", came, magic));
   if (file.content.size() < file.header)
-    damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
-                              file.header));
+    throw_damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
+                                    file.header));
 
   std::size_t expected = 1;
   for (std::size_t i = 0; i < dimensions; ++i) {
     const std::uint32_t size = big_endian(std::string_view(file.content).substr(4 + 4 * i));
     // With images of at most this side the product of three 32-bit sizes cannot overflow.
     if (i > 0 && (size < 1 || size > k_max_image_side))
-      damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
+      throw_damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
     file.sizes.push_back(size);
     expected *= size;
   }
-  if (expected == 0) damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
+  if (expected == 0) throw_damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
 
   source(file.content, expected);
   if (const std::size_t came = file.data().size(); came < expected)
-    damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
+    throw_damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
 
   std::string more;
   source(more, 1);
-  if (!more.empty()) damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
+  if (!more.empty()) throw_damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
   return file;
 }
 

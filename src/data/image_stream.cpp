@@ -9,7 +9,7 @@
 #include <system_error>
 #include <thread>
 
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 #include "data/images.hpp"
 #include "data/pixels.hpp"
 #include "ulmus/base/error.hpp"
@@ -141,7 +141,7 @@ struct ImageStream::State {
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
-  detail::ImageWalk walk;
+  detail::ImageWalker walk;
   bool walked = false;  ///< no path is left
   bool stopped = false;
   std::int64_t taken = 0, returned = 0;  ///< batches

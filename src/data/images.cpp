@@ -128,7 +128,7 @@ std::string undecodable_text(const fs::path& path, std::string_view why) {
   return fmt::format("'{}' cannot be decoded as an image: {}", path.string(), why);
 }
 
-[[noreturn]] void undecodable(const fs::path& path, std::string_view why) {
+[[noreturn]] void throw_undecodable(const fs::path& path, std::string_view why) {
   throw Error(ErrorKind::data, fmt::format("{}; replace it, or pass over such files with {}",
                                            undecodable_text(path, why), option_name("skip_bad")));
 }
@@ -203,7 +203,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
     if (i >= end) return;
     try {
       images[i] = load(files.path(i), preparation);
-      if (!images[i].decoded() && !options.skip_bad) undecodable(files.path(i), images[i].error);
+      if (!images[i].decoded() && !options.skip_bad) throw_undecodable(files.path(i), images[i].error);
       bytes += images[i].shape.pixels();
       if (bytes > options.memory_limit) images[i].drop_pixels();
       if (i == 0) first_known = images[0].decoded();
@@ -385,9 +385,9 @@ class ImagesOnDemand : public ImageSource {
     try {
       auto [pixels, traits] = decode(bytes);
       if (traits.bits > 0 && preparation_.decode.bits == 0)
-        undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with {} how "
-                                      "many are in use (here {})",
-                                      option_name("image_bits"), traits.bits));
+        throw_undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with {} how "
+                                            "many are in use (here {})",
+                                            option_name("image_bits"), traits.bits));
       traits.bits = 0;  // scaled as the options say
       ImageNotes notes;
       notes.add(traits, path);
@@ -395,7 +395,7 @@ class ImagesOnDemand : public ImageSource {
         warn_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
       return pixels;
     } catch (const DecodeError& error) {
-      undecodable(path, error.what());
+      throw_undecodable(path, error.what());
     }
   }
 

@@ -6,7 +6,7 @@
 
 #include "data/formats.hpp"
 #include "data/gzip.hpp"
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 #include "data/images.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
@@ -184,9 +184,9 @@ void refuse_two_labels(const ImageFiles& files, const LabelTexts& labels, std::s
   std::unordered_map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto [first, is_new] = seen.emplace(files.names[i], i);
-    if (is_new || labels.of[first->second] == labels.of[i]) continue;
+    if (is_new || labels.inverse[first->second] == labels.inverse[i]) continue;
     const auto label = [&](std::size_t k) {
-      return printable(labels.different[static_cast<std::size_t>(labels.of[k])]);
+      return printable(labels.distinct[static_cast<std::size_t>(labels.inverse[k])]);
     };
     throw Error(ErrorKind::data,
                 fmt::format("{} gives '{}' the label '{}', line {} gives it '{}'; keep one of them, an image has one "

@@ -138,7 +138,7 @@ struct Loader::State {
   LoaderOptions options;
   std::vector<detail::PixelTable> tables;
   std::int64_t epoch = 0;
-  bool drawn = false;               ///< with replacement
+  bool with_replacement = false;    ///< the order of this epoch was drawn so
   std::vector<std::int64_t> order;  ///< of this epoch and shard
 
   std::mutex mutex;
@@ -155,8 +155,8 @@ struct Loader::State {
 
   std::int64_t batches() const {
     const auto samples = static_cast<std::int64_t>(indices.size());
-    const std::int64_t of_all = options.batch_size * options.shard.world;
-    return options.drop_last ? samples / of_all : (samples + of_all - 1) / of_all;
+    const std::int64_t global_batch = options.batch_size * options.shard.world;
+    return options.drop_last ? samples / global_batch : (samples + global_batch - 1) / global_batch;
   }
 
   std::int64_t samples() const {
@@ -167,10 +167,10 @@ struct Loader::State {
 
   void read_image(std::int64_t index, std::int64_t place, std::span<std::uint8_t> image, float* out) const {
     const std::int64_t position = options.shard.rank + place * options.shard.world;
-    Stream stream =
-        drawn ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
-                       static_cast<std::uint64_t>(position))
-              : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index));
+    Stream stream = with_replacement ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
+                                              static_cast<std::uint64_t>(position))
+                                     : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch),
+                                              static_cast<std::uint64_t>(index));
     Augmentation rest = options.augmentation;
     const CropChooser choose = [&](std::int64_t height, std::int64_t width) {
       return random_crop(height, width, rest.smallest_share, stream);
@@ -251,7 +251,7 @@ struct Loader::State {
     workers.clear();
   }
 
-  std::vector<std::int64_t> order_of(std::int64_t an_epoch) const {
+  std::vector<std::int64_t> epoch_order(std::int64_t an_epoch) const {
     if (options.shuffle)
       return sample_epoch(options.sampler, indices, data.labels(),
                           {.seed = options.seed, .epoch = an_epoch, .epochs = options.epochs, .shard = options.shard});
@@ -267,11 +267,11 @@ struct Loader::State {
     if (first_batch < 0 || first_batch > batches())
       throw Error(ErrorKind::usage,
                   fmt::format("an epoch cannot begin at batch {}, expected 0 to {}", first_batch, batches()));
-    std::vector<std::int64_t> new_order = order_of(new_epoch);
+    std::vector<std::int64_t> new_order = epoch_order(new_epoch);
     stop();
     stopping = false;
     epoch = new_epoch;
-    drawn = options.shuffle && options.sampler.draws(epoch, options.epochs);
+    with_replacement = options.shuffle && options.sampler.draws(epoch, options.epochs);
     order = std::move(new_order);
     for (Slot& slot : ring) {
       slot.error = nullptr;

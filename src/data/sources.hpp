@@ -45,12 +45,12 @@ Dataset open_unlabelled_npy(const std::filesystem::path& file, std::vector<std::
 
 /// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
 /// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.
-std::vector<std::filesystem::path> places_of(std::span<const std::string> names,
-                                             const std::filesystem::path& data_root);
+std::vector<std::filesystem::path> search_paths(std::span<const std::string> names,
+                                                const std::filesystem::path& data_root);
 
 /// Throws Error{data} that says where the set was looked for and what to do.
-[[noreturn]] void not_found(std::string_view name, std::span<const std::filesystem::path> places,
-                            std::string_view advice);
+[[noreturn]] void throw_not_found(std::string_view name, std::span<const std::filesystem::path> places,
+                                  std::string_view advice);
 
 /// Throws Error{usage} for options that apply to images alone.
 void refuse_image_options(const OpenOptions& options, std::string_view source);

@@ -129,7 +129,7 @@ std::string manifest_sha256(Json json) {
   return sha256(json.dump());
 }
 
-[[noreturn]] void damaged(const std::filesystem::path& path, const std::string& what) {
+[[noreturn]] void throw_damaged(const std::filesystem::path& path, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("split manifest '{}' is damaged: {}; restore it or make the split again",
                                            path.string(), what));
 }
@@ -213,10 +213,10 @@ Split read_split(const std::filesystem::path& path) {
     try {
       return parse_json(read_file(path));
     } catch (const Json::exception& error) {
-      damaged(path, fmt::format("it is not the JSON of a split ({})", error.what()));
+      throw_damaged(path, fmt::format("it is not the JSON of a split ({})", error.what()));
     }
   }();
-  if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
+  if (!json.is_object() || !json.contains("schema_version")) throw_damaged(path, "it is not the JSON of a split");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "
                                              "the program that wrote it",
@@ -238,10 +238,10 @@ Split read_split(const std::filesystem::path& path) {
     split.train_counts = json.at("train_counts").get<Counts>();
     split.sha256 = json.at("sha256");
     if (const std::string came = manifest_sha256(json); came != split.sha256)
-      damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
+      throw_damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
     return split;
   } catch (const Json::exception& error) {
-    damaged(path, error.what());
+    throw_damaged(path, error.what());
   }
 }
 

@@ -366,8 +366,8 @@ TEST(ListLines, OfThousandsOfClassesAreReadFast) {
     text += "train_val2018/Aves/" + std::to_string(i) + ".jpg " + std::to_string(i % 8142) + "\n";
   const detail::ListLines lines = detail::read_list(text, "list.txt", "/");
   EXPECT_EQ(lines.names.size(), 437513u);
-  EXPECT_EQ(lines.labels.different.size(), 8142u);
-  EXPECT_EQ(lines.labels.of.back(), 437512 % 8142);
+  EXPECT_EQ(lines.labels.distinct.size(), 8142u);
+  EXPECT_EQ(lines.labels.inverse.back(), 437512 % 8142);
   EXPECT_EQ(lines.lines.back(), 437513);
 }
 

@@ -11,8 +11,8 @@
 
 namespace ulmus {
 
-/// What is done to a training image before it is scaled and normalised, and to a batch after it. In text a list joined
-/// by `+`, in the order of this table, which is the order in which they are applied:
+/// Random changes of a training image before it is scaled and normalised, and of a batch afterwards. In text a list
+/// joined by `+`, in the order of this table, which is the order in which they are applied:
 ///
 ///     crop[:PAD]             PAD black pixels on every side (an eighth of the height), a random part of the size that
 ///                            the image had
@@ -63,7 +63,7 @@ struct Augmentation {
 /// anything but mixup on features.
 void require_applicable(const Augmentation& augmentation, const Dataset& data);
 
-/// Augments one image, `shape.pixels()` bytes, channels first, in place; what is of a batch is left out.
+/// Augments one image, `shape.pixels()` bytes, channels first, in place, without mixup and cutmix, which need a batch.
 ///
 /// Draws from `stream`, each only with what it belongs to:
 ///
@@ -99,7 +99,7 @@ void augment(const Augmentation& augmentation, std::span<std::uint8_t> pixels, c
 /// The rectangle of an image of height x width that `rrc` cuts out, from the draws that are described above.
 CropBox random_crop(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream);
 
-/// What `mix` has done to a batch.
+/// The result of `mix`.
 struct Mixing {
   double lambda = 1;                  ///< share of the sample itself
   std::vector<std::int64_t> partner;  ///< [size], a permutation: the row of the batch that has the share 1 - lambda

@@ -79,7 +79,7 @@ struct DatasetInfo {
   ///   "NAME \0 LABEL \0 bytes of the file" per image;
   /// - csv: Table::sha256.
   std::string sha256;
-  std::vector<std::string> notes;  ///< what was passed over while it was read, a line each
+  std::vector<std::string> notes;  ///< what was skipped while it was read, a line each
 };
 
 /// Labelled samples of one shape: images or feature vectors. Immutable and cheap to copy: copies share their content.
@@ -140,7 +140,7 @@ constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< that can be a
 
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
-  bool skip_bad = false;              ///< pass over undecodable images and count them
+  bool skip_bad = false;              ///< skip undecodable images and count them
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
@@ -155,14 +155,14 @@ struct OpenOptions {
 
 constexpr std::size_t k_named_skipped = 5;
 
-/// What an address holds: a training part, and a test part where the data have one.
+/// The data behind an address: a training part, and a test part if there is one.
 struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
-  KindCounts skipped{};                      ///< undecodable images passed over, by the reason
+  KindCounts skipped{};                      ///< undecodable images that were skipped, by reason
   std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
   int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
-  /// What was not used and what was changed when image files were read, a line each.
+  /// What was ignored or changed while image files were read, a line each.
   std::vector<std::string> notes{};
   /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
   /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
@@ -170,8 +170,7 @@ struct OpenedData {
   std::shared_ptr<const Table> test_table;
 };
 
-/// A line on undecodable images that were passed over, if there are any, then the notes of the data and of both parts;
-/// printable.
+/// A line about skipped images, if there are any, then the notes of the data and of both parts; printable.
 std::vector<std::string> all_notes(const OpenedData& data);
 
 /// Opens data by their address.

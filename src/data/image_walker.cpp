@@ -1,4 +1,4 @@
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 
 #include <fmt/format.h>
 
@@ -56,7 +56,7 @@ std::string kind_of_no_image(const fs::path& path) {
   return ending.empty() || ending == "." ? "no image" : ending;
 }
 
-ImageWalk::ImageWalk(std::vector<fs::path> paths, const fs::path& inside) {
+ImageWalker::ImageWalker(std::vector<fs::path> paths, const fs::path& inside) {
   if (!inside.empty()) {
     std::error_code ignored;
     levels_.push_back({.folder = fs::canonical(inside, ignored), .waiting = {}});
@@ -66,7 +66,7 @@ ImageWalk::ImageWalk(std::vector<fs::path> paths, const fs::path& inside) {
   given_ = levels_.size();
 }
 
-fs::path ImageWalk::next() {
+fs::path ImageWalker::next() {
   while (!levels_.empty()) {
     std::vector<fs::path>& waiting = levels_.back().waiting;
     if (waiting.empty()) {
@@ -88,7 +88,7 @@ fs::path ImageWalk::next() {
   return {};
 }
 
-void ImageWalk::open(const fs::path& folder) {
+void ImageWalker::open(const fs::path& folder) {
   std::error_code code;
   Level level{.folder = fs::canonical(folder, code), .waiting = {}};
   if (std::ranges::find(levels_, level.folder, &Level::folder) != levels_.end())

@@ -14,10 +14,10 @@ bool is_clutter(const std::filesystem::path& path);
 /// was given is returned whatever it is, unless it is a folder. In folders an image is a regular file with the ending
 /// of one that we read or, whatever its ending, with such content; others are counted. Links are followed, but not
 /// back into a folder that is being read.
-class ImageWalk {
+class ImageWalker {
  public:
   /// `inside`: a folder that is being read.
-  explicit ImageWalk(std::vector<std::filesystem::path> paths, const std::filesystem::path& inside = {});
+  explicit ImageWalker(std::vector<std::filesystem::path> paths, const std::filesystem::path& inside = {});
 
   /// The next file; an empty path at the end. Throws Error{data} for a folder that cannot be listed, and can go on.
   std::filesystem::path next();
