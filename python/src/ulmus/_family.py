@@ -10,6 +10,7 @@ from typing import Any
 
 from . import _core
 
+
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
     """``{"losses": {name: entry}, "rules": {name: entry}}``."""
@@ -33,7 +34,7 @@ def key_values(text: str) -> dict[str, Any]:
     return values
 
 
-def member_name(text: str) -> str:
+def loss_name(text: str) -> str:
     """``elm`` of ``elm:lambda=0.5+drw``."""
     return text.partition("+")[0].partition(":")[0]
 
@@ -74,19 +75,21 @@ def _by_class(items: list[tuple[Any, Any]], what: str) -> dict[int, Any]:
     for key, value in items:
         if isinstance(key, bool) or not isinstance(key, (int, float)) and not hasattr(key, "__index__"):
             raise ValueError(
-                f"the {what} are by name ({key!r}), and which class is 0, 1, ... is not said; give them in the order of your "
-                f"class names: [counts[name] for name in class_names]"
+                f"the {what} are by name ({key!r}), not by class 0, 1, ...; give them in the order of your "
+                "class names: [counts[name] for name in class_names]"
             )
         number = _whole_number(key, f"a class of the {what}")
         if number < 0 or number in result:
-            raise ValueError(f"class {number} of the {what} is {'negative' if number < 0 else 'there twice'}, expected 0, 1, ...")
+            raise ValueError(
+                f"class {number} of the {what} is {'negative' if number < 0 else 'there twice'}, expected 0, 1, ..."
+            )
         result[number] = value
     return result
 
 
 def class_counts(values: Any) -> list[int]:
-    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts) whose
-    keys are the classes; one that is missing has none."""
+    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts)
+    whose keys are the classes; one that is missing has none."""
     items = _items(values)
     if items is None:
         return whole_numbers(values, "class count")
