@@ -9,13 +9,14 @@ import pickle
 import shutil
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 import ulmus
-from ulmus import _family, _kernel
+from ulmus import _core, _family, _kernel
 from ulmus import loss as loss_module
 
 from .conftest import long_tail
@@ -643,35 +644,52 @@ LOSS_PRIORS = {
     "cb": PRIOR_COUNTS / (1 - 0.9999**PRIOR_COUNTS),
     "gr": PRIOR_COUNTS**-0.2,
 }
-#: What the rules multiply the frequencies by.
+#: What the rules multiply the frequencies by, by weights or by how often they draw a sample of the class.
 RULE_WEIGHTS = {
     "": torch.ones(3, dtype=torch.float64),
     "+inverse": 1 / PRIOR_COUNTS,
     "+cb:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
     "+drw:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+    "+weights=FILE": torch.tensor([0.5, 2, 7], dtype=torch.float64),
+}
+SAMPLING_WEIGHTS = {
+    "+rs": 1 / PRIOR_COUNTS,
+    "+rs:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+    "+drs": 1 / PRIOR_COUNTS,
+    "+drs:from=0.5,beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
 }
 
 
-@pytest.mark.parametrize("rule", RULE_WEIGHTS)
+@pytest.fixture
+def weights_file(tmp_path: Path) -> str:
+    path = tmp_path / "weights.txt"
+    path.write_text("0.5\n2\n7\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("rule", [*RULE_WEIGHTS, *SAMPLING_WEIGHTS])
 @pytest.mark.parametrize("name", sorted(_family.table()["losses"]))
-def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rule: str) -> None:
-    text = name + rule
-    expected = LOSS_PRIORS.get(name, PRIOR_COUNTS) * RULE_WEIGHTS[rule]
-    if rule and name in ("cb", "gr", "ib", "ib-focal"):
+def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rule: str, weights_file: str) -> None:
+    text = name + rule.replace("FILE", weights_file)
+    counts = [int(count) for count in PRIOR_COUNTS]
+    expected = LOSS_PRIORS.get(name, PRIOR_COUNTS) * (RULE_WEIGHTS | SAMPLING_WEIGHTS)[rule]
+    if rule in RULE_WEIGHTS and rule and name in ("cb", "gr", "ib", "ib-focal"):
         with pytest.raises(ValueError, match="has class weights of its own"):
-            ulmus.Loss(text, PRIOR_COUNTS)
+            ulmus.Loss(text, counts)
         return
-    prior = torch.tensor(ulmus.Loss(text, PRIOR_COUNTS).assumed_prior, dtype=torch.float64)
+    # A rule that samples is no rule of ulmus.Loss, but `ulmus train` asks for its prior by the same function.
+    prior = _core.assumed_prior(text, counts) if rule in SAMPLING_WEIGHTS else ulmus.Loss(text, counts).assumed_prior
     # The regulariser of lade moves its optimum from the equal frequencies, which the library knows to 1e-6.
-    torch.testing.assert_close(prior, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
+    actual = torch.tensor(prior, dtype=torch.float64)
+    torch.testing.assert_close(actual, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
 
 
 @pytest.mark.parametrize("rule", RULE_WEIGHTS)
 @pytest.mark.parametrize("text", ["ce", "bs", "la", "la:tau=0.5", "vs:gamma=0,tau=1.5", "ldam:max_margin=0.0001"])
-def test_the_assumed_prior_is_what_training_finds(text: str, rule: str) -> None:
+def test_the_assumed_prior_is_what_training_finds(text: str, rule: str, weights_file: str) -> None:
     """The best logits for a point where the classes are this likely, given their frequencies."""
     likelihood = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
-    loss = ulmus.Loss(text + rule, PRIOR_COUNTS, reduction="sum")
+    loss = ulmus.Loss(text + rule.replace("FILE", weights_file), PRIOR_COUNTS, reduction="sum")
     loss.set_epoch(9, 10)
     z = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")

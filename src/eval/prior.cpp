@@ -89,10 +89,12 @@ std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train
   Loss loss(spec, train_counts);
   loss.set_epoch(1, 2);  // the end of a training: everything late has begun
   std::vector<double> prior = train_counts.prior();
-  std::vector<double> weights(loss.class_weights().begin(), loss.class_weights().end());
-  if (spec.resamples()) weights = spec.rule()->weights(spec.rule_keys(), train_counts);
+  const auto weights = loss.class_weights();
+  std::vector<double> draws;  // a rule that samples comes on top of weights of the loss's own
+  if (spec.resamples()) draws = spec.rule()->weights(spec.rule_keys(), train_counts);
   for (std::size_t j = 0; j < prior.size(); ++j) {
     if (!weights.empty()) prior[j] *= weights[j];
+    if (!draws.empty()) prior[j] *= draws[j];
     if (!loss.params().offset.empty()) prior[j] *= std::exp(-loss.params().scale * loss.params().offset[j]);
   }
   normalise(prior);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
@@ -40,8 +41,8 @@ def loss_name(text: str) -> str:
 
 
 def rule_name(text: str) -> str | None:
-    """``drw`` of ``elm:lambda=0.5+drw:from=0.9``."""
-    rule = text.partition("+")[2].partition(":")[0]
+    """``drw`` of ``elm:lambda=0.5+drw:from=0.9``, ``weights`` of ``ce+weights=FILE``."""
+    rule = re.split("[:=]", text.partition("+")[2], maxsplit=1)[0]
     return rule or None
 
 
