@@ -21,7 +21,7 @@ namespace {
 using ulmus::ClassCounts;
 using ulmus::Loss;
 using ulmus::LossSpec;
-using ulmus::detail::RowStatistics;
+using ulmus::detail::ForwardResult;
 
 struct Problem {
   std::int64_t rows, classes;
@@ -139,14 +139,15 @@ void rows(Problem& p, bool in_place, bool prefetched) {
                                           .maxima = maxima.data(),
                                           .sums = sums.data()};
     std::array<double, ulmus::detail::k_most_tile_rows> parameter{}, sum{}, gap{}, value, slope;
-    RowStatistics of_row;
-    kernels.f32.wide_uniform.sweep(tile, {.scale = terms.scale}, &of_row);
-    sum[0] = of_row.sum;
-    gap[0] = terms.scale * (of_row.gap + terms.true_margin[static_cast<std::size_t>(tile.labels[0])] +
-                            terms.rival_margin[static_cast<std::size_t>(of_row.rival)]);
+    ForwardResult result;
+    kernels.f32.large_c_uniform.forward(tile, {.scale = terms.scale}, &result);
+    sum[0] = result.sum;
+    gap[0] = terms.scale *
+             (result.maximum - result.true_value + terms.true_margin[static_cast<std::size_t>(tile.labels[0])] +
+              terms.rival_margin[static_cast<std::size_t>(result.rival)]);
     kernels.plain(parameter.data(), 1, sum.data(), gap.data(), value.data(), slope.data());
-    const double pull = slope[0] * terms.scale / static_cast<double>(p.rows);
-    kernels.f32.wide_uniform.spread(tile, {.scale = terms.scale}, &of_row, &pull, &pull);
+    const double wrong_dlogit = slope[0] * terms.scale / static_cast<double>(p.rows), true_dlogit = -wrong_dlogit;
+    kernels.f32.large_c_uniform.backward(tile, {.scale = terms.scale}, &result, &wrong_dlogit, &true_dlogit);
   }
 }
 

@@ -91,7 +91,7 @@ void compare(const fs::path& folder, cv::Size size, const std::string& augmentat
   ulmus::Loader loader(data, indices,
                        {.batch_size = 32,
                         .shuffle = true,
-                        .augmentation = ulmus::Augmentation::parse(augmentation, data.shape),
+                        .augmentation = ulmus::Augmentation::parse(augmentation, data.shape()),
                         .normalisation = ulmus::channel_statistics(data, indices),
                         .threads = threads});
   ulmus::Batch batch;

@@ -1,5 +1,5 @@
-# Compiles for another processor and runs what was compiled under emulation. ULMUS_CROSS is its GNU triplet, and the folder that
-# the environment's ULMUS_SYSROOT names has its libraries (script/emulate).
+# Toolchain for script/emulate: compiles for another processor and runs the result under emulation. ULMUS_CROSS is the GNU triplet
+# of the processor; the environment variable ULMUS_SYSROOT names the folder with its libraries.
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES ULMUS_CROSS)
 string(REGEX MATCH "^[^-]+" processor ${ULMUS_CROSS})
 set(CMAKE_SYSTEM_NAME Linux)

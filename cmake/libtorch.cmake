@@ -1,7 +1,7 @@
-# LibTorch as the target ulmus::libtorch: Debian's package, or a wheel's named by CMAKE_PREFIX_PATH (torch.utils.cmake_prefix_path).
-# The build and the installed package both read this.
+# Defines the target ulmus::libtorch: Debian's LibTorch, or that of a wheel if CMAKE_PREFIX_PATH names it
+# (torch.utils.cmake_prefix_path). Both the build and the installed package include this file.
 
-# A wheel's configuration looks for its own library by name, and would find Debian's where both are installed: its root goes first.
+# The configuration of a wheel looks for its library by name, and would find Debian's if both are installed. Its root goes first.
 foreach(path IN LISTS CMAKE_PREFIX_PATH)
   if(path MATCHES "/share/cmake/?$")
     cmake_path(GET path PARENT_PATH share)
@@ -11,12 +11,12 @@ foreach(path IN LISTS CMAKE_PREFIX_PATH)
 endforeach()
 find_package(Torch 1.13 REQUIRED)
 
-# Its headers as system headers: their warnings are not ours.
+# System headers, so that their warnings are not shown.
 add_library(ulmus::libtorch INTERFACE IMPORTED GLOBAL)
 target_include_directories(ulmus::libtorch SYSTEM INTERFACE ${TORCH_INCLUDE_DIRS})
 target_link_libraries(ulmus::libtorch INTERFACE ${TORCH_LIBRARIES})
 
-# Debian's multiplies matrices with whatever libblas.so.3 is; without OpenBLAS that is the reference implementation.
+# Debian's LibTorch multiplies matrices with libblas.so.3, which is the reference implementation if OpenBLAS is not installed.
 find_library(ULMUS_BLAS libblas.so.3)
 mark_as_advanced(ULMUS_BLAS)
 if(ULMUS_BLAS AND NOT CMAKE_PREFIX_PATH)
@@ -27,7 +27,7 @@ if(ULMUS_BLAS AND NOT CMAKE_PREFIX_PATH)
   endif()
 endif()
 
-# A wheel brings headers of a fmt of its own, without the library; ours are put in front of them.
+# A wheel contains the headers of its own version of fmt, without the library. Ours must be found first.
 get_target_property(fmt_include fmt::fmt INTERFACE_INCLUDE_DIRECTORIES)
 foreach(folder IN LISTS TORCH_INCLUDE_DIRS)
   if(EXISTS ${folder}/fmt AND NOT folder IN_LIST fmt_include)

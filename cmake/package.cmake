@@ -1,5 +1,5 @@
-# `cpack` in a build whose prefix is /usr makes Debian packages (script/package): the C library, what compiles against Ulmus,
-# and the program.
+# In a build with the prefix /usr, `cpack` builds Debian packages (script/package): the C library, the development files, and
+# the program.
 set(library_package libulmus${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_VENDOR "the Ulmus authors")
@@ -18,7 +18,7 @@ set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_COMPONENT_RUNTIME_DESCRIPTION "Losses for class-imbalanced classification: the C library")
 
-# What the component `loss` links is needed; what only `train` links is recommended, as LibTorch is large.
+# The development package depends on what the component `loss` links and recommends what only `train` links, because LibTorch is large.
 set(CPACK_DEBIAN_DEV_PACKAGE_NAME libulmus-dev)
 set(CPACK_DEBIAN_DEV_PACKAGE_SECTION libdevel)
 string(JOIN ", " CPACK_DEBIAN_DEV_PACKAGE_DEPENDS "${library_package} (= ${PROJECT_VERSION})" pkg-config libfmt-dev

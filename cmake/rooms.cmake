@@ -1,25 +1,26 @@
-# The house, from the ground up: a room links only rooms below it.
+# The modules, from the lowest layer to the highest. A module links only modules below it (docs/architecture.md).
 
-# floor 0: no framework
+# Layer 0: no framework.
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 ulmus_room(base COMPONENT loss
-           SOURCES digest.cpp error.cpp file.cpp json.cpp log.cpp names.cpp random.cpp safetensors.cpp text.cpp
-                   text_file.cpp unicode.cpp
+           SOURCES class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp names.cpp
+                   option_name.cpp posix.cpp random.cpp safetensors.cpp text.cpp text_file.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
-# A loss is a file of its own in losses/, so that adding one touches no list here.
+# Each loss is a file in losses/, so a new one needs no entry here.
 file(GLOB losses RELATIVE ${PROJECT_SOURCE_DIR}/src/loss CONFIGURE_DEPENDS src/loss/losses/*.cpp)
 ulmus_room(loss COMPONENT loss
-           SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp family.cpp
-                   graph_margins.cpp keys.cpp loss.cpp parallel.cpp reduction.cpp row_kernel.cpp row_math.cpp
-                   rules.cpp smoothing.cpp spec.cpp true_logit.cpp ${losses}
+           SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp evaluate.cpp
+                   family.cpp graph_margins.cpp keys.cpp loss.cpp loss_state.cpp parallel.cpp reduction.cpp
+                   row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp spec.cpp true_logit.cpp
+                   weighting.cpp ${losses}
            PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 
-# The C interface, libulmus.so: the loss room inside, nothing but ulmus/c.h on its face.
+# The C interface, libulmus.so. It contains the module `loss` and exports only the functions of ulmus/c.h.
 add_library(ulmus_c SHARED src/loss/c_api.cpp)
 add_library(ulmus::c ALIAS ulmus_c)
 target_link_libraries(ulmus_c PRIVATE ulmus::loss fmt::fmt)
@@ -35,7 +36,7 @@ if(ULMUS_LOSS_ONLY)
   return()
 endif()
 
-# floor 2: images and metrics need no LibTorch
+# Layer 2: images and metrics need no LibTorch.
 find_package(OpenCV REQUIRED COMPONENTS core imgproc)
 find_package(JPEG REQUIRED)
 find_package(PNG REQUIRED)
@@ -44,21 +45,23 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
 ulmus_room(data COMPONENT train
-           SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp columns.cpp csv.cpp dataset.cpp dates.cpp decode.cpp
-                   decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp decode_webp.cpp duplicates.cpp encoding.cpp
-                   folder.cpp gzip.cpp idx.cpp image_ops.cpp image_stream.cpp image_walk.cpp images.cpp imbalance.cpp inspection.cpp
-                   inspection_text.cpp kind_counts.cpp labels.cpp list.cpp loader.cpp mix.cpp npy.cpp policies.cpp sampler.cpp search.cpp split.cpp
+           SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp column_summary.cpp columns.cpp csv.cpp csv_rows.cpp
+                   dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
+                   decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
+                   image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   table.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval COMPONENT train
            SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
-# floor 4, reads run folders only
-ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp finding.cpp html.cpp markup.cpp model.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp wording.cpp
+# Layer 4: reads only run folders.
+ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
-# The pages are kept as HTML and compiled in, so the program needs no file of its own at run time.
+# The HTML pages are compiled into the program, so it needs no files at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
 foreach(page IN ITEMS page tuning_page)
   set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
@@ -76,7 +79,7 @@ if(ULMUS_TORCH)
   include(cmake/libtorch.cmake)
 endif()
 
-# The bench stands beside the floors: it measures the loss room, and LibTorch where it is there.
+# The benchmarks are outside the layers. They measure the module `loss`, and LibTorch if it is available.
 set(ulmus_peers no_peers.cpp)
 if(ULMUS_TORCH)
   set(ulmus_peers torch_peers.cpp)
@@ -86,7 +89,7 @@ ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
            PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus::libtorch>)
 
 if(ULMUS_TORCH)
-  # A room over LibTorch. Its headers take a minute to precompile, so the first such room does it for all of them.
+  # A module that uses LibTorch. Its headers take a minute to precompile, so all such modules share the result of the first.
   function(ulmus_torch_room name)
     ulmus_room(${name} ${ARGN})
     if(name STREQUAL torch)
@@ -96,27 +99,31 @@ if(ULMUS_TORCH)
     endif()
   endfunction()
 
-  # floor 1 to 3
+  # Layers 1 to 3.
   ulmus_torch_room(torch COMPONENT train
                    SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus::libtorch PRIVATE fmt::fmt)
   ulmus_torch_room(nn COMPONENT train
-                   SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp mlp.cpp model.cpp model_options.cpp torchscript.cpp torchvision_resnet.cpp
+                   SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp efficientnet_lite.cpp mlp.cpp model.cpp model_options.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_room(train COMPONENT train
-                   SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp evaluate.cpp export.cpp feature_cache.cpp head_fit.cpp inference.cpp member.cpp optimizer.cpp options.cpp
-                                 placement.cpp predict.cpp proposal.cpp run.cpp safetensors.cpp schedule.cpp torchscript.cpp
-                                 trained.cpp tune.cpp weight_average.cpp weights.cpp
+                   SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp evaluate.cpp export.cpp
+                           feature_file.cpp feature_set.cpp forward.cpp frozen_features.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
+                           options.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
+                           schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
+                           tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
                    PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
 
-  # floor 5
+  # Layer 5.
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/address_space.cpp src/cli/apply_verbs.cpp src/cli/main.cpp src/cli/options.cpp src/cli/progress.cpp src/cli/signals.cpp
-                       src/cli/streams.cpp src/cli/tune.cpp
-                       src/cli/verbs.cpp)
+  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/inspect_command.cpp
+                       src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
+                       src/cli/progress.cpp src/cli/report_command.cpp src/cli/run_commands.cpp src/cli/signals.cpp src/cli/streams.cpp
+                       src/cli/tune_command.cpp)
+  target_precompile_headers(ulmus PRIVATE <CLI/CLI.hpp>)
   set_target_properties(ulmus PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
   target_compile_options(ulmus PRIVATE $<$<CONFIG:Release>:-O1>)  # it parses and prints, and CLI11 takes long to optimise
   target_include_directories(ulmus PRIVATE src)

@@ -1,5 +1,6 @@
 #include "data/labels.hpp"
 #include "fuzz.hpp"
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/names.hpp"
 
 using namespace ulmus;

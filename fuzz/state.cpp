@@ -34,7 +34,7 @@ class Calls {
                                 : data_.ConsumeIntegralInRange<std::int64_t>(0, 100));
     if (!succeeds(ulmus_loss_create(spec.c_str(), counts.data(), classes_, &loss_))) return;
     std::vector<double> weights(counts.size());
-    fuzz::require(succeeds(ulmus_loss_class_weights(loss_, weights.data())), "a loss has class weights");
+    fuzz::require(succeeds(ulmus_loss_class_weights(loss_, weights.data(), classes_)), "a loss has class weights");
     for (const double weight : weights)
       fuzz::require(weight >= 0 && std::isfinite(weight), "a class weight is finite and not negative");
     for (int calls = 0; calls < 30 && data_.remaining_bytes() > 0; ++calls) call();
@@ -96,6 +96,9 @@ class Calls {
     const auto n = data_.ConsumeIntegralInRange<std::int64_t>(0, 6);
     const auto width = data_.ConsumeIntegralInRange<std::int64_t>(0, 4);
     ulmus_batch& batch = of.batch;
+    batch.struct_size = data_.ConsumeIntegralInRange<int>(0, 31) == 0
+                            ? data_.ConsumeIntegralInRange<std::size_t>(0, 2 * sizeof(ulmus_batch))
+                            : sizeof(ulmus_batch);
     batch.dtype = data_.ConsumeIntegralInRange<std::int32_t>(-1, 4);
     const std::int64_t element = batch.dtype == ULMUS_F64 ? 8 : batch.dtype == ULMUS_F32 ? 4 : 2;
     const auto memory = [&](std::int64_t& stride) {
@@ -150,7 +153,7 @@ class Calls {
     std::int64_t size = -1;
     fuzz::require(succeeds(ulmus_loss_state_size(loss_, &size)) && size >= 0, "a state has a size");
     std::vector<double> values(static_cast<std::size_t>(size));
-    fuzz::require(succeeds(ulmus_loss_get_state(loss_, values.data())), "a state can be read");
+    fuzz::require(succeeds(ulmus_loss_get_state(loss_, values.data(), size)), "a state can be read");
     return values;
   }
 
@@ -185,13 +188,13 @@ class Calls {
         std::int64_t size = 0;
         fuzz::require(succeeds(ulmus_loss_delta_size(loss_, of.batch.feature_width, &size)), "a delta has a size");
         std::vector<double> delta(static_cast<std::size_t>(size));
-        if (succeeds(ulmus_loss_collect_update(loss_, &of.batch, delta.data())))
+        if (succeeds(ulmus_loss_collect_update(loss_, &of.batch, delta.data(), size)))
           succeeds(ulmus_loss_apply_update(loss_, delta.data(), size));
         break;
       }
       case 5: {
         std::vector<double> weights = numbers(classes_);
-        succeeds(ulmus_loss_set_class_weights(loss_, weights.data()));
+        succeeds(ulmus_loss_set_class_weights(loss_, weights.data(), classes_));
         break;
       }
       case 6:

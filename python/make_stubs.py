@@ -1,5 +1,5 @@
-"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the definitions, for type checkers and editors, and
-src/ulmus/_class_names.py, their names for `import ulmus`, which does not load the library.
+"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the definitions, for type checkers and editors,
+and src/ulmus/_class_names.py, their names for `import ulmus`, which does not load the library.
 
 python make_stubs.py
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ulmus import losses
 
-HEAD = '''"""The members of the family as classes with keyword arguments. Written by make_stubs.py."""
+HEAD = '''"""The losses of the family as classes with keyword arguments. Written by make_stubs.py."""
 
 from collections.abc import Iterable
 from typing import Any

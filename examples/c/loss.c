@@ -24,10 +24,11 @@ int main(void) {
   const int64_t labels[2] = {0, 2};
   double losses[2], mean = 0;
   ulmus_batch batch = {0};
+  batch.struct_size = sizeof batch;
   batch.dtype = ULMUS_F32;
   batch.n = 2;
   batch.logits = cosines;
-  batch.gradient = cosines; /* in place: the gradient takes the place of the logits */
+  batch.gradient = cosines; /* in place: the gradient overwrites the logits */
   batch.labels = labels;
   batch.losses = losses;
   batch.reduction = ULMUS_MEAN;

@@ -43,12 +43,29 @@ typedef enum ulmus_reduction {
   ULMUS_NONE = 2           /* the sum itself; the gradient of each row is that of its own loss */
 } ulmus_reduction;
 
+/* What the sums of a batch are divided by. */
+typedef struct ulmus_normaliser {
+  double divisor; /* of the reduction: the number of samples that count, or the sum of their weights */
+  double samples; /* of a term without class weights: the same without those */
+} ulmus_normaliser;
+
+/* Where the memory of a batch lies. */
+typedef enum ulmus_device { ULMUS_CPU = 0, ULMUS_CUDA = 1 } ulmus_device;
+
 typedef struct ulmus_loss ulmus_loss;
 
-/* A batch of n rows and as many classes as the loss. Set every field you do not use to zero:
- * `ulmus_batch batch = {0};` */
+/* A batch of n rows and as many classes as the loss. Set its size, and every field you do not use to zero:
+ *
+ *     ulmus_batch batch = {0};
+ *     batch.struct_size = sizeof batch;
+ *
+ * Later versions append fields. A program that was compiled with fewer runs on: the fields it does not have are zero.
+ * The smallest struct ends before `features`. */
 typedef struct ulmus_batch {
+  size_t struct_size;    /* sizeof(ulmus_batch) */
+  int32_t device;        /* an ulmus_device; this version refuses all but ULMUS_CPU */
   int32_t dtype;         /* an ulmus_dtype, of logits and gradient */
+  void* stream;          /* of the device; NULL on the CPU */
   int64_t n;             /* rows */
   const void* logits;    /* [n, classes], row-major, what the head gives */
   int64_t logits_stride; /* elements from a row to the next; 0: classes */
@@ -76,6 +93,11 @@ typedef struct ulmus_batch {
   const double* offsets;        /* [n, classes], margins of graph nodes, for `tam` in place of its own */
   const double* noise;          /* [n, classes], in place of the random draws of `gcl` and `eql` */
   int64_t first_position;       /* of row 0 in the batch, at least 0, where several processes share one */
+  const int64_t* positions;     /* [n], each at least 0, in place of first_position + i; NULL: none */
+
+  /* Of the whole batch, where these rows are a part of it: what ulmus_loss_normaliser gives, summed over the parts.
+   * NULL: that of these rows. */
+  const ulmus_normaliser* normaliser;
 } ulmus_batch;
 
 /* What a loss looks at beside logits and labels; bits of ulmus_loss_needs. */
@@ -112,8 +134,9 @@ ULMUS_EXPORT ulmus_status ulmus_loss_scale(const ulmus_loss* loss, double* scale
 /* The head the loss is made for, "linear" or "cosine". A constant. */
 ULMUS_EXPORT ulmus_status ulmus_loss_head(const ulmus_loss* loss, const char** head);
 
-/* The class weights in force, copied to [classes]; ones where there are none. */
-ULMUS_EXPORT ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights);
+/* The class weights in force, copied to [classes]; ones where there are none. ULMUS_USAGE where `capacity`, the places
+ * of `weights`, is less; the line says what is needed. */
+ULMUS_EXPORT ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights, int64_t capacity);
 
 /* The reduction of the loss's definition, an ulmus_reduction. */
 ULMUS_EXPORT ulmus_status ulmus_loss_reduction(const ulmus_loss* loss, int32_t* reduction);
@@ -128,7 +151,8 @@ ULMUS_EXPORT ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double
  * with a checkpoint. The size may change when the first features are seen: the means of features of width D are
  * classes * (1 + D) values. */
 ULMUS_EXPORT ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size);
-ULMUS_EXPORT ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values);
+/* ULMUS_USAGE where `capacity` is less than the size. */
+ULMUS_EXPORT ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values, int64_t capacity);
 /* Goes back to a saved state; ULMUS_DATA for a size that no state of this loss has, a count that is not from 0 to 2^53
  * and a mean that is not finite. Features of another width than the state's are refused where they come. Changes the
  * loss. */
@@ -138,18 +162,25 @@ ULMUS_EXPORT ulmus_status ulmus_loss_set_seed(ulmus_loss* loss, uint64_t seed);
 
 /* Before each training batch of a loss with a state: what the batch adds to it (`delta`, of the size that
  * ulmus_loss_delta_size tells for the batch's feature_width), summed over the processes that share the batch, then
- * taken in. ULMUS_DATA for a delta of another size or of features of another width than the state's, and for numbers
- * that measuring cannot give; the state stays as it was. */
+ * taken in. ULMUS_USAGE where the `capacity` of `delta` is less than that; ULMUS_DATA for a delta of another size or of
+ * features of another width than the state's, and for numbers that measuring cannot give; the state stays as it was. */
 ULMUS_EXPORT ulmus_status ulmus_loss_delta_size(const ulmus_loss* loss, int64_t feature_width, int64_t* size);
-ULMUS_EXPORT ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta);
+ULMUS_EXPORT ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta,
+                                                    int64_t capacity);
 ULMUS_EXPORT ulmus_status ulmus_loss_apply_update(ulmus_loss* loss, const double* delta, int64_t size);
 
 /* Tells a deferred rule (`+drw`), and a loss that is plain at first (key `from`), where training is,
  * 0 <= epoch < epochs. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epochs);
 
-/* Replaces the class weights by these, [classes], each at least 0 and finite. Changes the loss. */
-ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights);
+/* Replaces the class weights by these, each at least 0 and finite; `size` is the number of classes. Changes the
+ * loss. */
+ULMUS_EXPORT ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights, int64_t size);
+
+/* The normaliser that labels, weights and reduction give a batch; its other fields are not read, except struct_size,
+ * device and stream. That of ULMUS_NONE is {1, 1}. */
+ULMUS_EXPORT ulmus_status ulmus_loss_normaliser(const ulmus_loss* loss, const ulmus_batch* batch,
+                                                ulmus_normaliser* normaliser);
 
 /* Runs the loss on a batch: the reduced loss to `value` and what the batch asks for. Nothing is written on failure,
  * except that gradients may be half written where memory runs out. Same accuracy, determinism and treatment of NaN and

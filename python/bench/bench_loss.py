@@ -1,10 +1,11 @@
-"""Forward and backward of the loss from Python, beside PyTorch's cross entropy and the ELM loss composed of PyTorch operations.
+"""Forward and backward of the loss from Python, beside PyTorch's cross entropy and the ELM loss composed of PyTorch
+operations.
 
     python bench/bench_loss.py [--rounds 15] [--json]
 
-The contenders of a size take turns, in another order each round; a round times each of them over a block of calls of at least a
-tenth of a second, after calls that do not count; the median over the rounds is reported, and ratios are medians of ratios within
-a round.
+The contenders of a size take turns, in another order each round; a round times each of them over a block of calls of at
+least a tenth of a second, after calls that do not count; the median over the rounds is reported, and ratios are medians
+of ratios within a round.
 """
 
 from __future__ import annotations
@@ -87,10 +88,13 @@ def main() -> None:
             for peer in ("torch cross_entropy", "composed elm")
         }
         if options.json:
-            print(json.dumps({"rows": rows, "classes": classes, "microseconds": median, "elm_times_faster_than": faster}))
+            print(
+                json.dumps({"rows": rows, "classes": classes, "microseconds": median, "elm_times_faster_than": faster})
+            )
         else:
             numbers = " | ".join(f"{value:,.1f}" for value in median.values())
-            print(f"| {rows} x {classes} | {numbers} | {faster['torch cross_entropy']:.1f}x | {faster['composed elm']:.1f}x |")
+            ratios = f"{faster['torch cross_entropy']:.1f}x | {faster['composed elm']:.1f}x"
+            print(f"| {rows} x {classes} | {numbers} | {ratios} |")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@
 #include "ulmus/data/split.hpp"
 #include "ulmus/eval/evaluation.hpp"
 #include "ulmus/eval/prior.hpp"
+#include "ulmus/loss/float16.hpp"
 #include "ulmus/loss/loss.hpp"
-#include "ulmus/loss/narrow.hpp"
 #include "ulmus/loss/spec.hpp"
 
 namespace nb = nanobind;
@@ -113,16 +113,12 @@ class Loss {
   }
   std::vector<double> class_weights() const {
     std::vector<double> weights(static_cast<std::size_t>(classes_));
-    require(ulmus_loss_class_weights(loss_, weights.data()));
+    require(ulmus_loss_class_weights(loss_, weights.data(), classes_));
     return weights;
   }
   void set_epoch(std::int64_t epoch, std::int64_t epochs) { require(ulmus_loss_set_epoch(loss_, epoch, epochs)); }
   void set_class_weights(const std::vector<double>& weights) {
-    if (static_cast<std::int64_t>(weights.size()) != classes_)
-      throw nb::value_error((std::to_string(weights.size()) + " class weights came, expected one for each of " +
-                             std::to_string(classes_) + " classes")
-                                .c_str());
-    require(ulmus_loss_set_class_weights(loss_, weights.data()));
+    require(ulmus_loss_set_class_weights(loss_, weights.data(), static_cast<std::int64_t>(weights.size())));
   }
 
   std::int32_t reduction() const {
@@ -144,7 +140,7 @@ class Loss {
     std::int64_t size = 0;
     require(ulmus_loss_state_size(loss_, &size));
     std::vector<double> values(static_cast<std::size_t>(size));
-    require(ulmus_loss_get_state(loss_, values.data()));
+    require(ulmus_loss_get_state(loss_, values.data(), size));
     return values;
   }
   void set_state(const std::vector<double>& values) {
@@ -155,7 +151,7 @@ class Loss {
     std::int64_t size = 0;
     require(ulmus_loss_delta_size(loss_, batch.feature_width, &size));
     std::vector<double> delta(static_cast<std::size_t>(size));
-    require(ulmus_loss_collect_update(loss_, &batch, delta.data()));
+    require(ulmus_loss_collect_update(loss_, &batch, delta.data(), size));
     return delta;
   }
   void apply_update(const std::vector<double>& delta) {
@@ -201,7 +197,8 @@ void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t
             std::int64_t ignore_index, std::int32_t reduction, std::int32_t threads, std::uintptr_t value,
             std::int32_t value_dtype) {
   ask_for_huge_pages(at<void>(gradient), n * loss.classes() * size_of(dtype));
-  const double reduced = loss.run({.dtype = dtype,
+  const double reduced = loss.run({.struct_size = sizeof(ulmus_batch),
+                                   .dtype = dtype,
                                    .n = n,
                                    .logits = at<const void>(logits),
                                    .logits_stride = stride,
@@ -241,7 +238,8 @@ double run_with_context_at(const Loss& loss, std::int32_t dtype, std::int64_t n,
                            std::uintptr_t sample_weights, std::int64_t ignore_index, std::int32_t reduction,
                            std::int32_t threads, const Context& context, std::int64_t feature_width,
                            std::int64_t first_position) {
-  return loss.run(with_context({.dtype = dtype,
+  return loss.run(with_context({.struct_size = sizeof(ulmus_batch),
+                                .dtype = dtype,
                                 .n = n,
                                 .logits = at<const void>(logits),
                                 .logits_stride = stride,
@@ -260,7 +258,8 @@ double run_with_context_at(const Loss& loss, std::int32_t dtype, std::int64_t n,
 std::vector<double> collect_update_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
                                       std::int64_t stride, std::uintptr_t labels, std::int64_t ignore_index,
                                       const Context& context, std::int64_t feature_width, std::int64_t first_position) {
-  return loss.collect_update(with_context({.dtype = dtype,
+  return loss.collect_update(with_context({.struct_size = sizeof(ulmus_batch),
+                                           .dtype = dtype,
                                            .n = n,
                                            .logits = at<const void>(logits),
                                            .logits_stride = stride,
@@ -333,7 +332,8 @@ double run_arrays(const Loss& loss, const Matrix& logits, const Labels& labels,
     if (gradient->dtype() != logits.dtype()) throw nb::type_error("the gradient has another dtype than the logits");
   }
   const auto stride = [rows](const auto& matrix) { return rows > 1 ? matrix.stride(0) : 0; };
-  return loss.run({.dtype = dtype_of(logits.dtype(), "the logits"),
+  return loss.run({.struct_size = sizeof(ulmus_batch),
+                   .dtype = dtype_of(logits.dtype(), "the logits"),
                    .n = static_cast<std::int64_t>(rows),
                    .logits = logits.data(),
                    .logits_stride = stride(logits),
@@ -357,10 +357,12 @@ std::string family_json() {
 
 /// A data set of which nothing but the labels is known, with a test part of its own, so that no sample is held out.
 ulmus::OpenedData labels_only(const Labels& labels, std::int64_t classes) {
+  ulmus::DatasetInfo info;
+  info.name = "labels";
+  info.labels.assign(labels.data(), labels.data() + labels.shape(0));
+  for (std::int64_t c = 0; c < classes; ++c) info.class_names.push_back(std::to_string(c));
   ulmus::OpenedData data;
-  data.train.name = "labels";
-  data.train.labels.assign(labels.data(), labels.data() + labels.shape(0));
-  for (std::int64_t c = 0; c < classes; ++c) data.train.class_names.push_back(std::to_string(c));
+  data.train = ulmus::Dataset(std::move(info), std::shared_ptr<const ulmus::FeatureSource>());
   data.test.emplace();
   return data;
 }

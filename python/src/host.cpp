@@ -8,6 +8,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/names.hpp"
@@ -26,7 +27,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
   if (const std::uintmax_t size = std::filesystem::file_size(path, unknown); !unknown && size > limit)
     refuse("it has " + std::to_string(size) + " bytes, at most " + std::to_string(limit) + " are read");
   try {
-    const nb::object file = nb::module_::import_("io").attr("FileIO")(path.string(), "r");
+    const nb::object file = nb::module_::import_("io").attr("FileIO")(path.c_str(), "r");
     const auto content = nb::borrow<nb::bytes>(file.attr("readall")());
     file.attr("close")();
     return {content.c_str(), content.size()};

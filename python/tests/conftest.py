@@ -19,15 +19,17 @@ SOURCE = Path(__file__).parents[2]
 
 
 def golden(name: str) -> list[dict[str, Any]]:
-    """The cases of a file of published double-precision vectors, of tests/golden or of the folder that $ULMUS_GOLDEN names, there
-    as plain JSON."""
+    """The cases of a file of published double-precision vectors, of tests/golden or of the folder that $ULMUS_GOLDEN
+    names, there as plain JSON."""
     folder = os.environ.get("ULMUS_GOLDEN")
     if folder and not Path(folder).is_dir():
         pytest.fail(f"ULMUS_GOLDEN is '{folder}', which is no folder")
     path = Path(folder) / f"{name}.json" if folder else SOURCE / "tests" / "golden" / f"{name}.json.gz"
     if folder and not path.exists():
         return []
-    cases: list[dict[str, Any]] = json.loads(path.read_bytes() if folder else gzip.decompress(path.read_bytes()))["cases"]
+    cases: list[dict[str, Any]] = json.loads(path.read_bytes() if folder else gzip.decompress(path.read_bytes()))[
+        "cases"
+    ]
     return cases
 
 

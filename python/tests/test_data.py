@@ -97,7 +97,9 @@ def test_none_keeps_everything_and_tensors_will_do() -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(ValueError, match="unknown imbalance 'exo:10'; did you mean 'exp'?"):
         ulmus.make_long_tailed([0, 1], "exo:10")
-    with pytest.raises(ValueError, match="class '1' is left with no training image.*the largest ratio that works is exp:3"):
+    with pytest.raises(
+        ValueError, match="class '1' is left with no training image.*the largest ratio that works is exp:3"
+    ):
         ulmus.make_long_tailed([0, 1] * 3, "exp:100")
     with pytest.raises(ValueError, match="label -2 at position 1"):
         ulmus.make_long_tailed([0, -2], "none")

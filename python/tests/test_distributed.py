@@ -17,7 +17,9 @@ from .conftest import long_tail
 
 COUNTS = long_tail(10)
 pytestmark = pytest.mark.skipif(
-    not (dist.is_available() and dist.is_gloo_available() if hasattr(dist, "is_gloo_available") else dist.is_available()),
+    not (
+        dist.is_available() and dist.is_gloo_available() if hasattr(dist, "is_gloo_available") else dist.is_available()
+    ),
     reason="this PyTorch has no process groups",
 )
 
@@ -49,10 +51,10 @@ def work(rank: int, port: int, out: str) -> None:
     inputs, labels = batch()
     model(inputs[rank::2], labels[rank::2]).backward()
     sampler = ulmus.ClassSampler([0] * 50 + [1] * 5, "balanced", seed=1)
-    carrying = ulmus.Loss("loce", COUNTS)
-    carrying(inputs[rank::2, :10], labels[rank::2])
+    stateful = ulmus.Loss("loce", COUNTS)
+    stateful(inputs[rank::2, :10], labels[rank::2])
     if rank == 0:
-        torch.save(carrying.state_dict()["carried"], f"{out}/carried.pt")
+        torch.save(stateful.state_dict()["state"], f"{out}/state.pt")
     torch.save((model.module.linear.weight.grad, list(sampler)), f"{out}/{rank}.pt")
     del model  # before its group: PyTorch 1.13 waits forever otherwise
     dist.destroy_process_group()
@@ -69,9 +71,9 @@ def test_two_processes_are_one(tmp_path: Path) -> None:
     parts = [torch.load(tmp_path / f"{rank}.pt") for rank in range(2)]
     for gradient, _ in parts:
         torch.testing.assert_close(gradient, alone.linear.weight.grad)
-    carrying = ulmus.Loss("loce", COUNTS)
+    stateful = ulmus.Loss("loce", COUNTS)
     inputs, labels = batch()
-    carrying(inputs[:, :10], labels)
-    torch.testing.assert_close(torch.load(tmp_path / "carried.pt"), carrying.state_dict()["carried"])
+    stateful(inputs[:, :10], labels)
+    torch.testing.assert_close(torch.load(tmp_path / "state.pt"), stateful.state_dict()["state"])
     together = [index for turn in zip(*(drawn for _, drawn in parts)) for index in turn]
     assert together[:55] == list(ulmus.ClassSampler([0] * 50 + [1] * 5, "balanced", seed=1))

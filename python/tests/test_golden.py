@@ -44,7 +44,9 @@ SPECS: dict[str, Any] = {
     "ala": lambda p: f"ala:scale={p['s']}",
     "kps": lambda p: f"kps:max_margin={p['max_m']},scale={p['s']},scaling={'label' if p['weighted'] else 'one'}",
     "loce": lambda p: "loce",
-    "dbm": lambda p: f"dbm:base={p['base']},max_margin={p['K']},tau={p['tau']},scale={p['s']},lambda={p['lambda_inst']}",
+    "dbm": lambda p: (
+        f"dbm:base={p['base']},max_margin={p['K']},tau={p['tau']},scale={p['s']},lambda={p['lambda_inst']}"
+    ),
     "las": lambda p: f"las:shape={p['shape']},head={p['smooth_head']},tail={p['smooth_tail']}",
     "logitnorm": lambda p: f"logitnorm:temperature={p['t']}",
     "poly1": lambda p: f"poly1:epsilon={p['epsilon']}",
@@ -56,7 +58,9 @@ SPECS: dict[str, Any] = {
     "cb": lambda p: (
         None
         if p["kind"] == "bce_on_softmax"
-        else "cb:kind={},beta={}".format({"ce": "softmax", "sigmoid_focal": "focal"}.get(p["kind"], p["kind"]), p["beta"])
+        else "cb:kind={},beta={}".format(
+            {"ce": "softmax", "sigmoid_focal": "focal"}.get(p["kind"], p["kind"]), p["beta"]
+        )
         + (f",gamma={p['gamma']}" if p["kind"] == "sigmoid_focal" else "")
     ),
 }
@@ -85,9 +89,9 @@ def make(name: str, case: dict[str, Any], reduction: str | None = None) -> tuple
     if case["class_weights"] and name not in OWN_WEIGHTS:
         loss.set_class_weights(case["class_weights"])
     if name == "seesaw":
-        loss._core.set_state(case["counts"])
+        loss._handle.core.set_state(case["counts"])
     if name == "loce":
-        loss._core.set_state(case["mean_score"])
+        loss._handle.core.set_state(case["mean_score"])
     context: dict[str, Any] = {}
     if name == "ib":  # a feature of one component has that as its norm
         features = torch.tensor(case["feature_l1"], dtype=torch.float64).reshape(-1, 1)
@@ -162,10 +166,11 @@ def test_discriminative_loss_over_two_steps_is_the_published_one() -> None:
                 value = function(logits, labels, features=features, head=(weight, bias))
                 near((value - np.log(classes)).detach(), step["loss"])
                 for came, name in zip(
-                    torch.autograd.grad(value, [features, weight, bias]), ["grad_features", "grad_fc_weight", "grad_fc_bias"]
+                    torch.autograd.grad(value, [features, weight, bias]),
+                    ["grad_features", "grad_fc_weight", "grad_fc_bias"],
                 ):
                     near(came, step[name], 1e-9)
-            near(loss._core.state()[classes:], np.ravel(step["running_mean_after"]))
+            near(loss._handle.core.state()[classes:], np.ravel(step["running_mean_after"]))
 
 
 def test_posthoc_adjustment_is_the_published_one() -> None:

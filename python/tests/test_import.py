@@ -47,7 +47,8 @@ def test_numpy_functions_do_without_pytorch() -> None:
 import numpy, ulmus
 value, gradient = ulmus.functional.loss_and_grad(numpy.zeros((2, 4)), [0, 1], "elm", class_counts=[4, 3, 2, 1])
 from ulmus.sklearn import MarginClassifier
-print(gradient.shape, ulmus.metrics.accuracy_score([1], [1]), MarginClassifier().fit([[0.0], [1.0]], [0, 1]).predict([[1.0]]))
+model = MarginClassifier().fit([[0.0], [1.0]], [0, 1])
+print(gradient.shape, ulmus.metrics.accuracy_score([1], [1]), model.predict([[1.0]]))
 """
     )
     assert run(code).strip() == "(2, 4) 1.0 [1]"
@@ -89,4 +90,6 @@ print(*sorted({line.split()[-1] for line in open("/proc/self/maps") if ".so" in 
 """
     names = [Path(line).name for line in run(code).splitlines()]
     assert any(name.startswith("_core") for name in names)
-    assert not [name for name in names if any(part in name for part in ("crypto", "ssl", "spdlog", "fmt", "torch", "opencv"))]
+    assert not [
+        name for name in names if any(part in name for part in ("crypto", "ssl", "spdlog", "fmt", "torch", "opencv"))
+    ]

@@ -9,19 +9,22 @@ import pickle
 import shutil
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 import ulmus
-from ulmus import _family
+from ulmus import _core, _family, _kernel
 from ulmus import loss as loss_module
 
 from .conftest import long_tail
 
 COUNTS = long_tail(10)
-NEEDS_COMPILER = pytest.mark.skipif(not hasattr(torch.library, "custom_op"), reason="PyTorch before 2.4 graphs around it")
+NEEDS_COMPILER = pytest.mark.skipif(
+    not hasattr(torch.library, "custom_op"), reason="PyTorch before 2.4 graphs around it"
+)
 
 
 def batch(rows: int = 32, classes: int = 10, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
@@ -104,13 +107,13 @@ def test_rows_need_not_be_contiguous_and_contiguous_ones_are_not_copied(monkeypa
     wide = torch.zeros(12, 17, dtype=torch.float64)
     wide[:, 3:13] = logits.detach()
     addresses = []
-    run_at = loss_module._core.run_at
+    run_at = _kernel._core.run_at
 
     def spy(*arguments: object) -> None:
         addresses.append(arguments[3])
         run_at(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loss_module._core, "run_at", spy)
+    monkeypatch.setattr(_kernel._core, "run_at", spy)
     given = [logits.detach(), wide[:, 3:13], logits.detach().T.contiguous().T]
     for tensor in given:
         tensor.requires_grad_()
@@ -282,17 +285,21 @@ def test_compiled_models_give_the_same_numbers(text: str, reduction: str) -> Non
 def test_the_custom_op_is_registered_rightly(text: str, reduction: str) -> None:
     loss = ulmus.Loss(text, COUNTS, reduction=reduction)
     logits, labels = batch(5)
-    for wants_gradient in (True, False):
-        tensor = logits.detach().requires_grad_(wants_gradient)
-        arguments = (tensor, labels, None, loss._id, reduction, torch.float64, wants_gradient)
-        torch.library.opcheck(torch.ops.ulmus.loss_and_gradient.default, arguments)
+    for wanted in (1, 0):
+        tensor = logits.detach().requires_grad_(bool(wanted))
+        context = [None, None, None, labels, None, None, None]
+        handle = loss._handle
+        arguments = (tensor, *context, handle.clock, handle.id, reduction, torch.float64, wanted)
+        torch.library.opcheck(torch.ops.ulmus.loss_and_gradients.default, arguments)
 
 
 def test_a_device_without_a_kernel_composes_and_says_so_once() -> None:
     logits, labels = torch.empty(4, 10, device="meta"), torch.empty(4, dtype=torch.int64, device="meta")
     loss = ulmus.Loss("elm+cb", COUNTS)
-    loss_module._announced.clear()
-    with pytest.warns(RuntimeWarning, match="no fused kernel for float32 logits on meta: the composed formula takes over"):
+    loss_module._warned.clear()
+    with pytest.warns(
+        RuntimeWarning, match="no fused kernel for float32 logits on meta: the composed formula takes over"
+    ):
         value = loss(logits, labels)
     assert value.device.type == "meta" and value.shape == ()
     with warnings.catch_warnings():
@@ -364,7 +371,11 @@ FAILURES = [
     (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, y[:2]), ValueError, "the sample weights are"),
     (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, -1.0 - y), ValueError, "the sample weight at position 0 is -"),
     (lambda z, y: ulmus.Loss("ce", COUNTS)(z, y, z[:, 0]), ValueError, "sample weights require a gradient"),
-    (lambda z, y: ulmus.Loss("ce+drw", COUNTS).set_epoch(5, 5), ValueError, "epoch is 5 of 5, expected 0 or more and below"),
+    (
+        lambda z, y: ulmus.Loss("ce+drw", COUNTS).set_epoch(5, 5),
+        ValueError,
+        "epoch is 5 of 5, expected 0 or more and below",
+    ),
     (lambda z, y: ulmus.Loss("ce", COUNTS).set_class_weights([1.0]), ValueError, "1 class weights came"),
 ]
 
@@ -383,24 +394,29 @@ def test_the_mean_is_that_of_the_definition() -> None:
     assert ulmus.DROLT(COUNTS, start=0.25).spec == "dro-lt:from=0.25"
 
 
-def test_a_carried_state_moves_in_training_and_is_saved() -> None:
+def test_a_state_is_updated_in_training_and_saved() -> None:
     logits, labels = batch()
     loss = ulmus.Loss("seesaw", COUNTS)
     first = loss(logits, labels).item()
     seen = torch.bincount(labels, minlength=10).double()
-    assert loss.state_dict()["carried"].equal(seen)
+    assert loss.state_dict()["state"].equal(seen)
     loss.eval()
-    assert loss(logits, labels).item() == first and loss.state_dict()["carried"].equal(seen)
+    assert loss(logits, labels).item() == first and loss.state_dict()["state"].equal(seen)
     loss.train()(logits, labels)
     for twin in (copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
-        assert twin.state_dict()["carried"].equal(2 * seen)
+        assert twin.state_dict()["state"].equal(2 * seen)
     fresh = ulmus.Loss("seesaw", COUNTS)
     fresh.load_state_dict(loss.state_dict())
     assert fresh.eval()(logits, labels).item() == loss.eval()(logits, labels).item()
-    with pytest.raises(RuntimeError, match='Missing key.*"carried"'):
+    with pytest.raises(RuntimeError, match='Missing key.*"state"'):
         fresh.load_state_dict({})
     with pytest.raises(RuntimeError, match="does not fit"):
-        fresh.load_state_dict({"carried": torch.zeros(3)})
+        fresh.load_state_dict({"state": torch.zeros(3)})
+    old = ulmus.Loss("seesaw", COUNTS)
+    old.load_state_dict({"carried": loss.state_dict()["state"]})  # as 0.1 called it
+    assert old.state_dict()["state"].equal(2 * seen)
+    with pytest.raises(RuntimeError, match='Unexpected key.*"carried"'):
+        ulmus.Loss("ce", COUNTS).load_state_dict({"carried": seen})
 
 
 def test_random_draws_are_those_of_seed_and_step() -> None:
@@ -470,9 +486,13 @@ def test_every_loss_compiles_into_one_graph_with_the_same_bits(name: str, dtype:
         torch.testing.assert_close(twin.state_dict()[key], value, rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["ce", "lade", "fce", "lafce", "eql", "gcl", "dro-lt", "lmd", "poly1", "lm-softmax", "tam"])
+@pytest.mark.parametrize(
+    "name", ["ce", "lade", "fce", "lafce", "eql", "gcl", "dro-lt", "lmd", "poly1", "lm-softmax", "tam"]
+)
 @pytest.mark.parametrize("rule", ["", "+inverse"])
-def test_the_composed_loss_is_the_kernel_where_a_class_is_empty_and_before_the_first_update(name: str, rule: str) -> None:
+def test_the_composed_loss_is_the_kernel_where_a_class_is_empty_and_before_the_first_update(
+    name: str, rule: str
+) -> None:
     text = name + (":from=0" if name in ("dro-lt", "tam") else "") + rule
     logits, labels, context = batch_with_context(text, torch.float64)
     loss = ulmus.Loss(text, [1000, 300, 100, 30, 0, 10], seed=3).eval()
@@ -480,13 +500,37 @@ def test_the_composed_loss_is_the_kernel_where_a_class_is_empty_and_before_the_f
         if moves:
             loss.train()(logits, labels, **context)
             loss.eval()
-        torch.testing.assert_close(ulmus.composed_loss(loss, logits, labels, **context), loss(logits, labels, **context))
+        torch.testing.assert_close(
+            ulmus.composed_loss(loss, logits, labels, **context), loss(logits, labels, **context)
+        )
 
 
-SOFT = ["ce", "ldam", "elm:lambda=0.5", "elm:placement=rival,lambda=0.5", "bs", "la", "vs", "cdt", "focal:gamma=2", "poly1"]
+SOFT = [
+    "ce",
+    "ldam",
+    "elm:lambda=0.5",
+    "elm:placement=rival,lambda=0.5",
+    "bs",
+    "la",
+    "vs",
+    "cdt",
+    "focal:gamma=2",
+    "poly1",
+]
 SOFT += ["cb", "cb:kind=sigmoid", "cb:kind=focal,gamma=2", "gr", "mm", "mm:variant=ldam", "ala", "dbm", "dbm:base=bs"]
-SOFT += ["arcface", "arcface:variant=opensphere", "cosface", "sphereface", "las", "logitnorm", "ldam+cb", "poly1+inverse"]
-SOFT += [f"{text}smoothing=0.2" for text in ["ce:", "elm:lambda=0.5,", "elm:placement=rival,", "la:", "dbm:base=bs,", "gr:"]]
+SOFT += [
+    "arcface",
+    "arcface:variant=opensphere",
+    "cosface",
+    "sphereface",
+    "las",
+    "logitnorm",
+    "ldam+cb",
+    "poly1+inverse",
+]
+SOFT += [
+    f"{text}smoothing=0.2" for text in ["ce:", "elm:lambda=0.5,", "elm:placement=rival,", "la:", "dbm:base=bs,", "gr:"]
+]
 
 
 @pytest.mark.parametrize("text", SOFT)
@@ -594,41 +638,58 @@ def test_probabilities_have_the_scale_of_the_loss() -> None:
 
 
 PRIOR_COUNTS = torch.tensor([60.0, 30, 10], dtype=torch.float64)
-#: Class frequencies, up to a factor, of the members that shift their logits or weigh classes. The others assume the counts.
-MEMBER_PRIORS = {
+#: Class frequencies, up to a factor, of the losses that shift logits or weigh classes. The others assume the counts.
+LOSS_PRIORS = {
     **dict.fromkeys(["bs", "la", "vs", "lade", "ib", "ib-focal"], torch.ones(3, dtype=torch.float64)),
     "cb": PRIOR_COUNTS / (1 - 0.9999**PRIOR_COUNTS),
     "gr": PRIOR_COUNTS**-0.2,
 }
-#: What the rules multiply the frequencies by.
+#: What the rules multiply the frequencies by, by weights or by how often they draw a sample of the class.
 RULE_WEIGHTS = {
     "": torch.ones(3, dtype=torch.float64),
     "+inverse": 1 / PRIOR_COUNTS,
     "+cb:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
     "+drw:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+    "+weights=FILE": torch.tensor([0.5, 2, 7], dtype=torch.float64),
+}
+SAMPLING_WEIGHTS = {
+    "+rs": 1 / PRIOR_COUNTS,
+    "+rs:beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
+    "+drs": 1 / PRIOR_COUNTS,
+    "+drs:from=0.5,beta=0.99": 1 / (1 - 0.99**PRIOR_COUNTS),
 }
 
 
-@pytest.mark.parametrize("rule", RULE_WEIGHTS)
+@pytest.fixture
+def weights_file(tmp_path: Path) -> str:
+    path = tmp_path / "weights.txt"
+    path.write_text("0.5\n2\n7\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("rule", [*RULE_WEIGHTS, *SAMPLING_WEIGHTS])
 @pytest.mark.parametrize("name", sorted(_family.table()["losses"]))
-def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rule: str) -> None:
-    text = name + rule
-    expected = MEMBER_PRIORS.get(name, PRIOR_COUNTS) * RULE_WEIGHTS[rule]
-    if rule and name in ("cb", "gr", "ib", "ib-focal"):
+def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rule: str, weights_file: str) -> None:
+    text = name + rule.replace("FILE", weights_file)
+    counts = [int(count) for count in PRIOR_COUNTS]
+    expected = LOSS_PRIORS.get(name, PRIOR_COUNTS) * (RULE_WEIGHTS | SAMPLING_WEIGHTS)[rule]
+    if rule in RULE_WEIGHTS and rule and name in ("cb", "gr", "ib", "ib-focal"):
         with pytest.raises(ValueError, match="has class weights of its own"):
-            ulmus.Loss(text, PRIOR_COUNTS)
+            ulmus.Loss(text, counts)
         return
-    prior = torch.tensor(ulmus.Loss(text, PRIOR_COUNTS).assumed_prior, dtype=torch.float64)
+    # A rule that samples is no rule of ulmus.Loss, but `ulmus train` asks for its prior by the same function.
+    prior = _core.assumed_prior(text, counts) if rule in SAMPLING_WEIGHTS else ulmus.Loss(text, counts).assumed_prior
     # The regulariser of lade moves its optimum from the equal frequencies, which the library knows to 1e-6.
-    torch.testing.assert_close(prior, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
+    actual = torch.tensor(prior, dtype=torch.float64)
+    torch.testing.assert_close(actual, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
 
 
 @pytest.mark.parametrize("rule", RULE_WEIGHTS)
 @pytest.mark.parametrize("text", ["ce", "bs", "la", "la:tau=0.5", "vs:gamma=0,tau=1.5", "ldam:max_margin=0.0001"])
-def test_the_assumed_prior_is_what_training_finds(text: str, rule: str) -> None:
-    """The logits that are best for a point where the classes are this likely, once their frequencies are allowed for."""
+def test_the_assumed_prior_is_what_training_finds(text: str, rule: str, weights_file: str) -> None:
+    """The best logits for a point where the classes are this likely, given their frequencies."""
     likelihood = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
-    loss = ulmus.Loss(text + rule, PRIOR_COUNTS, reduction="sum")
+    loss = ulmus.Loss(text + rule.replace("FILE", weights_file), PRIOR_COUNTS, reduction="sum")
     loss.set_epoch(9, 10)
     z = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([z], max_iter=500, tolerance_grad=1e-12, line_search_fn="strong_wolfe")

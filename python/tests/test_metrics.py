@@ -24,7 +24,9 @@ PROBABILITIES = np.exp(LOGITS.astype(np.float64)) / np.exp(LOGITS.astype(np.floa
 
 def test_they_are_scikit_learns() -> None:
     assert metrics.accuracy_score(TRUTH, PREDICTED) == pytest.approx(sk.accuracy_score(TRUTH, PREDICTED))
-    assert metrics.balanced_accuracy_score(TRUTH, PREDICTED) == pytest.approx(sk.balanced_accuracy_score(TRUTH, PREDICTED))
+    assert metrics.balanced_accuracy_score(TRUTH, PREDICTED) == pytest.approx(
+        sk.balanced_accuracy_score(TRUTH, PREDICTED)
+    )
     assert metrics.f1_score(TRUTH, PREDICTED) == pytest.approx(sk.f1_score(TRUTH, PREDICTED, average="macro"))
     np.testing.assert_array_equal(metrics.confusion_matrix(TRUTH, PREDICTED), sk.confusion_matrix(TRUTH, PREDICTED))
     np.testing.assert_allclose(metrics.recall_score(TRUTH, PREDICTED), sk.recall_score(TRUTH, PREDICTED, average=None))
@@ -72,7 +74,11 @@ def test_labels_may_be_names_and_groups_may_be_empty() -> None:
 
 def test_counts_may_come_by_class() -> None:
     labels = np.repeat(np.arange(12), COUNTS)[::-1].tolist()  # the rarest class comes first
-    for counts in (collections.Counter(labels), dict(enumerate(COUNTS)), pandas.Series(labels).value_counts(ascending=True)):
+    for counts in (
+        collections.Counter(labels),
+        dict(enumerate(COUNTS)),
+        pandas.Series(labels).value_counts(ascending=True),
+    ):
         for score in (metrics.many_shot_score, metrics.medium_shot_score, metrics.few_shot_score):
             assert score(TRUTH, PREDICTED, counts) == score(TRUTH, PREDICTED, COUNTS)
         assert metrics.evaluate(LOGITS, TRUTH, counts) == metrics.evaluate(LOGITS, TRUTH, COUNTS)

@@ -1,4 +1,4 @@
-"""Every member against PyTorch's operations, on shapes, counts and numbers that hypothesis picks."""
+"""Every loss against PyTorch's operations, on shapes, counts and numbers that hypothesis picks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {
     "cdt": ["cdt", "cdt:gamma=0.4,scale=3"],
     "focal": ["focal", "focal:gamma=0.5", "focal:gamma=2,scale=4"],
 }
-#: Members that are written a second time here; the others are held to the composed formula.
+#: Losses that are written a second time here; the others are held to the composed formula.
 TEXTBOOK = ["ce", "ldam", "elm", "bs", "la", "vs", "cdt", "focal"]
 OTHERS = {
     "elm": ["elm:placement=rival,lambda=0.5"],
@@ -49,7 +49,7 @@ COSINES = {name for name in MEMBERS if _family.table()["losses"][name]["head"] =
 
 def textbook(text: str, z: Tensor, y: Tensor, counts: list[int]) -> Tensor:
     """The losses written a second time, from the sums of exponentials in the equations."""
-    name, k = _family.member_name(text), _family.key_values(text)
+    name, k = _family.loss_name(text), _family.key_values(text)
     n = torch.tensor(counts, dtype=z.dtype)
     losses = []
     for row, label in zip(z, y.tolist()):
@@ -106,7 +106,9 @@ def test_every_loss_has_a_formula() -> None:
 @pytest.mark.parametrize("text", [text for name in TEXTBOOK for text in SETTINGS.get(name, [name])])
 @settings(max_examples=15)
 @given(batch=BATCHES)
-def test_kernel_composed_formula_and_equation_agree(text: str, dtype: torch.dtype, tolerance: float, batch: Batch) -> None:
+def test_kernel_composed_formula_and_equation_agree(
+    text: str, dtype: torch.dtype, tolerance: float, batch: Batch
+) -> None:
     logits, labels, counts = make(batch, dtype)
     loss = ulmus.Loss(text, counts)
     value = loss(logits, labels)
@@ -123,7 +125,9 @@ def test_kernel_composed_formula_and_equation_agree(text: str, dtype: torch.dtyp
 
 
 @settings(max_examples=30)
-@given(batch=BATCHES, name=st.sampled_from(TEXTBOOK), reduction=st.sampled_from(["weighted-mean", "mean", "sum", "none"]))
+@given(
+    batch=BATCHES, name=st.sampled_from(TEXTBOOK), reduction=st.sampled_from(["weighted-mean", "mean", "sum", "none"])
+)
 def test_weights_reductions_and_ignored_samples_agree(batch: Batch, name: str, reduction: str) -> None:
     logits, labels, counts = make(batch, torch.float64)
     generator = torch.Generator().manual_seed(batch[2] + 1)
@@ -158,7 +162,7 @@ def test_library_and_composed_formula_agree(
     text: str, dtype: torch.dtype, tolerance: float, batch: Batch, weighted: bool
 ) -> None:
     logits, labels, counts = make(batch, dtype)
-    if _family.member_name(text) in COSINES:
+    if _family.loss_name(text) in COSINES:
         logits = (0.95 * logits.detach().tanh()).requires_grad_()
     generator = torch.Generator().manual_seed(batch[2] + 1)
     rows, classes = logits.shape

@@ -23,7 +23,9 @@ def run(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, A
     for package in PACKAGES[name]:
         pytest.importorskip(package)
     monkeypatch.chdir(folder)
-    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", (RECIPES / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE))
+    code = "\n".join(
+        re.findall(r"^```python\n(.*?)^```$", (RECIPES / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE)
+    )
     names: dict[str, Any] = {"__name__": "__main__"}
     exec(compile(code, f"{name}.md", "exec"), names)
     return names
@@ -78,7 +80,12 @@ def test_lightning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pyte
     loader = torch.utils.data.DataLoader(names["train"], batch_size=64, sampler=sampler)
     epochs: list[int] = []
     monkeypatch.setattr(sampler, "set_epoch", epochs.append)
-    quiet = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet = {
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+    }
     names["lightning"].Trainer(max_epochs=3, accelerator="cpu", **quiet).fit(fresh, loader)
     assert sorted(set(epochs)) == [0, 1, 2]
 

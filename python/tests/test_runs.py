@@ -23,7 +23,9 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 def write_run(folder: Path) -> Path:
     """A small run folder as the program writes it."""
     (folder / "results").mkdir(parents=True)
-    (folder / "config.toml").write_text('# ulmus compare --data d\ndata = "d"\nepochs = 2\nskip-bad = false\nlr = 0.1\n')
+    (folder / "config.toml").write_text(
+        '# ulmus compare --data d\ndata = "d"\nepochs = 2\nskip-bad = false\nlr = 0.1\n'
+    )
     split = {"schema_version": 1, "data": "d", "class_names": ["a", "b"], "train_counts": [9, 1], "train": [0, 1]}
     (folder / "split.json").write_text(json.dumps(split))
     judged = {"samples": 4, "top1": 0.5, "balanced_accuracy": 0.25, "few_shot": None, "confusion": [[[0, 2]], [[0, 2]]]}
@@ -47,8 +49,12 @@ def write_run(folder: Path) -> Path:
                 "validation": None,
             }
             (folder / "results" / f"{loss}.seed{seed}.json").write_text(json.dumps(result))
-    lines = [json.dumps({"loss": "la", "seed": 0, "epoch": epoch, "test": {"top1": 0.1 * epoch}}) for epoch in (0, 1, 0)]
-    (folder / "metrics.jsonl").write_text(lines[0] + "\n" + lines[0][:20] + lines[1] + "\n" + lines[2] + "\n" + lines[1][:9])
+    lines = [
+        json.dumps({"loss": "la", "seed": 0, "epoch": epoch, "test": {"top1": 0.1 * epoch}}) for epoch in (0, 1, 0)
+    ]
+    (folder / "metrics.jsonl").write_text(
+        lines[0] + "\n" + lines[0][:20] + lines[1] + "\n" + lines[2] + "\n" + lines[1][:9]
+    )
     return folder
 
 

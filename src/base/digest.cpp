@@ -35,4 +35,10 @@ std::string Sha256::hex() {
   return text;
 }
 
+std::string sha256(std::string_view bytes) {
+  Sha256 digest;
+  digest.add(bytes);
+  return digest.hex();
+}
+
 }  // namespace ulmus

@@ -10,17 +10,20 @@ namespace ulmus {
 
 Json parse_json(std::string_view text, std::size_t longest) {
   constexpr int k_deepest = 64;
-  const auto refuse = [](const std::string& why) { throw nlohmann::json::out_of_range::create(408, why, nullptr); };
-  if (text.size() > longest) refuse(fmt::format("{} bytes of JSON came, at most {} are read", text.size(), longest));
+  const auto throw_out_of_range = [](const std::string& why) {
+    throw nlohmann::json::out_of_range::create(408, why, nullptr);
+  };
+  if (text.size() > longest)
+    throw_out_of_range(fmt::format("{} bytes of JSON came, at most {} are read", text.size(), longest));
   std::vector<std::set<std::string>> open_objects;  // the names that each has so far
   return Json::parse(text.begin(), text.end(), [&](int depth, Json::parse_event_t event, Json& value) {
     using Event = Json::parse_event_t;
     if ((event == Event::object_start || event == Event::array_start) && depth >= k_deepest)
-      refuse(fmt::format("it is nested deeper than {} levels", k_deepest));
+      throw_out_of_range(fmt::format("it is nested deeper than {} levels", k_deepest));
     if (event == Event::object_start) open_objects.emplace_back();
     if (event == Event::object_end) open_objects.pop_back();
     if (event == Event::key && !open_objects.back().insert(value.get<std::string>()).second)
-      refuse(fmt::format("the name {} comes twice in one object", value.dump()));
+      throw_out_of_range(fmt::format("the name {} comes twice in one object", value.dump()));
     return true;
   });
 }

@@ -21,7 +21,7 @@ std::shared_ptr<spdlog::logger> logger() {
 
 }  // namespace
 
-void announce_once(const std::string& topic, const std::string& message) {
+void warn_once(const std::string& topic, const std::string& message) {
   static std::mutex mutex;
   static std::set<std::string> said;
   const std::lock_guard lock(mutex);

@@ -15,7 +15,7 @@ namespace {
 using namespace std::string_view_literals;
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& what) {
+[[noreturn]] void throw_data_error(const fs::path& file, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}", file.string(), what));
 }
 
@@ -137,7 +137,9 @@ std::string from_utf16(std::string_view bytes, bool big_endian, const fs::path& 
     at += 2;
     return static_cast<std::uint32_t>(big_endian ? first << 8 | second : second << 8 | first);
   };
-  const auto damaged = [&] { refuse(file, fmt::format("line {} is damaged UTF-16; save the file as UTF-8", line)); };
+  const auto damaged = [&] {
+    throw_data_error(file, fmt::format("line {} is damaged UTF-16; save the file as UTF-8", line));
+  };
   while (at + 1 < bytes.size()) {
     std::uint32_t point = unit();
     if (point >= 0xdc00 && point < 0xe000) damaged();
@@ -206,21 +208,23 @@ std::optional<FileKind> kind_of_file(std::string_view bytes) {
 
 std::string utf8_text(std::string_view bytes, const fs::path& file) {
   if (const auto kind = kind_of_file(bytes))
-    refuse(file, fmt::format("is {}, expected text in UTF-8; {}", kind->name, kind->advice));
+    throw_data_error(file, fmt::format("is {}, expected text in UTF-8; {}", kind->name, kind->advice));
   if (bytes.starts_with("\xff\xfe\0\0"sv) || bytes.starts_with("\0\0\xfe\xff"sv))
-    refuse(file, "begins like UTF-32; save the file as UTF-8");
+    throw_data_error(file, "begins like UTF-32; save the file as UTF-8");
   if (bytes.starts_with("\xff\xfe")) return from_utf16(bytes.substr(2), false, file);
   if (bytes.starts_with("\xfe\xff")) return from_utf16(bytes.substr(2), true, file);
-  if (looks_like_utf16(bytes)) refuse(file, "looks like UTF-16 without its byte order mark; save the file as UTF-8");
+  if (looks_like_utf16(bytes))
+    throw_data_error(file, "looks like UTF-16 without its byte order mark; save the file as UTF-8");
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
   const auto line_of = [&](std::size_t at) {
     return 1 + std::count(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(at), '\n');
   };
   if (const std::size_t zero = bytes.find('\0'); zero != std::string_view::npos)
-    refuse(file, fmt::format("line {} has a byte 0, so it is no text; save it as text in UTF-8", line_of(zero)));
+    throw_data_error(file,
+                     fmt::format("line {} has a byte 0, so it is no text; save it as text in UTF-8", line_of(zero)));
   if (const std::size_t sound = valid_utf8(bytes); sound < bytes.size())
-    refuse(file, fmt::format("line {} is not UTF-8 (byte {:02x}); save the file as UTF-8", line_of(sound),
-                             static_cast<unsigned char>(bytes[sound])));
+    throw_data_error(file, fmt::format("line {} is not UTF-8 (byte {:02x}); save the file as UTF-8", line_of(sound),
+                                       static_cast<unsigned char>(bytes[sound])));
   return std::string(bytes);
 }
 

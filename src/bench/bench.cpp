@@ -195,13 +195,15 @@ std::int64_t bytes_of(Dtype dtype) {
 }
 
 void check(const Options& options) {
-  const auto refuse = [](const std::string& message) { throw Error(ErrorKind::usage, message); };
+  const auto throw_usage_error = [](const std::string& message) { throw Error(ErrorKind::usage, message); };
   for (const std::string& text : options.losses) LossSpec::parse(text);
   for (const Size& size : options.sizes)
-    if (size.n < 1 || size.c < 1) refuse(fmt::format("the size is {}x{}, expected at least 1x1", size.n, size.c));
+    if (size.n < 1 || size.c < 1)
+      throw_usage_error(fmt::format("the size is {}x{}, expected at least 1x1", size.n, size.c));
   for (const int threads : options.threads)
-    if (threads < 1) refuse(fmt::format("the number of threads is {}, expected at least 1", threads));
-  if (options.rounds < 1) refuse(fmt::format("the number of rounds is {}, expected at least 1", options.rounds));
+    if (threads < 1) throw_usage_error(fmt::format("the number of threads is {}, expected at least 1", threads));
+  if (options.rounds < 1)
+    throw_usage_error(fmt::format("the number of rounds is {}, expected at least 1", options.rounds));
 }
 
 }  // namespace

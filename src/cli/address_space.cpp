@@ -24,9 +24,9 @@ std::uint64_t address_space_in_use() {
   char text[32] = {};
   const int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
   if (file < 0) return 0;
-  const bool came = read(file, text, sizeof text - 1) > 0;
+  const bool has_text = read(file, text, sizeof text - 1) > 0;
   close(file);
-  return came ? std::strtoull(text, nullptr, 10) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
+  return has_text ? std::strtoull(text, nullptr, 10) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) : 0;
 }
 
 void require_address_space(int, char**, char**) {

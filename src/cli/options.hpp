@@ -2,7 +2,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ulmus/train/options.hpp"
@@ -14,15 +17,33 @@ class Option;
 
 namespace ulmus::cli {
 
-/// Adds an option that takes a number, whose refusal says what came and what was expected.
-CLI::Option* add_number(CLI::App& verb, const std::string& names, double& field, const std::string& help);
-CLI::Option* add_number(CLI::App& verb, const std::string& names, std::int64_t& field, const std::string& help);
-CLI::Option* add_number(CLI::App& verb, const std::string& names, std::uint64_t& field, const std::string& help);
+/// An option of the libraries as the command line has it, for set_option_spelling: `image_size`, `32` is
+/// "--image-size 32".
+std::string option_on_command_line(std::string_view name, std::string_view value);
 
-/// Adds every option of a run to a verb, made from the one table. A later value of an option replaces an earlier one.
-void add_run_options(CLI::App& verb, RunOptions& options);
+/// Adds an option that takes a number; an error says what was given and what was expected.
+CLI::Option* add_number(CLI::App& command, const std::string& names, double& field, const std::string& help);
+CLI::Option* add_number(CLI::App& command, const std::string& names, std::int64_t& field, const std::string& help);
+CLI::Option* add_number(CLI::App& command, const std::string& names, std::optional<std::int64_t>& field,
+                        const std::string& help);
+CLI::Option* add_number(CLI::App& command, const std::string& names, std::uint64_t& field, const std::string& help);
+CLI::Option* add_number(CLI::App& command, const std::string& names, std::optional<std::uint64_t>& field,
+                        const std::string& help);
 
-/// Replaces `--config FILE` behind the verb by the options in the TOML file, in front of the others so that these win.
+/// Adds an option that takes a number of at least 1; 0 leaves it unset.
+CLI::Option* add_count(CLI::App& command, const std::string& names, std::optional<std::int64_t>& field,
+                       const std::string& help);
+
+/// Adds an option with a text that `parse` takes. The text is not empty; errors of `parse` begin with the option's
+/// name.
+CLI::Option* add_parsed(CLI::App& command, const std::string& name, std::function<void(const std::string&)> parse,
+                        const std::string& help);
+
+/// Adds every option of a run to a command, made from the one table. A later value of an option replaces an earlier
+/// one.
+void add_run_options(CLI::App& command, RunOptions& options);
+
+/// Replaces `--config FILE` after the command by the options in the TOML file, before the others, so that these win.
 /// Throws Error{usage}, Error{data}.
 std::vector<std::string> expand_config(std::vector<std::string> arguments);
 
@@ -30,16 +51,24 @@ std::vector<std::string> expand_config(std::vector<std::string> arguments);
 RunOptions read_run_options(const std::filesystem::path& folder);
 
 /// Adds `--trust-model`, which names the file of a TorchScript backbone.
-CLI::Option* add_trust(CLI::App& verb, std::string& file);
+CLI::Option* add_trust(CLI::App& command, std::optional<std::string>& file);
 
-/// Adds what every verb that uses a trained model has: `--trust-model` and `--device`.
-void add_use_options(CLI::App& verb, std::string& trusted, std::string& device);
+/// How a trained run is opened.
+struct UseOptions {
+  std::optional<std::string> trusted;    ///< file of --trust-model
+  std::optional<std::string> device;     ///< unset: that of the run, or `cpu` where this machine lacks it
+  std::optional<std::string> data_root;  ///< unset: that of the run
+};
 
-/// The options of a run that is used: with what was typed, and with `cpu` for a device that this machine lacks.
-RunOptions run_options_for_use(const std::filesystem::path& folder, const std::string& trusted,
-                               const std::string& device, const std::string& data_root);
+/// Adds the options of every command that uses a trained model: `--trust-model` and `--device`.
+void add_use_options(CLI::App& command, UseOptions& use);
 
-/// Throws Error{usage} for what a verb did not understand, with the nearest option.
-void refuse_extras(const CLI::App& verb);
+void add_data_root(CLI::App& command, UseOptions& use, const std::string& help);
+
+/// The options of a run, changed as the user of its models says.
+RunOptions run_options_for_use(const std::filesystem::path& folder, const UseOptions& use);
+
+/// Throws Error{usage} for an argument that a command did not understand, with the nearest option.
+void reject_extras(const CLI::App& command);
 
 }  // namespace ulmus::cli

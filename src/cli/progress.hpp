@@ -15,10 +15,13 @@ class ProgressPrinter {
   ProgressPrinter(const ProgressPrinter&) = delete;
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
 
-  void operator()(const Progress& news);
+  void operator()(const Progress& progress);
+  void operator()(const FeatureProgress& progress);
 
  private:
-  void draw_bar(const Progress& news);
+  void draw_bar(const Progress& progress);
+  /// Draws a bar of which `fraction` is filled, and `after` behind it.
+  void draw_bar(double fraction, const std::string& after);
   void clear_bar();
 
   bool quiet_;

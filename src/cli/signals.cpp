@@ -23,14 +23,14 @@ std::atomic<bool> g_stop = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
 std::mutex g_mutex;  // guards what follows
-int g_orderly = 0;
+int g_graceful = 0;
 std::string g_message;
 
 [[noreturn]] void end_now() {
   remove_open_temporaries();
   {
     const std::lock_guard lock(g_mutex);
-    say("ulmus: " + (g_message.empty() ? "interrupted" : g_message) + "\n");
+    print_stderr("ulmus: " + (g_message.empty() ? "interrupted" : g_message) + "\n");
   }
   ::_exit(static_cast<int>(ErrorKind::interrupted));
 }
@@ -49,12 +49,12 @@ void watch() {
   while (sigwait(&set, &number) != 0) {
   }
   g_stop = true;
-  bool orderly;
+  bool graceful;
   {
     const std::lock_guard lock(g_mutex);
-    orderly = g_orderly > 0;
+    graceful = g_graceful > 0;
   }
-  if (orderly) sigtimedwait(&set, nullptr, &k_patience);  // for the second signal, or until patience ends
+  if (graceful) sigtimedwait(&set, nullptr, &k_patience);  // for the second signal, or until patience ends
   end_now();
 }
 
@@ -78,15 +78,15 @@ void watch_signals() {
 
 bool stop_requested() noexcept { return g_stop; }
 
-Orderly::Orderly(std::string message) {
+GracefulStop::GracefulStop(std::string message) {
   const std::lock_guard lock(g_mutex);
-  ++g_orderly;
+  ++g_graceful;
   g_message = std::move(message);
 }
 
-Orderly::~Orderly() {
+GracefulStop::~GracefulStop() {
   const std::lock_guard lock(g_mutex);
-  --g_orderly;
+  --g_graceful;
 }
 
 }  // namespace ulmus::cli

@@ -38,7 +38,7 @@ void flush_results() {
                           std::strerror(g_output_error == 0 ? EIO : g_output_error)));
 }
 
-void say(std::string_view text) noexcept {
+void print_stderr(std::string_view text) noexcept {
   std::fwrite(text.data(), 1, text.size(), stderr);
   std::fflush(stderr);
 }

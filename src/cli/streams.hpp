@@ -16,6 +16,6 @@ void print(std::string_view text);
 void flush_results();
 
 /// Writes to standard error; a message that cannot be written is lost and ends nothing.
-void say(std::string_view text) noexcept;
+void print_stderr(std::string_view text) noexcept;
 
 }  // namespace ulmus::cli

@@ -23,7 +23,7 @@ void random_crop(const Image& image, std::int64_t pad, Stream& stream) {
 /// A part is never larger than the image, so there is nothing to shrink. The exact kind gives the same bits on every
 /// machine.
 void random_resized_crop(const Image& image, double smallest_share, Stream& stream) {
-  const ImagePart chosen = random_part(image.shape.height, image.shape.width, smallest_share, stream);
+  const CropBox chosen = random_crop(image.shape.height, image.shape.width, smallest_share, stream);
   const cv::Rect part(static_cast<int>(chosen.left), static_cast<int>(chosen.top), static_cast<int>(chosen.width),
                       static_cast<int>(chosen.height));
   image.each_plane([&](cv::Mat plane) {
@@ -71,7 +71,7 @@ void augment(const Augmentation& a, std::span<std::uint8_t> pixels, const ImageS
   if (a.cutout > 0) random_cutout(image, a.cutout, stream);
 }
 
-ImagePart random_part(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream) {
+CropBox random_crop(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream) {
   constexpr double k_widest = 4.0 / 3;
   const auto rows = static_cast<double>(height), columns = static_cast<double>(width);
   for (int tries = 0; tries < 10; ++tries) {

@@ -6,8 +6,10 @@
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -77,17 +79,29 @@ std::vector<std::string> class_names(const fs::path& folder, const Version& vers
   return names;
 }
 
-std::vector<fs::path> places_of_version(std::string_view name, const Version& version, const OpenOptions& options) {
+std::vector<fs::path> version_paths(std::string_view name, const Version& version, const OpenOptions& options) {
   const std::string own(name);
   const std::array<std::string, 3> folders{own, version.folder, own + "/" + version.folder};
-  return places_of(folders, options.data_root);
+  return search_paths(folders, options.data_root);
 }
 
+class CifarImages : public ImageSource {
+ public:
+  CifarImages(std::string records, std::int64_t record_bytes)
+      : records_(std::move(records)), record_bytes_(record_bytes) {}
+
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+    std::memcpy(pixels.data(), records_.data() + (index + 1) * record_bytes_ - k_cifar_pixels, k_cifar_pixels);
+  }
+
+ private:
+  std::string records_;  ///< of all files; the pixels end each
+  std::int64_t record_bytes_;
+};
+
 Dataset open_part(const fs::path& folder, std::span<const std::string> files, const Version& version) {
-  Dataset data;
-  data.class_names = class_names(folder, version);
-  data.shape = {.channels = 3, .height = 32, .width = 32};
-  auto content = std::make_shared<std::string>();
+  DatasetInfo info{.class_names = class_names(folder, version), .shape = {.channels = 3, .height = 32, .width = 32}};
+  std::string records;
   std::string digests;
   for (const std::string& file : files) {
     const fs::path path = folder / file;
@@ -95,16 +109,13 @@ Dataset open_part(const fs::path& folder, std::span<const std::string> files, co
       throw Error(ErrorKind::data, fmt::format("'{}' is missing; put it there, or get the set again", path.string()));
     const std::string bytes = read_file(path);
     const std::vector<std::int64_t> labels = read_cifar_labels(bytes, path, version.classes);
-    data.labels.insert(data.labels.end(), labels.begin(), labels.end());
+    info.labels.insert(info.labels.end(), labels.begin(), labels.end());
     digests += sha256(bytes);
-    *content += bytes;
+    records += bytes;
   }
-  data.sha256 = sha256(digests);
-  data.read = [content = std::shared_ptr<const std::string>(std::move(content)),
-               record = cifar_record(version.classes)](std::int64_t index, std::span<std::uint8_t> pixels) {
-    std::memcpy(pixels.data(), content->data() + (index + 1) * record - k_cifar_pixels, k_cifar_pixels);
-  };
-  return data;
+  info.sha256 = sha256(digests);
+  return Dataset(std::move(info),
+                 std::make_shared<const CifarImages>(std::move(records), cifar_record(version.classes)));
 }
 
 }  // namespace
@@ -129,13 +140,13 @@ std::vector<std::int64_t> read_cifar_labels(std::string_view bytes, const fs::pa
 
 bool cifar_is_folders(std::string_view name, const OpenOptions& options) {
   const Version& version = version_of(name);
-  return std::ranges::none_of(places_of_version(name, version, options),
+  return std::ranges::none_of(version_paths(name, version, options),
                               [&](const fs::path& place) { return holds_files(place, version); });
 }
 
 OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
   const Version& version = version_of(name);
-  const std::vector<fs::path> places = places_of_version(name, version, options);
+  const std::vector<fs::path> places = version_paths(name, version, options);
 
   const auto files = std::ranges::find_if(places, [&](const fs::path& place) { return holds_files(place, version); });
   if (files != places.end()) {
@@ -148,11 +159,11 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
   const auto images = std::ranges::find_if(
       places, [&](const fs::path& place) { return place.filename() == name && holds_image_folders(place); });
   if (images == places.end())
-    not_found(
+    throw_not_found(
         name, places,
         fmt::format("put the files of its binary version ({} ...), or the folders train and test with a folder of "
-                    "images per class, in a folder '{}' and pass the one above it with --data-root",
-                    version.train[0], name));
+                    "images per class, in a folder '{}' and name the one above it by {}",
+                    version.train[0], name, option_name("data_root", "FOLDER")));
   OpenedData data = open_folder(*images, options);
   if (data.train.classes() != version.classes)
     throw Error(ErrorKind::data, fmt::format("'{}' has {} classes, {} has {}; open it as folder:{}", images->string(),

@@ -22,7 +22,6 @@ namespace {
 // Fewer rows are too few to tell a number of the row from a measurement.
 constexpr std::int64_t k_min_rows_to_count = 10;
 constexpr std::int64_t k_min_rows_to_rise = 50;
-constexpr char k_every_text_differs[] = "has another text in every row, from which nothing can be learnt";
 constexpr std::int64_t k_min_rows_of_digit_dates = 10;
 constexpr std::array k_orders{DateOrder::ymd, DateOrder::dmy, DateOrder::mdy, DateOrder::clock};
 
@@ -134,7 +133,7 @@ Facts facts_of(const Table& table, std::size_t column) {
   return facts;
 }
 
-[[noreturn]] void refuse(const Table& table, std::int64_t row, std::size_t column, const std::string& what) {
+[[noreturn]] void throw_data_error(const Table& table, std::int64_t row, std::size_t column, const std::string& what) {
   throw Error(ErrorKind::data, cell_text(table, row, column) + what);
 }
 
@@ -197,7 +196,7 @@ void make_numeric(const Table& table, std::size_t column, const Facts& facts, co
   if (decimal == '\0') {
     const std::int64_t row = first_misfit(
         table, column, [](std::string_view cell) { return cell.find_first_of(".,") == std::string_view::npos; });
-    refuse(
+    throw_data_error(
         table, row, column,
         ", with a decimal comma or with thousands in a group, and nothing in the file tells which; add &decimal=, or "
         "&decimal=.");
@@ -221,8 +220,9 @@ void make_date(const Table& table, std::size_t column, const Facts& facts, const
   const std::int64_t row = first_misfit(table, column, [](std::string_view cell) {
     return moment_in(cell, DateOrder::dmy)->days == moment_in(cell, DateOrder::mdy)->days;
   });
-  refuse(table, row, column,
-         ", and no row of the column tells whether the day or the month comes first; add &dates=dmy or &dates=mdy");
+  throw_data_error(
+      table, row, column,
+      ", and no row of the column tells whether the day or the month comes first; add &dates=dmy or &dates=mdy");
 }
 
 /// Rows of every value of a column.
@@ -240,11 +240,11 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
       advised(table.columns[column].name));
   if (2 * facts.any_date > facts.cells) {
     const auto order = k_orders[static_cast<std::size_t>(std::ranges::max_element(facts.dates) - facts.dates.begin())];
-    refuse(table,
-           first_misfit(table, column, [&](std::string_view cell) { return moment_in(cell, order).has_value(); }),
-           column,
-           fmt::format(", but {} of its {} values are dates written {}{}", facts.dates_in(order), facts.cells,
-                       order_text(order), cure));
+    throw_data_error(
+        table, first_misfit(table, column, [&](std::string_view cell) { return moment_in(cell, order).has_value(); }),
+        column,
+        fmt::format(", but {} of its {} values are dates written {}{}", facts.dates_in(order), facts.cells,
+                    order_text(order), cure));
   }
   const char decimal = facts.with_comma > facts.with_point ? ',' : '.';
   NumberFormat format{.decimal = decimal, .grouped = true, .prefix = facts.unit.prefix, .suffix = facts.unit.suffix};
@@ -259,8 +259,9 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
   format.grouped = false;
   const std::string what = format.plain() ? "numbers" : format_text(format);
   format.grouped = !format.plain();
-  refuse(table, first_misfit(table, column, [&](std::string_view cell) { return number_in(cell, format).has_value(); }),
-         column, fmt::format(", but {} of its {} values are {}{}", numbers, facts.cells, what, cure));
+  throw_data_error(
+      table, first_misfit(table, column, [&](std::string_view cell) { return number_in(cell, format).has_value(); }),
+      column, fmt::format(", but {} of its {} values are {}{}", numbers, facts.cells, what, cure));
 }
 
 /// Throws for measurements in units that differ from row to row, which would look like names of the rows.
@@ -271,7 +272,7 @@ void refuse_mixed_units(const Table& table, std::size_t column, const Facts& fac
     const auto written = written_number(cell);
     return !written || (written->prefix == facts.unit.prefix && same_unit(written->suffix, facts.unit.suffix));
   });
-  refuse(
+  throw_data_error(
       table, row, column,
       fmt::format(", and the values of the column are numbers in several units; write all of them in one, or leave the "
                   "column out with &drop={}",
@@ -363,11 +364,12 @@ std::optional<double> number_at(const Table& table, std::int64_t row, std::size_
   if (is_missing(cell)) return std::nullopt;
   const auto number = number_in(cell, format);
   if (!number)
-    refuse(table, row, column,
-           format.plain() ? ", but the column was numeric in training; correct it, or leave it empty if it is missing"
-                          : fmt::format(", but the column was {} in training; write it so, or leave it empty if it is "
-                                        "missing",
-                                        format_text(format)));
+    throw_data_error(table, row, column,
+                     format.plain()
+                         ? ", but the column was numeric in training; correct it, or leave it empty if it is missing"
+                         : fmt::format(", but the column was {} in training; write it so, or leave it empty if it is "
+                                       "missing",
+                                       format_text(format)));
   return number;
 }
 
@@ -396,12 +398,12 @@ void check_cells(const Table& table, std::string_view where, std::string_view cu
       return numeric ? number_in(cell, column.number).has_value() : moment_in(cell, column.order).has_value();
     });
     if (row >= 0)
-      refuse(table, row, c,
-             fmt::format(", but the column is {} {}; {}{}",
-                         !numeric                ? fmt::format("dates written {}", order_text(column.order))
-                         : column.number.plain() ? "numeric"
-                                                 : format_text(column.number),
-                         where, cure, advised(column.name)));
+      throw_data_error(table, row, c,
+                       fmt::format(", but the column is {} {}; {}{}",
+                                   !numeric                ? fmt::format("dates written {}", order_text(column.order))
+                                   : column.number.plain() ? "numeric"
+                                                           : format_text(column.number),
+                                   where, cure, advised(column.name)));
   }
 }
 
@@ -436,157 +438,5 @@ void decide_columns(Table& table, const CsvOptions& options, const TableEncoding
 }
 
 }  // namespace detail
-
-namespace {
-
-using detail::is_missing;
-
-std::string count_text(std::size_t count, std::string_view one, std::string_view many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
-/// Kind, values and treatment of a column that is used.
-void describe_numbers(const Table& table, std::size_t c, ColumnSummary& summary) {
-  const NumberFormat& format = table.columns[c].number;
-  double smallest = HUGE_VAL, largest = -HUGE_VAL;
-  std::string_view special;  // of the cells that are no plain numbers, the one that is furthest from 0
-  double of_special = 0;
-  bool grouped = false;
-  for (std::int64_t row = 0; row < table.size(); ++row) {
-    const std::string_view cell = table.cell(row, c);
-    const auto number = is_missing(cell) ? std::nullopt : detail::number_in(cell, format);
-    if (!number) continue;
-    if (!format.plain() && !detail::number_in(cell) &&
-        (special.empty() || std::fabs(*number) > std::fabs(of_special))) {
-      special = cell;
-      of_special = *number;
-    }
-    grouped = grouped || (format.grouped && detail::is_grouped(cell, format));
-    smallest = std::min(smallest, *number);
-    largest = std::max(largest, *number);
-  }
-  summary.kind = "number";
-  summary.treatment = "standardised";
-  if (smallest > largest) return;
-  summary.values = smallest == largest ? format_number(smallest)
-                                       : fmt::format("{} to {}", format_number(smallest), format_number(largest));
-  if (special.empty()) return;
-  NumberFormat shown = format;
-  shown.grouped = grouped;
-  summary.treatment = fmt::format("read as {} ('{}' is {}), standardised",
-                                  shown.plain() ? "numbers with signs or parentheses" : detail::format_text(shown),
-                                  printable(special), format_number(of_special));
-}
-
-void describe_dates(const Table& table, std::size_t c, ColumnSummary& summary) {
-  const DateOrder order = table.columns[c].order;
-  double first = HUGE_VAL, last = -HUGE_VAL;
-  bool timed = false;
-  for (std::int64_t row = 0; row < table.size(); ++row)
-    if (const auto moment = detail::moment_in(table.cell(row, c), order)) {
-      first = std::min(first, moment->days);
-      last = std::max(last, moment->days);
-      timed = timed || moment->timed;
-    }
-  summary.kind = order == DateOrder::clock ? "time of day" : "date";
-  if (first <= last)
-    summary.values =
-        fmt::format("{} to {}", detail::moment_text(first, order, timed), detail::moment_text(last, order, timed));
-  summary.treatment = fmt::format("read as {}: {}", detail::order_text(order),
-                                  order == DateOrder::clock ? "a number and its place in the day"
-                                  : timed                   ? "a number, and its year, month, weekday and time of day"
-                                                            : "a number, and its year, month and weekday");
-}
-
-void describe_levels(const Table& table, std::size_t c, ColumnSummary& summary) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(table.size()));
-  std::iota(rows.begin(), rows.end(), std::int64_t{0});
-  summary.kind = "category";
-  summary.values = count_text(detail::level_counts(table, c, rows).size(), "level", "levels");
-  summary.treatment = "one feature a level";
-}
-
-bool is_constant(const Table& table, std::size_t c) {
-  for (std::int64_t row = 1; row < table.size(); ++row)
-    if (table.cell(row, c) != table.cell(0, c)) return false;
-  return true;
-}
-
-}  // namespace
-
-std::vector<ColumnSummary> summarise(const Table& table) {
-  std::vector<ColumnSummary> summaries;
-  summaries.push_back({.name = table.label,
-                       .kind = "label",
-                       .values = count_text(table.class_names.size(), "class", "classes"),
-                       .treatment = "predicted"});
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    const TableColumn& column = table.columns[c];
-    ColumnSummary summary{.name = column.name};
-    column.kind == ColumnKind::numeric ? describe_numbers(table, c, summary)
-    : column.kind == ColumnKind::date  ? describe_dates(table, c, summary)
-                                       : describe_levels(table, c, summary);
-    summary.noteworthy = column.kind == ColumnKind::date || !column.number.plain() || !column.left_out.empty();
-    std::int64_t missing = 0;
-    for (std::int64_t row = 0; row < table.size(); ++row) missing += is_missing(table.cell(row, c)) ? 1 : 0;
-    summary.missing = static_cast<double>(missing) / static_cast<double>(table.size());
-    if (!column.left_out.empty()) {
-      summary.treatment = fmt::format("left out: {}", column.left_out);
-      if (column.left_out != detail::k_every_text_differs)
-        summary.treatment += fmt::format("; &keep={} uses it", detail::advised(column.name));
-    } else if (missing == table.size() || is_constant(table, c)) {
-      summary.treatment = missing == table.size() ? "every cell is missing, so it says nothing"
-                                                  : "the same in every row, so it says nothing";
-      summary.noteworthy = true;
-    }
-    summaries.push_back(std::move(summary));
-  }
-  for (const std::string& name : table.dropped)
-    summaries.push_back({.name = name, .kind = "dropped", .treatment = "left out by drop=", .noteworthy = true});
-  return summaries;
-}
-
-std::string to_text(std::span<const ColumnSummary> columns, std::string_view indent, bool all) {
-  constexpr std::size_t k_shown = 40;
-  const bool shorten = !all && columns.size() > k_shown;
-  const auto shown = [&](const ColumnSummary& column) {
-    return !shorten || column.noteworthy || column.kind == "label";
-  };
-  std::size_t names = 0, kinds = 0, values = 0;
-  for (const ColumnSummary& column : columns) {
-    if (!shown(column)) continue;
-    names = std::max(names, std::min<std::size_t>(printable(column.name).size(), 30));
-    kinds = std::max(kinds, column.kind.size());
-    values = std::max(values, column.values.size());
-  }
-  std::string text;
-  std::map<std::string, std::size_t> others;
-  std::size_t lines = 0;
-  for (const ColumnSummary& column : columns) {
-    if (!shown(column) || (shorten && lines == k_shown)) {
-      ++others[column.kind];
-      continue;
-    }
-    ++lines;
-    const std::string missing = column.missing > 0 ? fmt::format(", {:.3g}% missing", 100 * column.missing) : "";
-    text += fmt::format("{}{:<{}}  {:<{}}  {:<{}}  {}{}\n", indent, printable(column.name), names, column.kind, kinds,
-                        column.values, values, column.treatment, missing);
-  }
-  std::vector<std::string> counted;
-  for (const auto& [kind, count] : others) counted.push_back(fmt::format("{} of kind {}", count, kind));
-  if (!counted.empty()) text += fmt::format("{}and more columns: {}\n", indent, join(counted, ", "));
-  return text;
-}
-
-std::string to_json(std::span<const ColumnSummary> columns) {
-  Json list = Json::array();
-  for (const ColumnSummary& column : columns)
-    list.push_back({{"name", column.name},
-                    {"kind", column.kind},
-                    {"values", column.values},
-                    {"missing", column.missing},
-                    {"treatment", column.treatment}});
-  return list.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
 
 }  // namespace ulmus

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -10,6 +11,12 @@
 #include "ulmus/data/table.hpp"
 
 namespace ulmus::detail {
+
+/// By DatePart.
+constexpr std::array<std::string_view, 5> k_date_part_names{"time", "year", "month", "weekday", "clock"};
+
+/// TableColumn::left_out of a column whose texts name the rows.
+constexpr char k_every_text_differs[] = "has another text in every row, from which nothing can be learnt";
 
 /// Sets how every column of a table is read and which are left out: as `trained` says, or by their cells (see
 /// read_csv). The delimiter of `options` is that of the file. Throws Error{data} for a column that is nearly of one

@@ -11,6 +11,7 @@
 #include <opencv2/imgproc.hpp>
 
 #include "data/codecs.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/text_file.hpp"
 
@@ -142,9 +143,10 @@ DecodedImage decode_known(std::string_view bytes, const DecodeOptions& options) 
   if (raw.pixels.depth() == CV_16U) {
     traits.bits = bits_in_use(raw.pixels, colours);
     if (options.bits > 0 && traits.bits > options.bits)
-      throw DecodeError(ImageFault::too_deep, fmt::format("its samples use {} bits, expected {} (up to {}) as in the "
-                                                          "data before, or as --image-bits says; convert it",
-                                                          traits.bits, options.bits, (1 << options.bits) - 1));
+      throw DecodeError(ImageFault::too_deep,
+                        fmt::format("its samples use {} bits, expected {} (up to {}) as in the "
+                                    "data before, or as {} says; convert it",
+                                    traits.bits, options.bits, (1 << options.bits) - 1, option_name("image_bits")));
     image.pixels = to_8_bits(raw.pixels, colours, options.bits > 0 ? options.bits : 16);
   }
   if (raw.inverted && !alpha) cv::bitwise_not(image.pixels, image.pixels);
@@ -197,8 +199,8 @@ void check_size(std::uint64_t width, std::uint64_t height, std::int64_t max_pixe
     throw DecodeError(
         ImageFault::too_large,
         fmt::format("it is said to have {} x {} pixels (width x height), more than the limit of {}; if that is true, "
-                    "raise --max-pixels",
-                    width, height, max_pixels));
+                    "raise {}",
+                    width, height, max_pixels, option_name("max_pixels")));
 }
 
 void damaged(std::string_view detail) {
@@ -254,8 +256,8 @@ cv::Mat resize_to_square(const cv::Mat& image, int side, std::int64_t max_pixels
       throw DecodeError(
           ImageFault::too_large,
           fmt::format("it is {} x {} pixels (width x height), so long that its shorter side at {} makes it {} x {}, "
-                      "more than the limit of {}; cut it, or raise --max-pixels",
-                      image.cols, image.rows, side, width, height, max_pixels));
+                      "more than the limit of {}; cut it, or raise {}",
+                      image.cols, image.rows, side, width, height, max_pixels, option_name("max_pixels")));
     guarded([&] {
       cv::resize(image, resized, {static_cast<int>(width), static_cast<int>(height)}, 0, 0,
                  side < shorter ? cv::INTER_AREA : cv::INTER_LINEAR);

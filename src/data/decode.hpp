@@ -10,7 +10,7 @@
 
 namespace ulmus::detail {
 
-/// Kinds of reasons why an image cannot be used.
+/// Why an image cannot be used.
 enum class ImageFault { no_image, other_format, damaged, unsupported, too_large, too_deep, no_memory, other_size };
 
 /// "not an image", as failures are counted.
@@ -44,7 +44,7 @@ struct DecodeOptions {
   int bits = 0;
 };
 
-/// What a file has that its pixels do not show any more.
+/// Properties of a file that its pixels no longer show.
 struct ImageTraits {
   int bits = 0;              ///< that samples of more than 8 bits use, 8 to 16; 0 for other files
   bool transparent = false;  ///< some pixel is

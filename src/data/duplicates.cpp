@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "data/cells.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/threads.hpp"
 #include "ulmus/data/table.hpp"
@@ -48,14 +49,14 @@ std::string row_bytes(const Table& table, std::int64_t row, std::span<const std:
 }
 
 std::string feature_bytes(const Dataset& data, std::int64_t index) {
-  std::vector<float> values(at(data.shape.pixels()));
+  std::vector<float> values(at(data.shape().pixels()));
   data.read_features(index, values);
   for (float& value : values) value += 0.0F;  // -0 is 0
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
 std::string pixel_bytes(const Dataset& data, std::int64_t index) {
-  std::string pixels(at(data.shape.pixels()), '\0');
+  std::string pixels(at(data.shape().pixels()), '\0');
   data.read(index, {reinterpret_cast<std::uint8_t*>(pixels.data()), pixels.size()});
   return pixels;
 }
@@ -101,7 +102,7 @@ std::vector<std::string> digests_of(const Part& part, const Table* order, int th
 
 std::string name_of(const Part& part, std::int64_t index) {
   if (part.table) return fmt::format("'{}' line {}", part.table->file.string(), part.table->lines[at(index)]);
-  if (part.data.file) return fmt::format("'{}'", part.data.file(index));
+  if (const auto file = part.data.file(index)) return fmt::format("'{}'", *file);
   return fmt::format("{} {}", part.sample, index);
 }
 
@@ -110,7 +111,7 @@ using FirstSeen = std::unordered_map<std::string_view, std::int64_t>;
 /// Adds sample `copy`, which holds what `original` does.
 void add_copy(Duplicates& found, const Part& part, std::int64_t copy, const Part& of, std::int64_t original) {
   if (found.copies++ == 0) found.pair = {name_of(part, copy), name_of(of, original)};
-  if (part.data.labels[at(copy)] != of.data.labels[at(original)]) ++found.contradicting;
+  if (part.data.labels()[at(copy)] != of.data.labels()[at(original)]) ++found.contradicting;
 }
 
 /// The copies inside a part. `first` gets the first sample of every kind.

@@ -13,7 +13,6 @@
 #include "data/cells.hpp"
 #include "data/columns.hpp"
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/json.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/table.hpp"
@@ -22,9 +21,6 @@ namespace ulmus {
 namespace {
 
 using detail::is_missing;
-
-constexpr int k_schema_version = 2;
-constexpr int k_plain_schema_version = 1;  // of encodings without dates, number formats and columns left out
 
 /// The middle one, or the mean of the two middle ones. `values` is not empty; its order is lost.
 double median_of(std::vector<double>& values) {
@@ -238,130 +234,23 @@ std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std
   return labels;
 }
 
-constexpr std::array<std::string_view, 5> k_part_names{"time", "year", "month", "weekday", "clock"};
-constexpr std::array<std::string_view, 4> k_order_names{"ymd", "dmy", "mdy", "clock"};
+/// Feature vectors in memory, one after the other.
+class EncodedRows : public FeatureSource {
+ public:
+  EncodedRows(std::vector<float> values, std::vector<std::int64_t> lines)
+      : values_(std::move(values)), lines_(std::move(lines)) {}
 
-template <class Value, std::size_t count>
-std::string name_in(const std::array<std::string_view, count>& names, Value value) {
-  return std::string(names[static_cast<std::size_t>(value)]);
-}
-
-/// An unknown name becomes the first value, so that writing the encoding again shows the difference.
-template <class Value, std::size_t count>
-Value named_in(const std::array<std::string_view, count>& names, const std::string& name) {
-  const auto found = std::ranges::find(names, name);
-  return found == names.end() ? Value{} : static_cast<Value>(found - names.begin());
-}
-
-Json json_of(const ColumnEncoding& column) {
-  Json entry{{"name", column.name}, {"missing", column.missing}};
-  switch (column.kind) {
-    case ColumnKind::numeric:
-      entry.update({{"kind", "numeric"}, {"median", column.median}, {"mean", column.mean}, {"stddev", column.stddev}});
-      if (const NumberFormat& format = column.number; !format.plain())
-        entry["format"] = {{"decimal", std::string(1, format.decimal)},
-                           {"grouped", format.grouped},
-                           {"prefix", format.prefix},
-                           {"suffix", format.suffix}};
-      break;
-    case ColumnKind::categorical:
-      entry.update({{"kind", "categorical"}, {"levels", column.levels}, {"other", column.other}});
-      break;
-    case ColumnKind::date: {
-      Json parts = Json::array();
-      for (const DatePartEncoding& part : column.parts) {
-        Json made{{"part", name_in(k_part_names, part.part)}};
-        if (part.features() == 1) made.update({{"median", part.median}, {"mean", part.mean}, {"stddev", part.stddev}});
-        parts.push_back(std::move(made));
-      }
-      entry.update({{"kind", "date"}, {"order", name_in(k_order_names, column.order)}, {"parts", parts}});
-      break;
-    }
+  void read(std::int64_t index, std::span<float> out) const override {
+    std::copy_n(values_.data() + static_cast<std::size_t>(index) * out.size(), out.size(), out.data());
   }
-  return entry;
-}
-
-Json json_of(const TableEncoding& encoding) {
-  Json columns = Json::array();
-  for (const ColumnEncoding& column : encoding.columns) columns.push_back(json_of(column));
-  const bool plain = encoding.left_out.empty() && std::ranges::all_of(encoding.columns, [](const auto& column) {
-                       return column.kind != ColumnKind::date && column.number.plain();
-                     });
-  Json json{{"schema_version", plain ? k_plain_schema_version : k_schema_version},
-            {"class_names", encoding.class_names},
-            {"columns", columns}};
-  if (!plain) json["left_out"] = encoding.left_out;
-  return json;
-}
-
-NumberFormat format_of(const Json& json) {
-  const std::string decimal = json.at("decimal");
-  return {.decimal = decimal == "," ? ',' : '.',
-          .grouped = json.at("grouped"),
-          .prefix = json.at("prefix"),
-          .suffix = json.at("suffix")};
-}
-
-ColumnEncoding column_of(const Json& json) {
-  ColumnEncoding column{.name = json.at("name"), .missing = json.at("missing")};
-  if (json.at("kind") == "numeric") {
-    column.median = json.at("median");
-    column.mean = json.at("mean");
-    column.stddev = json.at("stddev");
-    if (json.contains("format")) column.number = format_of(json["format"]);
-  } else if (json.at("kind") == "date") {
-    column.kind = ColumnKind::date;
-    column.order = named_in<DateOrder>(k_order_names, json.at("order"));
-    for (const Json& part : json.at("parts")) {
-      DatePartEncoding made{.part = named_in<DatePart>(k_part_names, part.at("part"))};
-      if (made.features() == 1) {
-        made.median = part.at("median");
-        made.mean = part.at("mean");
-        made.stddev = part.at("stddev");
-      }
-      column.parts.push_back(made);
-    }
-  } else {
-    column.kind = ColumnKind::categorical;
-    column.levels = json.at("levels").get<std::vector<std::string>>();
-    column.other = json.at("other").get<std::vector<std::string>>();
+  std::optional<std::int64_t> line(std::int64_t index) const override {
+    return lines_[static_cast<std::size_t>(index)];
   }
-  return column;
-}
 
-[[noreturn]] void damaged(const std::string& what) {
-  throw Error(ErrorKind::data, fmt::format("table encoding is damaged: {}; restore the file that holds it", what));
-}
-
-bool has_repeats(std::vector<std::string> names) {
-  std::ranges::sort(names);
-  return std::ranges::adjacent_find(names) != names.end();
-}
-
-/// What learn_encoding makes holds for what is read back, too.
-void check(const TableEncoding& encoding) {
-  if (encoding.class_names.size() < 2 || has_repeats(encoding.class_names))
-    damaged("expected two or more different class names");
-  std::vector<std::string> names;
-  for (const ColumnEncoding& column : encoding.columns) {
-    names.push_back(column.name);
-    std::vector<std::string> levels = column.levels;
-    levels.insert(levels.end(), column.other.begin(), column.other.end());
-    if (has_repeats(std::move(levels)) || column.features() < 1)
-      damaged(fmt::format("column '{}' has no level or one twice", printable(column.name)));
-    std::vector<std::string> parts;
-    for (const DatePartEncoding& part : column.parts) {
-      parts.push_back(name_in(k_part_names, part.part));
-      if (part.stddev < 0) damaged(fmt::format("column '{}' has a negative stddev", printable(column.name)));
-    }
-    if (has_repeats(std::move(parts)))
-      damaged(fmt::format("column '{}' has a part of its dates twice", printable(column.name)));
-    if (column.stddev < 0) damaged(fmt::format("column '{}' has a negative stddev", printable(column.name)));
-  }
-  if (names.empty()) damaged("it has no column");
-  names.insert(names.end(), encoding.left_out.begin(), encoding.left_out.end());
-  if (has_repeats(std::move(names))) damaged("expected one or more columns of different names");
-}
+ private:
+  std::vector<float> values_;
+  std::vector<std::int64_t> lines_;
+};
 
 }  // namespace
 
@@ -384,9 +273,10 @@ std::vector<std::string> TableEncoding::feature_names() const {
   for (const ColumnEncoding& column : columns) {
     if (column.kind == ColumnKind::numeric) names.push_back(column.name);
     for (const DatePartEncoding& part : column.parts) {
-      const std::string name = part.part == DatePart::time
-                                   ? column.name
-                                   : fmt::format("{} ({})", column.name, name_in(k_part_names, part.part));
+      const std::string name =
+          part.part == DatePart::time
+              ? column.name
+              : fmt::format("{} ({})", column.name, detail::k_date_part_names[static_cast<std::size_t>(part.part)]);
       if (part.features() == 1) {
         names.push_back(name);
       } else {
@@ -437,35 +327,27 @@ TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> t
 Dataset encode(const Table& table, const TableEncoding& encoding) {
   const std::vector<std::size_t> places = match_columns(table, encoding);
   const auto width = static_cast<std::size_t>(encoding.features());
-  auto values = std::make_shared<std::vector<float>>(static_cast<std::size_t>(table.size()) * width);
+  std::vector<float> values(static_cast<std::size_t>(table.size()) * width);
   std::size_t first = 0;
   for (std::size_t c = 0; c < places.size(); ++c) {
     const ColumnWriter writer(encoding.columns[c], first);
     for (std::int64_t row = 0; row < table.size(); ++row)
-      writer.write(table, row, places[c], std::span(*values).subspan(static_cast<std::size_t>(row) * width, width));
+      writer.write(table, row, places[c], std::span(values).subspan(static_cast<std::size_t>(row) * width, width));
     first += static_cast<std::size_t>(encoding.columns[c].features());
   }
-  Dataset data;
-  data.name = table.name;
-  data.class_names = encoding.class_names;
-  data.shape = {.channels = encoding.features(), .height = 1, .width = 1};
-  data.labels = match_labels(table, encoding.class_names);
-  data.sha256 = table.sha256;
-  data.notes = table.notes;
-  data.line = [lines = std::make_shared<const std::vector<std::int64_t>>(table.lines)](std::int64_t index) {
-    return (*lines)[static_cast<std::size_t>(index)];
-  };
-  data.read_features = [values = std::shared_ptr<const std::vector<float>>(std::move(values)), width](
-                           std::int64_t index, std::span<float> out) {
-    std::copy_n(values->data() + static_cast<std::size_t>(index) * width, width, out.data());
-  };
-  return data;
+  return Dataset({.name = table.name,
+                  .class_names = encoding.class_names,
+                  .shape = {.channels = encoding.features(), .height = 1, .width = 1},
+                  .labels = match_labels(table, encoding.class_names),
+                  .sha256 = table.sha256,
+                  .notes = table.notes},
+                 std::make_shared<const EncodedRows>(std::move(values), table.lines));
 }
 
 TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices) {
   if (!data.train_table)
     throw Error(ErrorKind::usage,
-                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name));
+                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name()));
   TableEncoding encoding = learn_encoding(*data.train_table, train_indices);
   encode_tables(data, encoding);
   return encoding;
@@ -474,40 +356,12 @@ TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> trai
 void encode_tables(OpenedData& data, const TableEncoding& encoding) {
   if (!data.train_table)
     throw Error(ErrorKind::usage,
-                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name));
+                fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name()));
   Dataset train = encode(*data.train_table, encoding);
   if (data.test_table) data.test = encode(*data.test_table, encoding);
   data.train = std::move(train);
   data.train_table = nullptr;
   data.test_table = nullptr;
-}
-
-std::string to_json(const TableEncoding& encoding) { return json_of(encoding).dump(); }
-
-TableEncoding encoding_from_json(std::string_view text) {
-  const Json json = [&]() -> Json {
-    try {
-      return parse_json(text);
-    } catch (const Json::exception& error) {
-      damaged(error.what());
-    }
-  }();
-  if (!json.is_object() || !json.contains("schema_version")) damaged("it is not the JSON of an encoding");
-  if (json["schema_version"] != k_schema_version && json["schema_version"] != k_plain_schema_version)
-    throw Error(ErrorKind::data,
-                fmt::format("table encoding has schema version {}, this program reads 1 and {}; use the "
-                            "program that wrote it",
-                            printable(json["schema_version"].dump()), k_schema_version));
-  try {
-    TableEncoding encoding{.class_names = json.at("class_names").get<std::vector<std::string>>()};
-    for (const Json& column : json.at("columns")) encoding.columns.push_back(column_of(column));
-    if (json.contains("left_out")) encoding.left_out = json["left_out"].get<std::vector<std::string>>();
-    if (json_of(encoding) != json) damaged("it has other keys or values than an encoding");
-    check(encoding);
-    return encoding;
-  } catch (const Json::exception& error) {
-    damaged(error.what());
-  }
 }
 
 }  // namespace ulmus

@@ -8,6 +8,7 @@
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -51,7 +52,7 @@ Listing list_folder(const fs::path& folder) {
 
 /// The names of the images of a class, below `part`, those in its sub-folders too.
 std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& passed_over) {
-  ImageWalk walk({part / name}, part);
+  ImageWalker walk({part / name}, part);
   std::vector<std::string> images;
   for (fs::path path = walk.next(); !path.empty(); path = walk.next())
     images.push_back(path.lexically_relative(part).string());
@@ -89,7 +90,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
     const auto place = [&](std::size_t i) { return fmt::format("the folder '{}'", (folder / names[i]).string()); };
     // A folder that is called `NA` or `-1` was made so.
     files.class_names =
-        classes_of(texts, {.literal = texts.different, .twins_are_literal = false, .file = folder, .place = place})
+        classes_of(texts, {.literal = texts.distinct, .twins_are_literal = false, .file = folder, .place = place})
             .names;
   }
   const NameIndex index(files.class_names);
@@ -150,8 +151,8 @@ std::vector<std::string> unused_lines(const fs::path& folder, const Parts& parts
   std::vector<std::string> lines;
   for (const std::string& name : parts.validation)
     lines.push_back(fmt::format(
-        "'{}' is not used: the validation part is held out of the training part (--validation N); {}",
-        (folder / name).string(),
+        "'{}' is not used: the validation part is held out of the training part ({}); {}", (folder / name).string(),
+        option_name("validation", "N"),
         parts.test.empty() ? "to test on it, call it 'test'" : "to use its images, move them to the training part"));
   for (const std::string& name : parts.others)
     lines.push_back(fmt::format("'{}' is not used: it lies beside '{}', and is no part of the data by its name",
@@ -160,6 +161,19 @@ std::vector<std::string> unused_lines(const fs::path& folder, const Parts& parts
 }
 
 }  // namespace
+
+std::vector<fs::path> first_of_folder(const fs::path& folder, const OpenOptions& options, std::size_t most) {
+  std::error_code ignored;
+  if (!fs::is_directory(folder, ignored)) return {};
+  const Parts parts = find_parts(folder);
+  if (parts.divided() && parts.train.empty()) return {};
+  KindCounts ignored_files;
+  const ImageFiles train =
+      list_part(parts.divided() ? folder / parts.train : folder, options.classes, "the run", ignored_files);
+  std::vector<fs::path> files;
+  for (std::size_t i = 0; i < std::min(most, train.size()); ++i) files.push_back(train.path(i));
+  return files;
+}
 
 OpenedData open_folder(const fs::path& folder, const OpenOptions& options) {
   std::error_code ignored;

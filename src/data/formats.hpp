@@ -10,9 +10,9 @@
 
 #include "data/labels.hpp"
 
-/// The file formats the sources are made of, read from memory: the whole of what is parsed from bytes that others
-/// wrote. `path` is for messages. Whatever the bytes are, the outcome is a value or an Error{data} naming the file,
-/// what is wrong and where, and memory in proportion to the bytes.
+/// Parsers of file formats. They read memory, so the fuzzers need no files. `path` is for messages. Whatever the bytes
+/// are, the outcome is a value or an Error{data} naming the file, what is wrong and where, and memory in proportion to
+/// the bytes.
 namespace ulmus::detail {
 
 // ---- IDX

@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void refuse(const fs::path& file, const std::string& what) {
+[[noreturn]] void throw_data_error(const fs::path& file, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}", file.string(), what));
 }
 
@@ -41,8 +41,8 @@ std::string decompressed(std::string bytes, const fs::path& file, std::int64_t l
   } const ender{stream};
   std::string content;
   const auto damaged = [&](std::string_view why) {
-    refuse(file,
-           fmt::format("is damaged gzip after {} bytes of content ({}); get the file again", content.size(), why));
+    throw_data_error(
+        file, fmt::format("is damaged gzip after {} bytes of content ({}); get the file again", content.size(), why));
   };
   std::size_t fed = 0;
   for (;;) {
@@ -59,9 +59,10 @@ std::string decompressed(std::string bytes, const fs::path& file, std::int64_t l
     const int code = ::inflate(&stream, Z_NO_FLUSH);
     content.resize(content.size() - stream.avail_out);
     if (static_cast<std::int64_t>(content.size()) > limit)
-      refuse(file, fmt::format("holds more than {} bytes once it is decompressed, the limit; unpack it if that is "
-                               "right, or set ULMUS_TEXT_LIMIT=BYTES in the environment",
-                               limit));
+      throw_data_error(file,
+                       fmt::format("holds more than {} bytes once it is decompressed, the limit; unpack it if that is "
+                                   "right, or set ULMUS_TEXT_LIMIT=BYTES in the environment",
+                                   limit));
     if (code == Z_STREAM_END) {
       const std::size_t left = stream.avail_in + (bytes.size() - fed);
       if (left == 0) return content;

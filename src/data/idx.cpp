@@ -8,8 +8,10 @@
 
 #include "data/formats.hpp"
 #include "data/sources.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -49,18 +51,21 @@ bool holds_files(const fs::path& folder) {
 }
 
 fs::path find_folder(std::string_view name, const fs::path& data_root) {
-  const std::vector<fs::path> places = places_of(std::array{std::string(name)}, data_root);
+  const std::vector<fs::path> places = search_paths(std::array{std::string(name)}, data_root);
   const auto place = std::ranges::find_if(places, holds_files);
   if (place != places.end()) return *place;
-  not_found(name, places,
-            name == "fashion-mnist"
-                ? "type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and pass "
-                  "--data-root"
-                : "put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
-                  "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and pass --data-root");
+  throw_not_found(
+      name, places,
+      name == "fashion-mnist"
+          ? fmt::format("type 'apt-get install dataset-fashion-mnist', or put its four IDX files in a folder and "
+                        "name it by {}",
+                        option_name("data_root", "FOLDER"))
+          : fmt::format("put its four IDX files (train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, "
+                        "t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte.gz) in a folder and name it by {}",
+                        option_name("data_root", "FOLDER")));
 }
 
-[[noreturn]] void damaged(const fs::path& file, const std::string& what) {
+[[noreturn]] void throw_damaged(const fs::path& file, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}; get the file again", file.string(), what));
 }
 
@@ -91,7 +96,7 @@ class GzipReader {
       if (came < 0 || code == Z_BUF_ERROR) {
         if (const std::string prefix = path_.string() + ": "; message.starts_with(prefix))
           message.remove_prefix(prefix.size());
-        damaged(path_, fmt::format("is damaged gzip after {} bytes of content ({})", content.size(), message));
+        throw_damaged(path_, fmt::format("is damaged gzip after {} bytes of content ({})", content.size(), message));
       }
       if (came == 0) return;
       count -= static_cast<std::size_t>(came);
@@ -109,6 +114,18 @@ std::uint32_t big_endian(std::string_view bytes) {
   return value;
 }
 
+class IdxImages : public ImageSource {
+ public:
+  explicit IdxImages(IdxFile file) : file_(std::move(file)) {}
+
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {
+    std::memcpy(pixels.data(), file_.data().data() + static_cast<std::size_t>(index) * pixels.size(), pixels.size());
+  }
+
+ private:
+  IdxFile file_;
+};
+
 Dataset open_part(const fs::path& folder, const Part& part, std::string_view name) {
   const auto read = [&](const char* base, IdxKind kind) {
     const auto path = find_file(folder, base);
@@ -118,26 +135,22 @@ Dataset open_part(const fs::path& folder, const Part& part, std::string_view nam
     GzipReader reader(*path);
     return read_idx([&](std::string& content, std::size_t count) { reader.append(content, count); }, *path, kind);
   };
-  auto images = std::make_shared<const IdxFile>(read(part.images, IdxKind::images));
+  IdxFile images = read(part.images, IdxKind::images);
   const IdxFile labels = read(part.labels, IdxKind::labels);
-  if (images->sizes[0] != labels.sizes[0])
+  if (images.sizes[0] != labels.sizes[0])
     throw Error(ErrorKind::data,
                 fmt::format("'{}' holds {} images but '{}' holds {} labels; take both from the same set",
-                            images->path.string(), images->sizes[0], labels.path.string(), labels.sizes[0]));
+                            images.path.string(), images.sizes[0], labels.path.string(), labels.sizes[0]));
 
-  Dataset data;
-  data.class_names = class_names(name);
-  data.shape = {.channels = 1, .height = images->sizes[1], .width = images->sizes[2]};
-  data.labels.assign(labels.data().begin(), labels.data().end());
-  for (std::size_t i = 0; i < data.labels.size(); ++i)
-    if (data.labels[i] >= k_classes)
-      damaged(labels.path,
-              fmt::format("gives image {} the label {}, expected 0 to {}", i, data.labels[i], k_classes - 1));
-  data.sha256 = sha256(sha256(images->content) + sha256(labels.content));
-  data.read = [images, size = data.shape.pixels()](std::int64_t index, std::span<std::uint8_t> pixels) {
-    std::memcpy(pixels.data(), images->data().data() + index * size, static_cast<std::size_t>(size));
-  };
-  return data;
+  DatasetInfo info{.class_names = class_names(name),
+                   .shape = {.channels = 1, .height = images.sizes[1], .width = images.sizes[2]},
+                   .labels = {labels.data().begin(), labels.data().end()},
+                   .sha256 = sha256(sha256(images.content) + sha256(labels.content))};
+  for (std::size_t i = 0; i < info.labels.size(); ++i)
+    if (info.labels[i] >= k_classes)
+      throw_damaged(labels.path,
+                    fmt::format("gives image {} the label {}, expected 0 to {}", i, info.labels[i], k_classes - 1));
+  return Dataset(std::move(info), std::make_shared<const IdxImages>(std::move(images)));
 }
 
 }  // namespace
@@ -151,30 +164,30 @@ IdxFile read_idx(const ByteSource& source, const fs::path& path, IdxKind kind) {
   source(file.content, file.header);
 
   if (const std::uint32_t came = big_endian(file.content); file.content.size() >= 4 && came != magic)
-    damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
-                              dimensions == 1 ? "labels" : "images", came, magic));
+    throw_damaged(path, fmt::format("is not an IDX file of {}: it begins with {:08x}, expected {:08x}",
+                                    dimensions == 1 ? "labels" : "images", came, magic));
   if (file.content.size() < file.header)
-    damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
-                              file.header));
+    throw_damaged(path, fmt::format("is truncated: {} bytes came, expected a header of {} bytes", file.content.size(),
+                                    file.header));
 
   std::size_t expected = 1;
   for (std::size_t i = 0; i < dimensions; ++i) {
     const std::uint32_t size = big_endian(std::string_view(file.content).substr(4 + 4 * i));
     // With images of at most this side the product of three 32-bit sizes cannot overflow.
     if (i > 0 && (size < 1 || size > k_max_image_side))
-      damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
+      throw_damaged(path, fmt::format("has images with a side of {} pixels, expected 1 to {}", size, k_max_image_side));
     file.sizes.push_back(size);
     expected *= size;
   }
-  if (expected == 0) damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
+  if (expected == 0) throw_damaged(path, fmt::format("holds no {}", dimensions == 1 ? "labels" : "images"));
 
   source(file.content, expected);
   if (const std::size_t came = file.data().size(); came < expected)
-    damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
+    throw_damaged(path, fmt::format("is truncated: {} bytes came after the header, expected {}", came, expected));
 
   std::string more;
   source(more, 1);
-  if (!more.empty()) damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
+  if (!more.empty()) throw_damaged(path, fmt::format("has more than the {} bytes its header announces", expected));
   return file;
 }
 
@@ -184,12 +197,12 @@ OpenedData open_idx(std::string_view name, const OpenOptions& options) {
   OpenedData data;
   data.train = open_part(folder, k_train, name);
   data.test = open_part(folder, k_test, name);
-  if (data.train.shape != data.test->shape)
+  if (data.train.shape() != data.test->shape())
     throw Error(ErrorKind::data,
                 fmt::format("{} in '{}' has training images of {} x {} but test images of {} x {} pixels; take both "
                             "from the same set",
-                            name, folder.string(), data.train.shape.height, data.train.shape.width,
-                            data.test->shape.height, data.test->shape.width));
+                            name, folder.string(), data.train.shape().height, data.train.shape().width,
+                            data.test->shape().height, data.test->shape().width));
   return data;
 }
 

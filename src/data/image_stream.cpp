@@ -9,10 +9,11 @@
 #include <system_error>
 #include <thread>
 
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 #include "data/images.hpp"
 #include "data/pixels.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 
 namespace ulmus {
 namespace {
@@ -140,7 +141,7 @@ struct ImageStream::State {
 
   std::mutex mutex;  // guards what follows
   std::condition_variable changed;
-  detail::ImageWalk walk;
+  detail::ImageWalker walk;
   bool walked = false;  ///< no path is left
   bool stopped = false;
   std::int64_t taken = 0, returned = 0;  ///< batches
@@ -152,14 +153,14 @@ struct ImageStream::State {
 };
 
 ImageStream::ImageStream(std::vector<fs::path> paths, ImageStreamOptions options) {
-  const auto need = [](bool holds, const char* what, std::int64_t value, const char* expected) {
+  const auto need = [](bool holds, const std::string& what, std::int64_t value, const char* expected) {
     if (!holds) throw Error(ErrorKind::usage, fmt::format("{} is {}, expected {}", what, value, expected));
   };
   need(options.shape.channels == 1 || options.shape.channels == 3, "the number of channels", options.shape.channels,
        "1 or 3: only images of these can be read from files");
-  need(options.batch_size >= 1, "batch_size", options.batch_size, "1 or more");
-  need(options.max_pixels >= 1 && options.max_pixels <= k_largest_max_pixels, "--max-pixels", options.max_pixels,
-       "1 to 2147483647");
+  need(options.batch_size >= 1, option_name("batch_size"), options.batch_size, "1 or more");
+  need(options.max_pixels >= 1 && options.max_pixels <= k_largest_max_pixels, option_name("max_pixels"),
+       options.max_pixels, "1 to 2147483647");
   need(options.threads >= 1, "the number of decoding threads", options.threads, "1 or more");
   need(options.prefetch >= 1, "prefetch", options.prefetch, "1 batch or more");
   for (const fs::path& path : paths) {

@@ -9,13 +9,15 @@
 #include <mutex>
 #include <new>
 #include <opencv2/imgproc.hpp>
-#include <system_error>
 #include <thread>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/base/threads.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -58,15 +60,15 @@ DecodedImage decode_sized(std::string_view bytes, const Preparation& preparation
   return image;
 }
 
-/// The part of the whole image that `choose` wants, scaled to the size of `shape`.
-DecodedImage decode_part(std::string_view bytes, const Dataset::PartChoice& choose, const ImageShape& shape,
+/// The rectangle of the whole image that `choose` wants, scaled to the size of `shape`.
+DecodedImage decode_crop(std::string_view bytes, const CropChooser& choose, const ImageShape& shape,
                          const DecodeOptions& options) {
   const auto [decoded, traits] = decode_image(bytes, options);
-  const ImagePart part = choose(decoded.rows, decoded.cols);
-  const bool shrinks = part.height >= shape.height && part.width >= shape.width;
+  const CropBox box = choose(decoded.rows, decoded.cols);
+  const bool shrinks = box.height >= shape.height && box.width >= shape.width;
   cv::Mat scaled;
-  cv::resize(decoded(cv::Rect(static_cast<int>(part.left), static_cast<int>(part.top), static_cast<int>(part.width),
-                              static_cast<int>(part.height))),
+  cv::resize(decoded(cv::Rect(static_cast<int>(box.left), static_cast<int>(box.top), static_cast<int>(box.width),
+                              static_cast<int>(box.height))),
              scaled, {static_cast<int>(shape.width), static_cast<int>(shape.height)}, 0, 0,
              shrinks ? cv::INTER_AREA : cv::INTER_LINEAR_EXACT);
   return {.pixels = scaled, .traits = traits};
@@ -126,8 +128,9 @@ std::string undecodable_text(const fs::path& path, std::string_view why) {
   return fmt::format("'{}' cannot be decoded as an image: {}", path.string(), why);
 }
 
-[[noreturn]] void undecodable(const fs::path& path, std::string_view why) {
-  throw Error(ErrorKind::data, undecodable_text(path, why) + "; replace it, or pass over such files with --skip-bad");
+[[noreturn]] void throw_undecodable(const fs::path& path, std::string_view why) {
+  throw Error(ErrorKind::data, fmt::format("{}; replace it, or pass over such files with {}",
+                                           undecodable_text(path, why), option_name("skip_bad")));
 }
 
 // ---- all at once
@@ -158,9 +161,9 @@ ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
     }
     if (!same_size(shape, common))
       throw Error(ErrorKind::data,
-                  fmt::format("'{}' is {} but '{}' is {} pixels (width x height); pass --image-size N to resize all to "
-                              "N x N",
-                              files.path(first).string(), size_text(common), files.path(i).string(), size_text(shape)));
+                  fmt::format("'{}' is {} but '{}' is {} pixels (width x height); resize all to N x N with {}",
+                              files.path(first).string(), size_text(common), files.path(i).string(), size_text(shape),
+                              option_name("image_size", "N")));
     common.channels = std::max(common.channels, shape.channels);
   }
   return common;
@@ -175,21 +178,15 @@ struct Loaded {
   bool kept;                ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
 };
 
-/// Calls `work` for 0 to `size` from several threads, as many as `wanted` and the machine allow.
+/// Calls `work` for 0 to `size` on several threads, as many as `wanted` and the machine allow.
 template <class Work>
 void in_parallel(std::size_t size, int wanted, const Work& work) {
   std::atomic<std::size_t> next{0};
-  const auto loop = [&] {
-    for (std::size_t i = next++; i < size; i = next++) work(i);
-  };
   const std::size_t threads =
       wanted > 0 ? static_cast<std::size_t>(wanted) : std::max(1u, std::thread::hardware_concurrency());
-  std::vector<std::jthread> workers;
-  try {
-    for (std::size_t i = 1; i < std::min(threads, size); ++i) workers.emplace_back(loop);
-  } catch (const std::system_error&) {  // fewer threads do the same
-  }
-  loop();
+  run_on_threads(std::min(threads, size), [&] {
+    for (std::size_t i = next++; i < size; i = next++) work(i);
+  });
 }
 
 /// The error thrown is that of the first file that has one, whatever the number of threads.
@@ -206,7 +203,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
     if (i >= end) return;
     try {
       images[i] = load(files.path(i), preparation);
-      if (!images[i].decoded() && !options.skip_bad) undecodable(files.path(i), images[i].error);
+      if (!images[i].decoded() && !options.skip_bad) throw_undecodable(files.path(i), images[i].error);
       bytes += images[i].shape.pixels();
       if (bytes > options.memory_limit) images[i].drop_pixels();
       if (i == 0) first_known = images[0].decoded();
@@ -267,89 +264,95 @@ void write_image(const cv::Mat& image, std::span<std::uint8_t> out) {
   repeat_planes(out, static_cast<std::size_t>(shape_of(image).pixels()));
 }
 
-/// What `Dataset::read` works on when all images have been seen.
-struct SeenImages {
-  std::vector<fs::path> paths;
-  std::vector<std::vector<std::uint8_t>> pixels;  ///< empty when the images are decoded again
-  ImageShape shape;
-  Preparation preparation;
+/// Images that were all decoded when the data were opened.
+class CheckedImages : public ImageSource {
+ public:
+  CheckedImages(const Loaded& loaded)
+      : shape_(loaded.shape), preparation_(loaded.preparation), resized_(loaded.resized), kept_(loaded.kept) {}
 
-  void read(std::int64_t index, std::span<std::uint8_t> out) const {
-    const auto i = static_cast<std::size_t>(index);
-    if (!pixels.empty()) return copy_planes(pixels[i], out);
-    write(i, out, [&](std::string_view bytes) { return decode_sized(bytes, preparation); });
+  /// Appends the next image; its pixels are taken over where they are kept in memory.
+  void add(fs::path path, std::vector<std::uint8_t>& pixels) {
+    paths_.push_back(std::move(path));
+    if (kept_) pixels_.push_back(std::move(pixels));
   }
 
-  void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
-    write(static_cast<std::size_t>(index), out,
-          [&](std::string_view bytes) { return decode_part(bytes, choose, shape, preparation.decode); });
+  void read(std::int64_t index, std::span<std::uint8_t> out) const override {
+    if (kept_) return copy_planes(pixels_[static_cast<std::size_t>(index)], out);
+    decode_again(index, out, [&](std::string_view bytes) { return decode_sized(bytes, preparation_); });
   }
 
+  bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> out) const override {
+    if (!resized_) return false;
+    decode_again(index, out,
+                 [&](std::string_view bytes) { return decode_crop(bytes, choose, shape_, preparation_.decode); });
+    return true;
+  }
+
+  std::optional<std::string> file(std::int64_t index) const override {
+    return paths_[static_cast<std::size_t>(index)].string();
+  }
+
+ private:
   template <class Decode>
-  void write(std::size_t i, std::span<std::uint8_t> out, const Decode& decode) const {
-    const std::string bytes = read_file(paths[i]);
+  void decode_again(std::int64_t index, std::span<std::uint8_t> out, const Decode& decode) const {
+    const fs::path& path = paths_[static_cast<std::size_t>(index)];
+    const std::string bytes = read_file(path);
     cv::Mat image;
     try {
       image = decode(bytes).pixels;
     } catch (const DecodeError&) {  // it was an image
     }
-    if (image.empty() || !same_size(shape_of(image), shape) || image.channels() > shape.channels)
+    if (image.empty() || !same_size(shape_of(image), shape_) || image.channels() > shape_.channels)
       throw Error(ErrorKind::data,
-                  fmt::format("'{}' has changed since the data were opened; open them again", paths[i].string()));
+                  fmt::format("'{}' has changed since the data were opened; open them again", path.string()));
     write_image(image, out);
   }
+
+  ImageShape shape_;
+  Preparation preparation_;
+  bool resized_;
+  bool kept_;
+  std::vector<fs::path> paths_;
+  std::vector<std::vector<std::uint8_t>> pixels_;  ///< [N] where they are kept
 };
 
 Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded& loaded) {
-  Dataset data;
-  data.class_names = files.class_names;
-  data.shape = loaded.shape;
-  auto store = std::make_shared<SeenImages>(SeenImages{{}, {}, loaded.shape, loaded.preparation});
-
+  DatasetInfo info{.class_names = files.class_names, .shape = loaded.shape};
+  auto source = std::make_shared<CheckedImages>(loaded);
   std::string content;
-  std::vector<std::int64_t> listed(files.class_names.size(), 0);
+  std::vector<std::int64_t> listed(files.class_names.size(), 0), left = listed;
   for (std::size_t i = 0; i < images.size(); ++i) {
     ++listed[static_cast<std::size_t>(files.labels[i])];
     if (!images[i].decoded()) continue;
-    data.labels.push_back(files.labels[i]);
-    store->paths.push_back(files.path(i));
-    if (loaded.kept) store->pixels.push_back(std::move(images[i].pixels));
+    ++left[static_cast<std::size_t>(files.labels[i])];
+    info.labels.push_back(files.labels[i]);
+    source->add(files.path(i), images[i].pixels);
     content += fmt::format("{}{}{}{}{}\n", files.names[i], '\0', files.labels[i], '\0', images[i].sha256);
   }
-  data.sha256 = sha256(content);
+  info.sha256 = sha256(content);
 
-  const std::vector<std::int64_t> counts = data.counts();
-  for (std::size_t c = 0; c < counts.size(); ++c)
-    if (counts[c] == 0 && listed[c] > 0)
+  for (std::size_t c = 0; c < left.size(); ++c)
+    if (left[c] == 0 && listed[c] > 0)
       throw Error(ErrorKind::data, fmt::format("class '{}' in '{}' has no image left: none of its {} can be decoded; "
                                                "replace them or remove the class",
-                                               data.class_names[c], files.root.string(), listed[c]));
-  const std::shared_ptr<const SeenImages> seen(std::move(store));
-  data.read = [seen](std::int64_t index, std::span<std::uint8_t> pixels) { seen->read(index, pixels); };
-  if (loaded.resized)
-    data.read_part = [seen](std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> pixels) {
-      seen->read_part(index, choose, pixels);
-    };
-  data.file = [seen](std::int64_t index) { return seen->paths[static_cast<std::size_t>(index)].string(); };
-  return data;
+                                               info.class_names[c], files.root.string(), listed[c]));
+  return Dataset(std::move(info), std::shared_ptr<const ImageSource>(std::move(source)));
 }
 
 // ---- one at a time
 
-/// What `Dataset::read` works on when images are decoded as they are asked for.
-class ImagesOnDemand {
+/// Images that are decoded when they are asked for.
+class ImagesOnDemand : public ImageSource {
  public:
   using Pixels = std::vector<std::uint8_t>;
 
   ImagesOnDemand(ImageFiles files, const OpenOptions& options, bool keep)
       : files_(std::move(files)), preparation_(options), kept_(keep ? files_.size() : 0) {}
-  ~ImagesOnDemand() {
+  ~ImagesOnDemand() override {
     for (auto& pixels : kept_) delete pixels.load();
   }
-  ImagesOnDemand(const ImagesOnDemand&) = delete;
-  ImagesOnDemand& operator=(const ImagesOnDemand&) = delete;
 
-  void read(std::int64_t index, std::span<std::uint8_t> out) {
+  void read(std::int64_t index, std::span<std::uint8_t> out) const override {
     const auto i = static_cast<std::size_t>(index);
     if (!kept_.empty())
       if (const Pixels* pixels = kept_[i].load(std::memory_order_acquire)) return copy_planes(*pixels, out);
@@ -362,14 +365,17 @@ class ImagesOnDemand {
     if (const Pixels* none = nullptr; kept_[i].compare_exchange_strong(none, pixels.get())) pixels.release();
   }
 
-  void read_part(std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> out) const {
+  bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> out) const override {
     const auto i = static_cast<std::size_t>(index);
     const ImageShape shape{.channels = 3, .height = *preparation_.side, .width = *preparation_.side};
     write_image(
-        decode(i, [&](std::string_view bytes) { return decode_part(bytes, choose, shape, preparation_.decode); }), out);
+        decode(i, [&](std::string_view bytes) { return decode_crop(bytes, choose, shape, preparation_.decode); }), out);
+    return true;
   }
 
-  std::string file(std::int64_t index) const { return files_.path(static_cast<std::size_t>(index)).string(); }
+  std::optional<std::string> file(std::int64_t index) const override {
+    return files_.path(static_cast<std::size_t>(index)).string();
+  }
 
  private:
   template <class Decode>
@@ -379,23 +385,23 @@ class ImagesOnDemand {
     try {
       auto [pixels, traits] = decode(bytes);
       if (traits.bits > 0 && preparation_.decode.bits == 0)
-        undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with --image-bits how "
-                                      "many are in use (here {})",
-                                      traits.bits));
+        throw_undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with {} how "
+                                            "many are in use (here {})",
+                                            option_name("image_bits"), traits.bits));
       traits.bits = 0;  // scaled as the options say
       ImageNotes notes;
       notes.add(traits, path);
       for (const std::string& line : notes.lines(0))
-        announce_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
+        warn_once(line.substr(0, line.find(": '")), line + "; others like it are not named");
       return pixels;
     } catch (const DecodeError& error) {
-      undecodable(path, error.what());
+      throw_undecodable(path, error.what());
     }
   }
 
   ImageFiles files_;
   Preparation preparation_;
-  std::vector<std::atomic<const Pixels*>> kept_;  ///< [N]; empty when the images are decoded again
+  mutable std::vector<std::atomic<const Pixels*>> kept_;  ///< [N], a cache; empty when the images are decoded again
 };
 
 }  // namespace
@@ -494,21 +500,14 @@ OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const Op
 
 Dataset images_on_demand(ImageFiles files, const std::vector<std::uintmax_t>& bytes, const OpenOptions& options,
                          bool keep) {
-  Dataset data;
-  data.class_names = files.class_names;
-  data.shape = {.channels = 3, .height = *options.image_size, .width = *options.image_size};
-  data.labels = files.labels;
   std::string content;
   for (std::size_t i = 0; i < files.size(); ++i)
     fmt::format_to(std::back_inserter(content), "{}{}{}{}{}\n", files.names[i], '\0', files.labels[i], '\0', bytes[i]);
-  data.sha256 = sha256(content);
-  auto store = std::make_shared<ImagesOnDemand>(std::move(files), options, keep);
-  data.read = [store](std::int64_t index, std::span<std::uint8_t> pixels) { store->read(index, pixels); };
-  data.read_part = [store](std::int64_t index, const Dataset::PartChoice& choose, std::span<std::uint8_t> pixels) {
-    store->read_part(index, choose, pixels);
-  };
-  data.file = [store](std::int64_t index) { return store->file(index); };
-  return data;
+  DatasetInfo info{.class_names = std::move(files.class_names),
+                   .shape = {.channels = 3, .height = *options.image_size, .width = *options.image_size},
+                   .labels = std::move(files.labels),
+                   .sha256 = sha256(content)};
+  return Dataset(std::move(info), std::make_shared<const ImagesOnDemand>(std::move(files), options, keep));
 }
 
 bool has_deep_samples(const fs::path& path, const OpenOptions& options) {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "data/decode.hpp"
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/data/dataset.hpp"
 
@@ -25,7 +25,7 @@ struct ImageFiles {
   std::filesystem::path path(std::size_t i) const { return root / names[i]; }
 };
 
-/// What a file had that its pixels do not show, counted over many.
+/// Counts properties of files that their pixels no longer show.
 class ImageNotes {
  public:
   void add(const ImageTraits& traits, const std::filesystem::path& path);
@@ -72,16 +72,16 @@ class UnusableImage : public Error {
 ImageTraits read_image_as(const std::filesystem::path& path, const ReadOptions& options, std::span<std::uint8_t> out);
 
 /// Decodes every image: they must have one size, or get it from `options.image_size`; three channels unless all are
-/// grey. Kept in memory when all fit in the limit, otherwise decoded again when they are read. Undecodable ones are
-/// passed over and counted with `options.skip_bad`. `test` may be empty. The data sets' `sha256` is that of a line
-/// "NAME \0 LABEL \0 sha256(file)" per image, in order. Images of more than 8 bits are scaled by the bits that the
-/// largest of all their samples needs, unless `options.image_bits` says how many.
+/// grey. Kept in memory when all fit in the limit, otherwise decoded again when they are read. With `options.skip_bad`,
+/// undecodable ones are skipped and counted. `test` may be empty. The data sets' `sha256` is that of a line "NAME \0
+/// LABEL \0 sha256(file)" per image, in order. Images of more than 8 bits are scaled by the bits that the largest of
+/// all their samples needs, unless `options.image_bits` says how many.
 ///
 /// Throws Error{data} for the first file in order that cannot be read or decoded or has another size than the first,
 /// whatever the number of threads, and for a class of which nothing is left.
 OpenedData open_images(const ImageFiles& train, const ImageFiles& test, const OpenOptions& options);
 
-/// Decodes no image before it is read; with `keep` those that were read stay in memory. Three channels, `side` x
+/// Decodes an image only when it is read; with `keep`, decoded images stay in memory. Three channels, `side` x
 /// `side`. `bytes` are the sizes of the files; `sha256` is that of a line "NAME \0 LABEL \0 BYTES" per image, in order.
 /// An image that cannot be decoded, or has more than 8 bits while `options.image_bits` is 0, is an Error{data} when it
 /// is read.

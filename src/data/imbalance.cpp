@@ -9,6 +9,7 @@
 #include <functional>
 #include <numeric>
 
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
 

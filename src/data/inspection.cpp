@@ -39,7 +39,7 @@ std::string samples_text(const OpenedData& data) {
   if (data.train_table)
     return fmt::format("rows of {} columns",
                        std::ranges::count_if(data.train_table->columns, &std::string::empty, &TableColumn::left_out));
-  const ImageShape& shape = data.train.shape;
+  const ImageShape& shape = data.train.shape();
   if (data.train.is_features()) return fmt::format("rows of {} features", shape.channels);
   return fmt::format("images of {}x{}x{}", shape.channels, shape.height, shape.width);
 }
@@ -50,12 +50,12 @@ Inspection inspect(const OpenedData& data, const InspectionOptions& options) {
   const SplitCounts of_run = split_counts(data, {.imbalance = options.imbalance});
   const bool made = options.imbalance != "none";
   Inspection inspection;
-  inspection.data = data.train.name;
-  inspection.sha256 = data.train.sha256;
+  inspection.data = data.train.name();
+  inspection.sha256 = data.train.sha256();
   inspection.samples = samples_text(data);
-  if (!data.train_table) inspection.shape = data.train.shape;
+  if (!data.train_table) inspection.shape = data.train.shape();
   inspection.of_features = data.train.is_features();
-  inspection.class_names = data.train.class_names;
+  inspection.class_names = data.train.class_names();
   inspection.train_counts = made ? of_run.train : data.train.counts();
   inspection.held_out = made && !data.test;
   if (data.test)

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/inspection.hpp"
 
@@ -51,8 +52,8 @@ void append_classes(std::string& text, const Inspection& inspection, bool all) {
   const std::int64_t largest = std::ranges::max(counts);
   for (std::size_t i = 0; i < shown.size(); ++i) {
     if (left_out > 0 && i == k_shown_without_all / 2)
-      text += fmt::format("  ... {} between them left out; --all shows them in label order\n",
-                          number_text(static_cast<std::int64_t>(left_out), "class", "classes"));
+      text += fmt::format("  ... {} between them left out; {} shows them in label order\n",
+                          number_text(static_cast<std::int64_t>(left_out), "class", "classes"), option_name("all"));
     const std::size_t c = shown[i];
     text += fmt::format("  {:<{}}  {:>7}  {}\n", name(c), width, counts[c],
                         std::string(at((40 * counts[c] + largest - 1) / largest), '#'));

@@ -14,7 +14,7 @@
 namespace ulmus::detail {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::data, message); }
+[[noreturn]] void throw_data_error(const std::string& message) { throw Error(ErrorKind::data, message); }
 
 bool contains(std::span<const std::string> names, const std::string& name) {
   return std::ranges::find(names, name) != names.end();
@@ -27,18 +27,18 @@ std::string column_text(const LabelRules& rules) {
 /// `accepted` are names that are classes whatever they look like.
 void refuse_missing(const LabelTexts& texts, const LabelRules& rules, std::span<const std::string> accepted) {
   std::vector<bool> missing;
-  for (const std::string& text : texts.different)
+  for (const std::string& text : texts.distinct)
     missing.push_back(is_missing_mark(text) && !contains(rules.literal, text) && !contains(accepted, text));
   const auto is_missing = [&](std::int64_t text) { return missing[static_cast<std::size_t>(text)]; };
-  const auto count = std::ranges::count_if(texts.of, is_missing);
+  const auto count = std::ranges::count_if(texts.inverse, is_missing);
   if (count == 0) return;
-  const auto first = std::ranges::find_if(texts.of, is_missing);
-  const std::string& text = texts.different[static_cast<std::size_t>(*first)];
+  const auto first = std::ranges::find_if(texts.inverse, is_missing);
+  const std::string& text = texts.distinct[static_cast<std::size_t>(*first)];
   const std::string others = count == 1 ? "" : fmt::format(", the first of {} such labels", count);
-  const std::string place = rules.place(static_cast<std::size_t>(first - texts.of.begin()));
+  const std::string place = rules.place(static_cast<std::size_t>(first - texts.inverse.begin()));
   if (text.empty())
-    refuse(fmt::format("{} has no label{}{}; label the row or remove it", place, column_text(rules), others));
-  refuse(
+    throw_data_error(fmt::format("{} has no label{}{}; label the row or remove it", place, column_text(rules), others));
+  throw_data_error(
       fmt::format("{} has the label '{}'{}, a mark of a missing value{}; label the row or remove it, or add the key "
                   "literal={} to the address if a class is really called so",
                   place, printable(text), column_text(rules), others, printable(text)));
@@ -51,21 +51,21 @@ void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
            std::ranges::count_if(name, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }) == 1;
   };
   std::unordered_map<std::string, std::size_t> seen;
-  for (std::size_t i = 0; i < texts.different.size(); ++i) {
-    const std::string& name = texts.different[i];
+  for (std::size_t i = 0; i < texts.distinct.size(); ++i) {
+    const std::string& name = texts.distinct[i];
     const auto number = number_name(name);
     if ((!number && is_letter(name)) || (rules.twins_are_literal && contains(rules.literal, name))) continue;
-    const auto [twin, is_new] = seen.emplace(number ? *number : looks_of(name), i);
+    const auto [twin, is_new] = seen.emplace(number ? *number : lookalike_key(name), i);
     if (is_new) continue;
     const std::string literal =
         !rules.twins_are_literal
             ? ""
             : fmt::format(", or add the key literal={} to the address if these are two classes", printable(name));
-    refuse(
+    throw_data_error(
         fmt::format("{} has the label '{}'{}, {} has '{}': they look alike but are not the same; spell them the "
                     "same way{}",
                     rules.place(texts.first(i)), printable(name), column_text(rules),
-                    rules.place(texts.first(twin->second)), printable(texts.different[twin->second]), literal));
+                    rules.place(texts.first(twin->second)), printable(texts.distinct[twin->second]), literal));
   }
 }
 
@@ -84,7 +84,7 @@ void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples
   const std::string what = rules.column.empty() ? fmt::format("'{}' has", rules.file.string())
                                                 : fmt::format("'{}' has in its label column '{}'", rules.file.string(),
                                                               printable(rules.column));
-  refuse(fmt::format(
+  throw_data_error(fmt::format(
       "{} {} different {} in {} samples ('{}', '{}' ...), which {}; {}", what, classes, numbers ? "numbers" : "texts",
       samples, printable(names[0]), printable(names[1]),
       numbers ? "are a quantity or number the samples rather than classes" : "name the samples rather than classes",
@@ -95,16 +95,16 @@ void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples
 /// -1 marks a sample without a label in many sets; beside 1 alone it is one of two classes.
 void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
   std::vector<std::string> numbers;
-  for (const std::string& text : texts.different) numbers.push_back(*number_name(text));
+  for (const std::string& text : texts.distinct) numbers.push_back(*number_name(text));
   std::ranges::sort(numbers);
   numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
   if (numbers == std::vector<std::string>{"-1", "1"}) return;
-  for (std::size_t i = 0; i < texts.different.size(); ++i)
-    if (number_name(texts.different[i])->starts_with('-') && !contains(rules.literal, texts.different[i]))
-      refuse(
+  for (std::size_t i = 0; i < texts.distinct.size(); ++i)
+    if (number_name(texts.distinct[i])->starts_with('-') && !contains(rules.literal, texts.distinct[i]))
+      throw_data_error(
           fmt::format("{} has the label {}, expected 0 or more (or -1 and 1 alone); remove the sample, or add the key "
                       "literal={} to the address if this is a class",
-                      rules.place(texts.first(i)), texts.different[i], texts.different[i]));
+                      rules.place(texts.first(i)), texts.distinct[i], texts.distinct[i]));
 }
 
 /// "id,name" and the like.
@@ -112,7 +112,8 @@ bool is_title(std::string_view line) {
   static constexpr std::array<std::string_view, 9> k_titles{"id",       "index",     "idx",      "class", "label",
                                                             "class_id", "class_idx", "label_id", "target"};
   const std::size_t end = line.find_first_of(" \t,;");
-  return end != std::string_view::npos && std::ranges::find(k_titles, looks_of(line.substr(0, end))) != k_titles.end();
+  return end != std::string_view::npos &&
+         std::ranges::find(k_titles, lookalike_key(line.substr(0, end))) != k_titles.end();
 }
 
 bool starts_with_number(std::string_view line) {
@@ -133,42 +134,43 @@ void LabelTexts::add(std::string_view text) {
   const auto [place, is_new] = places_.try_emplace(std::string(text));
   if (is_new) {
     std::string name = class_name(text);
-    const auto [of_name, is_new_name] = names_.try_emplace(name, std::ssize(different));
-    if (is_new_name) different.push_back(std::move(name));
+    const auto [of_name, is_new_name] = names_.try_emplace(name, std::ssize(distinct));
+    if (is_new_name) distinct.push_back(std::move(name));
     place->second = of_name->second;
   }
-  of.push_back(place->second);
+  inverse.push_back(place->second);
 }
 
 std::size_t LabelTexts::first(std::size_t i) const {
-  return static_cast<std::size_t>(std::ranges::find(of, static_cast<std::int64_t>(i)) - of.begin());
+  return static_cast<std::size_t>(std::ranges::find(inverse, static_cast<std::int64_t>(i)) - inverse.begin());
 }
 
 Classes classes_of(const LabelTexts& texts, const LabelRules& rules) {
   if (!rules.known.empty()) return among(texts, rules.known, rules, "the run");
   refuse_missing(texts, rules, {});
-  const Spelling spelling = common_spelling(texts.different);
+  const Spelling spelling = common_spelling(texts.distinct);
   if (spelling == nullptr) refuse_twins(texts, rules);
   if (spelling == &number_name && rules.column.empty()) refuse_negative(texts, rules);
 
   std::map<std::string, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < texts.different.size(); ++i)
-    groups[spelling == nullptr ? texts.different[i] : *spelling(texts.different[i])].push_back(i);
+  for (std::size_t i = 0; i < texts.distinct.size(); ++i)
+    groups[spelling == nullptr ? texts.distinct[i] : *spelling(texts.distinct[i])].push_back(i);
   // `1.0` is a 1 that went through a program which needed a place for what is missing.
   const bool has_points =
-      spelling == &number_name && std::ranges::any_of(texts.different, [](const std::string& text) {
+      spelling == &number_name && std::ranges::any_of(texts.distinct, [](const std::string& text) {
         return text.find('.') != std::string::npos && number_name(text)->find('.') == std::string::npos;
       });
-  const bool keeps_spelling = groups.size() == texts.different.size() && !has_points;
+  const bool keeps_spelling = groups.size() == texts.distinct.size() && !has_points;
   Classes classes;
   for (const auto& [value, spellings] : groups)
-    classes.names.push_back(keeps_spelling ? texts.different[spellings[0]] : value);
+    classes.names.push_back(keeps_spelling ? texts.distinct[spellings[0]] : value);
   sort_classes(classes.names);
   if (classes.names.size() < 2)
-    refuse(fmt::format("'{}' has one class, '{}'{}, expected at least two; add samples of another{}",
-                       rules.file.string(), printable(classes.names[0]),
-                       rules.column.empty() ? "" : fmt::format(", in its column '{}'", printable(rules.column)),
-                       rules.column.empty() ? "" : ", or name the right column with ?label="));
+    throw_data_error(
+        fmt::format("'{}' has one class, '{}'{}, expected at least two; add samples of another{}", rules.file.string(),
+                    printable(classes.names[0]),
+                    rules.column.empty() ? "" : fmt::format(", in its column '{}'", printable(rules.column)),
+                    rules.column.empty() ? "" : ", or name the right column with ?label="));
   refuse_quantity(classes.names, texts.size(), rules);
   return among(texts, std::move(classes.names), rules, "");
 }
@@ -178,22 +180,24 @@ std::vector<std::int64_t> labels_among(const LabelTexts& texts, std::span<const 
   refuse_missing(texts, rules, names);
   const NameIndex index(names);
   std::vector<std::int64_t> places;
-  for (std::size_t i = 0; i < texts.different.size(); ++i) {
-    const auto place = index.find(texts.different[i]);
+  for (std::size_t i = 0; i < texts.distinct.size(); ++i) {
+    const auto place = index.find(texts.distinct[i]);
     if (!place)
-      refuse(fmt::format("{} has the label '{}'{}, which {} lacks{}", rules.place(texts.first(i)),
-                         printable(texts.different[i]), column_text(rules), lacking, index.advice(texts.different[i])));
+      throw_data_error(fmt::format("{} has the label '{}'{}, which {} lacks{}", rules.place(texts.first(i)),
+                                   printable(texts.distinct[i]), column_text(rules), lacking,
+                                   index.advice(texts.distinct[i])));
     places.push_back(*place);
   }
   std::vector<std::int64_t> labels;
-  labels.reserve(texts.of.size());
-  for (const std::int64_t text : texts.of) labels.push_back(places[static_cast<std::size_t>(text)]);
+  labels.reserve(texts.inverse.size());
+  for (const std::int64_t text : texts.inverse) labels.push_back(places[static_cast<std::size_t>(text)]);
   return labels;
 }
 
 ClassFile parse_class_file(std::string_view bytes, const std::filesystem::path& path) {
   const auto fail = [&](std::size_t line, const std::string& what) {
-    refuse(fmt::format("'{}' line {} {}; write one class name a line, in label order", path.string(), line, what));
+    throw_data_error(
+        fmt::format("'{}' line {} {}; write one class name a line, in label order", path.string(), line, what));
   };
   ClassFile file{.path = path};
   const std::string text = utf8_text(bytes, path);
@@ -239,24 +243,24 @@ LabelTexts named_by(const ClassFile& file, const LabelTexts& texts, const LabelR
     of_number.emplace(file.numbers.empty() ? fmt::format("{}", i) : file.numbers[i], i);
   const NameIndex of_name(file.names);
   std::vector<std::string> names;
-  for (std::size_t i = 0; i < texts.different.size(); ++i) {
-    const std::string& text = texts.different[i];
+  for (std::size_t i = 0; i < texts.distinct.size(); ++i) {
+    const std::string& text = texts.distinct[i];
     const auto number = number_name(text);
     if (const auto place = of_number.find(number.value_or("")); place != of_number.end())
       names.push_back(file.names[place->second]);
     else if (const auto named = of_name.find(text))
       names.push_back(file.names[static_cast<std::size_t>(*named)]);
     else if (file.numbers.empty() && number)
-      refuse(fmt::format(
+      throw_data_error(fmt::format(
           "'{}' has {} class names, but {} has the label {}, expected 0 to {}; name every class, the first "
           "line being label 0, or write the label before each name ('1 cat')",
           file.path.string(), file.names.size(), rules.place(texts.first(i)), text, std::ssize(file.names) - 1));
     else
-      refuse(fmt::format("'{}' names no class '{}', but {} has this label{}", file.path.string(), printable(text),
-                         rules.place(texts.first(i)), of_name.advice(text)));
+      throw_data_error(fmt::format("'{}' names no class '{}', but {} has this label{}", file.path.string(),
+                                   printable(text), rules.place(texts.first(i)), of_name.advice(text)));
   }
   LabelTexts named;
-  for (const std::int64_t text : texts.of) named.add(names[static_cast<std::size_t>(text)]);
+  for (const std::int64_t text : texts.inverse) named.add(names[static_cast<std::size_t>(text)]);
   return named;
 }
 
@@ -267,18 +271,18 @@ Classes classes_of(LabelTexts texts, const LabelRules& rules, const std::optiona
   Classes classes{.names = class_file->names};
   const NameIndex index(classes.names);
   std::vector<bool> seen(classes.names.size(), false);
-  for (const std::string& text : texts.different) seen[static_cast<std::size_t>(*index.find(text))] = true;
+  for (const std::string& text : texts.distinct) seen[static_cast<std::size_t>(*index.find(text))] = true;
   if (const auto unseen = std::ranges::find(seen, false); unseen != seen.end()) {
     const auto c = static_cast<std::size_t>(unseen - seen.begin());
-    refuse(fmt::format(
+    throw_data_error(fmt::format(
         "'{}' has no sample with the label {} ('{}'); add some, or remove the class from '{}' and write the "
         "label before each name ('1 cat')",
         rules.file.string(), class_file->numbers.empty() ? fmt::format("{}", c) : class_file->numbers[c],
         printable(classes.names[c]), class_file->path.string()));
   }
   if (classes.names.size() < 2)
-    refuse(fmt::format("'{}' has one class, '{}', expected at least two; add samples of another", rules.file.string(),
-                       printable(classes.names[0])));
+    throw_data_error(fmt::format("'{}' has one class, '{}', expected at least two; add samples of another",
+                                 rules.file.string(), printable(classes.names[0])));
   return among(texts, std::move(classes.names), rules, "");
 }
 

@@ -10,18 +10,18 @@
 #include <unordered_map>
 #include <vector>
 
-/// How labels that were read as text become classes, the same way for every source.
+/// Turns labels that were read as text into classes, in the same way for every source.
 namespace ulmus::detail {
 
-/// Labels as text, each different one (by its class_name) once.
+/// Labels as text; each distinct one, by its class_name, is stored once.
 class LabelTexts {
  public:
   void add(std::string_view text);
 
-  std::vector<std::string> different;  ///< in the order of their first samples
-  std::vector<std::int64_t> of;        ///< [N], which one a sample has
+  std::vector<std::string> distinct;  ///< in the order of their first samples
+  std::vector<std::int64_t> inverse;  ///< [N], the place in `distinct` of each sample's text
 
-  std::int64_t size() const { return static_cast<std::int64_t>(of.size()); }
+  std::int64_t size() const { return static_cast<std::int64_t>(inverse.size()); }
   /// The first sample that has text i.
   std::size_t first(std::size_t i) const;
 
@@ -61,7 +61,7 @@ struct Classes {
 /// one class (`Yes`, `yes`), unless both are a single letter; a quantity; fewer than two classes.
 Classes classes_of(const LabelTexts& texts, const LabelRules& rules);
 
-/// Labels of a part that is judged, among the classes of the training part. Throws Error{data} for marks of missing
+/// Labels of a test part, among the classes of the training part. Throws Error{data} for marks of missing
 /// values that are no class, and for the first label that is none; `lacking` says who lacks it ("the training part").
 std::vector<std::int64_t> labels_among(const LabelTexts& texts, std::span<const std::string> names,
                                        const LabelRules& rules, std::string_view lacking);

@@ -6,7 +6,7 @@
 
 #include "data/formats.hpp"
 #include "data/gzip.hpp"
-#include "data/image_walk.hpp"
+#include "data/image_walker.hpp"
 #include "data/images.hpp"
 #include "data/sources.hpp"
 #include "ulmus/base/error.hpp"
@@ -128,7 +128,7 @@ bool is_header(std::span<const std::string> fields) {
       "class_idx", "class_name", "classname", "classid",    "target",   "targets",    "category",   "category_id",
       "y",         "species",    "label_id",  "label_idx"};
   return fields.size() >= 2 && std::ranges::all_of(fields, [](const std::string& field) {
-           return std::ranges::find(k_titles, looks_of(class_name(field))) != k_titles.end();
+           return std::ranges::find(k_titles, lookalike_key(class_name(field))) != k_titles.end();
          });
 }
 
@@ -184,9 +184,9 @@ void refuse_two_labels(const ImageFiles& files, const LabelTexts& labels, std::s
   std::unordered_map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < files.size(); ++i) {
     const auto [first, is_new] = seen.emplace(files.names[i], i);
-    if (is_new || labels.of[first->second] == labels.of[i]) continue;
+    if (is_new || labels.inverse[first->second] == labels.inverse[i]) continue;
     const auto label = [&](std::size_t k) {
-      return printable(labels.different[static_cast<std::size_t>(labels.of[k])]);
+      return printable(labels.distinct[static_cast<std::size_t>(labels.inverse[k])]);
     };
     throw Error(ErrorKind::data,
                 fmt::format("{} gives '{}' the label '{}', line {} gives it '{}'; keep one of them, an image has one "
@@ -281,6 +281,13 @@ ListLines read_list(std::string_view bytes, const fs::path& path, const fs::path
     throw Error(ErrorKind::data,
                 fmt::format("'{}' has no line; write the path of an image and its label on each", path.string()));
   return list;
+}
+
+std::vector<fs::path> first_of_list(const Address& address, std::size_t most) {
+  const ListPart train = open_part(address.file(), address.find("root"));
+  std::vector<fs::path> files;
+  for (std::size_t i = 0; i < std::min(most, train.files.size()); ++i) files.push_back(train.files.path(i));
+  return files;
 }
 
 OpenedData open_list(const Address& address, const OpenOptions& options) {

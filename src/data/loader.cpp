@@ -39,7 +39,7 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
                      world > 1 ? fmt::format(" for {} processes", world) : "", samples / world));
 
   const Normalisation& normalisation = options.normalisation;
-  const auto channels = static_cast<std::size_t>(data.shape.channels);
+  const auto channels = static_cast<std::size_t>(data.shape().channels);
   if (normalisation.mean.size() != normalisation.stddev.size() ||
       (!normalisation.mean.empty() && normalisation.mean.size() != channels))
     fail(fmt::format("normalisation has {} means and {} standard deviations, expected {} of each or none",
@@ -57,13 +57,13 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
     if (index < 0 || index >= data.size())
       throw Error(ErrorKind::data,
                   fmt::format("{} {} is asked for, but '{}' has {} {}s; make the split again from these data", sample,
-                              index, data.name, data.size(), sample));
+                              index, data.name(), data.size(), sample));
 }
 
 /// Of features, in two passes over the samples.
 Normalisation feature_statistics(const Dataset& data, std::vector<std::int64_t> indices) {
   std::ranges::sort(indices);
-  const auto features = static_cast<std::size_t>(data.shape.channels);
+  const auto features = static_cast<std::size_t>(data.shape().channels);
   std::vector<float> values(features);
   const auto average = [&](auto term) {
     std::vector<double> sums(features, 0);
@@ -72,7 +72,7 @@ Normalisation feature_statistics(const Dataset& data, std::vector<std::int64_t> 
       for (std::size_t d = 0; d < features; ++d) {
         if (!std::isfinite(values[d]))
           throw Error(ErrorKind::data, fmt::format("feature {} of sample {} of '{}' is {}, expected a finite number", d,
-                                                   index, data.name, values[d]));
+                                                   index, data.name(), values[d]));
         sums[d] += term(d, static_cast<double>(values[d]));
       }
     }
@@ -98,8 +98,8 @@ Normalisation channel_statistics(const Dataset& data, std::span<const std::int64
   if (indices.empty())
     throw Error(ErrorKind::usage, fmt::format("channel statistics need at least one {}", sample_word(data)));
   if (data.is_features()) return feature_statistics(data, {indices.begin(), indices.end()});
-  const auto channels = static_cast<std::size_t>(data.shape.channels);
-  const auto plane = static_cast<std::size_t>(data.shape.height * data.shape.width);
+  const auto channels = static_cast<std::size_t>(data.shape().channels);
+  const auto plane = static_cast<std::size_t>(data.shape().height * data.shape().width);
   std::vector<std::uint64_t> sums(channels, 0);
   std::vector<std::uint64_t> squares(channels, 0);
   std::vector<std::uint8_t> image(channels * plane);
@@ -138,7 +138,7 @@ struct Loader::State {
   LoaderOptions options;
   std::vector<detail::PixelTable> tables;
   std::int64_t epoch = 0;
-  bool drawn = false;               ///< with replacement
+  bool with_replacement = false;    ///< the order of this epoch was drawn so
   std::vector<std::int64_t> order;  ///< of this epoch and shard
 
   std::mutex mutex;
@@ -155,8 +155,8 @@ struct Loader::State {
 
   std::int64_t batches() const {
     const auto samples = static_cast<std::int64_t>(indices.size());
-    const std::int64_t of_all = options.batch_size * options.shard.world;
-    return options.drop_last ? samples / of_all : (samples + of_all - 1) / of_all;
+    const std::int64_t global_batch = options.batch_size * options.shard.world;
+    return options.drop_last ? samples / global_batch : (samples + global_batch - 1) / global_batch;
   }
 
   std::int64_t samples() const {
@@ -167,23 +167,19 @@ struct Loader::State {
 
   void read_image(std::int64_t index, std::int64_t place, std::span<std::uint8_t> image, float* out) const {
     const std::int64_t position = options.shard.rank + place * options.shard.world;
-    Stream stream =
-        drawn ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
-                       static_cast<std::uint64_t>(position))
-              : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(index));
+    Stream stream = with_replacement ? Stream(options.seed, "augment-draw", static_cast<std::uint64_t>(epoch),
+                                              static_cast<std::uint64_t>(position))
+                                     : Stream(options.seed, "augment", static_cast<std::uint64_t>(epoch),
+                                              static_cast<std::uint64_t>(index));
     Augmentation rest = options.augmentation;
-    if (rest.smallest_share > 0 && data.read_part) {
-      data.read_part(
-          index,
-          [&](std::int64_t height, std::int64_t width) {
-            return random_part(height, width, rest.smallest_share, stream);
-          },
-          image);
+    const CropChooser choose = [&](std::int64_t height, std::int64_t width) {
+      return random_crop(height, width, rest.smallest_share, stream);
+    };
+    if (rest.smallest_share > 0 && data.read_crop(index, choose, image))
       rest.smallest_share = 0;
-    } else {
+    else
       data.read(index, image);
-    }
-    augment(rest, image, data.shape, stream);
+    augment(rest, image, data.shape(), stream);
     detail::write_image(image, tables, out);
   }
 
@@ -196,16 +192,16 @@ struct Loader::State {
   void prepare(std::int64_t number, Batch& batch) const {
     const std::int64_t begin = std::min<std::int64_t>(number * options.batch_size, std::ssize(order));
     const std::int64_t end = std::min<std::int64_t>(begin + options.batch_size, std::ssize(order));
-    const auto values = static_cast<std::size_t>(data.shape.pixels());
+    const auto values = static_cast<std::size_t>(data.shape().pixels());
     batch.size = end - begin;
     batch.labels.resize(static_cast<std::size_t>(batch.size));
-    batch.pixels.resize(batch.labels.size() * values);
+    batch.inputs.resize(batch.labels.size() * values);
     std::vector<std::uint8_t> image(data.is_features() ? 0 : values);
     for (std::size_t i = 0; i < batch.labels.size(); ++i) {
       const std::int64_t place = begin + static_cast<std::int64_t>(i);
       const std::int64_t index = order[static_cast<std::size_t>(place)];
-      batch.labels[i] = data.labels[static_cast<std::size_t>(index)];
-      const auto out = std::span(batch.pixels).subspan(i * values, values);
+      batch.labels[i] = data.labels()[static_cast<std::size_t>(index)];
+      const auto out = std::span(batch.inputs).subspan(i * values, values);
       if (data.is_features())
         read_sample(index, out);
       else
@@ -216,7 +212,7 @@ struct Loader::State {
     batch.second_labels.clear();
     if (options.augmentation.mixup == 0 && options.augmentation.cutmix == 0) return;
     const Mixing mixing =
-        mix(options.augmentation, batch.pixels, batch.size, data.shape,
+        mix(options.augmentation, batch.inputs, batch.size, data.shape(),
             Stream(options.seed, "mix", static_cast<std::uint64_t>(epoch), static_cast<std::uint64_t>(number)));
     batch.lambda = mixing.lambda;
     for (const std::int64_t partner : mixing.partner)
@@ -255,9 +251,9 @@ struct Loader::State {
     workers.clear();
   }
 
-  std::vector<std::int64_t> order_of(std::int64_t an_epoch) const {
+  std::vector<std::int64_t> epoch_order(std::int64_t an_epoch) const {
     if (options.shuffle)
-      return sample_epoch(options.sampler, indices, data.labels,
+      return sample_epoch(options.sampler, indices, data.labels(),
                           {.seed = options.seed, .epoch = an_epoch, .epochs = options.epochs, .shard = options.shard});
     const auto [rank, world] = options.shard;
     if (world == 1) return indices;
@@ -271,11 +267,11 @@ struct Loader::State {
     if (first_batch < 0 || first_batch > batches())
       throw Error(ErrorKind::usage,
                   fmt::format("an epoch cannot begin at batch {}, expected 0 to {}", first_batch, batches()));
-    std::vector<std::int64_t> new_order = order_of(new_epoch);
+    std::vector<std::int64_t> new_order = epoch_order(new_epoch);
     stop();
     stopping = false;
     epoch = new_epoch;
-    drawn = options.shuffle && options.sampler.draws(epoch, options.epochs);
+    with_replacement = options.shuffle && options.sampler.draws(epoch, options.epochs);
     order = std::move(new_order);
     for (Slot& slot : ring) {
       slot.error = nullptr;
@@ -315,7 +311,7 @@ struct Loader::State {
 Loader::Loader(Dataset data, std::vector<std::int64_t> indices, LoaderOptions options)
     : state_(std::make_unique<State>()) {
   check_options(data, indices, options);
-  if (!data.is_features()) state_->tables = detail::pixel_tables(options.normalisation, data.shape.channels);
+  if (!data.is_features()) state_->tables = detail::pixel_tables(options.normalisation, data.shape().channels);
   state_->data = std::move(data);
   state_->indices = std::move(indices);
   state_->options = std::move(options);

@@ -28,6 +28,11 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options);
 bool cifar_is_folders(std::string_view name, const OpenOptions& options);
 
 /// A folder of images per class below `folder`, or below its `train` and `test`.
+/// The first image files of the training part, at most so many; none where there is no such folder.
+std::vector<std::filesystem::path> first_of_folder(const std::filesystem::path& folder, const OpenOptions& options,
+                                                   std::size_t most);
+std::vector<std::filesystem::path> first_of_list(const Address& address, std::size_t most);
+
 OpenedData open_folder(const std::filesystem::path& folder, const OpenOptions& options);
 
 /// Image files and their labels, a line each.
@@ -41,16 +46,16 @@ OpenedData open_npy(const Address& address, const OpenOptions& options);
 
 /// Of the same kinds, without labels (table.hpp).
 Dataset open_unlabelled_csv(const std::filesystem::path& file, const Address& training, const TableEncoding& encoding);
-Dataset open_unlabelled_npy(const std::filesystem::path& file);
+Dataset open_unlabelled_npy(const std::filesystem::path& file, std::vector<std::string> class_names);
 
 /// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
 /// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.
-std::vector<std::filesystem::path> places_of(std::span<const std::string> names,
-                                             const std::filesystem::path& data_root);
+std::vector<std::filesystem::path> search_paths(std::span<const std::string> names,
+                                                const std::filesystem::path& data_root);
 
 /// Throws Error{data} that says where the set was looked for and what to do.
-[[noreturn]] void not_found(std::string_view name, std::span<const std::filesystem::path> places,
-                            std::string_view advice);
+[[noreturn]] void throw_not_found(std::string_view name, std::span<const std::filesystem::path> places,
+                                  std::string_view advice);
 
 /// Throws Error{usage} for options that apply to images alone.
 void refuse_image_options(const OpenOptions& options, std::string_view source);

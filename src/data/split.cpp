@@ -9,9 +9,11 @@
 #include <limits>
 #include <random>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -47,10 +49,10 @@ void check_rng(const SplitOptions& options) {
   static const std::array<std::string, 2> k_rngs{"ulmus", "numpy"};
   if (std::ranges::find(k_rngs, options.rng) == k_rngs.end())
     throw Error(ErrorKind::usage,
-                fmt::format("unknown --split-rng '{}'; {}", options.rng, suggest(options.rng, k_rngs)));
+                fmt::format("unknown {} '{}'; {}", option_name("rng"), options.rng, suggest(options.rng, k_rngs)));
   if (options.rng == "numpy" && options.seed > std::numeric_limits<std::uint32_t>::max())
-    throw Error(ErrorKind::usage,
-                fmt::format("split seed is {}, expected at most 4294967295 for --split-rng numpy", options.seed));
+    throw Error(ErrorKind::usage, fmt::format("split seed is {}, expected at most 4294967295 for {}", options.seed,
+                                              option_name("rng", "numpy")));
 }
 
 std::int64_t test_count(std::int64_t images, double fraction) {
@@ -127,7 +129,7 @@ std::string manifest_sha256(Json json) {
   return sha256(json.dump());
 }
 
-[[noreturn]] void damaged(const std::filesystem::path& path, const std::string& what) {
+[[noreturn]] void throw_damaged(const std::filesystem::path& path, const std::string& what) {
   throw Error(ErrorKind::data, fmt::format("split manifest '{}' is damaged: {}; restore it or make the split again",
                                            path.string(), what));
 }
@@ -145,7 +147,7 @@ SplitCounts split_counts(const OpenedData& data, const SplitOptions& options) {
     if (!data.test) held_out[c] = test_count(available[c], options.test_fraction);
     available[c] -= held_out[c];
   }
-  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names),
+  return {imbalance_counts(ImbalanceProfile::parse(options.imbalance), available, data.train.class_names()),
           std::move(held_out)};
 }
 
@@ -158,20 +160,20 @@ Split make_split(const OpenedData& data, const SplitOptions& options) {
   check_rng(options);
 
   const Dataset& images = data.train;
-  std::vector<std::vector<std::int64_t>> by_class(images.class_names.size());
-  for (std::size_t i = 0; i < images.labels.size(); ++i)
-    by_class[static_cast<std::size_t>(images.labels[i])].push_back(static_cast<std::int64_t>(i));
+  std::vector<std::vector<std::int64_t>> by_class(images.class_names().size());
+  for (std::size_t i = 0; i < images.labels().size(); ++i)
+    by_class[static_cast<std::size_t>(images.labels()[i])].push_back(static_cast<std::int64_t>(i));
 
   Counts available = images.counts();
   for (std::size_t c = 0; c < by_class.size(); ++c) available[c] -= held_out[c];
-  check_counts(kept, available, images.class_names, options, profile);
+  check_counts(kept, available, images.class_names(), options, profile);
 
   Split split;
-  split.data = images.name;
-  split.data_sha256 = images.sha256;
-  if (data.test) split.test_sha256 = data.test->sha256;
+  split.data = images.name();
+  split.data_sha256 = images.sha256();
+  if (data.test) split.test_sha256 = data.test->sha256();
   split.options = options;
-  split.class_names = images.class_names;
+  split.class_names = images.class_names();
   NumpyShuffle numpy_shuffle(options.seed);
   for (std::size_t c = 0; c < by_class.size(); ++c) {
     std::vector<std::int64_t>& indices = by_class[c];
@@ -211,10 +213,10 @@ Split read_split(const std::filesystem::path& path) {
     try {
       return parse_json(read_file(path));
     } catch (const Json::exception& error) {
-      damaged(path, fmt::format("it is not the JSON of a split ({})", error.what()));
+      throw_damaged(path, fmt::format("it is not the JSON of a split ({})", error.what()));
     }
   }();
-  if (!json.is_object() || !json.contains("schema_version")) damaged(path, "it is not the JSON of a split");
+  if (!json.is_object() || !json.contains("schema_version")) throw_damaged(path, "it is not the JSON of a split");
   if (json["schema_version"] != k_schema_version)
     throw Error(ErrorKind::data, fmt::format("split manifest '{}' has schema version {}, this program reads {}; use "
                                              "the program that wrote it",
@@ -236,10 +238,10 @@ Split read_split(const std::filesystem::path& path) {
     split.train_counts = json.at("train_counts").get<Counts>();
     split.sha256 = json.at("sha256");
     if (const std::string came = manifest_sha256(json); came != split.sha256)
-      damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
+      throw_damaged(path, fmt::format("its content has SHA-256 {}, recorded is {}", came, split.sha256));
     return split;
   } catch (const Json::exception& error) {
-    damaged(path, error.what());
+    throw_damaged(path, error.what());
   }
 }
 

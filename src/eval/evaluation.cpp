@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::array k_quantiles = {0.05, 0.25, 0.50, 0.75, 0.95};
 
-[[noreturn]] void refuse_empty() {
+[[noreturn]] void throw_empty() {
   throw Error(ErrorKind::data, "cannot evaluate an empty set; give at least one sample");
 }
 
@@ -29,7 +29,7 @@ void check(const MatrixView<const float>& logits, std::span<const std::int64_t> 
     throw Error(
         ErrorKind::data,
         fmt::format("cannot evaluate {} rows of logits against {} labels; give one label a row", logits.rows, samples));
-  if (samples == 0) refuse_empty();
+  if (samples == 0) throw_empty();
   if (logits.columns != counts.classes())
     throw Error(ErrorKind::data,
                 fmt::format("logits have {} columns but there are {} class counts; give one count a class",
@@ -52,7 +52,7 @@ void check(const MatrixView<const float>& logits, std::span<const std::int64_t> 
                                                begin + i, logits.columns - 1));
 }
 
-struct RowVerdict {
+struct RowResult {
   std::int64_t predicted = 0;
   std::int64_t rank = 0;  ///< classes that beat the true one
   double margin = 0;
@@ -60,8 +60,8 @@ struct RowVerdict {
   double nll = 0;
 };
 
-/// Two sweeps: the comparisons, then the exponentials. `row` is for the error message.
-RowVerdict judge(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row) {
+/// Two passes: the comparisons, then the exponentials. `row` is for the error message.
+RowResult evaluate_row(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row) {
   const float truth = z[label];
   std::int64_t predicted = 0;
   std::int64_t rank = 0;
@@ -87,7 +87,7 @@ RowVerdict judge(const float* z, std::int64_t classes, std::int64_t label, doubl
           .nll = std::log(sum) + scale * (top - static_cast<double>(truth))};
 }
 
-/// A mean of what there is; absent when there is nothing.
+/// A running mean; absent without values.
 class Mean {
  public:
   void add(double value) {
@@ -139,8 +139,8 @@ MarginDistribution distribution(std::vector<double> margins, const std::vector<d
   return result;
 }
 
-/// What the confusion matrix says of each class; margins are filled in by the caller.
-std::vector<ClassResult> class_results(const std::vector<Tally>& confusion, const ClassCounts& counts) {
+/// The results of each class from the confusion matrix; the caller fills in the margins.
+std::vector<ClassResult> class_results(const std::vector<SparseCounts>& confusion, const ClassCounts& counts) {
   const std::size_t classes = confusion.size();
   std::vector<std::int64_t> predicted(classes, 0), correct(classes, 0);
   std::vector<ClassResult> results(classes);
@@ -220,19 +220,20 @@ void Evaluator::add(MatrixView<const float> logits, std::span<const std::int64_t
   check(logits, labels, counts_, options_, evaluation_.samples);
   for (std::int64_t i = 0; i < logits.rows; ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
-    const RowVerdict verdict = judge(logits.row(i), logits.columns, labels[i], options_.scale, evaluation_.samples + i);
-    ++evaluation_.confusion[label][verdict.predicted];
-    margins_[label].push_back(verdict.margin);
-    calibration_.add(verdict.confidence, verdict.rank == 0);
-    first_ += verdict.rank < 1;
-    in_five_ += verdict.rank < 5;
-    nll_ += verdict.nll;
+    const RowResult row =
+        evaluate_row(logits.row(i), logits.columns, labels[i], options_.scale, evaluation_.samples + i);
+    ++evaluation_.confusion[label][row.predicted];
+    margins_[label].push_back(row.margin);
+    calibration_.add(row.confidence, row.rank == 0);
+    first_ += row.rank < 1;
+    in_five_ += row.rank < 5;
+    nll_ += row.nll;
   }
   evaluation_.samples += logits.rows;
 }
 
 Evaluation Evaluator::finish() {
-  if (evaluation_.samples == 0) refuse_empty();
+  if (evaluation_.samples == 0) throw_empty();
   const auto samples = static_cast<double>(evaluation_.samples);
   evaluation_.top1 = static_cast<double>(first_) / samples;
   evaluation_.top5 = static_cast<double>(in_five_) / samples;

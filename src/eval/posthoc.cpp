@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -20,9 +21,9 @@ struct Known {
 constexpr std::array k_known = {Known{PostHoc::Kind::none, "none", 0}, Known{PostHoc::Kind::la, "la", 1},
                                 Known{PostHoc::Kind::mla, "mla", 0.65}, Known{PostHoc::Kind::tau_norm, "tau-norm", 1}};
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// pi, without zeros.
+/// The training prior pi; every class must occur.
 std::vector<double> positive_prior(const ClassCounts& counts, const PostHoc& posthoc) {
   const auto values = counts.values();
   if (const auto empty = std::ranges::find(values, 0); empty != values.end())
@@ -33,13 +34,13 @@ std::vector<double> positive_prior(const ClassCounts& counts, const PostHoc& pos
 
 }  // namespace
 
-void Scores::apply(std::span<const float> logits, std::span<double> scores) const {
+void ScoreTransform::apply(std::span<const float> logits, std::span<double> scores) const {
   for (std::size_t j = 0; j < logits.size(); ++j)
     scores[j] = scale / temperature * (slope.empty() ? 1 : slope[j]) * static_cast<double>(logits[j]) +
                 (offset.empty() ? 0 : offset[j]);
 }
 
-void Scores::probabilities(std::span<const float> logits, std::span<double> probabilities) const {
+void ScoreTransform::probabilities(std::span<const float> logits, std::span<double> probabilities) const {
   apply(logits, probabilities);
   const double top = *std::ranges::max_element(probabilities);
   double sum = 0;
@@ -47,7 +48,7 @@ void Scores::probabilities(std::span<const float> logits, std::span<double> prob
   for (double& p : probabilities) p /= sum;
 }
 
-void Scores::adjust(MatrixView<float> logits) const {
+void ScoreTransform::adjust(MatrixView<float> logits) const {
   if (slope.empty() && offset.empty()) return;
   std::vector<double> scores(static_cast<std::size_t>(logits.columns));
   for (std::int64_t i = 0; i < logits.rows; ++i) {
@@ -63,15 +64,17 @@ PostHoc PostHoc::parse(std::string_view text) {
   std::vector<std::string> names;
   for (const Known& known : k_known) names.emplace_back(known.name);
   const auto found = std::ranges::find(names, name);
-  if (found == names.end()) refuse(fmt::format("unknown --posthoc '{}'; {}", printable(name), suggest(name, names)));
+  if (found == names.end())
+    throw_usage(fmt::format("unknown {} '{}'; {}", option_name("posthoc"), printable(name), suggest(name, names)));
   const Known& known = k_known[static_cast<std::size_t>(found - names.begin())];
   PostHoc posthoc{.kind = known.kind, .tau = known.default_tau};
   if (colon == std::string_view::npos) return posthoc;
   const std::string_view setting = text.substr(colon + 1);
   if (posthoc.kind == Kind::none || !setting.starts_with("tau="))
-    refuse(fmt::format("'{}' is no --posthoc; write for example la:tau=1", printable(text)));
-  posthoc.tau = parse_number(setting.substr(4), fmt::format("tau in --posthoc {}", printable(text)));
-  if (posthoc.tau < 0) refuse(fmt::format("tau in --posthoc {} is negative, expected at least 0", printable(text)));
+    throw_usage(fmt::format("'{}' is no {}; write for example la:tau=1", printable(text), option_name("posthoc")));
+  posthoc.tau = parse_number(setting.substr(4), fmt::format("tau in {}", option_name("posthoc", printable(text))));
+  if (posthoc.tau < 0)
+    throw_usage(fmt::format("tau in {} is negative, expected at least 0", option_name("posthoc", printable(text))));
   return posthoc;
 }
 
@@ -80,7 +83,7 @@ std::string PostHoc::text() const {
   return kind == Kind::none ? known->name : fmt::format("{}:tau={}", known->name, format_number(tau));
 }
 
-void PostHoc::apply(Scores& scores, const ClassCounts& train_counts) const {
+void PostHoc::apply(ScoreTransform& scores, const ClassCounts& train_counts) const {
   if (kind == Kind::la) {
     scores.offset = positive_prior(train_counts, *this);
     for (double& value : scores.offset) value = -tau * std::log(value);

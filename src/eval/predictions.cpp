@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -47,8 +48,8 @@ PredictionWriter::Format PredictionWriter::format_of(const std::filesystem::path
 PredictionWriter::PredictionWriter(Format format, std::vector<std::string> class_names, std::int64_t top)
     : format_(format), class_names_(std::move(class_names)), top_(top) {
   if (top < 0 || top > static_cast<std::int64_t>(class_names_.size()))
-    throw Error(ErrorKind::usage,
-                fmt::format("--top is {}, expected 1 to {}, the classes of the run", top, class_names_.size()));
+    throw Error(ErrorKind::usage, fmt::format("{} is {}, expected 1 to {}, the classes of the run", option_name("top"),
+                                              top, class_names_.size()));
 }
 
 std::string PredictionWriter::header(std::span<const std::string> fields) const {

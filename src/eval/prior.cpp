@@ -10,8 +10,10 @@
 #include <system_error>
 #include <utility>
 
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -19,7 +21,7 @@ namespace {
 
 void normalise(std::vector<double>& prior) {
   const double most = *std::max_element(prior.begin(), prior.end());
-  for (double& p : prior) p /= most;  // whose sum cannot overflow
+  for (double& p : prior) p /= most;  // so that the sum cannot overflow
   const double sum = std::accumulate(prior.begin(), prior.end(), 0.0);
   for (double& p : prior) p /= sum;
 }
@@ -63,17 +65,17 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
   if (text == "train") {
     std::vector<std::string> counts;
     for (const std::int64_t n : train_counts.values()) counts.push_back(std::to_string(n));
-    return read_numbers(counts, classes, ErrorKind::data, "--prior train");
+    return read_numbers(counts, classes, ErrorKind::data, option_name("prior", "train"));
   }
   if (const auto pieces = split(text, ','); is_number(pieces[0]))
-    return read_numbers(pieces, classes, ErrorKind::usage, "--prior");
-  // No path at all, one that is too long, is no file either.
+    return read_numbers(pieces, classes, ErrorKind::usage, option_name("prior"));
+  // A text that cannot be a path, for example a very long one, is no file either.
   if (std::error_code reason; !std::filesystem::exists(text, reason)) {
     const std::vector<std::string> names = {"uniform", "train"};
     const std::string near = nearest_name(text, names);
     throw Error(
         ErrorKind::usage,
-        fmt::format("--prior '{}' is no file; {}", printable(text),
+        fmt::format("{} '{}' is no file; {}", option_name("prior"), printable(text),
                     near.empty()
                         ? "write uniform, train, numbers p1,p2,... or a file with a number or name,number a line"
                         : fmt::format("did you mean '{}'?", near)));
@@ -89,10 +91,12 @@ std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train
   Loss loss(spec, train_counts);
   loss.set_epoch(1, 2);  // the end of a training: everything late has begun
   std::vector<double> prior = train_counts.prior();
-  std::vector<double> weights(loss.class_weights().begin(), loss.class_weights().end());
-  if (spec.resamples()) weights = spec.rule()->weights(spec.rule_keys(), train_counts);
+  const auto weights = loss.class_weights();
+  std::vector<double> draws;  // a rule that samples comes on top of weights of the loss's own
+  if (spec.resamples()) draws = spec.rule()->weights(spec.rule_keys(), train_counts);
   for (std::size_t j = 0; j < prior.size(); ++j) {
     if (!weights.empty()) prior[j] *= weights[j];
+    if (!draws.empty()) prior[j] *= draws[j];
     if (!loss.params().offset.empty()) prior[j] *= std::exp(-loss.params().scale * loss.params().offset[j]);
   }
   normalise(prior);
@@ -103,9 +107,9 @@ std::vector<double> assumed_prior(std::vector<double> of_loss, const PostHoc& po
                                   const ClassCounts& train_counts) {
   if (posthoc.kind == PostHoc::Kind::mla || posthoc.kind == PostHoc::Kind::tau_norm)
     throw Error(ErrorKind::usage,
-                fmt::format("--prior cannot correct what --posthoc {} made: no class prior can be named that its "
-                            "probabilities assume; leave one out",
-                            posthoc.text()));
+                fmt::format("{} cannot correct the outputs of {}: no class prior can be named that their probabilities "
+                            "assume; leave one out",
+                            option_name("prior"), option_name("posthoc", posthoc.text())));
   if (posthoc.kind == PostHoc::Kind::none) return of_loss;
   const std::vector<double> pi = train_counts.prior();
   for (std::size_t j = 0; j < pi.size(); ++j) of_loss[j] *= std::pow(pi[j], -posthoc.tau);
@@ -113,7 +117,7 @@ std::vector<double> assumed_prior(std::vector<double> of_loss, const PostHoc& po
   return of_loss;
 }
 
-void correct_prior(Scores& scores, std::span<const double> assumed, std::span<const double> q) {
+void correct_prior(ScoreTransform& scores, std::span<const double> assumed, std::span<const double> q) {
   scores.offset.resize(q.size(), 0);
   for (std::size_t j = 0; j < q.size(); ++j) {
     if (!(assumed[j] > 0))

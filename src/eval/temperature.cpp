@@ -10,29 +10,29 @@
 
 namespace ulmus {
 
-double fit_temperature(MatrixView<const float> logits, std::span<const std::int64_t> labels, const Scores& scores,
-                       std::span<const double> class_weights) {
+double fit_temperature(MatrixView<const float> logits, std::span<const std::int64_t> labels,
+                       const ScoreTransform& scores, std::span<const double> class_weights) {
   if (labels.empty() || static_cast<std::int64_t>(labels.size()) != logits.rows)
     throw Error(ErrorKind::data, fmt::format("cannot fit a temperature to {} rows of logits and {} labels; give a "
                                              "label a row, and at least one",
                                              logits.rows, labels.size()));
   const auto classes = static_cast<std::size_t>(logits.columns);
-  Scores at = scores, hot = scores;
-  hot.offset.clear();
-  hot.temperature = 1;
+  ScoreTransform tempered = scores, untempered = scores;
+  untempered.offset.clear();
+  untempered.temperature = 1;
   std::vector<double> p(classes), u(classes);
   // With b = 1 / T and u = b v + offset, the derivative by b of a sample's loss is sum_j p[j] v[j] - v[y].
   const auto slope_at = [&](double inverse) {
-    at.temperature = 1 / inverse;
+    tempered.temperature = 1 / inverse;
     double sum = 0;
     for (std::int64_t i = 0; i < logits.rows; ++i) {
       const std::span z(logits.row(i), classes);
       const auto y = static_cast<std::size_t>(labels[i]);
-      at.probabilities(z, p);
-      hot.apply(z, u);
-      double pull = -u[y];
-      for (std::size_t j = 0; j < classes; ++j) pull += p[j] * u[j];
-      sum += pull * (class_weights.empty() ? 1 : class_weights[y]);
+      tempered.probabilities(z, p);
+      untempered.apply(z, u);
+      double derivative = -u[y];
+      for (std::size_t j = 0; j < classes; ++j) derivative += p[j] * u[j];
+      sum += derivative * (class_weights.empty() ? 1 : class_weights[y]);
     }
     return sum;
   };

@@ -63,6 +63,24 @@ void check_logits(const Layout& logits, const Layout& gradient, std::int64_t cla
   check_size("the gradient", rows, gradient.row_stride, gradient.element_bytes);
 }
 
+void check_classes(std::int64_t columns, std::int64_t class_offset, std::int64_t classes) {
+  if (columns < 1 || class_offset < 0 || columns > classes || class_offset > classes - columns)
+    refuse(fmt::format("the logits are of {} classes from class {} on, expected at least one and all within 0 to {}",
+                       columns, class_offset, classes - 1));
+}
+
+void check_statistics(std::span<const RowStatistics> statistics, std::span<const double> weights,
+                      std::int64_t classes) {
+  if (statistics.size() != weights.size())
+    refuse(fmt::format("statistics of {} rows came with {} rows of logits, expected one each", statistics.size(),
+                       weights.size()));
+  for (std::size_t i = 0; i < weights.size(); ++i)
+    if (const std::int64_t rival = statistics[i].rival_class;
+        weights[i] > 0 && classes > 1 && (rival < 0 || rival >= classes))
+      refuse(fmt::format("the rival of row {} is class {}, expected 0 to {}; merge the statistics of all shards", i,
+                         rival, classes - 1));
+}
+
 void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t classes) {
   const auto check_length = [rows](std::size_t length, std::string_view what) {
     if (static_cast<std::int64_t>(length) != rows)
@@ -71,6 +89,17 @@ void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t class
   check_length(batch.labels.size(), "labels");
   if (!batch.losses.empty()) check_length(batch.losses.size(), "places for losses");
   if (!batch.sample_weights.empty()) check_length(batch.sample_weights.size(), "sample weights");
+  if (!batch.correct.empty()) check_length(batch.correct.size(), "places for correct rows");
+  if (!batch.positions.empty()) check_length(batch.positions.size(), "positions");
+  const auto negative =
+      std::find_if(batch.positions.begin(), batch.positions.end(), [](std::int64_t position) { return position < 0; });
+  if (negative != batch.positions.end())
+    refuse(
+        fmt::format("the position of row {} is {}, expected 0 or more", negative - batch.positions.begin(), *negative));
+  if (batch.normaliser)
+    for (const double value : {batch.normaliser->divisor, batch.normaliser->samples})
+      if (!(value >= 0 && std::isfinite(value)))
+        refuse(fmt::format("the normaliser has the value {}, expected a finite number of at least 0", value));
   if (batch.threads < 0) refuse(fmt::format("the number of threads is {}, expected 0 or more", batch.threads));
   if (batch.first_position < 0 || batch.first_position > std::numeric_limits<std::int64_t>::max() - rows)
     refuse(fmt::format("the position of the first row is {}, expected 0 or more, and room for {} rows",

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <exception>
 #include <limits>
 #include <memory>
@@ -63,6 +65,35 @@ void expect(const void* pointer, const char* what) {
   if (pointer == nullptr) throw Error(ErrorKind::usage, fmt::format("{} is a null pointer", what));
 }
 
+/// Copies to a caller's buffer of `capacity` places.
+void copy_out(std::span<const double> values, double* buffer, std::int64_t capacity, const char* what) {
+  if (capacity < static_cast<std::int64_t>(values.size()))
+    throw Error(ErrorKind::usage,
+                fmt::format("the buffer for {} has {} places, expected at least {}", what, capacity, values.size()));
+  if (!values.empty()) expect(buffer, what);
+  std::copy(values.begin(), values.end(), buffer);
+}
+
+/// A caller's batch, of this version or a smaller one, with zeros in the fields it does not have.
+ulmus_batch read_batch(const ulmus_batch* batch) {
+  expect(batch, "batch");
+  constexpr std::size_t k_sizes[] = {offsetof(ulmus_batch, features), sizeof(ulmus_batch)};
+  const std::size_t size = batch->struct_size;
+  if (std::find(std::begin(k_sizes), std::end(k_sizes), size) == std::end(k_sizes))
+    throw Error(ErrorKind::usage,
+                fmt::format("struct_size of the batch is {}, expected {}; set it to sizeof(ulmus_batch), and use a "
+                            "library at least as new as the header",
+                            size, fmt::join(k_sizes, " or ")));
+  ulmus_batch full = {};
+  std::memcpy(&full, batch, size);
+  if (full.device != ULMUS_CPU)
+    throw Error(ErrorKind::usage,
+                fmt::format("device is {}, expected ULMUS_CPU (0): this version runs on the CPU only", full.device));
+  if (full.stream != nullptr)
+    throw Error(ErrorKind::usage, "stream is set, expected NULL: this version runs on the CPU only, in the call");
+  return full;
+}
+
 template <class T>
 std::span<T> optional_span(T* data, std::int64_t length) {
   return data == nullptr ? std::span<T>() : std::span<T>(data, static_cast<std::size_t>(length));
@@ -106,7 +137,10 @@ ulmus::LossBatch options_of(const ulmus::Loss& loss, const ulmus_batch& batch) {
                    .head_bias_gradient = optional_span(batch.head_bias_gradient, classes)},
       .offsets = optional_matrix(batch.offsets, batch.n, classes),
       .noise = optional_matrix(batch.noise, batch.n, classes),
-      .first_position = batch.first_position};
+      .first_position = batch.first_position,
+      .positions = optional_span(batch.positions, batch.n)};
+  if (batch.normaliser != nullptr)
+    options.normaliser = ulmus::Normaliser{batch.normaliser->divisor, batch.normaliser->samples};
   if (batch.ignores != 0) options.ignore_index = batch.ignore_index;
   return options;
 }
@@ -201,15 +235,13 @@ ulmus_status ulmus_loss_head(const ulmus_loss* loss, const char** head) {
   });
 }
 
-ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights) {
+ulmus_status ulmus_loss_class_weights(const ulmus_loss* loss, double* weights, int64_t capacity) {
   return guarded([&] {
     expect(loss, "loss");
-    expect(weights, "weights");
     const auto in_force = loss->loss.class_weights();
-    if (in_force.empty())
-      std::fill_n(weights, loss->loss.counts().classes(), 1.0);
-    else
-      std::copy(in_force.begin(), in_force.end(), weights);
+    std::vector<double> values(in_force.begin(), in_force.end());
+    if (values.empty()) values.assign(static_cast<std::size_t>(loss->loss.counts().classes()), 1);
+    copy_out(values, weights, capacity, "weights");
   });
 }
 
@@ -250,12 +282,10 @@ ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size) {
   });
 }
 
-ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values) {
+ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values, int64_t capacity) {
   return guarded([&] {
     expect(loss, "loss");
-    const auto& state = loss->loss.state().values;
-    if (!state.empty()) expect(values, "values");
-    std::copy(state.begin(), state.end(), values);
+    copy_out(loss->loss.state().values, values, capacity, "values");
   });
 }
 
@@ -285,15 +315,15 @@ ulmus_status ulmus_loss_delta_size(const ulmus_loss* loss, int64_t feature_width
   });
 }
 
-ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta) {
+ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, const ulmus_batch* batch, double* delta,
+                                       int64_t capacity) {
   return guarded([&] {
     expect(loss, "loss");
-    expect(batch, "batch");
-    const std::vector<double> collected = with_dtype(*batch, [&]<class T>() {
-      return loss->loss.collect_update<T>(logits_of<T>(loss->loss, *batch), options_of(loss->loss, *batch));
+    const ulmus_batch full = read_batch(batch);
+    const std::vector<double> collected = with_dtype(full, [&]<class T>() {
+      return loss->loss.collect_update<T>(logits_of<T>(loss->loss, full), options_of(loss->loss, full));
     });
-    if (!collected.empty()) expect(delta, "delta");
-    std::copy(collected.begin(), collected.end(), delta);
+    copy_out(collected, delta, capacity, "delta");
   });
 }
 
@@ -313,20 +343,40 @@ ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epoch
   });
 }
 
-ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights) {
+ulmus_status ulmus_loss_set_class_weights(ulmus_loss* loss, const double* weights, int64_t size) {
   return guarded([&] {
     expect(loss, "loss");
     expect(weights, "weights");
-    loss->loss.set_class_weights({weights, weights + loss->loss.counts().classes()});
+    if (size != loss->loss.counts().classes())
+      throw Error(ErrorKind::usage, fmt::format("{} class weights came, expected one for each of {} classes", size,
+                                                loss->loss.counts().classes()));
+    loss->loss.set_class_weights({weights, weights + size});
+  });
+}
+
+ulmus_status ulmus_loss_normaliser(const ulmus_loss* loss, const ulmus_batch* batch, ulmus_normaliser* normaliser) {
+  return guarded([&] {
+    expect(loss, "loss");
+    expect(normaliser, "normaliser");
+    const ulmus_batch full = read_batch(batch);
+    ulmus_batch labels = {};
+    labels.n = full.n;
+    labels.labels = full.labels;
+    labels.sample_weights = full.sample_weights;
+    labels.ignores = full.ignores;
+    labels.ignore_index = full.ignore_index;
+    labels.reduction = full.reduction;
+    const ulmus::Normaliser made = loss->loss.normaliser(options_of(loss->loss, labels));
+    *normaliser = {made.divisor, made.samples};
   });
 }
 
 ulmus_status ulmus_loss_run(const ulmus_loss* loss, const ulmus_batch* batch, double* value) {
   return guarded([&] {
     expect(loss, "loss");
-    expect(batch, "batch");
     expect(value, "value");
-    *value = with_dtype(*batch, [&]<class T>() { return run<T>(loss->loss, *batch); });
+    const ulmus_batch full = read_batch(batch);
+    *value = with_dtype(full, [&]<class T>() { return run<T>(loss->loss, full); });
   });
 }
 

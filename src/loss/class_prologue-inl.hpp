@@ -127,12 +127,6 @@ struct Affine : Scaled<A> {
   A Adjust(A z, A, std::size_t j) const { return slope[j] * z + offset[j]; }
 };
 
-/// The gap v[m] - v[y] of a row. NaN where the true logit has overflowed: its loss would be 0 and hide that.
-inline double Gap(double largest_wrong, double true_value) {
-  return true_value == std::numeric_limits<double>::infinity() ? std::numeric_limits<double>::quiet_NaN()
-                                                               : largest_wrong - true_value;
-}
-
 }  // namespace ulmus::detail::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 #endif

@@ -31,10 +31,10 @@ ordered_json keys_json(std::span<const Key> keys) {
   ordered_json list = ordered_json::array();
   for (const Key& key : keys) {
     ordered_json one = {{"name", key.name}};
-    if (key.choices.empty())
-      one["default"] = key.default_value;
+    if (key.default_value.is_word())
+      one["default"] = key.default_value.word();
     else
-      one["default"] = key.text(key.default_value);
+      one["default"] = key.default_value.number();
     one["range"] = key.range_text();
     one["choices"] = std::vector<std::string>(key.choices.begin(), key.choices.end());
     one["automatic"] = std::vector<double>(key.automatic.begin(), key.automatic.end());
@@ -49,7 +49,7 @@ ordered_json keys_json(std::span<const Key> keys) {
 std::string keys_text(std::span<const Key> keys) {
   std::string text;
   for (const Key& key : keys)
-    text += fmt::format("  {} = {}   {}{} ({}; {})\n", key.name, key.text(key.default_value), key.meaning,
+    text += fmt::format("  {} = {}   {}{} ({}; {})\n", key.name, key.default_value.text(), key.meaning,
                         key.only_with.empty() ? "" : fmt::format(", only with {}", key.only_with), key.range_text(),
                         key.source);
   return text.empty() ? "  none\n" : text;
@@ -59,7 +59,7 @@ std::string keys_markdown(std::span<const Key> keys) {
   if (keys.empty()) return "No keys.\n";
   std::string text = "| key | default | values | meaning | default from |\n| --- | --- | --- | --- | --- |\n";
   for (const Key& key : keys)
-    text += fmt::format("| `{}` | {} | {} | {}{} | {} |\n", key.name, key.text(key.default_value), key.range_text(),
+    text += fmt::format("| `{}` | {} | {} | {}{} | {} |\n", key.name, key.default_value.text(), key.range_text(),
                         key.meaning, key.only_with.empty() ? "" : fmt::format(" (only with `{}`)", key.only_with),
                         key.source);
   return text;

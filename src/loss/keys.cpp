@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 
 #include "ulmus/base/text.hpp"
@@ -22,9 +23,9 @@ std::string Range::text() const {
                      high_open ? ')' : ']');
 }
 
-std::string Key::text(double value) const {
-  if (value == k_auto) return "auto";
-  return choices.empty() ? format_number(value) : std::string(choices[static_cast<std::size_t>(value)]);
+std::string KeyValue::text() const {
+  if (is_automatic()) return "auto";
+  return is_word() ? std::string(word()) : format_number(number());
 }
 
 std::string Key::range_text() const {
@@ -46,9 +47,11 @@ std::size_t KeyValues::index(std::string_view name) const {
   throw std::logic_error(fmt::format("the family table has no key '{}' here", name));
 }
 
-std::string_view KeyValues::word(std::string_view name) const {
-  const std::size_t i = index(name);
-  return keys_[i].choices[static_cast<std::size_t>(values_[i])];
+KeyValues KeyValues::with_candidates() const {
+  KeyValues result = *this;
+  for (std::size_t i = 0; i < keys_.size(); ++i)
+    if (values_[i].is_automatic()) result.values_[i] = keys_[i].automatic[0];
+  return result;
 }
 
 bool KeyValues::applies(const Key& key) const {
@@ -60,7 +63,7 @@ std::string KeyValues::text(bool all) const {
   std::vector<std::string> pieces;
   for (std::size_t i = 0; i < keys_.size(); ++i)
     if (applies(keys_[i]) && (all || values_[i] != keys_[i].default_value))
-      pieces.push_back(fmt::format("{}={}", keys_[i].name, keys_[i].text(values_[i])));
+      pieces.push_back(fmt::format("{}={}", keys_[i].name, values_[i].text()));
   return join(pieces, ",");
 }
 

@@ -25,14 +25,14 @@ HWY_INLINE hn::Vec<D> ReadLogits(D d, const T* from) {
   if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
     return hn::LoadU(d, from);
   } else if constexpr (std::is_same_v<T, BFloat16>) {
-    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<std::uint16_t, D> storage;
     const hn::RebindToUnsigned<D> bits;
-    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
+    const auto loaded = hn::LoadU(storage, reinterpret_cast<const std::uint16_t*>(from));
     return hn::BitCast(d, hn::ShiftLeft<16>(hn::PromoteTo(bits, loaded)));
   } else if constexpr (k_converts_half) {
-    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<std::uint16_t, D> storage;
     const hn::Rebind<hwy::float16_t, D> half;
-    const auto loaded = hn::LoadU(narrow, reinterpret_cast<const std::uint16_t*>(from));
+    const auto loaded = hn::LoadU(storage, reinterpret_cast<const std::uint16_t*>(from));
     return hn::PromoteTo(d, hn::BitCast(half, loaded));
   } else {
     HWY_ALIGN float lanes[hn::MaxLanes(d)];
@@ -42,21 +42,21 @@ HWY_INLINE hn::Vec<D> ReadLogits(D d, const T* from) {
 }
 
 template <class D, class T>
-HWY_INLINE void WriteGradient(D d, hn::Vec<D> value, T* to) {
+HWY_INLINE void WriteLogits(D d, hn::Vec<D> value, T* to) {
   if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
     hn::StoreU(value, d, to);
   } else if constexpr (std::is_same_v<T, BFloat16>) {
     // To nearest, ties to even. A NaN here has zeros in its low half and stays one.
-    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<std::uint16_t, D> storage;
     const hn::RebindToUnsigned<D> bits;
-    const auto wide = hn::BitCast(bits, value);
-    const auto odd = hn::And(hn::ShiftRight<16>(wide), hn::Set(bits, 1U));
-    const auto rounded = hn::Add(hn::Add(wide, hn::Set(bits, 0x7fffU)), odd);
-    hn::StoreU(hn::TruncateTo(narrow, hn::ShiftRight<16>(rounded)), narrow, reinterpret_cast<std::uint16_t*>(to));
+    const auto bits32 = hn::BitCast(bits, value);
+    const auto odd = hn::And(hn::ShiftRight<16>(bits32), hn::Set(bits, 1U));
+    const auto rounded = hn::Add(hn::Add(bits32, hn::Set(bits, 0x7fffU)), odd);
+    hn::StoreU(hn::TruncateTo(storage, hn::ShiftRight<16>(rounded)), storage, reinterpret_cast<std::uint16_t*>(to));
   } else if constexpr (k_converts_half) {
-    const hn::Rebind<std::uint16_t, D> narrow;
+    const hn::Rebind<std::uint16_t, D> storage;
     const hn::Rebind<hwy::float16_t, D> half;
-    hn::StoreU(hn::BitCast(narrow, hn::DemoteTo(half, value)), narrow, reinterpret_cast<std::uint16_t*>(to));
+    hn::StoreU(hn::BitCast(storage, hn::DemoteTo(half, value)), storage, reinterpret_cast<std::uint16_t*>(to));
   } else {
     HWY_ALIGN float lanes[hn::MaxLanes(d)];
     hn::Store(value, d, lanes);

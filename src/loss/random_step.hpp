@@ -18,7 +18,9 @@ inline Stream draws_of(std::string_view loss, const Sample& sample, const LossSt
 inline void count_batches(LossHooks& hooks) {
   hooks.initial_state = {0};
   hooks.collect_update = [](const BatchView& batch, const LossState&) {
-    return std::vector<double>{batch.rows > 0 && batch.first_position == 0 ? 1.0 : 0.0};
+    bool has_first_row = false;
+    for (std::int64_t i = 0; i < batch.rows; ++i) has_first_row = has_first_row || batch.position(i) == 0;
+    return std::vector<double>{has_first_row ? 1.0 : 0.0};
   };
   hooks.apply_update = [](LossState& state, std::span<const double> step) { state.values[0] += step[0]; };
 }

@@ -7,9 +7,9 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
 #include "hwy/foreach_target.h"
-#include "loss/narrow_rows-inl.hpp"
 #include "loss/row_epilogue-inl.hpp"
 #include "loss/row_kernel-inl.hpp"
+#include "loss/small_c-inl.hpp"
 
 HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
@@ -19,15 +19,15 @@ namespace ulmus::detail::HWY_NAMESPACE {
 template <class T>
 RowKernels::Of<T> KernelsOf() {
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(hn::ScalableTag<Compute<T>>()));
-  return {.narrow_uniform = {lanes, SweepNarrow<T, Uniform>, SpreadNarrow<T, Uniform>},
-          .narrow_shifted = {lanes, SweepNarrow<T, Shifted>, SpreadNarrow<T, Shifted>},
-          .narrow_scaled = {lanes, SweepNarrow<T, Scaled>, SpreadNarrow<T, Scaled>},
-          .narrow_affine = {lanes, SweepNarrow<T, Affine>, SpreadNarrow<T, Affine>},
-          .wide_uniform = {0, SweepWide<T, Uniform>, SpreadWide<T, Uniform>},
-          .wide_shifted = {0, SweepWide<T, Shifted>, SpreadWide<T, Shifted>},
-          .wide_scaled = {0, SweepWide<T, Scaled>, SpreadWide<T, Scaled>},
-          .wide_affine = {0, SweepWide<T, Affine>, SpreadWide<T, Affine>},
-          .largest_wrong = LargestWrong<T>};
+  return {.small_c_uniform = {lanes, ForwardSmallC<T, Uniform>, BackwardSmallC<T, Uniform>},
+          .small_c_shifted = {lanes, ForwardSmallC<T, Shifted>, BackwardSmallC<T, Shifted>},
+          .small_c_scaled = {lanes, ForwardSmallC<T, Scaled>, BackwardSmallC<T, Scaled>},
+          .small_c_affine = {lanes, ForwardSmallC<T, Affine>, BackwardSmallC<T, Affine>},
+          .large_c_uniform = {0, ForwardLargeC<T, Uniform>, BackwardLargeC<T, Uniform>},
+          .large_c_shifted = {0, ForwardLargeC<T, Shifted>, BackwardLargeC<T, Shifted>},
+          .large_c_scaled = {0, ForwardLargeC<T, Scaled>, BackwardLargeC<T, Scaled>},
+          .large_c_affine = {0, ForwardLargeC<T, Affine>, BackwardLargeC<T, Affine>},
+          .largest_wrong_logit = LargestWrongLogit<T>};
 }
 
 /// result[i] = function(d, x[i]) with d of as many lanes as there are values left.

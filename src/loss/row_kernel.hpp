@@ -3,21 +3,31 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/float16.hpp"
 
-/// The border between the batch loop (loss.cpp), compiled once, and the row kernels (row_kernel-inl.hpp), compiled for
-/// every instruction set.
+/// The border between the batch loop (batch_loop.hpp), compiled once, and the row kernels (row_kernel-inl.hpp),
+/// compiled for every instruction set.
 namespace ulmus::detail {
 
 /// What logits of type T are computed in.
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
+template <class T>
+double to_double(T value) {
+  return static_cast<double>(static_cast<Compute<T>>(value));
+}
+
+template <class T>
+T round_to(double value) {
+  return static_cast<T>(static_cast<Compute<T>>(value));
+}
+
 /// Rows of at most this many classes go across lanes, several rows at once.
-constexpr std::int64_t k_narrow_classes = 16;
+constexpr std::int64_t k_small_c = 16;
 
 /// Rows of at most this many classes share a call, so that their epilogues go across lanes.
-constexpr std::int64_t k_short_classes = 1024;
+constexpr std::int64_t k_shared_call_classes = 1024;
 
 /// The most rows in a tile.
 constexpr std::int64_t k_most_tile_rows = 16;
@@ -36,11 +46,13 @@ struct ClassTerms {
   const A* offset = nullptr;  ///< [C]
 };
 
-/// What the sweep over the wrong classes of a row leaves for its epilogue.
-struct RowStatistics {
-  double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1
-  double gap;          ///< v[m] - v[y]; NaN where v[y] is +infinity
-  std::int64_t rival;  ///< m; -1: there is no other class, or nobody asked
+/// The result of the forward sweep over a row. Its values of v are relative to `origin`.
+struct ForwardResult {
+  double maximum;      ///< v[m], the largest wrong one; -infinity: there is no wrong class
+  double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1; 0: there is no wrong class
+  double true_value;   ///< v[y]; -infinity: the label is not among these classes
+  double origin;       ///< to be added to `maximum` and `true_value`
+  std::int64_t rival;  ///< m; -1: there is no wrong class, or it was not asked for
 };
 
 /// A few rows, and the memory that their two calls share.
@@ -52,12 +64,12 @@ struct Tile {
   std::int64_t logits_stride;
   T* gradient;  ///< may be `logits`; null: not wanted
   std::int64_t gradient_stride;
-  const std::int64_t* labels;  ///< [rows]
+  const std::int64_t* labels;  ///< [rows], -1: not among these classes
   std::int64_t rows;           ///< at most k_most_tile_rows
   std::int64_t classes;
   bool wants_rival;
   const T* next;    ///< the logits that come after this tile
-  A* exponentials;  ///< where those of row i begin, i * exponentials_stride on; null in a wide tile: not wanted
+  A* exponentials;  ///< where those of row i begin, i * exponentials_stride on; null with many classes: not wanted
   std::int64_t exponentials_stride;
   double* maxima;  ///< [rows, blocks]
   double* sums;    ///< [blocks]
@@ -66,12 +78,12 @@ struct Tile {
 /// The row kernel for one logit type and one class prologue.
 template <class T>
 struct RowKernel {
-  std::int64_t rows;  ///< in a tile of narrow rows
-  /// Forward: statistics of each row; leaves exponentials and maxima.
-  void (*sweep)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, RowStatistics* statistics);
-  /// Backward: gradient[y] = -true_pull * slope[y], gradient[j] = pull * slope[j] * exp(u[j] - u[m]) / sum.
-  void (*spread)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, const RowStatistics* statistics,
-                 const double* pull, const double* true_pull);
+  std::int64_t rows;  ///< in a tile with at most k_small_c classes
+  /// The results of each row; leaves exponentials and maxima.
+  void (*forward)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, ForwardResult* results);
+  /// gradient[y] = true_dlogit * slope[y], gradient[j] = wrong_dlogit * slope[j] * exp(u[j] - u[m]) / sum.
+  void (*backward)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, const ForwardResult* results,
+                   const double* wrong_dlogit, const double* true_dlogit);
 };
 
 /// The row epilogue, for `rows` rows: with the distance d = log(sum) + gap, the loss of the sample and its derivative
@@ -79,14 +91,14 @@ struct RowKernel {
 using RowEpilogue = void (*)(const double* parameter, std::int64_t rows, const double* sum, const double* gap,
                              double* value, double* slope);
 
-/// All row kernels of one instruction set. `wide`: rows of more than k_narrow_classes classes.
+/// All row kernels of one instruction set, for at most and for more than k_small_c classes.
 struct RowKernels {
   template <class T>
   struct Of {
-    RowKernel<T> narrow_uniform, narrow_shifted, narrow_scaled, narrow_affine;
-    RowKernel<T> wide_uniform, wide_shifted, wide_scaled, wide_affine;
-    /// max over j != y of z[j] of a wide row.
-    Compute<T> (*largest_wrong)(const T* row, std::int64_t classes, std::int64_t label);
+    RowKernel<T> small_c_uniform, small_c_shifted, small_c_scaled, small_c_affine;
+    RowKernel<T> large_c_uniform, large_c_shifted, large_c_scaled, large_c_affine;
+    /// max over j != y of z[j], for more than k_small_c classes; a NaN may be passed over.
+    Compute<T> (*largest_wrong_logit)(const T* row, std::int64_t classes, std::int64_t label);
   };
   Of<float> f32;
   Of<double> f64;

@@ -1,5 +1,13 @@
 // The rules behind a loss's name: how rare classes are favoured beside the loss.
+#include "loss/rules.hpp"
+
+#include <fmt/format.h>
+
 #include "loss/definition.hpp"
+#include "ulmus/base/class_values.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/names.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus {
 namespace {
@@ -26,6 +34,19 @@ std::vector<double> image_weights(const KeyValues& keys, const ClassCounts& coun
 }
 
 }  // namespace
+
+std::vector<double> detail::read_weights(const std::string& path, const ClassCounts& counts) {
+  const ClassValues file = read_class_values(path);
+  std::vector<double> weights;
+  for (const ClassValues::Line& line : in_class_order(file, counts.names(), counts.classes())) {
+    const double weight = parse_number(line.value, fmt::format("line {} of the class weights '{}'", line.line, path));
+    if (weight < 0)
+      throw Error(ErrorKind::data, fmt::format("line {} of the class weights '{}' is {}, expected at least 0",
+                                               line.line, path, line.value));
+    weights.push_back(weight);
+  }
+  return weights;
+}
 
 std::span<const Rule> rules() {
   static const std::vector<Rule> table = {

@@ -46,17 +46,17 @@ struct Part {
   }
 };
 
-/// The value of a key from its text: a number, or the position of a word.
-double read_value(const Key& key, const std::string& value, std::string_view text) {
+/// The value of a key from its text.
+KeyValue read_value(const Key& key, const std::string& value, std::string_view text) {
   const std::string what = fmt::format("{} in loss '{}'", key.name, text);
   if (!key.choices.empty()) {
     const auto word = std::find(key.choices.begin(), key.choices.end(), value);
     if (word == key.choices.end())
       refuse(fmt::format("{} is '{}'; {}", what, value,
                          suggest(value, std::vector<std::string>(key.choices.begin(), key.choices.end()))));
-    return static_cast<double>(word - key.choices.begin());
+    return *word;
   }
-  if (value == "auto" && !key.automatic.empty()) return k_auto;
+  if (value == "auto" && !key.automatic.empty()) return Automatic();
   const double number = parse_number(value, what);
   // Far inside of what float holds, so that products of a few keys are numbers, too.
   constexpr double k_largest = 1e30;
@@ -72,10 +72,10 @@ void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, 
   for (const std::string& setting : part.settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos)
-      refuse(fmt::format(
-          "'{}' in loss '{}' is not key=value; write for example {}", setting, text,
-          table.empty() ? part.name
-                        : fmt::format("{}:{}={}", part.name, table[0].name, table[0].text(table[0].default_value))));
+      refuse(fmt::format("'{}' in loss '{}' is not key=value; write for example {}", setting, text,
+                         table.empty()
+                             ? part.name
+                             : fmt::format("{}:{}={}", part.name, table[0].name, table[0].default_value.text())));
     const std::string name = setting.substr(0, equals);
     if (table.empty())
       refuse(fmt::format("'{}' in loss '{}' has no keys, but '{}' came; leave it out", part.name, text, name));
@@ -117,8 +117,7 @@ LossSpec LossSpec::parse(std::string_view text) {
     refuse(fmt::format("loss '{}' has '=' behind its name; keys follow a colon, for example {}:{}", text, loss.name,
                        definition.keys.empty()
                            ? "key=value"
-                           : fmt::format("{}={}", definition.keys[0].name,
-                                         definition.keys[0].text(definition.keys[0].default_value))));
+                           : fmt::format("{}={}", definition.keys[0].name, definition.keys[0].default_value.text())));
   if (parts.size() > 2)
     refuse(fmt::format("loss '{}' has {} rules, expected at most one: they would multiply; keep one of {}", text,
                        parts.size() - 1, join(names(rules()), ", ")));
@@ -172,7 +171,7 @@ LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
 
 const Key* LossSpec::automatic() const {
   const auto found =
-      std::ranges::find_if(definition_->keys, [this](const Key& key) { return keys_[key.name] == k_auto; });
+      std::ranges::find_if(definition_->keys, [this](const Key& key) { return keys_.value(key.name).is_automatic(); });
   return found == definition_->keys.end() ? nullptr : &*found;
 }
 
@@ -191,7 +190,9 @@ bool LossSpec::deferred() const { return rule_ && rule_->deferred; }
 
 bool LossSpec::resamples() const { return rule_ && rule_->acts == Rule::Acts::sampling; }
 
-bool LossSpec::has_own_weights() const { return !definition_->make_params(keys_, any_counts()).class_weight.empty(); }
+bool LossSpec::has_own_weights() const {
+  return !definition_->make_params(keys_.with_candidates(), any_counts()).class_weight.empty();
+}
 
 long long LossSpec::rule_epoch(long long epochs) const { return deferred() ? epoch_at(rule_keys_["from"], epochs) : 0; }
 
@@ -208,7 +209,7 @@ std::vector<long long> LossSpec::choice_epochs(long long epochs) const {
   return {early, late};
 }
 
-double LossSpec::scale() const { return definition_->make_params(keys_, any_counts()).scale; }
+double LossSpec::scale() const { return definition_->make_params(keys_.with_candidates(), any_counts()).scale; }
 
 Head LossSpec::choose_head(std::string_view requested) const {
   static const std::vector<std::string> heads = {"linear", "cosine"};

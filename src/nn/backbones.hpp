@@ -15,6 +15,9 @@ std::shared_ptr<ClassifierImpl> make_resnet18(const ModelOptions& options);
 std::shared_ptr<ClassifierImpl> make_resnet50(const ModelOptions& options);
 std::shared_ptr<ClassifierImpl> make_resnext50(const ModelOptions& options);
 
+/// `efficientnet-liteN` with N from 0 to 2.
+std::shared_ptr<ClassifierImpl> make_efficientnet_lite(const ModelOptions& options);
+
 std::shared_ptr<ClassifierImpl> make_wide_resnet(const ModelOptions& options);
 
 /// `mlp` with the keys of its name.

@@ -11,6 +11,7 @@
 #include "nn/backbones.hpp"
 #include "nn/model_kinds.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/nn/cosine_linear.hpp"
 
@@ -20,17 +21,25 @@ namespace {
 using Make = std::shared_ptr<ClassifierImpl> (*)(const ModelOptions&);
 
 Make maker_of(const std::string& kind) {
-  static const std::map<std::string, Make> makers = {
-      {"conv3", detail::make_conv3},           {"resnet20", detail::make_cifar_resnet},
-      {"resnet32", detail::make_cifar_resnet}, {"resnet44", detail::make_cifar_resnet},
-      {"resnet56", detail::make_cifar_resnet}, {"wrn28-10", detail::make_wide_resnet},
-      {"resnet18", detail::make_resnet18},     {"resnet50", detail::make_resnet50},
-      {"resnext50", detail::make_resnext50},   {"mlp", detail::make_mlp},
-      {"linear", detail::make_linear},         {"torchscript", detail::make_torchscript}};
+  static const std::map<std::string, Make> makers = {{"conv3", detail::make_conv3},
+                                                     {"resnet20", detail::make_cifar_resnet},
+                                                     {"resnet32", detail::make_cifar_resnet},
+                                                     {"resnet44", detail::make_cifar_resnet},
+                                                     {"resnet56", detail::make_cifar_resnet},
+                                                     {"wrn28-10", detail::make_wide_resnet},
+                                                     {"resnet18", detail::make_resnet18},
+                                                     {"resnet50", detail::make_resnet50},
+                                                     {"resnext50", detail::make_resnext50},
+                                                     {"efficientnet-lite0", detail::make_efficientnet_lite},
+                                                     {"efficientnet-lite1", detail::make_efficientnet_lite},
+                                                     {"efficientnet-lite2", detail::make_efficientnet_lite},
+                                                     {"mlp", detail::make_mlp},
+                                                     {"linear", detail::make_linear},
+                                                     {"torchscript", detail::make_torchscript}};
   return makers.at(kind);
 }
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 /// Fills a tensor with draw(), in memory order.
 template <class Draw>
@@ -67,16 +76,23 @@ void ClassifierImpl::add_head(std::int64_t width, const ModelOptions& options) {
   register_module("fc", fc_.ptr());
 }
 
+void ClassifierImpl::share_head(const ClassifierImpl& other) {
+  fc_ = other.fc_;
+  register_module("fc", fc_.ptr());
+}
+
 Classifier make_model(const ModelOptions& options) {
   const detail::ModelKind& kind = detail::model_kind(options.name);
   check_sizes(options);
   const std::int64_t side = std::min(options.height, options.width), needed = kind.smallest_side;
   if (side < needed && options.height * options.width == 1)
-    refuse(fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
-                       options.channels, options.name));
+    throw_usage_error(
+        fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
+                    options.channels, options.name));
   if (side < needed)
-    refuse(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with --image-size 32",
-                       options.height, options.width, options.name, needed, needed));
+    throw_usage_error(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with {}",
+                                  options.height, options.width, options.name, needed, needed,
+                                  option_name("image_size", "32")));
   return Classifier(maker_of(kind.name)(options));
 }
 
@@ -109,6 +125,15 @@ void initialise(Classifier& model, std::uint64_t seed) {
       set_norm(*vector_norm);
     }
   }
+}
+
+Classifier head_alone(const Classifier& model) {
+  class HeadAlone : public ClassifierImpl {
+   public:
+    explicit HeadAlone(const ClassifierImpl& whole) { share_head(whole); }
+    torch::Tensor features(const torch::Tensor& vectors) override { return vectors.flatten(1); }
+  };
+  return Classifier(std::shared_ptr<ClassifierImpl>(std::make_shared<HeadAlone>(*model)));
 }
 
 std::int64_t parameter_count(const torch::nn::Module& model) {

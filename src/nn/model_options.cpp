@@ -5,6 +5,7 @@
 
 #include "nn/model_kinds.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus {
@@ -12,11 +13,16 @@ namespace {
 
 using detail::ModelKind;
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 /// Of a first convolution of 16 filters of 3x3 and a head over 64 features, the smallest in the table.
 double convolution_parameters(const ModelOptions& options) {
   return 16 * 9 * static_cast<double>(options.channels) + 64 * static_cast<double>(options.classes);
+}
+
+/// Of the first convolution, 32 filters of 3x3, and a head over 1280 features.
+double efficientnet_parameters(const ModelOptions& options) {
+  return 32 * 9 * static_cast<double>(options.channels) + 1280 * static_cast<double>(options.classes);
 }
 
 /// Weights of the linear layers and the head.
@@ -36,7 +42,7 @@ double head_parameters(const ModelOptions& options) { return static_cast<double>
 
 const std::vector<ModelKind>& kinds() {
   // Three resolutions of at least 2 pixels.
-  constexpr std::int64_t cifar = 8, torchvision = 16;
+  constexpr std::int64_t cifar = 8, torchvision = 16, efficientnet = 16;
   static const std::vector<ModelKind> table = {{"conv3", cifar, false, convolution_parameters},
                                                {"resnet20", cifar, false, convolution_parameters},
                                                {"resnet32", cifar, false, convolution_parameters},
@@ -46,6 +52,9 @@ const std::vector<ModelKind>& kinds() {
                                                {"resnet18", torchvision, false, convolution_parameters},
                                                {"resnet50", torchvision, false, convolution_parameters},
                                                {"resnext50", torchvision, false, convolution_parameters},
+                                               {"efficientnet-lite0", efficientnet, false, efficientnet_parameters},
+                                               {"efficientnet-lite1", efficientnet, false, efficientnet_parameters},
+                                               {"efficientnet-lite2", efficientnet, false, efficientnet_parameters},
                                                {"mlp", 1, true, mlp_parameters},
                                                {"linear", 1, false, linear_parameters},
                                                {"torchscript", 1, true, head_parameters}};
@@ -59,10 +68,10 @@ const ModelKind& detail::model_kind(const std::string& name) {
   if (found == kinds().end()) {
     std::vector<std::string> names = model_names();
     names.push_back("torchscript:FILE");
-    refuse(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
+    throw_usage_error(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
   }
   if (name != found->name && !found->takes_argument)
-    refuse(
+    throw_usage_error(
         fmt::format("model '{}' came, but {} takes nothing after a colon; leave it out", printable(name), found->name));
   return *found;
 }
@@ -80,14 +89,15 @@ detail::MlpShape detail::mlp_shape(const std::string& name) {
   for (const std::string& setting : split(argument, ',')) {
     const std::string key = setting.substr(0, setting.find('='));
     if (std::ranges::find(keys, key) == keys.end())
-      refuse(fmt::format("unknown key '{}' in model '{}'; {}", printable(key), printable(name), suggest(key, keys)));
+      throw_usage_error(
+          fmt::format("unknown key '{}' in model '{}'; {}", printable(key), printable(name), suggest(key, keys)));
     const std::string value = key == setting ? "" : setting.substr(key.size() + 1), what = "mlp:" + key;
     if (key == "layers") shape.layers = parse_integer(value, what);
     if (key == "width") shape.width = parse_integer(value, what);
     if (key == "dropout") shape.dropout = parse_number(value, what);
   }
   const auto need = [&](bool holds, const char* expected) {
-    if (!holds) refuse(fmt::format("model '{}' needs {}", printable(name), expected));
+    if (!holds) throw_usage_error(fmt::format("model '{}' needs {}", printable(name), expected));
   };
   need(shape.layers >= 1 && shape.layers <= 64, "layers from 1 to 64");
   need(shape.width >= 1 && shape.width <= 65536, "a width from 1 to 65536");
@@ -115,15 +125,16 @@ void check_sizes(const ModelOptions& options) {
   const std::pair<const char*, std::int64_t> sizes[] = {
       {"channels", options.channels}, {"rows of pixels", options.height}, {"columns of pixels", options.width}};
   for (const auto& [what, size] : sizes) {
-    if (size < 1) refuse(fmt::format("a model of samples with {} {} came, expected at least 1", size, what));
+    if (size < 1) throw_usage_error(fmt::format("a model of samples with {} {} came, expected at least 1", size, what));
     left /= size;
   }
   if (left == 0)
-    refuse(
+    throw_usage_error(
         fmt::format("samples of {}x{}x{} values (channels x height x width) came, a model takes at most {} values; "
-                    "make them smaller with --image-size",
-                    options.channels, options.height, options.width, k_most_values));
-  if (options.classes < 1) refuse(fmt::format("a model of {} classes came, expected at least 1", options.classes));
+                    "make them smaller with {}",
+                    options.channels, options.height, options.width, k_most_values, option_name("image_size")));
+  if (options.classes < 1)
+    throw_usage_error(fmt::format("a model of {} classes came, expected at least 1", options.classes));
 }
 
 double least_parameters(const ModelOptions& options) {

@@ -9,8 +9,10 @@
 
 #include "nn/backbones.hpp"
 #include "nn/model_kinds.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -34,8 +36,8 @@ Script load_script(const ModelOptions& options) {
   if (options.script.empty())
     throw Error(ErrorKind::usage,
                 fmt::format("model '{}' is a TorchScript file, which is code and can do whatever you can do; if you "
-                            "trust it, name the file by --trust-model FILE{}",
-                            printable(options.name),
+                            "trust it, name the file by {}{}",
+                            printable(options.name), option_name("script", "FILE"),
                             options.script_sha256.empty() ? ""
                                                           : fmt::format(" (SHA-256 when it was trained: {})",
                                                                         printable(options.script_sha256, 64))));

@@ -8,8 +8,8 @@
 #include <map>
 #include <numeric>
 
+#include "phrases.hpp"
 #include "ulmus/base/json.hpp"
-#include "wording.hpp"
 
 namespace ulmus {
 namespace {
@@ -62,8 +62,8 @@ Json bins_json(const RunFolder& run, const std::vector<std::span<const std::size
     const std::string& first = run.class_names[bin.front()];
     json["label"].push_back(first);
     json["title"].push_back(bin.size() == 1 ? first
-                                            : fmt::format("{} classes, {} to {}", bin.size(), shortened(first, 24),
-                                                          shortened(run.class_names[bin.back()], 24)));
+                                            : fmt::format("{} classes, {} to {}", bin.size(), shorten(first, 24),
+                                                          shorten(run.class_names[bin.back()], 24)));
     json["count"].push_back(std::round(count * 10) / 10);
     json["shot"].push_back(static_cast<int>(shot_group(std::llround(count), thresholds)));
   }
@@ -107,13 +107,13 @@ Json curve_json(const RunFolder& run, const std::string& loss, bool on_test) {
 }
 
 /// Row-normalised confusion in blocks of neighbouring classes, in percent. [true][predicted]
-Json matrix_json(const std::vector<Tally>& confusion) {
+Json matrix_json(const std::vector<SparseCounts>& confusion) {
   const std::size_t block = block_size(confusion.size(), k_most_matrix_cells);
   const std::size_t side = block_size(confusion.size(), block);
   std::vector<double> cells(side * side, 0);
   std::vector<double> rows(side, 0);
   for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const std::int64_t support = total_of(confusion[y]);
+    const std::int64_t support = total_count(confusion[y]);
     if (support == 0) continue;
     rows[y / block] += 1;
     for (const auto& [j, count] : confusion[y])

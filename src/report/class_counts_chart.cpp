@@ -6,7 +6,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "markup.hpp"
+#include "html_template.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/loss/class_counts.hpp"
 
@@ -76,7 +76,7 @@ std::string bars(const ClassCountsChart& chart, const std::vector<std::size_t>& 
     body += fmt::format(
         "<text class=\"name\" x=\"{}\" y=\"{}\">{}</text><rect x=\"{}\" y=\"{}\" width=\"{:.1f}\" height=\"{}\"/><text "
         "x=\"{:.1f}\" y=\"{}\">{}</text>\n",
-        k_left - 8, y + 13, escaped(printable(chart.class_names[order[i]])), k_left, y + 2, width, k_row - 4,
+        k_left - 8, y + 13, html_escape(printable(chart.class_names[order[i]])), k_left, y + 2, width, k_row - 4,
         k_left + width + 6, y + 13, count);
   }
   return fmt::format("width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n{2}", k_left + k_plot_width + 70,
@@ -109,7 +109,7 @@ std::string outline(const ClassCountsChart& chart, const std::vector<std::size_t
     body += fmt::format(
         "<path class=\"grid\" d=\"M{0:.1f} {1}v{2}\"/><text class=\"axis\" x=\"{0:.1f}\" y=\"{3}\">{4}: "
         "{5}</text>\n",
-        x, bottom, 8 + 16 * (n % 2), bottom + 20 + 16 * (n % 2), escaped(printable(chart.class_names[order[rank]])),
+        x, bottom, 8 + 16 * (n % 2), bottom + 20 + 16 * (n % 2), html_escape(printable(chart.class_names[order[rank]])),
         chart.counts[order[rank]]);
   }
   return fmt::format("width=\"{0}\" height=\"{1}\" viewBox=\"0 0 {0} {1}\">\n{2}", k_left + k_plot_width + 70,
@@ -125,8 +125,8 @@ std::string to_svg(const ClassCountsChart& chart) {
   const std::vector<std::size_t> order = by_size(chart.counts);
   const Axis axis(chart.counts[order[0]], logarithmic);
   const std::string title =
-      escaped(fmt::format("{}: training samples of {} classes, ratio {:.4g}{}", printable(chart.data), order.size(),
-                          ratio, logarithmic ? ", logarithmic" : ""));
+      html_escape(fmt::format("{}: training samples of {} classes, ratio {:.4g}{}", printable(chart.data), order.size(),
+                              ratio, logarithmic ? ", logarithmic" : ""));
   return fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" font-family=\"sans-serif\" font-size=\"12\" {}"
       "<text x=\"12\" y=\"22\" font-size=\"14\">{}</text>\n"

@@ -8,15 +8,15 @@
 #include <numeric>
 
 #include "charts.hpp"
-#include "markup.hpp"
+#include "html_template.hpp"
 #include "model.hpp"
 #include "page.hpp"
+#include "phrases.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/report/report.hpp"
-#include "wording.hpp"
 
 namespace ulmus {
 namespace {
@@ -101,7 +101,7 @@ std::string duration(double seconds) {
 }
 
 /// "1,234,567".
-std::string grouped(std::int64_t number) {
+std::string group_digits(std::int64_t number) {
   std::string text = std::to_string(number);
   for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
     text.insert(static_cast<std::size_t>(at), 1, ',');
@@ -114,7 +114,7 @@ std::string swatch(std::size_t loss) {
 }
 
 /// "Top-1" with a hyphen that keeps the word on one line.
-std::string unbroken(std::string_view label) {
+std::string with_fixed_hyphens(std::string_view label) {
   std::string result;
   for (const char c : label) {
     if (c == '-')
@@ -126,9 +126,9 @@ std::string unbroken(std::string_view label) {
 }
 
 /// The text of a loss that may break before a parameter or a rule, but not inside one.
-std::string breakable(std::string_view loss) {
+std::string with_line_breaks(std::string_view loss) {
   std::string result;
-  for (const char c : escaped(loss)) {
+  for (const char c : html_escape(loss)) {
     if (c == '+') result += "<wbr>";
     result += c;
     if (c == ':' || c == ',') result += "<wbr>";
@@ -137,9 +137,9 @@ std::string breakable(std::string_view loss) {
 }
 
 /// A loss with its colour.
-std::string named(const Summary& summary, std::size_t loss) {
+std::string loss_label(const Summary& summary, std::size_t loss) {
   return fmt::format(R"(<span class="name">{}<span>{}</span></span>)", swatch(loss),
-                     breakable(summary.losses[loss].loss));
+                     with_line_breaks(summary.losses[loss].loss));
 }
 
 /// Opens a table in a box that scrolls by itself, so that the page never does. Titles are HTML.
@@ -154,7 +154,7 @@ std::string table_start(std::string_view kind, std::string_view caption, const s
 
 std::string canvas(std::string_view id, std::string_view label) {
   return fmt::format(R"(<div class="chart"><canvas id="{}" role="img" aria-label="{}"></canvas></div>)", id,
-                     escaped(label));
+                     html_escape(label));
 }
 
 std::string metric_value(const Metric& metric, const MetricSummary& value) {
@@ -172,11 +172,11 @@ std::string metric_value(const Metric& metric, const MetricSummary& value) {
 template <class SetOf>
 std::string metrics_table(const Summary& summary, std::string_view caption, bool mark_best, SetOf set_of) {
   std::vector<std::string> titles = {"Loss"};
-  for (const Metric& metric : metrics()) titles.push_back(unbroken(metric.label));
+  for (const Metric& metric : metrics()) titles.push_back(with_fixed_hyphens(metric.label));
   std::string text = table_start("numbers", caption, titles);
   for (std::size_t i = 0; i < summary.losses.size(); ++i) {
     const LossSummary& loss = summary.losses[i];
-    text += fmt::format(R"(<tr><th scope="row">{}</th>)", named(summary, i));
+    text += fmt::format(R"(<tr><th scope="row">{}</th>)", loss_label(summary, i));
     const SetSummary& set = set_of(loss);
     for (std::size_t m = 0; m < metrics().size(); ++m) {
       const bool best = mark_best && is_best(summary, m, i);
@@ -184,7 +184,7 @@ std::string metrics_table(const Summary& summary, std::string_view caption, bool
       text += metric_value(metrics()[m], set.metrics[m]);
       if (best) text += R"(<span class="unseen"> best</span>)";
       if (metrics()[m].name == "worst_class")
-        text += fmt::format(R"(<span class="note">{}</span>)", escaped(shortened(usual_worst_class(set), 24)));
+        text += fmt::format(R"(<span class="note">{}</span>)", html_escape(shorten(most_common_worst_class(set), 24)));
       text += "</td>";
     }
     text += "</tr>";
@@ -193,7 +193,7 @@ std::string metrics_table(const Summary& summary, std::string_view caption, bool
   return text;
 }
 
-std::string folded(std::string_view title, std::string_view content) {
+std::string collapsible(std::string_view title, std::string_view content) {
   return fmt::format("<details><summary>{}</summary>{}</details>", title, content);
 }
 
@@ -203,18 +203,18 @@ std::string results(const Summary& summary) {
   std::string text = metrics_table(summary, "Test set, percent (NLL in nats)", true,
                                    [](const LossSummary& loss) -> const SetSummary& { return loss.test; });
   if (validated)
-    text += folded("On the validation part",
-                   metrics_table(summary, "Validation part, percent (NLL in nats)", false,
-                                 [](const LossSummary& loss) -> const SetSummary& { return *loss.validation; }));
-  text += folded("On the training set",
-                 metrics_table(summary, "Training set, percent (NLL in nats)", false,
-                               [](const LossSummary& loss) -> const SetSummary& { return loss.train; }));
+    text += collapsible("On the validation part",
+                        metrics_table(summary, "Validation part, percent (NLL in nats)", false,
+                                      [](const LossSummary& loss) -> const SetSummary& { return *loss.validation; }));
+  text += collapsible("On the training set",
+                      metrics_table(summary, "Training set, percent (NLL in nats)", false,
+                                    [](const LossSummary& loss) -> const SetSummary& { return loss.train; }));
   return text;
 }
 
 std::string card(std::string_view title, std::string_view value, std::string_view note) {
-  return fmt::format(R"(<div class="card"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>)", escaped(title), value,
-                     escaped(note));
+  return fmt::format(R"(<div class="card"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>)", html_escape(title),
+                     value, html_escape(note));
 }
 
 /// The best loss by balanced accuracy, in four numbers.
@@ -231,14 +231,14 @@ std::string cards(const ReportModel& report) {
                                 : fmt::format("{:+.1f} points over {}", 100 * gain, summary.losses[baseline].loss);
   std::string text;
   if (summary.losses.size() > 1)
-    text += fmt::format(R"(<p class="soft">The best loss by balanced accuracy: {}</p>)", named(summary, best));
+    text += fmt::format(R"(<p class="soft">The best loss by balanced accuracy: {}</p>)", loss_label(summary, best));
   text += R"(<dl class="cards">)";
   text += card("Balanced accuracy, %", value("balanced_accuracy"), above);
   text += card(order.third == 1 ? "Rarest class, recall %" : "Rarest third, recall %",
                percent(group_recall(members, order.tail())),
                fmt::format("most frequent {}: {}", order.third == 1 ? "class" : "third",
                            percent(group_recall(members, order.head()))));
-  text += card("Worst class, recall %", value("worst_class"), shortened(usual_worst_class(test), 32));
+  text += card("Worst class, recall %", value("worst_class"), shorten(most_common_worst_class(test), 32));
   text += card("Calibration error, %", value("ece"), "lower is better");
   return text + "</dl>";
 }
@@ -246,8 +246,8 @@ std::string cards(const ReportModel& report) {
 std::string legend(const Summary& summary) {
   std::string text = R"(<div class="legend" role="group" aria-label="Show or hide losses in the charts">)";
   for (std::size_t i = 0; i < summary.losses.size(); ++i)
-    text +=
-        fmt::format(R"(<button type="button" data-loss="{}" aria-pressed="true">{}</button>)", i, named(summary, i));
+    text += fmt::format(R"(<button type="button" data-loss="{}" aria-pressed="true">{}</button>)", i,
+                        loss_label(summary, i));
   return text + "</div>";
 }
 
@@ -316,7 +316,7 @@ std::string recall_table(const ReportModel& report) {
   const RunFolder& run = report.run;
   const ClassOrder& order = report.order;
   std::vector<std::string> titles = {"Class", "Training images"};
-  for (const LossSummary& loss : report.summary.losses) titles.push_back(breakable(loss.loss));
+  for (const LossSummary& loss : report.summary.losses) titles.push_back(with_line_breaks(loss.loss));
   const std::size_t classes = order.by_count.size();
   const bool many = classes > k_most_classes_written;
   std::string text = table_start(
@@ -330,16 +330,16 @@ std::string recall_table(const ReportModel& report) {
   }
   for (const std::size_t& c : shown) {
     const std::span<const std::size_t> one(&c, 1);
-    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", escaped(shortened(run.class_names[c], 40)),
-                        grouped(run.train_counts[c]));
+    text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", html_escape(shorten(run.class_names[c], 40)),
+                        group_digits(run.train_counts[c]));
     for (const auto& of_loss : report.members) text += fmt::format("<td>{}</td>", percent(group_recall(of_loss, one)));
     text += "</tr>";
   }
   text += k_table_end;
   if (classes > k_most_class_rows)
     text += fmt::format("<p>The {0} rarest and the {0} most frequent classes; every class is in results/*.json.</p>",
-                        grouped(k_most_class_rows / 2));
-  return folded("As a table", fmt::format(R"(<div id="recall-table">{}</div>)", text));
+                        group_digits(k_most_class_rows / 2));
+  return collapsible("As a table", fmt::format(R"(<div id="recall-table">{}</div>)", text));
 }
 
 std::string recall(const ReportModel& report) {
@@ -365,7 +365,7 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
                     percent(charts[i].test_tail.negative));
     text += fmt::format(
         "<figure><figcaption>{}<b>{}</b></figcaption>{}<p class=\"note\">{}.</p></figure>", swatch(i),
-        escaped(summary.losses[i].loss),
+        html_escape(summary.losses[i].loss),
         canvas(fmt::format("margin-{}", i),
                fmt::format("Density of the {} margin of {}. {}.", charts[i].unit, summary.losses[i].loss, negative)),
         negative);
@@ -374,9 +374,9 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
 }
 
 std::string confusion_table(const ReportModel& report, std::size_t loss, const std::string& caption) {
-  const std::vector<Tally>& confusion = report.confusions[loss];
+  const std::vector<SparseCounts>& confusion = report.confusions[loss];
   const auto name = [&](std::size_t rank) {
-    return escaped(shortened(report.run.class_names[report.order.by_count[rank]], 20));
+    return html_escape(shorten(report.run.class_names[report.order.by_count[rank]], 20));
   };
   std::string text =
       fmt::format(R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="confusion">)"
@@ -386,7 +386,7 @@ std::string confusion_table(const ReportModel& report, std::size_t loss, const s
     text += fmt::format(R"(<th scope="col"><span>{}</span></th>)", name(j));
   text += "</tr></thead><tbody>";
   for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const std::int64_t support = total_of(confusion[y]);
+    const std::int64_t support = total_count(confusion[y]);
     text += fmt::format(R"(<tr><th scope="row">{}</th>)", name(y));
     for (std::size_t j = 0; j < confusion.size(); ++j) {
       const auto entry = confusion[y].find(static_cast<std::int64_t>(j));
@@ -417,8 +417,8 @@ std::string confusions(const ReportModel& report) {
           : classes > k_most_classes_side_by_side ? R"(<div class="matrices wide">)"
                                                   : R"(<div class="matrices">)";
   for (std::size_t i = 0; i < report.confusions.size(); ++i) {
-    text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", named(summary, i));
-    const std::string loss = escaped(summary.losses[i].loss);
+    text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", loss_label(summary, i));
+    const std::string loss = html_escape(summary.losses[i].loss);
     if (written)
       text += confusion_table(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
     else
@@ -435,30 +435,32 @@ std::string fact(std::string_view name, std::string_view value) {
   return fmt::format("<dt>{}</dt><dd>{}</dd>", name, value);
 }
 
-std::string making(const RunFolder& run, const Summary& summary, const std::string& chartjs) {
+std::string provenance(const RunFolder& run, const Summary& summary, const std::string& chartjs) {
   std::vector<std::string> seeds;
   for (const std::int64_t seed : summary.seeds) seeds.push_back(std::to_string(seed));
   const std::int64_t images = std::accumulate(run.train_counts.begin(), run.train_counts.end(), std::int64_t{0});
-  const auto code = [](const std::string& text) { return fmt::format("<code>{}</code>", escaped(text)); };
+  const auto code = [](const std::string& text) { return fmt::format("<code>{}</code>", html_escape(text)); };
   std::string text = "<dl class=\"facts\">";
   if (!summary.command.empty()) text += fact("Command", code(summary.command));
-  text += fact("Seeds", join(seeds, ", ")) + fact("What was chosen on what", escaped(selection_phrase(summary)) + ".") +
-          fact("Training images", fmt::format("{} in {} classes, profile {}", grouped(images), run.class_names.size(),
-                                              code(summary.imbalance))) +
-          fact("Test images", grouped(summary.losses.front().test.samples)) +
+  text += fact("Seeds", join(seeds, ", ")) +
+          fact("What was chosen on what", html_escape(selection_phrase(summary)) + ".") +
+          fact("Training images", fmt::format("{} in {} classes, profile {}", group_digits(images),
+                                              run.class_names.size(), code(summary.imbalance))) +
+          fact("Test images", group_digits(summary.losses.front().test.samples)) +
           fact("Data, SHA-256", code(summary.data_sha256)) + fact("Split, SHA-256", code(summary.split_sha256)) +
-          fact("Versions", fmt::format("Ulmus {}, Chart.js {}", escaped(summary.version), escaped(chartjs)));
-  if (!summary.unfinished.empty()) text += fact("Not finished, left out", escaped(join(summary.unfinished, "; ")));
+          fact("Versions", fmt::format("Ulmus {}, Chart.js {}", html_escape(summary.version), html_escape(chartjs)));
+  if (!summary.unfinished.empty()) text += fact("Not finished, left out", html_escape(join(summary.unfinished, "; ")));
   text += "</dl>";
   text += table_start(
       "numbers words", "Losses in full",
       {"Loss", "With every parameter", "Model", "Head", "Scale", "Parameters", "Epochs", "Seeds", "Time per seed"});
   for (std::size_t i = 0; i < summary.losses.size(); ++i) {
     const LossSummary& loss = summary.losses[i];
-    text += fmt::format(R"(<tr><th scope="row">{}</th>)", named(summary, i));
-    for (const std::string& cell : {code(loss.loss_full), escaped(loss.model), escaped(loss.head),
-                                    format_number(loss.scale), grouped(loss.parameters), std::to_string(loss.epochs),
-                                    std::to_string(loss.seeds.size()), duration(loss.seconds)})
+    text += fmt::format(R"(<tr><th scope="row">{}</th>)", loss_label(summary, i));
+    for (const std::string& cell :
+         {code(loss.loss_full), html_escape(loss.model), html_escape(loss.head), format_number(loss.scale),
+          group_digits(loss.parameters), std::to_string(loss.epochs), std::to_string(loss.seeds.size()),
+          duration(loss.seconds)})
       text += fmt::format("<td>{}</td>", cell);
     text += "</tr>";
   }
@@ -467,22 +469,22 @@ std::string making(const RunFolder& run, const Summary& summary, const std::stri
 }
 
 /// What was read from each column of a table.
-std::string columns_of(const RunFolder& run) {
+std::string columns_table(const RunFolder& run) {
   if (run.columns.empty()) return "";
   std::string text = table_start("numbers words", "Columns of the table",
                                  {"Column", "Kind", "Values", "Missing, %", "What was done with it"});
   for (const RunColumn& column : run.columns)
     text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td><td>{}</td><td>{:.3g}</td><td>{}</td></tr>)",
-                        escaped(printable(column.name)), escaped(column.kind), escaped(column.values),
-                        100 * column.missing, escaped(column.treatment));
-  return folded("Columns of the table", text + std::string(k_table_end));
+                        html_escape(printable(column.name)), html_escape(column.kind), html_escape(column.values),
+                        100 * column.missing, html_escape(column.treatment));
+  return collapsible("Columns of the table", text + std::string(k_table_end));
 }
 
 /// What of the data was not used or changed.
-std::string notes_of(const RunFolder& run) {
+std::string notes_list(const RunFolder& run) {
   if (run.notes.empty()) return "";
   std::string text = "<p class=\"soft\">Notes on the data</p><ul class=\"notes\">";
-  for (const std::string& note : run.notes) text += fmt::format("<li>{}</li>", escaped(note));
+  for (const std::string& note : run.notes) text += fmt::format("<li>{}</li>", html_escape(note));
   return text + "</ul>";
 }
 
@@ -492,7 +494,7 @@ std::string definitions(ShotThresholds thresholds) {
     std::string meaning(metric.meaning);
     if (metric.name == "many_shot") meaning += fmt::format(" Many: more than {}.", thresholds.many_above);
     if (metric.name == "few_shot") meaning += fmt::format(" Few: fewer than {}.", thresholds.few_below);
-    text += fact(metric.label, escaped(meaning));
+    text += fact(metric.label, html_escape(meaning));
   }
   return text + "</dl>";
 }
@@ -503,19 +505,21 @@ std::string html(const RunFolder& run, const Summary& summary) {
   const std::string library = read_chartjs();
   const ReportModel report(run, summary);
   const std::vector<MarginChart> margin = margin_charts(report);
-  const std::string conclusion = finding(report);
-  const std::size_t first_end = conclusion.find('\n');
-  return filled(
+  const std::string sentences = conclusion(report);
+  const std::size_t first_end = sentences.find('\n');
+  return render_template(
       k_page,
-      {{"title", escaped(fmt::format("{}, imbalance ratio {}", summary.data, ratio_text(summary.imbalance_ratio)))},
-       {"data", escaped(summary.data)},
+      {{"title", html_escape(fmt::format("{}, imbalance ratio {}", summary.data, ratio_text(summary.imbalance_ratio)))},
+       {"data", html_escape(summary.data)},
        {"ratio", ratio_text(summary.imbalance_ratio)},
-       {"classes", grouped(static_cast<std::int64_t>(run.class_names.size()))},
-       {"caption", escaped(fmt::format("Test set of {} images, {}. {}.", grouped(summary.losses.front().test.samples),
-                                       seeds_phrase(summary), selection_phrase(summary)))},
-       {"finding", escaped(conclusion.substr(0, first_end))},
-       {"more", first_end == std::string::npos ? std::string()
-                                               : fmt::format("<p>{}</p>", escaped(conclusion.substr(first_end + 1)))},
+       {"classes", group_digits(static_cast<std::int64_t>(run.class_names.size()))},
+       {"caption",
+        html_escape(fmt::format("Test set of {} images, {}. {}.", group_digits(summary.losses.front().test.samples),
+                                seeds_phrase(summary), selection_phrase(summary)))},
+       {"conclusion", html_escape(sentences.substr(0, first_end))},
+       {"more", first_end == std::string::npos
+                    ? std::string()
+                    : fmt::format("<p>{}</p>", html_escape(sentences.substr(first_end + 1)))},
        {"cards", cards(report)},
        {"results", results(summary)},
        {"distribution", distribution(run, report.order)},
@@ -523,7 +527,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"recall", recall(report)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(report)},
-       {"making", making(run, summary, chartjs_version(library)) + notes_of(run) + columns_of(run)},
+       {"provenance", provenance(run, summary, chartjs_version(library)) + notes_list(run) + columns_table(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(report, margin))},
        {"chartjs", script_text(library)}});

@@ -6,10 +6,10 @@
 namespace ulmus {
 namespace {
 
-std::vector<Tally> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order) {
+std::vector<SparseCounts> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order) {
   std::vector<std::int64_t> position(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<std::int64_t>(i);
-  std::vector<Tally> pooled(order.size());
+  std::vector<SparseCounts> pooled(order.size());
   for (const MemberResult& member : members)
     for (std::size_t y = 0; y < order.size(); ++y)
       for (const auto& [j, count] : member.test.confusion[order[y]])
@@ -63,9 +63,9 @@ std::optional<double> group_recall(std::span<const MemberResult> members, std::s
   return sum / count;
 }
 
-std::int64_t total_of(const Tally& tally) {
+std::int64_t total_count(const SparseCounts& counts) {
   std::int64_t total = 0;
-  for (const auto& [index, count] : tally) total += count;
+  for (const auto& [index, count] : counts) total += count;
   return total;
 }
 

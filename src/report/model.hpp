@@ -30,22 +30,23 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
 /// The same, as a mean over seeds.
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
-/// The counts of a tally together.
-std::int64_t total_of(const Tally& tally);
+/// The sum of the counts.
+std::int64_t total_count(const SparseCounts& counts);
 
-/// What the sentences, tables and charts of a report are made from, computed once. Refers to the run and the summary.
+/// The values that the sentences, tables and charts of a report share, computed once. Refers to the run and the
+/// summary.
 struct ReportModel {
   const RunFolder& run;
   const Summary& summary;
   ClassOrder order;
   std::vector<std::span<const MemberResult>> members;  ///< [losses][seeds]
   /// Test confusion of all seeds together, [losses][C]: of each class what was predicted, both as positions in `order`.
-  std::vector<std::vector<Tally>> confusions;
+  std::vector<std::vector<SparseCounts>> confusions;
 
   ReportModel(const RunFolder& of_run, const Summary& its_summary);
 };
 
-/// As finding(run, summary) of report.hpp.
-std::string finding(const ReportModel& report);
+/// As conclusion(run, summary) of report.hpp.
+std::string conclusion(const ReportModel& report);
 
 }  // namespace ulmus

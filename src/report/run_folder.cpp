@@ -18,7 +18,7 @@ using Path = std::filesystem::path;
 
 constexpr int k_split_schema_version = 1;
 
-[[noreturn]] void damaged(const Path& path, std::string_view reason) {
+[[noreturn]] void throw_damaged(const Path& path, std::string_view reason) {
   throw Error(ErrorKind::data, fmt::format("'{}' is damaged: {}; restore the file or run again", path.string(),
                                            printable(reason, k_long_text)));
 }
@@ -36,7 +36,7 @@ auto with_json(const Path& path, int schema_version, Use use) {
                       path.string(), printable(version.dump()), schema_version));
     return use(json);
   } catch (const Json::exception& error) {
-    damaged(path, error.what());
+    throw_damaged(path, error.what());
   }
 }
 
@@ -93,14 +93,14 @@ std::vector<EpochRecord> read_metrics(const Path& path) {
     const std::optional<Json> json = last_object(lines[i]);
     if (!json && i + 1 == lines.size()) continue;
     try {
-      if (!json) damaged(path, fmt::format("line {} is not a JSON object", i + 1));
+      if (!json) throw_damaged(path, fmt::format("line {} is not a JSON object", i + 1));
       EpochRecord record = epoch_record(*json);
       const auto known = std::find(losses.begin(), losses.end(), record.loss);
       const auto order = static_cast<std::size_t>(known - losses.begin());
       if (known == losses.end()) losses.push_back(record.loss);
       records.insert_or_assign({order, record.seed, record.epoch}, std::move(record));
     } catch (const Json::exception& error) {
-      damaged(path, fmt::format("line {}, {}", i + 1, error.what()));
+      throw_damaged(path, fmt::format("line {}, {}", i + 1, error.what()));
     }
   }
   std::vector<EpochRecord> result;
@@ -119,7 +119,7 @@ void read_split_facts(const Path& path, RunFolder& run) {
     json.at("validation_per_class").get_to(run.validation_per_class);
   });
   if (run.class_names.size() != run.train_counts.size())
-    damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
+    throw_damaged(path, fmt::format("{} class names for {} counts", run.class_names.size(), run.train_counts.size()));
 }
 
 std::vector<RunColumn> read_columns(const Path& path) {
@@ -134,7 +134,7 @@ std::vector<RunColumn> read_columns(const Path& path) {
                          .missing = column.at("missing")});
     return columns;
   } catch (const Json::exception& error) {
-    damaged(path, error.what());
+    throw_damaged(path, error.what());
   }
 }
 
@@ -143,11 +143,11 @@ std::vector<std::string> read_notes(const Path& path) {
   try {
     return parse_json(read_file(path)).get<std::vector<std::string>>();
   } catch (const Json::exception& error) {
-    damaged(path, error.what());
+    throw_damaged(path, error.what());
   }
 }
 
-bool within(const Tally& tally, std::size_t size) {
+bool within(const SparseCounts& tally, std::size_t size) {
   return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
 }
 
@@ -156,10 +156,10 @@ void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path&
   bool fits = evaluation.confusion.size() == classes && evaluation.classes.size() == classes &&
               evaluation.margin_edges.size() >= 2 && evaluation.worst_class_index >= 0 &&
               evaluation.worst_class_index < static_cast<std::int64_t>(classes);
-  for (const Tally& of_class : evaluation.confusion) fits = fits && within(of_class, classes);
+  for (const SparseCounts& of_class : evaluation.confusion) fits = fits && within(of_class, classes);
   for (const ClassResult& result : evaluation.classes)
     fits = fits && within(result.margin.histogram, evaluation.margin_edges.size() - 1);
-  if (!fits) damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));
+  if (!fits) throw_damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));
 }
 
 MemberResult read_result(const Path& path, std::size_t classes) {
@@ -193,10 +193,10 @@ MemberResult read_result(const Path& path, std::size_t classes) {
 RunFolder read_run(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder))
     throw Error(ErrorKind::data,
-                fmt::format("run folder '{}' does not exist; give the --out folder of a run", folder.string()));
+                fmt::format("run folder '{}' does not exist; give the folder that a run wrote", folder.string()));
   if (!std::filesystem::exists(folder / "split.json"))
-    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder, it has no split.json; give the --out folder of "
-                                             "a run",
+    throw Error(ErrorKind::data, fmt::format("'{}' is not a run folder, it has no split.json; give the folder that a "
+                                             "run wrote",
                                              folder.string()));
   RunFolder run;
   run.path = folder;

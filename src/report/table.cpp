@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "phrases.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/report/report.hpp"
-#include "wording.hpp"
 
 namespace ulmus {
 namespace {
@@ -29,13 +29,13 @@ constexpr std::size_t k_shortest_class = 8;
 constexpr std::size_t k_shortest_loss = 28;
 
 /// Code points, which is what a terminal shows of ordinary names.
-std::size_t width_of(std::string_view text) {
+std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
-std::string padded(std::string_view text, std::size_t width, bool left) {
-  const std::string space(width - std::min(width, width_of(text)), ' ');
+std::string pad(std::string_view text, std::size_t width, bool left) {
+  const std::string space(width - std::min(width, display_width(text)), ' ');
   return left ? std::string(text) + space : space + std::string(text);
 }
 
@@ -48,7 +48,7 @@ struct Column {
   std::size_t width = 0;
 
   void add(std::string cell, bool is_the_best) {
-    width = std::max(width, width_of(cell));
+    width = std::max(width, display_width(cell));
     cells.push_back(std::move(cell));
     best.push_back(is_the_best);
   }
@@ -68,7 +68,7 @@ Column metric_column(const Summary& summary, const Shown& shown, std::size_t nam
     if (shown.metric == "balanced_accuracy" && metric.interval)
       text += fmt::format(" ±{}", half_width(*metric.interval));
     if (shown.metric == "worst_class")
-      text += fmt::format(" {}", shortened(printable(usual_worst_class(test), k_long_text), name_width));
+      text += fmt::format(" {}", shorten(printable(most_common_worst_class(test), k_long_text), name_width));
     column.absent = column.absent && !metric.mean;
     column.add(std::move(text), is_best(summary, metric_index(shown.metric), i));
   }
@@ -78,7 +78,7 @@ Column metric_column(const Summary& summary, const Shown& shown, std::size_t nam
 std::vector<Column> all_columns(const Summary& summary, std::size_t loss_width, std::size_t class_width) {
   std::vector<Column> columns = {{.title = "loss", .left = true, .absent = false, .cells = {}, .best = {}, .width = 4}};
   for (const LossSummary& loss : summary.losses)
-    columns[0].add(shortened(printable(loss.loss, k_long_text), loss_width), false);
+    columns[0].add(shorten(printable(loss.loss, k_long_text), loss_width), false);
   for (const Shown& shown : k_shown) columns.push_back(metric_column(summary, shown, class_width));
   return columns;
 }
@@ -92,11 +92,11 @@ std::size_t table_width(const std::vector<Column>& columns) {
 
 /// What a narrow terminal costs, in this order: columns without any value, the ends of class names and of losses, the
 /// last columns.
-std::vector<Column> fitted_columns(const Summary& summary, std::size_t width) {
+std::vector<Column> fit_columns(const Summary& summary, std::size_t width) {
   std::size_t loss_width = k_shortest_loss, class_width = k_shortest_class;
   for (const LossSummary& loss : summary.losses) {
-    loss_width = std::max(loss_width, width_of(printable(loss.loss, k_long_text)));
-    class_width = std::max(class_width, width_of(printable(usual_worst_class(loss.test), k_long_text)));
+    loss_width = std::max(loss_width, display_width(printable(loss.loss, k_long_text)));
+    class_width = std::max(class_width, display_width(printable(most_common_worst_class(loss.test), k_long_text)));
   }
   std::vector<Column> columns = all_columns(summary, loss_width, class_width);
   const auto too_wide = [&] { return table_width(columns) > width; };
@@ -112,17 +112,17 @@ std::vector<Column> fitted_columns(const Summary& summary, std::size_t width) {
 }
 
 /// Breaks text between words; every line ends with a newline.
-std::string wrapped(std::string_view text, std::size_t width) {
+std::string wrap(std::string_view text, std::size_t width) {
   std::string result;
   std::size_t used = 0;
   for (const std::string& word : split(text, ' ')) {
-    if (used > 0 && used + 1 + width_of(word) > width) {
+    if (used > 0 && used + 1 + display_width(word) > width) {
       result += '\n';
       used = 0;
     }
     if (used > 0) result += ' ';
     result += word;
-    used += width_of(word) + (used > 0 ? 1 : 0);
+    used += display_width(word) + (used > 0 ? 1 : 0);
   }
   return result + "\n";
 }
@@ -131,15 +131,15 @@ std::string wrapped(std::string_view text, std::size_t width) {
 
 std::string terminal_table(const Summary& summary, const TableOptions& options) {
   const auto width = static_cast<std::size_t>(std::max(options.width, 20));
-  const std::vector<Column> columns = fitted_columns(summary, width);
+  const std::vector<Column> columns = fit_columns(summary, width);
   std::string text;
   const auto end_line = [&] { text.erase(text.find_last_not_of(' ') + 1) += '\n'; };
-  for (const Column& column : columns) text += padded(column.title, column.width, column.left) + "  ";
+  for (const Column& column : columns) text += pad(column.title, column.width, column.left) + "  ";
   end_line();
   for (std::size_t i = 0; i < summary.losses.size(); ++i) {
     for (const Column& column : columns) {
       const std::string& cell = column.cells[i];
-      const std::string space(column.width - width_of(cell), ' ');
+      const std::string space(column.width - display_width(cell), ' ');
       const bool bold = column.best[i] && options.colour, mark = column.best[i] && !options.colour;
       const std::string shown = bold ? fmt::format("\x1b[1m{}\x1b[0m", cell) : cell;
       text += fmt::format("{}{}{}{} ", column.left ? "" : space, shown, mark ? "*" : "", column.left ? space : "");
@@ -153,7 +153,7 @@ std::string terminal_table(const Summary& summary, const TableOptions& options) 
   if (columns.size() <= k_shown.size()) caption += " More columns in a wider terminal and in summary.json.";
   if (!summary.unfinished.empty())
     caption += fmt::format(" Not finished: {}.", printable(join(summary.unfinished, "; "), k_long_text));
-  return text + wrapped(caption, width);
+  return text + wrap(caption, width);
 }
 
 std::string markdown_table(const Summary& summary) {

@@ -6,12 +6,12 @@
 #include <cmath>
 #include <vector>
 
-#include "markup.hpp"
+#include "html_template.hpp"
 #include "model.hpp"
 #include "page.hpp"
+#include "phrases.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
-#include "wording.hpp"
 
 namespace ulmus {
 namespace {
@@ -41,7 +41,7 @@ struct Axis {
 
 /// Many-shot against few-shot accuracy, medium-shot where no class has few; the outer thirds of the classes where the
 /// groups tell nothing apart.
-std::pair<Axis, Axis> axes_of(const Tuning& tuning) {
+std::pair<Axis, Axis> trade_off_axes(const Tuning& tuning) {
   const Evaluation& first = tuning.candidates.front().validation;
   std::vector<std::int64_t> counts;
   for (const ClassResult& result : first.classes) counts.push_back(result.train_count);
@@ -64,7 +64,7 @@ std::pair<Axis, Axis> axes_of(const Tuning& tuning) {
 }
 
 /// The entries of the list of losses, in their order.
-std::vector<std::string> entries_of(const Tuning& tuning) {
+std::vector<std::string> list_entries(const Tuning& tuning) {
   std::vector<std::string> entries;
   for (const TuneCandidate& candidate : tuning.candidates)
     if (!candidate.entry.empty() && std::ranges::find(entries, candidate.entry) == entries.end())
@@ -108,7 +108,7 @@ std::string caption(const Tuning& tuning) {
 }
 
 /// The numbers of a row.
-std::vector<std::string> cells_of(const Evaluation& e) {
+std::vector<std::string> row_cells(const Evaluation& e) {
   return {percent(e.balanced_accuracy), percent(e.many_shot),   percent(e.medium_shot),
           percent(e.few_shot),          percent(e.worst_class), fmt::format("{:.3f}", e.nll)};
 }
@@ -117,8 +117,8 @@ constexpr const char* k_titles[] = {"balanced", "many", "medium", "few", "worst"
 /// A picture of characters: each entry of the list a letter, the trained head `o`, the chosen one `*`.
 std::string character_picture(const Tuning& tuning, std::size_t width) {
   constexpr std::size_t k_rows = 14, k_margin = 6;
-  const auto [head, tail] = axes_of(tuning);
-  const std::vector<std::string> entries = entries_of(tuning);
+  const auto [head, tail] = trade_off_axes(tuning);
+  const std::vector<std::string> entries = list_entries(tuning);
   const std::size_t columns = std::min<std::size_t>(width - k_margin, 72);
   std::vector<std::string> rows(k_rows, std::string(columns, ' '));
   // Clang 14 captures no binding by itself.
@@ -155,15 +155,15 @@ std::string character_picture(const Tuning& tuning, std::size_t width) {
 
 std::string svg(const Tuning& tuning) {
   constexpr double k_width = 860, k_height = 460, k_left = 64, k_right = 24, k_top = 16, k_bottom = 56;
-  const auto [head, tail] = axes_of(tuning);
-  const std::vector<std::string> entries = entries_of(tuning);
+  const auto [head, tail] = trade_off_axes(tuning);
+  const std::vector<std::string> entries = list_entries(tuning);
   const auto x_of = [&, &axis = head](double v) { return k_left + axis.share(v) * (k_width - k_left - k_right); };
   const auto y_of = [&, &axis = tail](double v) {
     return k_height - k_bottom - axis.share(v) * (k_height - k_top - k_bottom);
   };
   std::string text = fmt::format(
       R"(<svg viewBox="0 0 {} {}" role="img" aria-label="Scatter chart of recall of the {} against the {}. {}">)",
-      k_width, k_height, escaped(head.title), escaped(tail.title), escaped(conclusion(tuning)));
+      k_width, k_height, html_escape(head.title), html_escape(tail.title), html_escape(conclusion(tuning)));
   const auto ticks = [](const Axis& axis) { return static_cast<int>(std::lround((axis.high - axis.low) / axis.step)); };
   for (int i = 0; i <= ticks(head); ++i) {
     const double value = head.low + i * head.step, x = x_of(value);
@@ -178,10 +178,10 @@ std::string svg(const Tuning& tuning) {
                         y, k_left, k_width - k_right, k_left - 8, y + 4, value);
   }
   text += fmt::format(R"(<text x="{:.1f}" y="{}" text-anchor="middle">Recall of the {}, %</text>)",
-                      (k_left + k_width - k_right) / 2, k_height - 12, escaped(head.title));
+                      (k_left + k_width - k_right) / 2, k_height - 12, html_escape(head.title));
   text += fmt::format(
       R"-(<text transform="translate(16 {:.1f}) rotate(-90)" text-anchor="middle">Recall of the {}, %</text>)-",
-      (k_top + k_height - k_bottom) / 2, escaped(tail.title));
+      (k_top + k_height - k_bottom) / 2, html_escape(tail.title));
   for (std::size_t e = 0; e < entries.size(); ++e) {
     // One dial makes a curve; several make a cloud.
     std::string points;
@@ -198,7 +198,7 @@ std::string svg(const Tuning& tuning) {
     const std::string colour = i == 0 ? "trained" : fmt::format("c{}", entry_index(entries, candidate) % 8);
     text += fmt::format(
         R"(<circle class="point {}" cx="{:.1f}" cy="{:.1f}" r="5"><title>{}: balanced {}%</title></circle>)", colour,
-        x_of(head.values[i]), y_of(tail.values[i]), escaped(candidate.name),
+        x_of(head.values[i]), y_of(tail.values[i]), html_escape(candidate.name),
         percent(candidate.validation.balanced_accuracy));
   }
   const double x = x_of(head.values[tuning.chosen]), y = y_of(tail.values[tuning.chosen]);
@@ -206,7 +206,7 @@ std::string svg(const Tuning& tuning) {
   return text + fmt::format(R"(<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="9"/>)"
                             R"(<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text></svg>)",
                             x, y, left ? x - 14 : x + 14, y + 4, left ? "end" : "start",
-                            escaped(tuning.candidates[tuning.chosen].name));
+                            html_escape(tuning.candidates[tuning.chosen].name));
 }
 
 }  // namespace
@@ -219,7 +219,7 @@ std::string tuning_table(const Tuning& tuning, const TableOptions& options) {
   text += '\n';
   for (std::size_t i = 0; i < tuning.candidates.size(); ++i) {
     std::string line = fmt::format("{:<{}}", tuning.candidates[i].name, width);
-    for (const std::string& cell : cells_of(tuning.candidates[i].validation)) line += fmt::format("  {:>8}", cell);
+    for (const std::string& cell : row_cells(tuning.candidates[i].validation)) line += fmt::format("  {:>8}", cell);
     const bool chosen = i == tuning.chosen;
     text += !chosen ? line : options.colour ? fmt::format("\x1b[1m{}\x1b[0m", line) : line + " *";
     text += '\n';
@@ -229,29 +229,30 @@ std::string tuning_table(const Tuning& tuning, const TableOptions& options) {
 }
 
 std::string tuning_html(const Tuning& tuning) {
-  const std::vector<std::string> entries = entries_of(tuning);
+  const std::vector<std::string> entries = list_entries(tuning);
   std::string legend = R"(<span><i class="swatch trained"></i>as trained</span>)";
   for (std::size_t e = 0; e < entries.size(); ++e)
-    legend += fmt::format(R"(<span><i class="swatch c{}"></i>{}</span>)", e % 8, escaped(entries[e]));
+    legend += fmt::format(R"(<span><i class="swatch c{}"></i>{}</span>)", e % 8, html_escape(entries[e]));
   std::string table =
       R"(<div class="scroll"><table><caption>Validation part, percent (NLL in nats)</caption><thead><tr><th>Head</th>)";
   for (const char* title : k_titles) table += fmt::format(R"(<th scope="col">{}</th>)", title);
   table += "</tr></thead><tbody>";
   for (std::size_t i = 0; i < tuning.candidates.size(); ++i) {
     table += fmt::format(R"(<tr{}><th scope="row">{}</th>)", i == tuning.chosen ? R"( class="chosen")" : "",
-                         escaped(tuning.candidates[i].name));
-    for (const std::string& cell : cells_of(tuning.candidates[i].validation)) table += fmt::format("<td>{}</td>", cell);
+                         html_escape(tuning.candidates[i].name));
+    for (const std::string& cell : row_cells(tuning.candidates[i].validation))
+      table += fmt::format("<td>{}</td>", cell);
     table += "</tr>";
   }
   table += "</tbody></table></div>";
-  return filled(k_tuning_page, {{"loss", escaped(tuning.loss)},
-                                {"seed", std::to_string(tuning.seed)},
-                                {"data", escaped(tuning.data)},
-                                {"conclusion", escaped(conclusion(tuning))},
-                                {"caption", escaped(caption(tuning))},
-                                {"legend", legend},
-                                {"picture", svg(tuning)},
-                                {"table", table}});
+  return render_template(k_tuning_page, {{"loss", html_escape(tuning.loss)},
+                                         {"seed", std::to_string(tuning.seed)},
+                                         {"data", html_escape(tuning.data)},
+                                         {"conclusion", html_escape(conclusion(tuning))},
+                                         {"caption", html_escape(caption(tuning))},
+                                         {"legend", legend},
+                                         {"picture", svg(tuning)},
+                                         {"table", table}});
 }
 
 std::string to_json(const Tuning& tuning) {
@@ -270,7 +271,7 @@ std::string to_json(const Tuning& tuning) {
                      {"validation_per_class", tuning.validation_per_class},
                      {"candidates", candidates},
                      {"chosen", tuning.candidates[tuning.chosen].name},
-                     {"member", tuning.member.empty() ? Json() : Json(tuning.member)}};
+                     {"member", tuning.new_model.empty() ? Json() : Json(tuning.new_model)}};
   return json.dump(1) + "\n";
 }
 

@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "torch/check.hpp"
 #include "ulmus/base/error.hpp"
@@ -119,7 +121,8 @@ std::span<const std::int64_t> span_of(const Tensor& labels) {
 class FusedLoss : public torch::autograd::Function<FusedLoss> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& logits, const Tensor& labels, const Tensor& features,
-                        const Tensor& weight, const Tensor& bias, const Loss* loss, Reduction reduction) {
+                        const Tensor& weight, const Tensor& bias, const Loss* loss, Reduction reduction,
+                        std::int64_t* correct) {
     const Tensor rows = logits.size(1) > 0 && logits.stride(1) == 1 && logits.stride(0) >= logits.size(1)
                             ? logits
                             : logits.contiguous();
@@ -127,8 +130,11 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
     Tensor gradient;
     if (logits.requires_grad()) gradient = torch::empty(logits.sizes(), logits.options());
     const HeadInDouble head(*loss, {features, weight, bias});
-    const LossBatch batch{.labels = span_of(contiguous_labels), .reduction = reduction, .features = head.view()};
+    std::vector<std::uint8_t> is_correct(correct == nullptr ? 0 : static_cast<std::size_t>(rows.size(0)));
+    const LossBatch batch{
+        .labels = span_of(contiguous_labels), .reduction = reduction, .correct = is_correct, .features = head.view()};
     const double value = evaluate_any<float, double, BFloat16, Half>(rows, batch, *loss, gradient).value();
+    if (correct != nullptr) *correct = std::count(is_correct.begin(), is_correct.end(), 1);
     tensor_list saved;
     for (const auto& [of, input] : {std::pair(gradient, logits), std::pair(head.features.gradient, features),
                                     std::pair(head.weight.gradient, weight), std::pair(head.bias.gradient, bias)})
@@ -145,7 +151,7 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
     tensor_list gradients = context->get_saved_variables();
     for (Tensor& gradient : gradients)
       if (gradient.defined() && !unit) gradient = gradient * outer[0];
-    return {gradients[0], Tensor(), gradients[1], gradients[2], gradients[3], Tensor(), Tensor()};
+    return {gradients[0], Tensor(), gradients[1], gradients[2], gradients[3], Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -191,15 +197,15 @@ Tensor on_host(const Tensor& logits, const Tensor& labels, const Loss& loss, Red
 }  // namespace
 
 Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
-                   const HeadInputs& head) {
+                   const HeadInputs& head, std::int64_t* correct) {
   detail::check_tensors(logits, labels, loss, head);
   if (!has_kernel(logits)) {
+    if (correct != nullptr) *correct = (logits.argmax(1) == labels).sum().item<std::int64_t>();
     const bool composable = detail::is_composable(loss);
-    announce_once(
-        fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
-        fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
-                    logits.device().str(),
-                    composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
+    warn_once(fmt::format("no kernel {} {} {}", logits.device().str(), c10::toString(logits.scalar_type()), composable),
+              fmt::format("no fused kernel for {} logits on {}: {}, slower", c10::toString(logits.scalar_type()),
+                          logits.device().str(),
+                          composable ? "composed_loss takes over" : "they go to the CPU and their gradient back"));
     return composable ? composed_loss(logits, labels, loss, reduction, head)
                       : on_host(logits, labels, loss, reduction, head);
   }
@@ -208,17 +214,18 @@ Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss,
   const auto input = [nothing = torch::empty({0}, logits.options().requires_grad(false))](
                          const Tensor& tensor, bool used) { return used && tensor.defined() ? tensor : nothing; };
   return FusedLoss::apply(logits, labels, input(head.features, needs.features), input(head.weight, needs.head),
-                          input(head.bias, needs.head), &loss, reduction);
+                          input(head.bias, needs.head), &loss, reduction, correct);
 }
 
 LossModuleImpl::LossModuleImpl(Loss loss, Reduction reduction) : loss_(std::move(loss)), reduction_(reduction) {}
 
-Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels, const HeadInputs& head) {
+Tensor LossModuleImpl::forward(const Tensor& logits, const Tensor& labels, const HeadInputs& head,
+                               std::int64_t* correct) {
   if (is_training() && loss_.is_stateful()) {
     detail::check_tensors(logits, labels, loss_, head);
     loss_.apply_update(detail::collect_update(loss_, logits, labels, head));
   }
-  return margin_loss(logits, labels, loss_, reduction_, head);
+  return margin_loss(logits, labels, loss_, reduction_, head, correct);
 }
 
 void LossModuleImpl::pretty_print(std::ostream& stream) const {

@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -31,10 +32,11 @@ void require_address_space(std::int64_t callers, std::int64_t threads) {
   if (used + needed <= limit.rlim_cur) return;
   throw Error(ErrorKind::environment,
               fmt::format("the address space is limited to {} MiB, expected at least {} MiB for {} and {}; raise the "
-                          "limit (ulimit -v), or lower --jobs and --threads",
+                          "limit (ulimit -v), or lower {} and {}",
                           limit.rlim_cur / k_mebibyte, (used + needed) / k_mebibyte,
                           callers == 1 ? "1 job" : fmt::format("{} jobs", callers),
-                          threads == 1 ? "1 thread" : fmt::format("{} threads each", threads)));
+                          threads == 1 ? "1 thread" : fmt::format("{} threads each", threads), option_name("jobs"),
+                          option_name("threads")));
 }
 
 }  // namespace ulmus::detail

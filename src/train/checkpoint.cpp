@@ -13,6 +13,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/safetensors.hpp"
 #include "ulmus/base/text.hpp"
 
@@ -22,15 +23,15 @@ namespace {
 const std::string k_optimizer = "optimizer.";
 const std::string k_weights = "optimizer.weights.";  // beside their average
 
-/// As it is written: on the CPU, rows first.
-torch::Tensor portable(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
+/// As it is stored: on the CPU, row-major.
+torch::Tensor to_stored(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
 
-void require_like(const std::filesystem::path& path, const std::string& name, const torch::Tensor& came,
+void require_like(const std::filesystem::path& path, const std::string& name, const torch::Tensor& actual,
                   const torch::Tensor& expected) {
-  if (came.sizes() != expected.sizes() || came.scalar_type() != expected.scalar_type())
-    refuse_checkpoint(path, fmt::format("tensor '{}' is {} [{}], expected {} [{}]", name,
-                                        c10::toString(came.scalar_type()), fmt::join(came.sizes(), ", "),
-                                        c10::toString(expected.scalar_type()), fmt::join(expected.sizes(), ", ")));
+  if (actual.sizes() != expected.sizes() || actual.scalar_type() != expected.scalar_type())
+    throw_bad_checkpoint(path, fmt::format("tensor '{}' is {} [{}], expected {} [{}]", name,
+                                           c10::toString(actual.scalar_type()), fmt::join(actual.sizes(), ", "),
+                                           c10::toString(expected.scalar_type()), fmt::join(expected.sizes(), ", ")));
 }
 
 }  // namespace
@@ -42,8 +43,8 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
   const torch::NoGradGuard no_gradient;
   TensorFile file;
   visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
-    file.tensors[name] = portable(average ? average->tensors().at(name) : tensor);
-    if (average && optimizer) file.tensors[k_weights + name] = portable(tensor);
+    file.tensors[name] = to_stored(average ? average->tensors().at(name) : tensor);
+    if (average && optimizer) file.tensors[k_weights + name] = to_stored(tensor);
   });
   if (optimizer) {
     const auto& states = optimizer->state();
@@ -51,7 +52,7 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
       const auto found = states.find(state_key(states, item.value()));
       if (found == states.end()) continue;
       const auto put = [&](const char* part, const torch::Tensor& tensor) {
-        file.tensors[fmt::format("{}{}.{}", k_optimizer, part, item.key())] = portable(tensor);
+        file.tensors[fmt::format("{}{}.{}", k_optimizer, part, item.key())] = to_stored(tensor);
       };
       if (const auto* sgd = dynamic_cast<const torch::optim::SGDParamState*>(found->second.get())) {
         if (sgd->momentum_buffer().defined()) put("momentum", sgd->momentum_buffer());
@@ -74,7 +75,7 @@ void load_checkpoint(const SafetensorsFile& stored, Classifier& model, torch::op
   const TensorFile file = read_tensors(stored);
   const auto fill = [&](const std::string& name, torch::Tensor tensor) {
     const auto found = file.tensors.find(name);
-    if (found == file.tensors.end()) refuse_checkpoint(path, fmt::format("tensor '{}' is missing", name));
+    if (found == file.tensors.end()) throw_bad_checkpoint(path, fmt::format("tensor '{}' is missing", name));
     require_like(path, name, found->second, tensor);
     tensor.copy_(found->second);
   };
@@ -94,7 +95,7 @@ void load_checkpoint(const SafetensorsFile& stored, Classifier& model, torch::op
     const auto like_parameter = [&](const char* part) {
       const torch::Tensor tensor = find(part);
       if (!tensor.defined())
-        refuse_checkpoint(path, fmt::format("tensor '{}{}.{}' is missing", k_optimizer, part, item.key()));
+        throw_bad_checkpoint(path, fmt::format("tensor '{}{}.{}' is missing", k_optimizer, part, item.key()));
       require_like(path, fmt::format("{}{}.{}", k_optimizer, part, item.key()), tensor, parameter);
       return tensor.to(parameter.device());
     };
@@ -125,8 +126,8 @@ void require_finite(const std::filesystem::path& path, const Classifier& model) 
     throw Error(
         ErrorKind::numerical,
         fmt::format("checkpoint '{}' holds weights that are infinite or not a number, in {} {}, the first '{}'; "
-                    "train again with a lower --lr",
-                    path.string(), bad, bad == 1 ? "tensor" : "tensors", first));
+                    "train again with a lower {}",
+                    path.string(), bad, bad == 1 ? "tensor" : "tensors", first, option_name("lr")));
 }
 
 }  // namespace ulmus::detail

@@ -25,8 +25,8 @@ bool is_training_state(const std::string& name);
 void load_checkpoint(const SafetensorsFile& file, Classifier& model, torch::optim::Optimizer* optimizer,
                      WeightAverage* average = nullptr);
 
-/// Throws Error{numerical} naming the checkpoint when a weight or a statistic of its model is not finite: what it
-/// predicted would be nothing.
+/// Throws Error{numerical} naming the checkpoint when a weight or a statistic of its model is not finite, as its
+/// predictions would not be either.
 void require_finite(const std::filesystem::path& path, const Classifier& model);
 
 }  // namespace ulmus::detail

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,12 +14,12 @@
 
 namespace ulmus::detail {
 
-/// The metadata's key that a checkpoint is known by.
+/// The key of the metadata that marks a checkpoint.
 inline const std::string k_checkpoint_key = "ulmus";
 /// The tensor that holds the state of the loss.
 inline const std::string k_loss_state = "loss.state";
 
-/// What a checkpoint says beside its tensors; kept as JSON in the safetensors metadata.
+/// The metadata of a checkpoint, stored as JSON in the safetensors metadata.
 struct CheckpointInfo {
   std::string loss;  ///< full text; of a head that `tune` chose: the loss that it was fitted with
   std::uint64_t seed = 0;
@@ -28,16 +29,16 @@ struct CheckpointInfo {
   ModelOptions model;
   Normalisation normalisation;
   std::vector<std::string> class_names;
-  std::vector<double> loss_state;  ///< LossState::values
-  std::string encoding;            ///< of a table, as JSON; empty for other data
-  std::string tuned;   ///< name of a member with a head that `tune` chose, "ce/crt"; empty: trained as it is
-  std::string chosen;  ///< value of the loss's key that is `auto`, once the trainer has chosen it
+  std::vector<double> loss_state;       ///< LossState::values
+  std::optional<std::string> encoding;  ///< of a table, as JSON
+  std::optional<std::string> tuned;     ///< name of a model whose head `tune` chose, "ce/crt"
+  std::optional<std::string> chosen;    ///< value of the loss's key that is `auto`, once the trainer has chosen it
 };
 
-/// What the user calls the member of a checkpoint: its loss in canonical text, or the name that `tune` gave it.
-std::string member_name(const CheckpointInfo& info, const LossSpec& loss);
+/// The name of the model for users: its loss in canonical text, or the name that `tune` gave it.
+std::string model_name(const CheckpointInfo& info, const LossSpec& loss);
 
-/// What stands under k_checkpoint_key, without the state of the loss. `script_sha256` is that of the model.
+/// The JSON under k_checkpoint_key, without the state of the loss. `script_sha256` is that of the model.
 Json to_json(const CheckpointInfo& info, const std::string& script_sha256);
 
 /// Whether a file was written by save_checkpoint.
@@ -52,6 +53,6 @@ CheckpointInfo read_checkpoint_info(const SafetensorsFile& file);
 LossSpec loss_of(const CheckpointInfo& info, const std::filesystem::path& path);
 
 /// Throws Error{data}: the checkpoint does not fit, and why.
-[[noreturn]] void refuse_checkpoint(const std::filesystem::path& path, const std::string& why);
+[[noreturn]] void throw_bad_checkpoint(const std::filesystem::path& path, const std::string& why);
 
 }  // namespace ulmus::detail

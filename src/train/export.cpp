@@ -2,14 +2,17 @@
 
 #include <algorithm>
 
+#include "train/checkpointed_model.hpp"
+#include "train/placement.hpp"
 #include "train/safetensors.hpp"
 #include "train/torchscript.hpp"
-#include "train/trained.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/train/inference.hpp"
 
 namespace ulmus {
 namespace {
@@ -26,10 +29,11 @@ torch::Tensor random_images(const ModelOptions& model) {
   return images;
 }
 
-/// What the run itself makes of images in [0, 1].
-torch::Tensor probabilities_of(const detail::TrainedMember& member, Classifier& model, const torch::Tensor& images) {
+/// The probabilities that the run itself computes for images in [0, 1].
+torch::Tensor probabilities_of(const detail::CheckpointedModel& trained, Classifier& model,
+                               const torch::Tensor& images) {
   const torch::NoGradGuard no_gradient;
-  const Normalisation& normalisation = member.info.normalisation;
+  const Normalisation& normalisation = trained.info.normalisation;
   torch::Tensor input = images;
   if (!normalisation.mean.empty()) {  // a table's encoding has standardised it
     const auto by_channel = [](const std::vector<float>& values) {
@@ -37,25 +41,25 @@ torch::Tensor probabilities_of(const detail::TrainedMember& member, Classifier& 
     };
     input = (images - by_channel(normalisation.mean)) / by_channel(normalisation.stddev);
   }
-  return torch::softmax(model->forward(input) * member.loss.scale(), 1);
+  return torch::softmax(model->forward(input) * trained.loss.scale(), 1);
 }
 
-std::string encode_weights(const detail::TrainedMember& member, const Classifier& model) {
+std::string encode_weights(const detail::CheckpointedModel& trained, const Classifier& model) {
   detail::TensorFile file;
   for (const auto& item : model->named_parameters()) file.tensors[item.key()] = item.value().detach().contiguous();
   for (const auto& item : model->named_buffers()) file.tensors[item.key()] = item.value().contiguous();
-  const detail::CheckpointInfo& info = member.info;
+  const detail::CheckpointInfo& info = trained.info;
   file.metadata = {{"format", "pt"},  // by which loaders know whose layout the tensors have
                    {"classes", Json(info.class_names).dump()},
                    {"mean", Json(info.normalisation.mean).dump()},
                    {"stddev", Json(info.normalisation.stddev).dump()},
                    {"image_shape", Json({info.model.channels, info.model.height, info.model.width}).dump()},
-                   {"loss", member.loss.full_text()},
-                   {"scale", format_number(member.loss.scale())},
+                   {"loss", trained.loss.full_text()},
+                   {"scale", format_number(trained.loss.scale())},
                    {"seed", std::to_string(info.seed)},
                    {"model", info.model.name},
                    {"head", std::string(name_of(info.model.head))}};
-  if (!info.encoding.empty()) file.metadata["encoding"] = info.encoding;
+  if (info.encoding) file.metadata["encoding"] = *info.encoding;
   return detail::encode_safetensors(file);
 }
 
@@ -64,10 +68,10 @@ std::string encode_weights(const detail::TrainedMember& member, const Classifier
 ExportFormat parse_export_format(std::string_view name) {
   static const std::vector<std::string> names = {"safetensors", "torchscript"};
   if (name == "onnx")
-    throw Error(
-        ErrorKind::usage,
-        "--format onnx cannot be written: LibTorch has no ONNX exporter in C++; export torchscript, and in Python "
-        "call torch.onnx.export on what torch.jit.load makes of it (docs/using.md shows how)");
+    throw Error(ErrorKind::usage,
+                option_name("format", "onnx") +
+                    " cannot be written: LibTorch has no ONNX exporter in C++; export torchscript, and in Python "
+                    "call torch.onnx.export on what torch.jit.load makes of it (docs/using.md shows how)");
   const auto found = std::ranges::find(names, name);
   if (found == names.end())
     throw Error(ErrorKind::usage, fmt::format("unknown export format '{}'; {}", printable(name), suggest(name, names)));
@@ -76,32 +80,32 @@ ExportFormat parse_export_format(std::string_view name) {
 
 ExportResult export_run(const std::filesystem::path& folder, const RunOptions& run_options,
                         const ExportOptions& options) {
-  detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
+  detail::CheckpointedModel trained = detail::choose_model(folder, options.model);
   const bool script = options.format == ExportFormat::torchscript;
   detail::make_placement(run_options);  // refuses a device that is not here; the file is made on the CPU
-  if (script) detail::require_scriptable(member.info.model);
-  Classifier model = member.load(run_options.model_file);
+  if (script) detail::require_scriptable(trained.info.model);
+  Classifier model = trained.load(run_options.model_file);
 
-  WholeFile file(options.out);
-  const std::string bytes = script ? detail::encode_torchscript(member, model) : encode_weights(member, model);
+  AtomicFile file(options.out);
+  const std::string bytes = script ? detail::encode_torchscript(trained, model) : encode_weights(trained, model);
   file.write(bytes);
-  const torch::Tensor images = random_images(member.info.model);
-  const torch::Tensor expected = probabilities_of(member, model, images);
-  torch::Tensor came;
+  const torch::Tensor images = random_images(trained.info.model);
+  const torch::Tensor expected = probabilities_of(trained, model, images);
+  torch::Tensor read_back;
   if (script) {
-    came = detail::run_torchscript(file.temporary(), images);
+    read_back = detail::run_torchscript(file.temporary(), images);
   } else {
-    Classifier read = member.load_from(detail::SafetensorsFile(file.temporary()), run_options.model_file);
-    came = probabilities_of(member, read, images);
+    Classifier read = trained.load_from(detail::SafetensorsFile(file.temporary()), run_options.model_file);
+    read_back = probabilities_of(trained, read, images);
   }
-  const double difference = (came - expected).abs().max().item<double>();
+  const double difference = (read_back - expected).abs().max().item<double>();
   if (!(difference <= k_accepted_difference))
     throw Error(ErrorKind::numerical,
                 fmt::format("the probabilities of the exported model differ by {} from the run's, expected at most {}; "
                             "nothing was written",
                             difference, k_accepted_difference));
   file.commit();
-  return {.loss = member.label(), .seed = member.info.seed, .max_difference = difference, .bytes = bytes.size()};
+  return {.loss = trained.label(), .seed = trained.info.seed, .max_difference = difference, .bytes = bytes.size()};
 }
 
 }  // namespace ulmus

@@ -26,12 +26,13 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& mo
     return !parameter.requires_grad() ||
            std::ranges::any_of(undecayed, [&](const torch::Tensor& other) { return parameter.is_same(other); });
   });
+  const double rate = options.lr.value_or(0);  // the trainer sets that of every step
   if (options.optimizer == "adamw")
     return make<torch::optim::AdamW>(decayed, undecayed,
-                                     torch::optim::AdamWOptions(options.lr).weight_decay(options.weight_decay));
+                                     torch::optim::AdamWOptions(rate).weight_decay(options.weight_decay.value()));
   return make<torch::optim::SGD>(
       decayed, undecayed,
-      torch::optim::SGDOptions(options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
+      torch::optim::SGDOptions(rate).momentum(options.momentum).weight_decay(options.weight_decay.value()));
 }
 
 void forget(torch::optim::Optimizer& optimizer, const torch::Tensor& parameter) {

@@ -30,7 +30,7 @@ auto state_key(const Map&, const torch::Tensor& parameter) {
   }
 }
 
-/// Drops what an optimizer remembers of a parameter, moments and steps, because its values were replaced.
+/// Drops the state of a parameter whose values were replaced: moments and steps.
 void forget(torch::optim::Optimizer& optimizer, const torch::Tensor& parameter);
 
 /// Scales the gradients of the optimizer's parameters down to this Euclidean norm, all of them together, where they are

@@ -13,7 +13,7 @@
 namespace ulmus {
 namespace {
 
-[[noreturn]] void refuse(const std::string& source, long long line, const std::string& why) {
+[[noreturn]] void throw_at_line(const std::string& source, long long line, const std::string& why) {
   throw Error(ErrorKind::data, fmt::format("'{}', line {}: {}", source, line, why));
 }
 
@@ -23,7 +23,54 @@ std::string quoted(const std::string& text) {
   return stream.str();
 }
 
-/// The names of every option, for "did you mean".
+template <class Value>
+inline constexpr bool k_is_optional = false;
+template <class Value>
+inline constexpr bool k_is_optional<std::optional<Value>> = true;
+
+std::string toml_value(const std::string& value) { return quoted(value); }
+std::string toml_value(const std::vector<LossSpec>& value) { return quoted(option_text(value)); }
+template <class Value>
+std::string toml_value(const Value& value) {
+  return option_text(value);
+}
+
+/// Calls expected(type) when the setting is not of the field's type.
+template <class Field, class Expected>
+void read_value(const Setting& setting, Field& field, Expected expected) {
+  if constexpr (k_is_optional<Field>) {
+    field.reset();
+    using Value = typename Field::value_type;
+    constexpr bool of_text = std::is_same_v<Value, std::string>;
+    if (setting.is_text == of_text && (of_text ? setting.value.empty() : means_unset(setting.name, setting.value)))
+      return;
+    read_value(setting, field.emplace(), expected);
+  } else if constexpr (std::is_same_v<Field, bool>) {
+    if (setting.value != "true" && setting.value != "false") expected("true or false");
+    field = setting.value == "true";
+  } else if constexpr (std::is_arithmetic_v<Field>) {
+    try {
+      if constexpr (std::is_same_v<Field, double>) {
+        field = parse_number(setting.value, setting.name);
+      } else {
+        const long long number = parse_integer(setting.value, setting.name);
+        if (std::is_unsigned_v<Field> && number < 0) expected("at least 0");
+        field = static_cast<Field>(number);
+      }
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      expected(std::is_same_v<Field, double> ? "a number" : "a whole number");
+    }
+  } else {
+    if (!setting.is_text) expected("text in quotes");
+    if constexpr (std::is_same_v<Field, std::string>)
+      field = setting.value;
+    else
+      field = setting.value.empty() ? Field() : parse_losses(setting.value);
+  }
+}
+
+/// The names of all options, for "did you mean".
 std::vector<std::string> option_names() {
   std::vector<std::string> names;
   const RunOptions defaults;
@@ -33,16 +80,27 @@ std::vector<std::string> option_names() {
 
 }  // namespace
 
+std::string option_text(const std::string& value) { return value; }
+std::string option_text(bool value) { return value ? "true" : "false"; }
+std::string option_text(std::int64_t value) { return fmt::format("{}", value); }
+std::string option_text(std::uint64_t value) { return fmt::format("{}", value); }
+std::string option_text(double value) { return format_number(value); }
+std::string option_text(const std::vector<LossSpec>& value) {
+  std::vector<std::string> texts;
+  for (const LossSpec& loss : value) texts.push_back(loss.text());
+  return join(texts, ",");
+}
+
+bool means_unset(std::string_view name, std::string_view text) { return text == (name == "weight-decay" ? "-1" : "0"); }
+
 std::string to_toml(const RunOptions& options) {
   std::string text;
   visit_options(options, [&](const char* name, const auto& value, const char*) {
-    using Value = std::decay_t<decltype(value)>;
-    if constexpr (std::is_same_v<Value, std::string>)
-      text += fmt::format("{} = {}\n", name, quoted(value));
-    else if constexpr (std::is_same_v<Value, double>)
-      text += fmt::format("{} = {}\n", name, format_number(value));
-    else
-      text += fmt::format("{} = {}\n", name, value);
+    if constexpr (k_is_optional<std::decay_t<decltype(value)>>) {
+      if (value) text += fmt::format("{} = {}\n", name, toml_value(*value));
+    } else {
+      text += fmt::format("{} = {}\n", name, toml_value(value));
+    }
   });
   return text;
 }
@@ -62,13 +120,14 @@ std::vector<Setting> parse_settings(std::string_view text, const std::string& so
       else if (const auto* boolean = node.as_boolean())
         setting.value = boolean->get() ? "true" : "false";
       else
-        refuse(source, line,
-               fmt::format("'{}' is not one value, expected a line such as epochs = 30", printable(setting.name)));
+        throw_at_line(
+            source, line,
+            fmt::format("'{}' is not one value, expected a line such as epochs = 30", printable(setting.name)));
       settings.push_back(std::move(setting));
     }
   } catch (const toml::parse_error& error) {
-    refuse(source, error.source().begin.line,
-           fmt::format("this is not TOML: {}; expected lines such as losses = \"ce,elm\"", error.description()));
+    throw_at_line(source, error.source().begin.line,
+                  fmt::format("this is not TOML: {}; expected lines such as losses = \"ce,elm\"", error.description()));
   }
   std::ranges::sort(settings, {}, &Setting::line);
   return settings;
@@ -79,45 +138,30 @@ bool apply_setting(RunOptions& options, const Setting& setting, const std::strin
   visit_options(options, [&](std::string_view name, auto& field, const char*) {
     if (name != setting.name) return;
     known = true;
-    const auto expected = [&](const char* what) {
-      refuse(source, setting.line,
-             fmt::format("{} is {}, expected {}", name,
-                         setting.is_text ? '"' + printable(setting.value) + '"' : setting.value, what));
-    };
-    using Field = std::decay_t<decltype(field)>;
-    if constexpr (std::is_same_v<Field, std::string>) {
-      if (!setting.is_text) expected("text in quotes");
-      field = setting.value;
-    } else if constexpr (std::is_same_v<Field, bool>) {
-      if (setting.value != "true" && setting.value != "false") expected("true or false");
-      field = setting.value == "true";
-    } else {
-      try {
-        if constexpr (std::is_same_v<Field, double>) {
-          field = parse_number(setting.value, name);
-        } else {
-          const long long number = parse_integer(setting.value, name);
-          if (std::is_unsigned_v<Field> && number < 0) expected("at least 0");
-          field = static_cast<Field>(number);
-        }
-      } catch (const Error& error) {
-        if (error.kind() != ErrorKind::usage) throw;
-        expected(std::is_same_v<Field, double> ? "a number" : "a whole number");
-      }
+    try {
+      read_value(setting, field, [&](const char* expected) {
+        throw_at_line(source, setting.line,
+                      fmt::format("{} is {}, expected {}", name,
+                                  setting.is_text ? '"' + printable(setting.value) + '"' : setting.value, expected));
+      });
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::usage) throw;
+      throw_at_line(source, setting.line, fmt::format("{}: {}", name, error.what()));
     }
   });
   return known;
 }
 
-void refuse_setting(const Setting& setting, const std::string& source) {
-  refuse(source, setting.line,
-         fmt::format("there is no option '{}'; {}", printable(setting.name), suggest(setting.name, option_names())));
+void throw_unknown_setting(const Setting& setting, const std::string& source) {
+  throw_at_line(
+      source, setting.line,
+      fmt::format("there is no option '{}'; {}", printable(setting.name), suggest(setting.name, option_names())));
 }
 
 RunOptions options_from_toml(std::string_view text, const std::string& source) {
   RunOptions options;
   for (const Setting& setting : parse_settings(text, source))
-    if (!apply_setting(options, setting, source)) refuse_setting(setting, source);
+    if (!apply_setting(options, setting, source)) throw_unknown_setting(setting, source);
   return options;
 }
 

@@ -11,8 +11,9 @@
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
-#include "ulmus/train/apply.hpp"
+#include "ulmus/train/inference.hpp"
 
 namespace ulmus {
 namespace detail {
@@ -23,14 +24,16 @@ torch::Device parse_device(const std::string& name) {
   const std::string kind = name.substr(0, name.find(':'));
   if (name == "cpu") return torch::kCPU;
   if (kind != "cuda")
-    throw Error(ErrorKind::usage, fmt::format("unknown --device '{}'; {}", name, suggest(name, kinds)));
+    throw Error(ErrorKind::usage,
+                fmt::format("unknown {} '{}'; {}", option_name("device"), name, suggest(name, kinds)));
   const auto devices = static_cast<std::int64_t>(torch::cuda::is_available() ? torch::cuda::device_count() : 0);
-  const std::int64_t index = kind == name ? 0 : parse_integer(name.substr(kind.size() + 1), "the number in --device");
+  const std::int64_t index =
+      kind == name ? 0 : parse_integer(name.substr(kind.size() + 1), "the number in " + option_name("device"));
   if (index >= 0 && index < devices) return {torch::kCUDA, static_cast<c10::DeviceIndex>(index)};
   throw Error(
       ErrorKind::environment,
-      fmt::format("--device {} is not there: LibTorch {} finds {} here; choose one of these", name, TORCH_VERSION,
-                  devices == 0 ? "cpu only" : fmt::format("cpu and cuda:0 to cuda:{}", devices - 1)));
+      fmt::format("{} is not there: LibTorch {} finds {} here; choose one of these", option_name("device", name),
+                  TORCH_VERSION, devices == 0 ? "cpu only" : fmt::format("cpu and cuda:0 to cuda:{}", devices - 1)));
 }
 
 /// Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; ARM: BF16).
@@ -80,15 +83,15 @@ class Autocast {
 Placement make_placement(const RunOptions& options) {
   static const std::vector<std::string> autocasts = {"none", "bf16"};
   if (std::find(autocasts.begin(), autocasts.end(), options.autocast) == autocasts.end())
-    throw Error(ErrorKind::usage,
-                fmt::format("unknown --autocast '{}'; {}", options.autocast, suggest(options.autocast, autocasts)));
+    throw Error(ErrorKind::usage, fmt::format("unknown {} '{}'; {}", option_name("autocast"), options.autocast,
+                                              suggest(options.autocast, autocasts)));
   const Placement placement{.device = parse_device(options.device),
                             .channels_last = options.channels_last,
                             .bf16 = options.autocast == "bf16"};
   if (placement.bf16 && placement.device.is_cpu() && !has_bf16_instructions())
-    announce_once(
-        "bf16 without instructions",
-        "this processor has no bfloat16 instructions (AVX512-BF16 or AMX): --autocast bf16 works, but slowly");
+    warn_once("bf16 without instructions",
+              fmt::format("this processor has no bfloat16 instructions (AVX512-BF16 or AMX): {} works, but slowly",
+                          option_name("autocast", "bf16")));
   return placement;
 }
 
@@ -109,13 +112,13 @@ torch::Tensor compute_features(Classifier& model, const torch::Tensor& images, c
 
 }  // namespace detail
 
-std::string device_here(const std::string& trained_on) {
+std::string available_device(const std::string& trained_on) {
   try {
     detail::parse_device(trained_on);
     return trained_on;
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::environment) throw;
-    announce_once("device", fmt::format("the run was trained on {}, which is not here; using cpu", trained_on));
+    warn_once("device", fmt::format("the run was trained on {}, which is not here; using cpu", trained_on));
     return "cpu";
   }
 }

@@ -8,15 +8,15 @@
 
 namespace ulmus::detail {
 
-/// Where and how a backbone computes.
+/// The device and the number format in which a backbone computes.
 struct Placement {
   torch::Device device = torch::kCPU;
   bool channels_last = false;
   bool bf16 = false;  ///< the backbone's convolutions and products in bfloat16
 };
 
-/// What --device, --channels-last and --autocast say. Throws Error{usage} for an unknown word, Error{environment} for a
-/// device that is not there. Says once where bfloat16 is slow.
+/// As the options `device`, `channels_last` and `autocast` say. Throws Error{usage} for an unknown word,
+/// Error{environment} for a device that is not there. Says once where bfloat16 is slow.
 Placement make_placement(const RunOptions& options);
 
 /// Moves a model there, before its optimizer is made.

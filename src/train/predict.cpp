@@ -6,23 +6,26 @@
 #include <optional>
 #include <thread>
 
-#include "train/trained.hpp"
+#include "train/checkpointed_model.hpp"
+#include "train/score_adjuster.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
 #include "ulmus/data/table.hpp"
 #include "ulmus/train/address_space.hpp"
+#include "ulmus/train/inference.hpp"
 
 namespace ulmus {
 namespace {
 
 using Fields = std::vector<PredictionWriter::Field>;
 
-/// Takes logits and hands on their lines.
-class Lines {
+/// Writes a line of predictions for each row of logits.
+class LineWriter {
  public:
-  Lines(PredictionWriter writer, Scores scores, const PredictHooks& hooks, std::size_t classes)
-      : writer_(std::move(writer)), scores_(std::move(scores)), hooks_(hooks), probabilities_(classes) {}
+  LineWriter(PredictionWriter writer, ScoreTransform transform, const PredictHooks& hooks, std::size_t classes)
+      : writer_(std::move(writer)), transform_(std::move(transform)), hooks_(hooks), probabilities_(classes) {}
 
   std::int64_t written = 0;
 
@@ -33,7 +36,7 @@ class Lines {
   void add(const torch::Tensor& logits, FieldsOf fields_of) {
     std::string lines;
     for (std::int64_t i = 0; i < logits.size(0); ++i) {
-      scores_.probabilities({logits.data_ptr<float>() + i * logits.size(1), probabilities_.size()}, probabilities_);
+      transform_.probabilities({logits.data_ptr<float>() + i * logits.size(1), probabilities_.size()}, probabilities_);
       lines += writer_.line(fields_of(i), probabilities_);
     }
     hooks_.write(lines);
@@ -47,17 +50,17 @@ class Lines {
 
  private:
   PredictionWriter writer_;
-  Scores scores_;
+  ScoreTransform transform_;
   const PredictHooks& hooks_;
   std::vector<double> probabilities_;
 };
 
 void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& model,
-                    const detail::Placement& placement, const PredictHooks& hooks, Lines& lines,
+                    const detail::Placement& placement, const PredictHooks& hooks, LineWriter& writer,
                     PredictResult& result) {
-  lines.begin({"path"});
+  writer.begin({"path"});
   for (ImageBatch batch; images.next(batch);) {
-    lines.check_stop("images");
+    writer.check_stop("images");
     for (const ImageFailure& failure : batch.failures) {
       result.failed.add(failure.reason);
       if (hooks.failed) hooks.failed(failure.message);
@@ -71,9 +74,9 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
       throw Error(ErrorKind::numerical,
                   fmt::format("what the model gives for '{}' is infinite or not a number; leave the image out",
                               printable(batch.paths[static_cast<std::size_t>(*row)], k_long_text)));
-    lines.add(logits, [&](std::int64_t i) { return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}}; });
+    writer.add(logits, [&](std::int64_t i) { return Fields{{"path", batch.paths[static_cast<std::size_t>(i)]}}; });
   }
-  if (lines.written == 0) {
+  if (writer.written == 0) {
     const std::string notes = images.notes().empty() ? "" : fmt::format(" ({})", join(images.notes(), "; "));
     throw Error(
         ErrorKind::data,
@@ -85,16 +88,15 @@ void predict_images(ImageStream& images, const ModelOptions& shape, Classifier& 
   }
 }
 
-/// Files of features, each opened before the first line is written.
+/// Opens all files of features before the first line is written.
 std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& paths, const RunOptions& run_options,
-                                   const detail::TrainedMember& member) {
+                                   const detail::CheckpointedModel& trained) {
   std::optional<TableEncoding> encoding;
-  if (!member.info.encoding.empty()) encoding = encoding_from_json(member.info.encoding);
+  if (trained.info.encoding) encoding = encoding_from_json(*trained.info.encoding);
   std::vector<Dataset> files;
   for (const std::filesystem::path& path : paths) {
-    files.push_back(open_unlabelled(path, run_options.data, encoding ? &*encoding : nullptr));
-    files.back().class_names = member.info.class_names;
-    const std::int64_t width = files.back().shape.channels, expected = member.info.model.channels;
+    files.push_back(open_unlabelled(path, run_options.data, encoding ? &*encoding : nullptr, trained.info.class_names));
+    const std::int64_t width = files.back().shape().channels, expected = trained.info.model.channels;
     if (width != expected)
       throw Error(ErrorKind::data, fmt::format("'{}' has {} features per row, the run was trained on {}; make them the "
                                                "same way",
@@ -103,22 +105,22 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
   return files;
 }
 
-void predict_features(const std::vector<Dataset>& files, const detail::TrainedMember& member, Classifier& model,
-                      const detail::Placement& placement, Lines& lines) {
+void predict_features(const std::vector<Dataset>& files, const detail::CheckpointedModel& trained, Classifier& model,
+                      const detail::Placement& placement, LineWriter& writer) {
   constexpr std::int64_t k_rows = 4096;  // at a time
-  const bool has_lines = files.front().line != nullptr;
-  lines.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
+  const bool has_lines = files.front().line(0).has_value();
+  writer.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
   for (const Dataset& file : files)
     for (std::int64_t first = 0; first < file.size(); first += k_rows) {
-      lines.check_stop("rows");
+      writer.check_stop("rows");
       std::vector<std::int64_t> rows(static_cast<std::size_t>(std::min(k_rows, file.size() - first)));
       std::iota(rows.begin(), rows.end(), first);
       std::int64_t row = first;
-      detail::for_each_output(model, member, file, rows, 1, placement,
+      detail::for_each_output(model, trained, file, rows, 1, placement,
                               [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
-                                lines.add(logits, [&](std::int64_t i) {
-                                  Fields fields{{"path", file.name}, {"row", std::to_string(row + i), true}};
-                                  if (has_lines) fields.push_back({"line", std::to_string(file.line(row + i)), true});
+                                writer.add(logits, [&](std::int64_t i) {
+                                  Fields fields{{"path", file.name()}, {"row", std::to_string(row + i), true}};
+                                  if (has_lines) fields.push_back({"line", std::to_string(*file.line(row + i)), true});
                                   return fields;
                                 });
                                 row += logits.size(0);
@@ -130,15 +132,14 @@ void predict_features(const std::vector<Dataset>& files, const detail::TrainedMe
 
 PredictResult predict_run(const std::filesystem::path& folder, const RunOptions& run_options,
                           const PredictOptions& options, const PredictHooks& hooks) {
-  if (options.threads < 0 || options.threads > 256)
-    throw Error(ErrorKind::usage,
-                fmt::format("--threads is {}, expected 1 to 256, or 0 for all cores", options.threads));
+  if (options.threads && (*options.threads < 1 || *options.threads > 256))
+    throw Error(ErrorKind::usage, fmt::format("{} is {}, expected 1 to 256", option_name("threads"), *options.threads));
   const Split split = read_split(folder / "split.json");
-  detail::TrainedMember member = detail::choose_member(folder, options.loss, options.seed);
-  const ModelOptions& shape = member.info.model;
-  const PredictionWriter writer(options.format, member.info.class_names, options.top);
+  detail::CheckpointedModel trained = detail::choose_model(folder, options.model);
+  const ModelOptions& shape = trained.info.model;
+  const PredictionWriter format(options.format, trained.info.class_names, options.top.value_or(0));
   const int threads =
-      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+      static_cast<int>(options.threads.value_or(std::max<std::int64_t>(1, std::thread::hardware_concurrency())));
   at::set_num_threads(threads);
   detail::require_address_space(1, threads);
 
@@ -146,36 +147,37 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   std::optional<ImageStream> images;
   std::vector<Dataset> files;
   if (of_features) {
-    files = open_features(options.paths, run_options, member);
+    files = open_features(options.paths, run_options, trained);
     for (const Dataset& file : files)
-      for (const std::string& note : file.notes)
+      for (const std::string& note : file.notes())
         if (hooks.note) hooks.note(note);
   } else {
     ImageStreamOptions reading{.shape = {shape.channels, shape.height, shape.width},
-                               .normalisation = member.info.normalisation,
+                               .normalisation = trained.info.normalisation,
                                .threads = threads,
                                .max_pixels = run_options.max_pixels,
-                               .image_bits = static_cast<int>(run_options.image_bits)};
-    if (run_options.image_size > 0) reading.image_size = run_options.image_size;
+                               .image_bits = static_cast<int>(run_options.image_bits.value_or(0))};
+    if (run_options.image_size) reading.image_size = *run_options.image_size;
     images.emplace(options.paths, std::move(reading));
   }
-  Classifier model = member.load(run_options.model_file);
+  Classifier model = trained.load(run_options.model_file);
   const detail::Placement placement = detail::make_placement(run_options);
   detail::place(model, placement);
-  Lines lines(
-      writer,
-      detail::Adjuster(folder, run_options, options.adjustment, split, member.info.encoding).read(member, model).scores,
-      hooks, member.info.class_names.size());
+  LineWriter writer(format,
+                    detail::ScoreAdjuster(folder, run_options, options.adjustment, split, trained.info.encoding)
+                        .fit(trained, model)
+                        .transform,
+                    hooks, trained.info.class_names.size());
 
-  PredictResult result{.loss = member.label(), .seed = member.info.seed, .of_features = of_features};
+  PredictResult result{.loss = trained.label(), .seed = trained.info.seed, .of_features = of_features};
   const torch::NoGradGuard no_gradient;
   if (of_features)
-    predict_features(files, member, model, placement, lines);
+    predict_features(files, trained, model, placement, writer);
   else
-    predict_images(*images, shape, model, placement, hooks, lines, result);
+    predict_images(*images, shape, model, placement, hooks, writer, result);
   if (images)
     for (const std::string& note : images->notes()) result.notes.push_back(printable(note, std::string::npos));
-  result.predicted = lines.written;
+  result.predicted = writer.written;
   return result;
 }
 

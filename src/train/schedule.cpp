@@ -13,7 +13,7 @@
 namespace ulmus {
 
 LearningRateSchedule::Kind LearningRateSchedule::parse_kind(std::string_view name) {
-  static const std::vector<std::string> names = {"step", "cosine", "constant"};
+  static const std::vector<std::string> names = {"step", "cosine", "constant", "restart"};
   const auto found = std::find(names.begin(), names.end(), name);
   if (found == names.end())
     throw Error(ErrorKind::usage, fmt::format("unknown schedule '{}'; {}", name, suggest(name, names)));
@@ -36,7 +36,10 @@ double learning_rate(const LearningRateSchedule& schedule, std::int64_t epoch, s
   const double rise =
       std::min(1.0, (position + 1 / static_cast<double>(steps)) / std::max(warmup, 1 / static_cast<double>(steps)));
   if (schedule.kind == LearningRateSchedule::Kind::constant) return schedule.base * rise;
-  return schedule.base * rise * 0.5 * (1 + std::cos(std::numbers::pi * position / total));
+  const bool parted = schedule.kind == LearningRateSchedule::Kind::restart && schedule.restart_epoch > 0;
+  const double begin = parted && epoch >= schedule.restart_epoch ? static_cast<double>(schedule.restart_epoch) : 0;
+  const double end = parted && epoch < schedule.restart_epoch ? static_cast<double>(schedule.restart_epoch) : total;
+  return schedule.base * rise * 0.5 * (1 + std::cos(std::numbers::pi * (position - begin) / (end - begin)));
 }
 
 }  // namespace ulmus

@@ -11,12 +11,16 @@
 #include <variant>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
 
 constexpr std::array k_resnets = {"resnet20", "resnet32", "resnet44", "resnet56"};
+constexpr std::array k_torchvision = {"resnet18", "resnet50", "resnext50"};
+
+bool is_efficientnet_lite(const ModelOptions& model) { return model.name.starts_with("efficientnet-lite"); }
 
 /// Models of linear layers alone, over features or the pixels of an image in one row.
 bool takes_vectors(const ModelOptions& model) {
@@ -63,8 +67,8 @@ class Source {
     const auto& options = module<torch::nn::Conv2dImpl>(name).options;
     using std::get;  // LibTorch has a variant of its own up to 2.0
     const auto& padding = get<torch::ExpandingArray<2>>(options.padding());
-    return fmt::format("torch.conv2d({}, {}.weight, None, [{}], [{}])", x, module_at(name),
-                       fmt::join(*options.stride(), ", "), fmt::join(*padding, ", "));
+    return fmt::format("torch.conv2d({}, {}.weight, None, [{}], [{}], [1, 1], {})", x, module_at(name),
+                       fmt::join(*options.stride(), ", "), fmt::join(*padding, ", "), options.groups());
   }
   std::string norm(const std::string& name, const std::string& x) const {
     const std::string at = module_at(name);
@@ -114,6 +118,54 @@ void add_resnet(Source& source) {
     }
 }
 
+void add_torchvision_resnet(Source& source) {
+  source.line(fmt::format("x = torch.relu({})", source.norm("bn1", source.conv("conv1", "x"))));
+  source.line("x = torch.max_pool2d(x, [3, 3], [2, 2], [1, 1])");
+  for (const char* layer : {"layer1", "layer2", "layer3", "layer4"})
+    for (int i = 0; source.has(fmt::format("{}.{}", layer, i)); ++i) {
+      const std::string block = fmt::format("{}.{}", layer, i), projection = block + ".downsample";
+      source.line("y = x");
+      for (int c = 1; source.has(fmt::format("{}.conv{}", block, c)); ++c) {
+        const std::string y =
+            source.norm(fmt::format("{}.bn{}", block, c), source.conv(fmt::format("{}.conv{}", block, c), "y"));
+        const bool last = !source.has(fmt::format("{}.conv{}", block, c + 1));
+        source.line("y = " + (last ? y : fmt::format("torch.relu({})", y)));
+      }
+      if (source.has(projection))
+        source.line("x = " + source.norm(projection + ".1", source.conv(projection + ".0", "x")));
+      source.line("x = torch.relu(y + x)");
+    }
+}
+
+/// Pads images as TensorFlow's `SAME` does.
+constexpr const char* k_same_source = R"(
+def same(self, x: Tensor, kernel: int, stride: int) -> Tensor:
+    height = max(((x.size(2) + stride - 1) // stride - 1) * stride + kernel - x.size(2), 0)
+    width = max(((x.size(3) + stride - 1) // stride - 1) * stride + kernel - x.size(3), 0)
+    return torch.constant_pad_nd(x, [width // 2, width - width // 2, height // 2, height - height // 2])
+)";
+
+void add_efficientnet_lite(Source& source) {
+  const auto layer = [&](const std::string& conv, const std::string& norm, const std::string& x) {
+    const auto& options = source.module<torch::nn::Conv2dImpl>(conv).options;
+    const std::int64_t kernel = options.kernel_size()->at(0), stride = options.stride()->at(0);
+    const bool pads = kernel > 1 || stride > 1;
+    return source.norm(norm, source.conv(conv, pads ? fmt::format("self.same({}, {}, {})", x, kernel, stride) : x));
+  };
+  const auto clipped = [](const std::string& x) { return fmt::format("torch.clamp({}, 0.0, 6.0)", x); };
+  source.line("x = " + clipped(layer("conv_stem", "bn1", "x")));
+  for (int stage = 0; source.has(fmt::format("blocks.{}", stage)); ++stage)
+    for (int i = 0; source.has(fmt::format("blocks.{}.{}", stage, i)); ++i) {
+      const std::string block = fmt::format("blocks.{}.{}.", stage, i);
+      const bool expands = source.has(block + "conv_pwl");
+      source.line("y = " + clipped(layer(block + (expands ? "conv_pw" : "conv_dw"), block + "bn1", "x")));
+      if (expands) source.line("y = " + clipped(layer(block + "conv_dw", block + "bn2", "y")));
+      const std::string y = layer(block + (expands ? "conv_pwl" : "conv_pw"), block + (expands ? "bn3" : "bn2"), "y");
+      source.line(i == 0 ? "x = " + y : fmt::format("x = x + {}", y));
+    }
+  source.line("x = " + clipped(layer("conv_head", "bn2", "x")));
+}
+
 /// The dropout of training is no part of it.
 void add_mlp(Source& source) {
   for (int i = 1; source.has(fmt::format("fc{}", i)); ++i)
@@ -130,7 +182,14 @@ std::string forward_source(const CheckpointInfo& info, const Classifier& model, 
     source.line("x = x.flatten(1)");
     add_mlp(source);
   } else {
-    options.name == "conv3" ? add_conv3(source) : add_resnet(source);
+    if (options.name == "conv3")
+      add_conv3(source);
+    else if (is_efficientnet_lite(options))
+      add_efficientnet_lite(source);
+    else if (std::ranges::find(k_torchvision, options.name) != k_torchvision.end())
+      add_torchvision_resnet(source);
+    else
+      add_resnet(source);
     source.line("x = torch.mean(x, [2, 3])");
   }
   if (options.head == Head::cosine) {
@@ -142,7 +201,8 @@ std::string forward_source(const CheckpointInfo& info, const Classifier& model, 
   }
   source.line(fmt::format("return torch.softmax(x * {}, 1)",
                           scale == std::floor(scale) ? fmt::format("{:.1f}", scale) : format_number(scale)));
-  return "def forward(self, images: Tensor) -> Tensor:\n" + source.text();
+  return (is_efficientnet_lite(options) ? k_same_source : "") +
+         ("def forward(self, images: Tensor) -> Tensor:\n" + source.text());
 }
 
 /// Of a channel each, to go along with images [N, C, H, W], or features [N, C].
@@ -154,31 +214,32 @@ torch::Tensor by_channel(const std::vector<float>& values, const ModelOptions& m
 }  // namespace
 
 void require_scriptable(const ModelOptions& model) {
-  if (model.name == "conv3" || takes_vectors(model) || std::ranges::find(k_resnets, model.name) != k_resnets.end())
+  const auto is_in = [&](const auto& names) { return std::ranges::find(names, model.name) != names.end(); };
+  if (model.name == "conv3" || takes_vectors(model) || is_in(k_resnets) || is_in(k_torchvision) ||
+      is_efficientnet_lite(model))
     return;
   throw Error(
       ErrorKind::usage,
-      fmt::format(
-          "no TorchScript can be made of '{}', only of conv3, {}, mlp and linear; write --format safetensors and load "
-          "the weights into the model in Python",
-          model.name, fmt::join(k_resnets, ", ")));
+      fmt::format("no TorchScript can be made of '{}', only of conv3, {}, {}, efficientnet-lite, mlp and linear; "
+                  "write {} and load the weights into the model in Python",
+                  model.name, fmt::join(k_resnets, ", "), fmt::join(k_torchvision, ", "),
+                  option_name("format", "safetensors")));
 }
 
-std::string encode_torchscript(const TrainedMember& member, const Classifier& model) {
-  require_scriptable(member.info.model);
+std::string encode_torchscript(const CheckpointedModel& trained, const Classifier& model) {
+  require_scriptable(trained.info.model);
   const torch::NoGradGuard no_gradient;
   const auto unit = std::make_shared<torch::jit::CompilationUnit>();
   torch::jit::Module module = mirror(*model, "__torch__.ulmus.Classifier", unit);
-  if (const Normalisation& normalisation = member.info.normalisation; !normalisation.mean.empty()) {
-    module.register_parameter("mean", by_channel(normalisation.mean, member.info.model), /*is_buffer=*/true);
-    module.register_parameter("stddev", by_channel(normalisation.stddev, member.info.model), /*is_buffer=*/true);
+  if (const Normalisation& normalisation = trained.info.normalisation; !normalisation.mean.empty()) {
+    module.register_parameter("mean", by_channel(normalisation.mean, trained.info.model), /*is_buffer=*/true);
+    module.register_parameter("stddev", by_channel(normalisation.stddev, trained.info.model), /*is_buffer=*/true);
   }
-  if (!member.info.encoding.empty())
-    module.register_attribute("encoding", c10::StringType::get(), member.info.encoding);
+  if (trained.info.encoding) module.register_attribute("encoding", c10::StringType::get(), *trained.info.encoding);
   c10::List<std::string> names;
-  for (const std::string& name : member.info.class_names) names.push_back(name);
+  for (const std::string& name : trained.info.class_names) names.push_back(name);
   module.register_attribute("class_names", c10::ListType::ofStrings(), names);
-  module.define(forward_source(member.info, model, member.loss.scale()));
+  module.define(forward_source(trained.info, model, trained.loss.scale()));
   std::ostringstream bytes;
   module.save(bytes);
   return std::move(bytes).str();

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "train/trained.hpp"
+#include "train/checkpointed_model.hpp"
 
 namespace ulmus::detail {
 
@@ -14,9 +14,9 @@ void require_scriptable(const ModelOptions& model);
 /// Its parameters and buffers have the model's names; the attribute `class_names` has those of the classes, `encoding`
 /// that of a table.
 ///
-/// LibTorch traces and scripts Python only. So the modules are made anew, with the model's own tensors, and get as
-/// `forward` a source text that says what the C++ model computes.
-std::string encode_torchscript(const TrainedMember& member, const Classifier& model);
+/// LibTorch traces and scripts Python only. So the modules are built again from the tensors of the model, and get the
+/// source text of a `forward` that computes what the C++ model does.
+std::string encode_torchscript(const CheckpointedModel& trained, const Classifier& model);
 
 /// Reads an archive and gives its probabilities of `images`. Throws Error{environment} when it cannot be run.
 torch::Tensor run_torchscript(const std::filesystem::path& path, const torch::Tensor& images);

@@ -16,11 +16,11 @@ void visit_tensors(const torch::nn::Module& model, Visit&& visit) {
   for (const auto& item : model.named_buffers()) visit(item.key(), item.value());
 }
 
-/// An exponential moving average of a model's parameters and floating-point buffers; whole numbers are those of the
+/// An exponential moving average of a model's parameters and floating-point buffers; integer buffers are those of the
 /// model. The model must outlive it and keep its tensors.
 class WeightAverage {
  public:
-  /// Begins at the weights as they are.
+  /// Starts from the current weights.
   WeightAverage(const Classifier& model, double decay);
 
   /// After the 0-based `step` of the whole training: average = d * average + (1 - d) * weights, with d the smaller of
@@ -38,7 +38,7 @@ class WeightAverage {
   std::map<std::string, torch::Tensor> average_;
 };
 
-/// The model has its averaged weights while this lives; nothing happens without an average.
+/// Puts the averaged weights into the model for its lifetime; does nothing without an average.
 class AveragedWeights {
  public:
   explicit AveragedWeights(WeightAverage* average) : average_(average) {

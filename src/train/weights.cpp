@@ -2,56 +2,122 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "train/checkpoint.hpp"
 #include "train/safetensors.hpp"
 #include "train/weight_average.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/json.hpp"
+#include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
+namespace {
+
+/// The keys `mean` and `stddev` of a file of weights, each a JSON array with a number for each channel. Nothing for
+/// images with other channels.
+std::optional<Normalisation> stored_normalisation(const std::map<std::string, std::string>& metadata,
+                                                  std::size_t channels, const std::filesystem::path& path) {
+  Normalisation normalisation;
+  const std::pair<const char*, std::vector<float>*> keys[] = {{"mean", &normalisation.mean},
+                                                              {"stddev", &normalisation.stddev}};
+  for (const auto& [key, values] : keys) {
+    const auto text = metadata.find(key);
+    const Json json = Json::parse(text == metadata.end() ? "" : text->second, nullptr, /*allow_exceptions=*/false);
+    const bool positive = std::string_view(key) == "stddev";
+    const bool fits =
+        json.is_array() && !json.empty() && json.size() <= 4096 && std::ranges::all_of(json, [&](const Json& value) {
+          return value.is_number() && std::isfinite(value.get<double>()) && (!positive || value.get<double>() > 0);
+        });
+    if (!fits)
+      throw Error(ErrorKind::data,
+                  fmt::format("'{}' of the weights '{}' is '{}', expected a JSON array with a {} for each channel", key,
+                              path.string(), text == metadata.end() ? "" : printable(text->second),
+                              positive ? "number above 0" : "number"));
+    *values = json.get<std::vector<float>>();
+  }
+  if (normalisation.mean.size() != channels || normalisation.stddev.size() != channels) return std::nullopt;
+  return normalisation;
+}
+
+}  // namespace
+
+std::filesystem::path weights_folder() {
+  const auto variable = [](const char* name) -> std::filesystem::path {
+    const char* value = std::getenv(name);
+    return value ? value : "";
+  };
+  if (const auto cache = variable("ULMUS_CACHE"); !cache.empty()) return cache;
+  if (const auto cache = variable("XDG_CACHE_HOME"); !cache.empty()) return cache / "ulmus";
+  return variable("HOME") / ".cache" / "ulmus";
+}
+
+std::optional<std::filesystem::path> stored_weights(const std::string& model) {
+  std::error_code ignored;
+  const std::filesystem::path path = weights_folder() / (model + ".safetensors");
+  return std::filesystem::is_regular_file(path, ignored) ? std::optional(path) : std::nullopt;
+}
+
+std::string weights_fact(const std::filesystem::path& path, const std::string& key) {
+  const SafetensorsFile file(path);
+  const auto found = file.header().metadata.find(key);
+  return found == file.header().metadata.end() ? "" : printable(found->second);
+}
 
 std::optional<Normalisation> load_weights(const std::filesystem::path& path, Classifier& model,
                                           const ModelOptions& options) {
   const torch::NoGradGuard no_gradient;
   const SafetensorsFile stored(path);
   const TensorFile file = read_tensors(stored);
-  const bool of_a_run = is_checkpoint(stored);
-  std::int64_t unfit = 0;
+  const bool is_run_checkpoint = is_checkpoint(stored);
+  const auto& metadata = stored.header().metadata;
+  if (const auto stated = metadata.find("model");
+      !is_run_checkpoint && stated != metadata.end() && stated->second != options.name)
+    throw Error(ErrorKind::data, fmt::format("the weights '{}' are of model '{}', not of '{}'; choose that model",
+                                             path.string(), printable(stated->second), options.name));
+  std::int64_t mismatches = 0;
   std::string first;
-  const auto complain = [&](const std::string& text) {
-    if (unfit++ == 0) first = text;
+  const auto add_mismatch = [&](const std::string& text) {
+    if (mismatches++ == 0) first = text;
   };
   std::set<std::string> known;
   visit_tensors(*model, [&](const std::string& name, torch::Tensor tensor) {
     known.insert(name);
-    const bool of_head = name.starts_with("fc.");
+    const bool in_head = name.starts_with("fc.");
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end()) {
-      if (!of_head && !name.ends_with(".num_batches_tracked")) complain(fmt::format("'{}' is missing", name));
+      if (!in_head && !name.ends_with(".num_batches_tracked")) add_mismatch(fmt::format("'{}' is missing", name));
     } else if (found->second.sizes() == tensor.sizes()) {
       if (!torch::isfinite(found->second).all().item<bool>())
-        complain(fmt::format("'{}' has values that are infinite or not a number", name));
-      if (!of_head || options.head == Head::linear) tensor.copy_(found->second);
-    } else if (!of_head) {
-      complain(fmt::format("'{}' is [{}], expected [{}]", name, fmt::join(found->second.sizes(), ", "),
-                           fmt::join(tensor.sizes(), ", ")));
+        add_mismatch(fmt::format("'{}' has values that are infinite or not a number", name));
+      if (!in_head || options.head == Head::linear) tensor.copy_(found->second);
+    } else if (!in_head) {
+      add_mismatch(fmt::format("'{}' is [{}], expected [{}]", name, fmt::join(found->second.sizes(), ", "),
+                               fmt::join(tensor.sizes(), ", ")));
     }
   });
   for (const auto& [name, tensor] : file.tensors)
-    if (!known.contains(name) && !name.starts_with("fc.") && !(of_a_run && is_training_state(name)))
-      complain(fmt::format("'{}' is not in the model", name));
-  if (unfit > 0)
+    if (!known.contains(name) && !name.starts_with("fc.") && !(is_run_checkpoint && is_training_state(name)))
+      add_mismatch(fmt::format("'{}' is not in the model", name));
+  if (mismatches > 0)
     throw Error(
         ErrorKind::data,
         fmt::format("the weights '{}' do not fit model '{}': {} {}, the first: {}; choose the model they are of",
-                    path.string(), options.name, unfit, unfit == 1 ? "tensor differs" : "tensors differ", first));
+                    path.string(), options.name, mismatches, mismatches == 1 ? "tensor differs" : "tensors differ",
+                    first));
   const auto channels = static_cast<std::size_t>(options.channels);
-  if (of_a_run) {
-    Normalisation of_run = read_checkpoint_info(stored).normalisation;
-    return of_run.mean.size() == channels ? std::optional(std::move(of_run)) : std::nullopt;
+  if (is_run_checkpoint) {
+    Normalisation run_normalisation = read_checkpoint_info(stored).normalisation;
+    return run_normalisation.mean.size() == channels ? std::optional(std::move(run_normalisation)) : std::nullopt;
   }
+  if (metadata.contains("mean") || metadata.contains("stddev")) return stored_normalisation(metadata, channels, path);
   static const std::set<std::string> torchvision = {"resnet18", "resnet50", "resnext50"};
   if (channels == 3 && torchvision.contains(options.name))
     return Normalisation{.mean = {0.485f, 0.456f, 0.406f}, .stddev = {0.229f, 0.224f, 0.225f}};

@@ -2,19 +2,30 @@
 
 #include <filesystem>
 #include <optional>
+#include <string>
 
 #include "ulmus/data/loader.hpp"
 #include "ulmus/nn/model.hpp"
 
 namespace ulmus::detail {
 
+/// The folder where script/weights stores published weights: $ULMUS_CACHE, $XDG_CACHE_HOME/ulmus or ~/.cache/ulmus.
+std::filesystem::path weights_folder();
+
+/// The file of a model's published weights, if it is stored there.
+std::optional<std::filesystem::path> stored_weights(const std::string& model);
+
+/// A value of a file's metadata, such as `image_size` or `licence`; empty where it has none.
+std::string weights_fact(const std::filesystem::path& path, const std::string& key);
+
 /// Loads a safetensors file of published weights, or a checkpoint of a run, into a model made from `options`.
 ///
-/// Every tensor of the backbone must come under its name and in its shape, and nothing else may; `num_batches_tracked`,
-/// which old files lack, may be missing. The head (`fc.`) is loaded where it is linear and of the same shape. Returns
-/// the normalisation that the weights were trained with: that of the run, or ImageNet's for a model of torchvision on
-/// images of three channels; nothing where it is not known. Throws Error{data} naming the first tensor that does not
-/// fit and how many do not.
+/// The file must hold every tensor of the backbone, under its name and in its shape, and nothing else;
+/// `num_batches_tracked`, which old files lack, may be missing. The head (`fc.`) is loaded where it is linear and of
+/// the same shape. Returns the normalisation that the weights were trained with: that of the run, that of the file's
+/// metadata (`mean` and `stddev`, JSON arrays), or ImageNet's for a model of torchvision on images of three channels;
+/// nothing where it is not known. Throws Error{data} naming the first tensor that does not fit and how many do not, or
+/// the model that the metadata name.
 std::optional<Normalisation> load_weights(const std::filesystem::path& path, Classifier& model,
                                           const ModelOptions& options);
 

@@ -8,10 +8,13 @@
 #include <vector>
 
 #include "temporary_folder.hpp"
+#include "ulmus/base/class_values.hpp"
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/names.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/safetensors.hpp"
 #include "ulmus/base/text.hpp"
@@ -43,6 +46,16 @@ TEST(ExactJson, LeavesTheOtherTypesAsTheyWere) {
   EXPECT_EQ(Json::parse("2").get<double>(), 2.0);
   EXPECT_TRUE(Json::parse("true").get<bool>());
   EXPECT_EQ(Json(std::vector<std::int64_t>{1, -2}).dump(), "[1,-2]");
+}
+
+TEST(OptionName, IsTheCppNameUntilAProgramSpellsIt) {
+  EXPECT_EQ(option_name("image_size"), "image_size");
+  EXPECT_EQ(option_name("image_size", "32"), "image_size=32");
+  set_option_spelling(
+      [](std::string_view name, std::string_view value) { return "/" + std::string(name) + ":" + std::string(value); });
+  EXPECT_EQ(option_name("image_size", "32"), "/image_size:32");
+  set_option_spelling(nullptr);
+  EXPECT_EQ(option_name("image_size"), "image_size");
 }
 
 TEST(NearestName, FindsATypingMistake) {
@@ -136,18 +149,18 @@ TEST(WriteFile, NamesTheReasonAndKeepsTheOldFileOnAFullDisk) {
   }
 }
 
-TEST(WholeFile, IsNotThereBeforeItIsCommittedAndNothingIsLeftOtherwise) {
+TEST(AtomicFile, IsNotThereBeforeItIsCommittedAndNothingIsLeftOtherwise) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "file";
   const std::string piece(300'000, 'x');
   {
-    WholeFile file(path);
+    AtomicFile file(path);
     for (int i = 0; i < 5; ++i) file.write(piece);
     EXPECT_FALSE(std::filesystem::exists(path));
     EXPECT_EQ(read_file(file.temporary()).size(), 5 * piece.size());
   }
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
-  WholeFile file(path);
+  AtomicFile file(path);
   for (int i = 0; i < 5; ++i) file.write(piece);
   file.commit();
   EXPECT_EQ(read_file(path).size(), 5 * piece.size());
@@ -277,11 +290,11 @@ TEST(Names, AreSortedAsNumbersWhenAllAreNumbers) {
 TEST(Names, AreComposedAndTrimmed) {
   EXPECT_EQ(class_name(" \t caf\x65\xcc\x81\xc2\xa0\r"), "caf\xc3\xa9");
   EXPECT_EQ(class_name("sea  lion"), "sea  lion");
-  EXPECT_EQ(looks_of("Sea  Lion"), looks_of("sea lion"));
-  EXPECT_EQ(looks_of("STRA\xc3\x9f"
-                     "E"),
-            looks_of("strasse"));
-  EXPECT_NE(looks_of("a-b"), looks_of("ab"));
+  EXPECT_EQ(lookalike_key("Sea  Lion"), lookalike_key("sea lion"));
+  EXPECT_EQ(lookalike_key("STRA\xc3\x9f"
+                          "E"),
+            lookalike_key("strasse"));
+  EXPECT_NE(lookalike_key("a-b"), lookalike_key("ab"));
 }
 
 TEST(Names, AreFoundByValueWhereAllAreNumbers) {

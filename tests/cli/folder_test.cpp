@@ -109,12 +109,12 @@ TEST_F(Folder, ALimitOfTheAddressSpaceEndsInOneLineAndLeavesNothing) {
 TEST_F(Folder, EveryVerbEndsAtTheFirstSignal) {
   using std::chrono::milliseconds;
   ASSERT_EQ(run(compare({"--out", "o", "--quiet", "--validation", "2"})).code, 0);
-  const std::vector<Arguments> verbs{{"eval", "--run", "o"},
-                                     {"tune", "--run", "o", "--loss", "ce"},
-                                     {"report", "o"},
-                                     {"inspect", "--data", "mnist", "--data-root", "root"},
-                                     {"bench"}};
-  for (const Arguments& arguments : verbs)
+  const std::vector<Arguments> commands{{"eval", "--run", "o"},
+                                        {"tune", "--run", "o", "--loss", "ce"},
+                                        {"report", "o"},
+                                        {"inspect", "--data", "mnist", "--data-root", "root"},
+                                        {"bench"}};
+  for (const Arguments& arguments : commands)
     for (const int number : {SIGTERM, SIGINT})
       for (const milliseconds delay : {milliseconds(0), milliseconds(300), milliseconds(3000)}) {
         const bool begun = delay > milliseconds(1000), brief = arguments[0] != "bench";
@@ -123,7 +123,7 @@ TEST_F(Folder, EveryVerbEndsAtTheFirstSignal) {
         std::this_thread::sleep_for(delay);
         process.signal(number);
         const Outcome outcome = process.wait();
-        // Early it may come before the libraries are loaded; a short verb may have ended.
+        // Early it may come before the libraries are loaded; a short command may have ended.
         EXPECT_TRUE(outcome.code == 130 || (brief && outcome.code == 0) || (!begun && outcome.code == -number))
             << arguments[0] << ' ' << delay.count() << ' ' << outcome;
       }

@@ -65,17 +65,17 @@ TEST_F(Limits, OfTheSizeOfFilesLeaveWhatWasThere) {
   ASSERT_EQ(run(command_).code, 0);
   Place place = place_;
   place.limits = {{RLIMIT_FSIZE, 50}};
-  for (const Arguments& verb :
+  for (const Arguments& command :
        {Arguments{"report", "o"}, Arguments{"predict", "--run", "o", "t.csv", "--out", "o/p.csv"},
         Arguments{"export", "--run", "o", "--format", "safetensors", "--out", "o/e.safetensors"},
         Arguments{"tune", "--run", "o", "--losses", "ce", "--jobs", "1", "--apply"}}) {
     const std::vector<std::string> before = files();
     const std::string report = read_bytes(path("o/report.html"));
-    const Outcome outcome = ulmus(verb, place);
+    const Outcome outcome = ulmus(command, place);
     ASSERT_TRUE(ended_well(outcome, {5}));
-    EXPECT_EQ(files(), before) << verb[0];
+    EXPECT_EQ(files(), before) << command[0];
     EXPECT_EQ(read_bytes(path("o/report.html")), report);
-    EXPECT_EQ(run(verb).code, 0);
+    EXPECT_EQ(run(command).code, 0);
   }
 }
 
@@ -145,8 +145,8 @@ class Streams : public CrashTest {
     EXPECT_EQ(run(command_).code, 0);
     fs::copy(path("o"), path("whole"), fs::copy_options::recursive);
   }
-  /// Every verb, with whether it prints its result.
-  const std::vector<std::pair<Arguments, bool>> verbs_ = {
+  /// Every command, with whether it prints its result.
+  const std::vector<std::pair<Arguments, bool>> commands_ = {
       {{"inspect", "--data", "csv:t.csv?label=kind"}, true},
       {{"losses"}, true},
       {{"train", "--resume", "o"}, false},
@@ -160,14 +160,14 @@ class Streams : public CrashTest {
 
 TEST_F(Streams, ThatAreClosedOrFullHarmNoRun) {
   long tried = 0, failed = 0;
-  for (const auto& [verb, prints] : verbs_) {
+  for (const auto& [command, prints] : commands_) {
     for (const char* how : {"all closed", "output full", "messages full"}) {
-      SCOPED_TRACE(fmt::format("{} with {}", verb[0], how));
+      SCOPED_TRACE(fmt::format("{} with {}", command[0], how));
       Place place = place_;
       if (how == std::string("all closed")) place.closed = {0, 1, 2};
       if (how == std::string("output full")) place.standard_output = "/dev/full";
       if (how == std::string("messages full")) place.standard_error = "/dev/full";
-      const Outcome outcome = ulmus(verb, place);
+      const Outcome outcome = ulmus(command, place);
       ++tried;
       failed += outcome.code != 0;
       if (!place.standard_error.empty()) {
@@ -180,7 +180,7 @@ TEST_F(Streams, ThatAreClosedOrFullHarmNoRun) {
       EXPECT_TRUE(same_run(path("whole"), path("o")));
     }
   }
-  fmt::print("{} verbs with streams closed or full: {} tried, {} ended with exit code 5\n", verbs_.size(), tried,
+  fmt::print("{} commands with streams closed or full: {} tried, {} ended with exit code 5\n", commands_.size(), tried,
              failed);
 }
 

@@ -1,4 +1,4 @@
-// The program as a whole and the verbs that only tell something.
+// The program as a whole and the commands that only tell something.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -14,8 +14,8 @@ TEST(Program, WithoutArgumentsExplainsItself) {
   const Outcome outcome = ulmus({});
   EXPECT_EQ(outcome.code, 0) << outcome;
   EXPECT_TRUE(outcome.err.empty()) << outcome;
-  for (const char* verb : {"compare", "train", "eval", "inspect", "losses", "report", "bench", "Exit codes"})
-    EXPECT_TRUE(has(outcome.out, verb)) << verb << "\n" << outcome;
+  for (const char* command : {"compare", "train", "eval", "inspect", "losses", "report", "bench", "Exit codes"})
+    EXPECT_TRUE(has(outcome.out, command)) << command << "\n" << outcome;
 }
 
 TEST(Program, TellsItsVersion) {
@@ -26,7 +26,7 @@ TEST(Program, TellsItsVersion) {
 }
 
 TEST(Program, HelpOfEveryVerbNamesItsOptionsAndGivesAnExample) {
-  const std::vector<std::pair<std::string, std::vector<std::string>>> verbs = {
+  const std::vector<std::pair<std::string, std::vector<std::string>>> commands = {
       {"compare", {"--data",    "--imbalance", "--losses",     "--seeds", "--validation", "--model",     "--head",
                    "--augment", "--epochs",    "--batch-size", "--lr",    "--schedule",   "--reduction", "--jobs",
                    "--out",     "--resume",    "--config",     "--json",  "--dry-run",    "--quiet"}},
@@ -42,11 +42,11 @@ TEST(Program, HelpOfEveryVerbNamesItsOptionsAndGivesAnExample) {
       {"losses", {"name", "--json"}},
       {"report", {"run", "--json"}},
       {"bench", {"--losses", "--sizes", "--dtypes", "--threads", "--json"}}};
-  for (const auto& [verb, options] : verbs) {
-    const Outcome outcome = ulmus({verb, "--help"});
+  for (const auto& [command, options] : commands) {
+    const Outcome outcome = ulmus({command, "--help"});
     EXPECT_EQ(outcome.code, 0) << outcome;
     for (const std::string& option : options) EXPECT_TRUE(has(outcome.out, option)) << option << "\n" << outcome;
-    EXPECT_TRUE(has(outcome.out, "Example:\n  ulmus " + verb)) << outcome;
+    EXPECT_TRUE(has(outcome.out, "Example:\n  ulmus " + command)) << outcome;
   }
 }
 

@@ -89,8 +89,8 @@ TEST_F(Resume, RefusesOtherOptionsAndOtherData) {
   std::string other_images = test_images;
   other_images.back() ^= 1;
   write_bytes(path("root/mnist/t10k-images-idx3-ubyte"), other_images);
-  for (const auto& verb : {std::vector<std::string>{"compare", "--resume", "o", "--quiet"}, {"eval", "--run", "o"}})
-    EXPECT_TRUE(complains(run(verb), 3, {"the data of 'o' have changed"}));
+  for (const auto& command : {std::vector<std::string>{"compare", "--resume", "o", "--quiet"}, {"eval", "--run", "o"}})
+    EXPECT_TRUE(complains(run(command), 3, {"the data of 'o' have changed"}));
   write_mnist(path("root"), 31);
   EXPECT_TRUE(complains(run({"compare", "--resume", "o", "--quiet"}), 3, {"the data of 'o' have changed"}));
 }

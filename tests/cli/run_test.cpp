@@ -145,6 +145,20 @@ TEST_F(Run, ARunGoesOnFromTheWeightsOfAnother) {
   ASSERT_EQ(frozen.code, 0) << frozen;
   EXPECT_TRUE(has(frozen.err, "weights from " + weights + ", backbone frozen")) << frozen;
   EXPECT_GE(read_json(path("p/results/ce.seed0.json")).at("test").at("top1").get<double>(), before - 0.05);
+  // Each image went through the backbone once, and a run beside it takes its features over.
+  const auto files = [&](const char* folder) { return std::distance(fs::directory_iterator(path(folder)), {}); };
+  EXPECT_EQ(files("p/features"), 2);
+  const Outcome own_rate =
+      run(compare({"--losses", "ce,elm+drw", "--weights", weights, "--freeze", "backbone", "--lr", "0", "--out", "q"}));
+  ASSERT_EQ(own_rate.code, 0) << own_rate;
+  EXPECT_TRUE(has(own_rate.err, "restart schedule at the rate that suits the features")) << own_rate;
+  EXPECT_FALSE(has(own_rate.err, "features of")) << own_rate;
+  EXPECT_EQ(files("q/features"), 2);
+  EXPECT_GE(read_json(path("q/results/ce.seed0.json")).at("test").at("top1").get<double>(), before - 0.05);
+  const Outcome augmented =
+      run(compare({"--losses", "ce", "--weights", weights, "--freeze", "backbone", "--augment", "crop", "--out", "r"}));
+  ASSERT_EQ(augmented.code, 0) << augmented;
+  EXPECT_FALSE(fs::exists(path("r/features")));
   const Outcome other = run(compare({"--model", "resnet20", "--weights", weights}));
   EXPECT_TRUE(
       complains(other, 3, {weights, "do not fit model 'resnet20'", "the first: 'layer1.0.conv1.weight' is missing"}));

@@ -23,7 +23,7 @@ class Usage : public CliTest {
   }
 };
 
-TEST_F(Usage, UnknownVerbsAndOptionsAreNamedWithTheNearest) {
+TEST_F(Usage, UnknownCommandsAndOptionsAreNamedWithTheNearest) {
   expect_refused({{{"compar"}, {"'compar'", "did you mean 'compare'"}},
                   {{"xyzzy"}, {"'xyzzy'", "choose one of compare, train"}},
                   {{"-x"}, {"'-x'", "--help"}},

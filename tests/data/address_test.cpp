@@ -91,7 +91,7 @@ TEST(DataAddress, APathNeedsItsPrefixAndThePrefixAPath) {
 }
 
 TEST(OpenData, RefusesOptionsOutOfRange) {
-  expect_error(ErrorKind::usage, {"--image-size is 0"}, [] { open_data("folder:x", {.image_size = 0}); });
+  expect_error(ErrorKind::usage, {"image_size is 0"}, [] { open_data("folder:x", {.image_size = 0}); });
   expect_error(ErrorKind::usage, {"threads are -1"}, [] { open_data("folder:x", {.threads = -1}); });
 }
 

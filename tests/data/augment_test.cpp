@@ -601,9 +601,7 @@ TEST(Augmentation, RefusesWhatCannotApplyWithTheReason) {
   const Dataset rgb = synthetic({4}, {3, 8, 6});
   const Dataset grey = synthetic({4}, {1, 8, 6});
   const Dataset four = synthetic({4}, {4, 8, 6});
-  Dataset features = synthetic({4}, {5, 1, 1});
-  features.read = nullptr;
-  features.read_features = [](std::int64_t, std::span<float>) {};
+  const Dataset features = test::with_features(synthetic({4}, {5, 1, 1}), [](std::int64_t, std::span<float>) {});
   const auto refuse = [](const Augmentation& augmentation, const Dataset& data,
                          std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { require_applicable(augmentation, data); });

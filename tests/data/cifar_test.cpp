@@ -50,39 +50,39 @@ class Cifar : public ::testing::Test {
 
 TEST_F(Cifar, ReadsTheBatchesInOrder) {
   const OpenedData data = open();
-  EXPECT_EQ(data.train.name, "cifar10");
-  EXPECT_EQ(data.train.labels, (Labels{0, 2, 4, 6, 8}));
-  EXPECT_EQ(data.train.shape, (ImageShape{3, 32, 32}));
-  EXPECT_EQ(data.train.class_names[0], "airplane");
-  EXPECT_EQ(data.train.class_names[9], "truck");
+  EXPECT_EQ(data.train.name(), "cifar10");
+  EXPECT_EQ(data.train.labels(), (Labels{0, 2, 4, 6, 8}));
+  EXPECT_EQ(data.train.shape(), (ImageShape{3, 32, 32}));
+  EXPECT_EQ(data.train.class_names()[0], "airplane");
+  EXPECT_EQ(data.train.class_names()[9], "truck");
   const auto pixels = pixels_of(data.train, 3);
   EXPECT_EQ(pixels[0], 3);
   EXPECT_EQ(pixels[1023], 3);
   EXPECT_EQ(pixels[1024], 4);
   EXPECT_EQ(pixels[3071], 5);
   ASSERT_TRUE(data.test);
-  EXPECT_EQ(data.test->labels, (Labels{9, 0}));
+  EXPECT_EQ(data.test->labels(), (Labels{9, 0}));
   EXPECT_EQ(pixels_of(*data.test, 1)[0], 91);
 }
 
 TEST_F(Cifar, Of100ClassesTakesTheFineLabel) {
   const OpenedData data = open("cifar100");
-  EXPECT_EQ(data.train.labels, (Labels{99, 4}));
+  EXPECT_EQ(data.train.labels(), (Labels{99, 4}));
   EXPECT_EQ(data.train.classes(), 100);
-  EXPECT_EQ(data.train.class_names[99], "99");
+  EXPECT_EQ(data.train.class_names()[99], "99");
   EXPECT_EQ(pixels_of(data.train, 1)[0], 60);
-  EXPECT_EQ(data.test->labels, Labels{7});
+  EXPECT_EQ(data.test->labels(), Labels{7});
 }
 
 TEST_F(Cifar, ClassNamesComeFromTheFileBesideIt) {
   put("cifar10/batches.meta.txt", "a\nb\nc\nd\ne\nf\ng\nh\ni\nj\n\n");
-  EXPECT_EQ(open().train.class_names[9], "j");
+  EXPECT_EQ(open().train.class_names()[9], "j");
   put("cifar10/batches.meta.txt", "a\nb\n");
   expect_data_error({path("cifar10/batches.meta.txt").string(), "2 lines", "10 class names"});
   std::string names;
   for (int i = 0; i < 100; ++i) names += "class " + std::to_string(i) + "\n";
   put("cifar100/fine_label_names.txt", names);
-  EXPECT_EQ(open("cifar100").train.class_names[42], "class 42");
+  EXPECT_EQ(open("cifar100").train.class_names()[42], "class 42");
 }
 
 TEST_F(Cifar, IsFoundWhereItsArchiveWasUnpacked) {
@@ -103,7 +103,7 @@ TEST_F(Cifar, SaysWhereItLookedAndWhatToDo) {
   fs::remove_all(path("cifar10"));
   if (!fs::exists("/usr/share/datasets/cifar10"))
     expect_data_error({"cifar10 is not found", path("cifar10").string(), path("cifar-10-batches-bin").string(),
-                       "/usr/share/datasets/cifar10", "data_batch_1.bin", "--data-root"});
+                       "/usr/share/datasets/cifar10", "data_batch_1.bin", "data_root"});
 }
 
 TEST_F(Cifar, NamesAMissingFile) {
@@ -128,10 +128,10 @@ TEST_F(Cifar, NamesALabelOutOfRange) {
 }
 
 TEST_F(Cifar, Sha256ChangesWithAPixel) {
-  const std::string sha = open().train.sha256;
-  EXPECT_EQ(open().train.sha256, sha);
+  const std::string sha = open().train.sha256();
+  EXPECT_EQ(open().train.sha256(), sha);
   put("cifar10/data_batch_5.bin", record(label(8), 9));
-  EXPECT_NE(open().train.sha256, sha);
+  EXPECT_NE(open().train.sha256(), sha);
 }
 
 TEST_F(Cifar, MayBeFoldersOfImages) {
@@ -140,19 +140,19 @@ TEST_F(Cifar, MayBeFoldersOfImages) {
     for (const std::string part : {"train", "test"})
       put("cifar10/" + part + "/" + std::to_string(c) + "/1.png", encode_image(".png", colour(32, 32, c, 0, 0)));
   const OpenedData data = open();
-  EXPECT_EQ(data.train.name, "cifar10");
+  EXPECT_EQ(data.train.name(), "cifar10");
   EXPECT_EQ(data.train.size(), 10);
   EXPECT_EQ(data.test->size(), 10);
-  EXPECT_EQ(open_data("cifar10", {.data_root = folder_.path(), .image_size = 16}).train.shape.width, 16);
+  EXPECT_EQ(open_data("cifar10", {.data_root = folder_.path(), .image_size = 16}).train.shape().width, 16);
   fs::remove_all(path("cifar10/train/3"));
   fs::remove_all(path("cifar10/test/3"));
   expect_data_error({path("cifar10").string(), "9 classes", "cifar10 has 10", "folder:" + path("cifar10").string()});
 }
 
 TEST_F(Cifar, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "binary version of cifar10"},
+  expect_error(ErrorKind::usage, {"image_size", "binary version of cifar10"},
                [&] { open_data("cifar10", {.data_root = folder_.path(), .image_size = 16}); });
-  expect_error(ErrorKind::usage, {"--skip-bad", "binary version of cifar10"},
+  expect_error(ErrorKind::usage, {"skip_bad", "binary version of cifar10"},
                [&] { open_data("cifar10", {.data_root = folder_.path(), .skip_bad = true}); });
 }
 

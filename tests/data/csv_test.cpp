@@ -455,10 +455,9 @@ TEST_F(Csv, OpeningGivesLabelsBeforeTheEncodingIsLearnt) {
   const std::string test = put("test.csv", "a,kind\n9,q\n");
   const std::string address = "csv:" + train + "?label=kind&test=" + test;
   OpenedData data = open_data(address);
-  EXPECT_EQ(data.train.name, address);
+  EXPECT_EQ(data.train.name(), address);
   EXPECT_EQ(data.train.counts(), (Labels{1, 2}));
   EXPECT_TRUE(data.train.is_features());
-  EXPECT_FALSE(data.train.read);
   ASSERT_TRUE(data.test);
   EXPECT_EQ(data.test->counts(), (Labels{0, 1}));
   std::vector<float> row(1);
@@ -468,10 +467,10 @@ TEST_F(Csv, OpeningGivesLabelsBeforeTheEncodingIsLearnt) {
   const TableEncoding encoding = encode_tables(data, split.train);
   EXPECT_EQ(data.train_table, nullptr);
   EXPECT_EQ(data.test_table, nullptr);
-  EXPECT_EQ(data.train.name, address);
-  EXPECT_EQ(data.train.sha256, split.data_sha256);
-  EXPECT_EQ(data.test->sha256, split.test_sha256);
-  EXPECT_EQ(data.train.shape, (ImageShape{1, 1, 1}));
+  EXPECT_EQ(data.train.name(), address);
+  EXPECT_EQ(data.train.sha256(), split.data_sha256);
+  EXPECT_EQ(data.test->sha256(), split.test_sha256);
+  EXPECT_EQ(data.train.shape(), (ImageShape{1, 1, 1}));
   data.train.read_features(1, row);
   EXPECT_EQ(row[0], 0) << "2 is the mean";
   data.test->read_features(0, row);
@@ -487,7 +486,7 @@ TEST_F(Csv, WithoutLabelsHasTheTrainedColumnsWhereverTheyAre) {
   const TableEncoding encoding = encode_tables(data, all);
   const Dataset rows = open_unlabelled(put("new.csv", "id;b;a;y\nn,1;v;2;\nn,2;u;;what\n"), address, &encoding);
   ASSERT_EQ(rows.size(), 2);
-  EXPECT_EQ(rows.shape, data.train.shape);
+  EXPECT_EQ(rows.shape(), data.train.shape());
   std::vector<float> expected(3), row(3);
   data.train.read_features(1, expected);
   rows.read_features(0, row);
@@ -521,8 +520,8 @@ TEST_F(Csv, RefusesWhatCannotApply) {
   };
   expect_error(ErrorKind::usage, {"delimiter is 'ab'", "one character"}, open("label=y&delimiter=ab"));
   expect_error(ErrorKind::usage, {"delimiter"}, open("label=y&delimiter=\""));
-  expect_error(ErrorKind::usage, {"--image-size", "csv:FILE"}, open("label=y", {.image_size = 3}));
-  expect_error(ErrorKind::usage, {"--skip-bad", "csv:FILE"}, open("label=y", {.skip_bad = true}));
+  expect_error(ErrorKind::usage, {"image_size", "csv:FILE"}, open("label=y", {.image_size = 3}));
+  expect_error(ErrorKind::usage, {"skip_bad", "csv:FILE"}, open("label=y", {.skip_bad = true}));
   expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, [] { open_data("csv:/nonexistent.csv?label=y"); });
   expect_error(ErrorKind::data, {"/nonexistent.csv", "cannot read"}, open("label=y&test=/nonexistent.csv"));
 }

@@ -29,7 +29,7 @@ Rows all_of(const Table& table) {
 }
 
 std::vector<float> row_of(const Dataset& data, std::int64_t index) {
-  std::vector<float> row(static_cast<std::size_t>(data.shape.channels));
+  std::vector<float> row(static_cast<std::size_t>(data.shape().channels));
   data.read_features(index, row);
   return row;
 }
@@ -43,11 +43,10 @@ TEST(Encoding, StandardisesANumericColumn) {
   EXPECT_DOUBLE_EQ(a.stddev, std::sqrt(14. / 4));
   EXPECT_FALSE(a.missing);
   const Dataset data = encode(table, encoding);
-  EXPECT_EQ(data.shape, (ImageShape{1, 1, 1}));
+  EXPECT_EQ(data.shape(), (ImageShape{1, 1, 1}));
   EXPECT_TRUE(data.is_features());
-  EXPECT_FALSE(data.read);
-  EXPECT_EQ(data.labels, table.labels);
-  EXPECT_EQ(data.sha256, table.sha256);
+  EXPECT_EQ(data.labels(), table.labels);
+  EXPECT_EQ(data.sha256(), table.sha256);
   EXPECT_FLOAT_EQ(row_of(data, 0)[0], static_cast<float>(-2 / std::sqrt(3.5)));
   EXPECT_FLOAT_EQ(row_of(data, 3)[0], static_cast<float>(3 / std::sqrt(3.5)));
 }
@@ -184,8 +183,8 @@ TEST(Encoding, AppliesToAnotherTableByNames) {
   const Table later = read_csv("k,y,n\n1,r,3\n1,q,1\n", "later.csv", {.label = "y"});
   EXPECT_EQ(later.columns[0].kind, ColumnKind::numeric);
   const Dataset data = encode(later, encoding);
-  EXPECT_EQ(data.class_names, (Names{"p", "q", "r"}));
-  EXPECT_EQ(data.labels, (Labels{2, 1}));
+  EXPECT_EQ(data.class_names(), (Names{"p", "q", "r"}));
+  EXPECT_EQ(data.labels(), (Labels{2, 1}));
   EXPECT_EQ(row_of(data, 0), (std::vector<float>{1, 1, 0}));
 }
 

@@ -62,36 +62,36 @@ class Idx : public ::testing::Test {
 
 TEST_F(Idx, ReadsImagesLabelsAndNames) {
   const OpenedData data = open();
-  EXPECT_EQ(data.train.name, "mnist");
-  EXPECT_EQ(data.train.shape, (ImageShape{1, 2, 3}));
-  EXPECT_EQ(data.train.labels, (std::vector<std::int64_t>{9, 0, 4}));
+  EXPECT_EQ(data.train.name(), "mnist");
+  EXPECT_EQ(data.train.shape(), (ImageShape{1, 2, 3}));
+  EXPECT_EQ(data.train.labels(), (std::vector<std::int64_t>{9, 0, 4}));
   EXPECT_EQ(data.train.counts(), (std::vector<std::int64_t>{1, 0, 0, 0, 1, 0, 0, 0, 0, 1}));
   EXPECT_EQ(pixels_of(data.train, 1), (std::vector<std::uint8_t>{6, 7, 8, 9, 10, 11}));
-  EXPECT_EQ(data.train.class_names[9], "9");
+  EXPECT_EQ(data.train.class_names()[9], "9");
   ASSERT_TRUE(data.test);
-  EXPECT_EQ(data.test->labels, (std::vector<std::int64_t>{7}));
+  EXPECT_EQ(data.test->labels(), (std::vector<std::int64_t>{7}));
   EXPECT_EQ(pixels_of(*data.test, 0).front(), 100);
   EXPECT_TRUE(data.skipped.empty());
-  EXPECT_EQ(open("fashion-mnist").train.class_names[9], "Ankle boot");
+  EXPECT_EQ(open("fashion-mnist").train.class_names()[9], "Ankle boot");
 }
 
 TEST_F(Idx, GzipAndPlainAreTheSameData) {
-  const std::string sha = open().train.sha256;
+  const std::string sha = open().train.sha256();
   for (const char* name : {"train-images-idx3-ubyte", "train-labels-idx1-ubyte"}) {
     write_gzip(file(std::string(name) + ".gz"), read_file(file(name)));
     fs::remove(file(name));
   }
-  EXPECT_EQ(open().train.sha256, sha);
+  EXPECT_EQ(open().train.sha256(), sha);
   EXPECT_EQ(pixels_of(open().train, 2).back(), 17);
 }
 
 TEST_F(Idx, Sha256ChangesWithAPixelAndWithALabel) {
-  const std::string sha = open().train.sha256;
+  const std::string sha = open().train.sha256();
   write_file(file("train-labels-idx1-ubyte"), labels({9, 0, 5}));
-  const std::string other_label = open().train.sha256;
+  const std::string other_label = open().train.sha256();
   EXPECT_NE(other_label, sha);
   write_file(file("train-images-idx3-ubyte"), images(3, 2, 3, 1));
-  EXPECT_NE(open().train.sha256, other_label);
+  EXPECT_NE(open().train.sha256(), other_label);
 }
 
 TEST_F(Idx, IsFoundInAFolderOfItsNameAndInUlmusData) {
@@ -125,11 +125,11 @@ TEST(IdxSearch, SaysWhereItLookedAndWhatToType) {
   if (!fs::exists("/usr/share/datasets/mnist"))
     expect_error(ErrorKind::data,
                  {"mnist is not found", (root.path() / "mnist").string(), variable_root.path().string(),
-                  "/usr/share/datasets/mnist", "four IDX files", "--data-root"},
+                  "/usr/share/datasets/mnist", "four IDX files", "data_root"},
                  [&] { open_data("mnist", {.data_root = root.path()}); });
   if (!fs::exists("/usr/share/datasets/fashion-mnist"))
     expect_error(ErrorKind::data, {"apt-get install dataset-fashion-mnist"}, [&] { open_data("fashion-mnist"); });
-  expect_error(ErrorKind::data, {"--data-root", "/nonexistent"},
+  expect_error(ErrorKind::data, {"data_root", "/nonexistent"},
                [] { open_data("fashion-mnist", {.data_root = "/nonexistent"}); });
 }
 
@@ -139,7 +139,7 @@ TEST(IdxSearch, OpensDebiansFashionMnist) {
   const OpenedData data = open_data("fashion-mnist");
   EXPECT_EQ(data.train.counts(), std::vector<std::int64_t>(10, 6000));
   EXPECT_EQ(data.test->counts(), std::vector<std::int64_t>(10, 1000));
-  EXPECT_EQ(data.train.shape, (ImageShape{1, 28, 28}));
+  EXPECT_EQ(data.train.shape(), (ImageShape{1, 28, 28}));
 }
 
 TEST_F(Idx, NamesAMissingFile) {
@@ -215,9 +215,9 @@ TEST_F(Idx, NamesDamagedGzip) {
 }
 
 TEST_F(Idx, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "mnist"},
+  expect_error(ErrorKind::usage, {"image_size", "mnist"},
                [&] { open_data("mnist", {.data_root = folder_.path(), .image_size = 32}); });
-  expect_error(ErrorKind::usage, {"--skip-bad", "mnist"},
+  expect_error(ErrorKind::usage, {"skip_bad", "mnist"},
                [&] { open_data("mnist", {.data_root = folder_.path(), .skip_bad = true}); });
 }
 

@@ -126,7 +126,7 @@ TEST_F(ImageStreamTest, NormalisesAsTheLoaderDoes) {
   loader.start(0);
   Batch batch;
   ASSERT_TRUE(loader.next(batch));
-  EXPECT_EQ(read({"in"}, {.shape = {3, 4, 4}, .normalisation = normalisation}).pixels, batch.pixels);
+  EXPECT_EQ(read({"in"}, {.shape = {3, 4, 4}, .normalisation = normalisation}).pixels, batch.inputs);
 }
 
 TEST_F(ImageStreamTest, DecodesAsTrainingDoesAndCountsTheRest) {
@@ -146,7 +146,7 @@ TEST_F(ImageStreamTest, DecodesAsTrainingDoesAndCountsTheRest) {
   ImageBatch images;
   ASSERT_TRUE(stream.next(images));
   ASSERT_EQ(images.paths.size(), 3u);
-  EXPECT_EQ(images.pixels, batch.pixels);
+  EXPECT_EQ(images.pixels, batch.inputs);
   const std::vector<std::string> notes = stream.notes();
   ASSERT_EQ(notes.size(), 3u);
   EXPECT_NE(notes[0].find("transparent"), std::string::npos) << notes[0];

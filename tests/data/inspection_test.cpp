@@ -17,10 +17,13 @@ namespace {
 namespace fs = std::filesystem;
 using Counts = std::vector<std::int64_t>;
 using Names = std::vector<std::string>;
+using test::described;
 using test::encode_image;
 using test::expect_error;
 using test::grey;
 using test::synthetic;
+using test::with_features;
+using test::with_images;
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
@@ -28,12 +31,11 @@ std::ptrdiff_t lines_of(const std::string& text) { return std::ranges::count(tex
 
 /// Images of one pixel, of the given value and label.
 Dataset one_pixel_images(const std::vector<std::uint8_t>& values, const Counts& labels, std::int64_t classes) {
-  Dataset data = synthetic(Counts(static_cast<std::size_t>(classes), 0), {1, 1, 1});
-  data.labels = labels;
-  data.read = [values](std::int64_t index, std::span<std::uint8_t> pixels) {
-    pixels[0] = values[static_cast<std::size_t>(index)];
-  };
-  return data;
+  const Dataset none = synthetic(Counts(static_cast<std::size_t>(classes), 0), {1, 1, 1});
+  return with_images(described(none, [&](DatasetInfo& info) { info.labels = labels; }),
+                     [values](std::int64_t index, std::span<std::uint8_t> pixels) {
+                       pixels[0] = values[static_cast<std::size_t>(index)];
+                     });
 }
 
 OpenedData with_test(Dataset train, Dataset test) {
@@ -142,7 +144,7 @@ TEST(Inspection, SaysThatNothingComesTwice) {
 
 TEST(Inspection, QuickReadsNoSample) {
   OpenedData data = without_test({3, 3});
-  data.train.read = [](std::int64_t, std::span<std::uint8_t>) { FAIL(); };
+  data.train = with_images(data.train, [](std::int64_t, std::span<std::uint8_t>) { FAIL(); });
   EXPECT_FALSE(quick(data).in_train);
   EXPECT_FALSE(has(to_text(quick(data)), "twice"));
 }
@@ -162,19 +164,17 @@ TEST(Inspection, TheSameForAnyNumberOfThreads) {
 
 TEST(Inspection, TheFirstSampleThatFailsIsReported) {
   OpenedData data = without_test({50, 50});
-  data.train.read = [](std::int64_t index, std::span<std::uint8_t>) {
+  data.train = with_images(data.train, [](std::int64_t index, std::span<std::uint8_t>) {
     if (index >= 10) throw Error(ErrorKind::data, "sample " + std::to_string(index) + " is gone");
-  };
+  });
   expect_error(ErrorKind::data, {"sample 10 is gone"}, [&] { inspect(data, {.threads = 4}); });
 }
 
 TEST(Inspection, MinusZeroIsZeroInFeatures) {
   OpenedData data;
-  data.train = synthetic({2, 1}, {1, 1, 1});
-  data.train.read = nullptr;
-  data.train.read_features = [](std::int64_t index, std::span<float> values) {
+  data.train = with_features(synthetic({2, 1}, {1, 1, 1}), [](std::int64_t index, std::span<float> values) {
     values[0] = index == 0 ? 0.0F : index == 1 ? -0.0F : 1.0F;
-  };
+  });
   EXPECT_EQ(inspect(data, {}).in_train->copies, 1);
 }
 
@@ -228,12 +228,12 @@ TEST_F(InspectedFiles, AListKeepsTheSha256OfItsRunUnlessAnImageIsBad) {
   put("list.txt", "a.png 0\nb.png 1\nc.png 1\n");
   const std::string address = "list:" + path("list.txt");
   const Inspection sound = inspect(address, {.image_size = 4}, {});
-  EXPECT_EQ(sound.sha256, open_data(address, {.image_size = 4}).train.sha256);
+  EXPECT_EQ(sound.sha256, open_data(address, {.image_size = 4}).train.sha256());
   EXPECT_TRUE(sound.skipped.empty());
   EXPECT_EQ(sound.in_train->copies, 1);
   put("c.png", "no image");
   const Inspection bad = inspect(address, {.image_size = 4}, {});
-  EXPECT_EQ(bad.sha256, open_data(address, {.skip_bad = true, .image_size = 4}).train.sha256);
+  EXPECT_EQ(bad.sha256, open_data(address, {.skip_bad = true, .image_size = 4}).train.sha256());
   EXPECT_EQ(bad.skipped_files, (Names{path("c.png")}));
   EXPECT_EQ(bad.train_counts, (Counts{1, 1}));
 }
@@ -261,7 +261,7 @@ TEST(InspectionText, ManyClassesShowTheTenLargestAndSmallest) {
   const Inspection found = quick(without_test(counts));
   const std::string text = to_text(found);
   EXPECT_LT(lines_of(text), 40) << text;
-  EXPECT_TRUE(has(text, "... 4980 classes between them left out; --all")) << text;
+  EXPECT_TRUE(has(text, "... 4980 classes between them left out; all shows")) << text;
   EXPECT_TRUE(has(text, "\n  class 96 "));  // the first with 97
   EXPECT_FALSE(has(text, "\n  class 50 "));
   EXPECT_GT(lines_of(to_text(found, true)), 5000);

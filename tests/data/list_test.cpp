@@ -47,10 +47,10 @@ TEST_F(List, ReadsPathsAndLabels) {
   put("b/y z.png", grey(1, 2, 20));
   put("train.txt", "b/y z.png 1\na/x.png 0\na/x.png 0\n");
   const OpenedData data = open();
-  EXPECT_EQ(data.train.name, "list:" + path("train.txt").string());
-  EXPECT_EQ(data.train.labels, (Labels{1, 0, 0}));
-  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1"}));
-  EXPECT_EQ(data.train.shape, (ImageShape{1, 1, 2}));
+  EXPECT_EQ(data.train.name(), "list:" + path("train.txt").string());
+  EXPECT_EQ(data.train.labels(), (Labels{1, 0, 0}));
+  EXPECT_EQ(data.train.class_names(), (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ(data.train.shape(), (ImageShape{1, 1, 2}));
   EXPECT_EQ(pixels_of(data.train, 0), (Pixels{20, 20}));
   EXPECT_EQ(pixels_of(data.train, 2), (Pixels{10, 10}));
   EXPECT_FALSE(data.test);
@@ -60,7 +60,7 @@ TEST_F(List, ToleratesWindowsLineEndsBlankLinesAndWhiteSpace) {
   put("a.png", grey(1, 1, 1));
   put("b.png", grey(1, 1, 1));
   put("train.txt", "\xef\xbb\xbf\r\na.png 0  \r\n\n  b.png\t1\t\n \n");
-  EXPECT_EQ(open().train.labels, (Labels{0, 1}));
+  EXPECT_EQ(open().train.labels(), (Labels{0, 1}));
 }
 
 TEST_F(List, RootIsTheListsFolderUnlessGiven) {
@@ -81,10 +81,10 @@ TEST_F(List, ATestListIsATestPart) {
   for (const OpenOptions& options : {OpenOptions{}, OpenOptions{.image_size = 1}}) {
     const OpenedData data = open("?test=" + path("test.txt").string(), options);
     ASSERT_TRUE(data.test);
-    EXPECT_EQ(data.test->labels, Labels{2});
-    EXPECT_EQ(data.test->class_names, data.train.class_names);
+    EXPECT_EQ(data.test->labels(), Labels{2});
+    EXPECT_EQ(data.test->class_names(), data.train.class_names());
     EXPECT_EQ(pixels_of(*data.test, 0)[0], 2);
-    EXPECT_NE(data.test->sha256, data.train.sha256);
+    EXPECT_NE(data.test->sha256(), data.train.sha256());
   }
   put("test.txt", "b.png 2\n\nc.png 3\n");
   expect_data_error({path("test.txt").string(), "line 3", "label '3'", "training part lacks", "'0', '1', '2'"},
@@ -99,7 +99,7 @@ TEST_F(List, ClassNamesComeFromAFile) {
   put("train.txt", "a.png 0\nb.png 1\n");
   put("names.txt", "cat\r\nsea lion\n\n");
   const std::string keys = "?classes=" + path("names.txt").string();
-  EXPECT_EQ(open(keys).train.class_names, (std::vector<std::string>{"cat", "sea lion"}));
+  EXPECT_EQ(open(keys).train.class_names(), (std::vector<std::string>{"cat", "sea lion"}));
   const auto expect_names_error = [&](const std::string& names, std::initializer_list<std::string_view> parts) {
     put("names.txt", names);
     expect_data_error(parts, keys);
@@ -161,8 +161,8 @@ class ListForms : public List {
                    const std::string& keys = "") const {
     put("train.txt", list);
     const OpenedData data = open(keys);
-    EXPECT_EQ(data.train.labels, (Labels{0, 1, 1})) << list;
-    EXPECT_EQ(data.train.class_names, names) << list;
+    EXPECT_EQ(data.train.labels(), (Labels{0, 1, 1})) << list;
+    EXPECT_EQ(data.train.class_names(), names) << list;
     EXPECT_EQ(data.train.file(2), path("my set/c, d.png").string()) << list;
   }
 };
@@ -268,7 +268,7 @@ TEST_F(ListForms, AClassFileMayNumberItsClasses) {
 TEST_F(ListForms, MissingMarksAreNoClasses) {
   put("train.txt", "my set/a.png cat\nmy set/b.png None\nmy set/c, d.png None\n");
   expect_data_error({"line 2", "'None'", "first of 2", "literal=None"});
-  EXPECT_EQ(open("?literal=None").train.class_names, (std::vector<std::string>{"None", "cat"}));
+  EXPECT_EQ(open("?literal=None").train.class_names(), (std::vector<std::string>{"None", "cat"}));
 }
 
 TEST_F(ListForms, OfOneClassAreRefused) {
@@ -280,9 +280,9 @@ TEST_F(List, ImagesOfDifferentSizesNeedAnImageSize) {
   put("a.png", grey(2, 3, 1));
   put("b.png", grey(4, 4, 9));
   put("train.txt", "a.png 0\nb.png 1\n");
-  expect_data_error({path("a.png").string(), "3 x 2", path("b.png").string(), "4 x 4", "--image-size"});
+  expect_data_error({path("a.png").string(), "3 x 2", path("b.png").string(), "4 x 4", "image_size=N"});
   const Dataset data = open("", {.image_size = 2}).train;
-  EXPECT_EQ(data.shape, (ImageShape{3, 2, 2}));
+  EXPECT_EQ(data.shape(), (ImageShape{3, 2, 2}));
   EXPECT_EQ(pixels_of(data, 1), Pixels(12, 9)) << "a grey image has its plane repeated";
 }
 
@@ -293,7 +293,7 @@ TEST_F(List, WithAnImageSizeNoImageIsDecodedBeforeItIsRead) {
   expect_data_error({path("b.png").string(), "cannot be decoded"});
   const Dataset data = open("", {.image_size = 2}).train;
   EXPECT_EQ(pixels_of(data, 0), (Pixels{1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}));
-  expect_error(ErrorKind::data, {path("b.png").string(), "--skip-bad"}, [&] { pixels_of(data, 1); });
+  expect_error(ErrorKind::data, {path("b.png").string(), "skip_bad"}, [&] { pixels_of(data, 1); });
 }
 
 TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {
@@ -303,7 +303,7 @@ TEST_F(List, SkipBadLooksAtAllImagesWhenItOpens) {
   put("train.txt", "a.png 0\nb.png 1\nc.png 1\n");
   const OpenedData data = open("", {.skip_bad = true, .image_size = 2});
   EXPECT_EQ(data.skipped.total(), 1);
-  EXPECT_EQ(data.train.labels, (Labels{0, 1}));
+  EXPECT_EQ(data.train.labels(), (Labels{0, 1}));
 }
 
 TEST_F(List, KeepsWhatWasReadWhenAllFitsInTheLimit) {
@@ -345,7 +345,7 @@ TEST_F(List, Sha256IsOfTheContentAndNotOfThePlace) {
   put("one/train.txt", "a.png 0\nb.png 1\n");
   fs::copy(path("one"), path("two"), fs::copy_options::recursive);
   const auto sha = [&](const char* name, const OpenOptions& options) {
-    return open_data("list:" + path(name).string() + "/train.txt", options).train.sha256;
+    return open_data("list:" + path(name).string() + "/train.txt", options).train.sha256();
   };
   for (const OpenOptions& options : {OpenOptions{}, OpenOptions{.image_size = 1}}) {
     const std::string first = sha("one", options);
@@ -366,8 +366,8 @@ TEST(ListLines, OfThousandsOfClassesAreReadFast) {
     text += "train_val2018/Aves/" + std::to_string(i) + ".jpg " + std::to_string(i % 8142) + "\n";
   const detail::ListLines lines = detail::read_list(text, "list.txt", "/");
   EXPECT_EQ(lines.names.size(), 437513u);
-  EXPECT_EQ(lines.labels.different.size(), 8142u);
-  EXPECT_EQ(lines.labels.of.back(), 437512 % 8142);
+  EXPECT_EQ(lines.labels.distinct.size(), 8142u);
+  EXPECT_EQ(lines.labels.inverse.back(), 437512 % 8142);
   EXPECT_EQ(lines.lines.back(), 437513);
 }
 

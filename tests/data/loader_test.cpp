@@ -22,6 +22,8 @@ namespace {
 using test::expect_error;
 using test::pixels_of;
 using test::synthetic;
+using test::with_features;
+using test::with_images;
 using Indices = std::vector<std::int64_t>;
 
 Indices first(std::int64_t count) {
@@ -45,7 +47,7 @@ Epoch read_epoch(Loader& loader, std::int64_t epoch, std::int64_t first_batch = 
   Batch batch;
   loader.start(epoch, first_batch);
   while (loader.next(batch)) {
-    result.pixels.insert(result.pixels.end(), batch.pixels.begin(), batch.pixels.end());
+    result.pixels.insert(result.pixels.end(), batch.inputs.begin(), batch.inputs.end());
     result.labels.insert(result.labels.end(), batch.labels.begin(), batch.labels.end());
     result.second_labels.insert(result.second_labels.end(), batch.second_labels.begin(), batch.second_labels.end());
     result.lambdas.push_back(batch.lambda);
@@ -65,7 +67,7 @@ TEST(Loader, WithoutShuffleKeepsTheOrderOfTheIndices) {
   const Epoch epoch = read_epoch(data, indices, {.batch_size = 2});
   EXPECT_EQ(epoch.sizes, (Indices{2, 2, 1}));
   for (std::size_t i = 0; i < indices.size(); ++i) {
-    EXPECT_EQ(epoch.labels[i], data.labels[static_cast<std::size_t>(indices[i])]);
+    EXPECT_EQ(epoch.labels[i], data.labels()[static_cast<std::size_t>(indices[i])]);
     const auto pixels = pixels_of(data, indices[i]);
     for (std::size_t p = 0; p < pixels.size(); ++p)
       EXPECT_EQ(epoch.pixels[i * pixels.size() + p], static_cast<float>(pixels[p]) / 255.0f);
@@ -94,8 +96,10 @@ TEST(Loader, SameBitsForAnyNumberOfThreads) {
 }
 
 TEST(Loader, ShufflesAnewEachEpochAndTheSameForTheSameEpoch) {
-  Dataset data = synthetic({200});
-  std::iota(data.labels.begin(), data.labels.end(), std::int64_t{0});
+  const Dataset data = test::described(synthetic({200}), [](DatasetInfo& info) {
+    info.class_names.resize(200);
+    std::iota(info.labels.begin(), info.labels.end(), std::int64_t{0});
+  });
   Loader loader(data, first(200), {.batch_size = 32, .shuffle = true, .seed = 1, .threads = 2});
   const Epoch zero = read_epoch(loader, 0);
   const Epoch one = read_epoch(loader, 1);
@@ -166,8 +170,9 @@ TEST(Loader, AugmentationIsACropOfThePaddedImageAndThenAFlip) {
 }
 
 TEST(Loader, PaddingIsBlackBeforeNormalisation) {
-  Dataset white = synthetic({50}, {2, 4, 4});
-  white.read = [](std::int64_t, std::span<std::uint8_t> pixels) { std::ranges::fill(pixels, std::uint8_t{255}); };
+  const Dataset white = with_images(synthetic({50}, {2, 4, 4}), [](std::int64_t, std::span<std::uint8_t> pixels) {
+    std::ranges::fill(pixels, std::uint8_t{255});
+  });
   const Normalisation normalisation{.mean = {0.25f, 0.5f}, .stddev = {0.5f, 0.125f}};
   const Epoch epoch = read_epoch(white, first(50), {.augmentation = {.pad = 1}, .normalisation = normalisation});
   std::array<std::set<float>, 2> values;
@@ -177,11 +182,11 @@ TEST(Loader, PaddingIsBlackBeforeNormalisation) {
 }
 
 TEST(Loader, AnErrorIsThrownByTheNextThatWouldHaveReturnedItsBatch) {
-  Dataset data = synthetic({40});
-  data.read = [sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+  const Dataset sound = synthetic({40});
+  const Dataset data = with_images(sound, [sound](std::int64_t index, std::span<std::uint8_t> pixels) {
     if (index == 13) throw Error(ErrorKind::data, "image 13 is damaged");
-    sound(index, pixels);
-  };
+    sound.read(index, pixels);
+  });
   for (const int threads : {0, 1, 3}) {
     Loader loader(data, first(40), {.batch_size = 4, .threads = threads});
     for (const std::int64_t epoch : {0, 1}) {
@@ -210,12 +215,12 @@ TEST(Loader, StopsInTheMiddleOfAnEpoch) {
 }
 
 TEST(Loader, AnErrorThatNobodyFetchedEndsWithItsEpoch) {
-  Dataset data = synthetic({20});
+  const Dataset sound = synthetic({20});
   auto broken = std::make_shared<std::atomic<bool>>(true);
-  data.read = [broken, sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+  const Dataset data = with_images(sound, [broken, sound](std::int64_t index, std::span<std::uint8_t> pixels) {
     if (*broken) throw std::runtime_error("damaged");
-    sound(index, pixels);
-  };
+    sound.read(index, pixels);
+  });
   Loader loader(data, first(20), {.batch_size = 2, .threads = 2});
   loader.start(0);
   Batch batch;
@@ -225,12 +230,12 @@ TEST(Loader, AnErrorThatNobodyFetchedEndsWithItsEpoch) {
 }
 
 TEST(Loader, PreparesNoMoreThanPrefetchAheadAndReusesTheBuffers) {
-  Dataset data = synthetic({100});
+  const Dataset sound = synthetic({100});
   auto reads = std::make_shared<std::atomic<int>>(0);
-  data.read = [reads, sound = data.read](std::int64_t index, std::span<std::uint8_t> pixels) {
+  const Dataset data = with_images(sound, [reads, sound](std::int64_t index, std::span<std::uint8_t> pixels) {
     ++*reads;
-    sound(index, pixels);
-  };
+    sound.read(index, pixels);
+  });
   Loader loader(data, first(100), {.batch_size = 5, .threads = 4, .prefetch = 3});
   Batch batch;
   loader.start(0);
@@ -242,7 +247,7 @@ TEST(Loader, PreparesNoMoreThanPrefetchAheadAndReusesTheBuffers) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
     EXPECT_EQ(*reads, expected);
     ASSERT_TRUE(loader.next(batch));
-    buffers.insert(batch.pixels.data());
+    buffers.insert(batch.inputs.data());
   }
   EXPECT_LE(buffers.size(), 4u) << "three slots and the caller's batch";
 }
@@ -393,13 +398,11 @@ TEST(Loader, MixesABatchByItsOwnStream) {
 
 /// Feature d of sample i is i / 3 - d, the last feature the same everywhere.
 Dataset feature_data(std::int64_t samples, std::int64_t features) {
-  Dataset data = synthetic({samples - samples / 2, samples / 2}, {features, 1, 1});
-  data.read = nullptr;
-  data.read_features = [](std::int64_t index, std::span<float> values) {
+  return with_features(synthetic({samples - samples / 2, samples / 2}, {features, 1, 1}), [](std::int64_t index,
+                                                                                             std::span<float> values) {
     for (std::size_t d = 0; d < values.size(); ++d)
       values[d] = d + 1 == values.size() ? -7.5f : static_cast<float>(index) / 3.0f - static_cast<float>(d);
-  };
-  return data;
+  });
 }
 
 TEST(Loader, FeedsFeaturesNormalisedByEach) {
@@ -494,13 +497,12 @@ TEST(ChannelStatistics, AreMeanAndStandardDeviationOfTheChosenImages) {
 }
 
 TEST(ChannelStatistics, OfFeaturesAreOfEachAndInDoublePrecision) {
-  Dataset data = feature_data(40, 3);
   // A large offset: sums of squares in single precision, or in one pass, would lose the spread.
-  data.read_features = [](std::int64_t index, std::span<float> values) {
+  const Dataset data = with_features(feature_data(40, 3), [](std::int64_t index, std::span<float> values) {
     values[0] = 1e6f + static_cast<float>(index);
     values[1] = static_cast<float>(index % 2);
     values[2] = 4;
-  };
+  });
   const Normalisation statistics = channel_statistics(data, first(40));
   EXPECT_EQ(statistics.mean, (std::vector<float>{1e6f + 19.5f, 0.5f, 4.0f}));
   EXPECT_FLOAT_EQ(statistics.stddev[0], std::sqrt((40.0f * 40.0f - 1) / 12));
@@ -511,18 +513,19 @@ TEST(ChannelStatistics, OfFeaturesAreOfEachAndInDoublePrecision) {
   EXPECT_EQ(channel_statistics(data, order).mean, statistics.mean);
   EXPECT_EQ(channel_statistics(data, order).stddev, statistics.stddev);
 
-  data.read_features = [](std::int64_t index, std::span<float> values) {
+  const Dataset broken = with_features(data, [](std::int64_t index, std::span<float> values) {
     std::ranges::fill(values, 0.0f);
     if (index == 8) values[1] = std::numeric_limits<float>::quiet_NaN();
-  };
+  });
   expect_error(ErrorKind::data, {"feature 1 of sample 8", "synthetic", "finite"},
-               [&] { channel_statistics(data, first(40)); });
+               [&] { channel_statistics(broken, first(40)); });
   expect_error(ErrorKind::usage, {"at least one sample"}, [&] { channel_statistics(data, {}); });
 }
 
 TEST(ChannelStatistics, AConstantChannelHasDeviationOne) {
-  Dataset data = synthetic({4});
-  data.read = [](std::int64_t, std::span<std::uint8_t> pixels) { std::ranges::fill(pixels, std::uint8_t{51}); };
+  const Dataset data = with_images(synthetic({4}), [](std::int64_t, std::span<std::uint8_t> pixels) {
+    std::ranges::fill(pixels, std::uint8_t{51});
+  });
   const Normalisation statistics = channel_statistics(data, first(4));
   EXPECT_EQ(statistics.mean, std::vector<float>{0.2f});
   EXPECT_EQ(statistics.stddev, std::vector<float>{1.0f});

@@ -10,7 +10,7 @@
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/table.hpp"
-#include "ulmus/loss/narrow.hpp"
+#include "ulmus/loss/float16.hpp"
 
 namespace ulmus {
 namespace {
@@ -53,7 +53,7 @@ class Npy : public ::testing::Test {
   std::string address() const { return "npy:" + path("x.npy").string() + "," + path("y.npy").string(); }
   OpenedData open(const std::string& keys = "") const { return open_data(address() + keys); }
   std::vector<float> row(const Dataset& data, std::int64_t index) const {
-    std::vector<float> row(static_cast<std::size_t>(data.shape.channels));
+    std::vector<float> row(static_cast<std::size_t>(data.shape().channels));
     data.read_features(index, row);
     return row;
   }
@@ -67,7 +67,7 @@ class Npy : public ::testing::Test {
 TEST_F(Npy, FeaturesAloneCanBeOpened) {
   const Dataset rows = open_unlabelled(path("x.npy"), address(), nullptr);
   EXPECT_EQ(rows.size(), 3);
-  EXPECT_EQ(rows.shape, (ImageShape{2, 1, 1}));
+  EXPECT_EQ(rows.shape(), (ImageShape{2, 1, 1}));
   std::vector<float> row(2);
   rows.read_features(2, row);
   EXPECT_EQ(row, (std::vector<float>{5, 6}));
@@ -76,12 +76,11 @@ TEST_F(Npy, FeaturesAloneCanBeOpened) {
 
 TEST_F(Npy, ReadsFeaturesAndLabels) {
   const OpenedData data = open();
-  EXPECT_EQ(data.train.name, address());
+  EXPECT_EQ(data.train.name(), address());
   EXPECT_TRUE(data.train.is_features());
-  EXPECT_FALSE(data.train.read);
-  EXPECT_EQ(data.train.shape, (ImageShape{2, 1, 1}));
-  EXPECT_EQ(data.train.labels, (Labels{1, 0, 1}));
-  EXPECT_EQ(data.train.class_names, (std::vector<std::string>{"0", "1"}));
+  EXPECT_EQ(data.train.shape(), (ImageShape{2, 1, 1}));
+  EXPECT_EQ(data.train.labels(), (Labels{1, 0, 1}));
+  EXPECT_EQ(data.train.class_names(), (std::vector<std::string>{"0", "1"}));
   EXPECT_EQ(row(data.train, 2), (std::vector<float>{5, 6}));
   EXPECT_FALSE(data.test);
   EXPECT_EQ(data.train_table, nullptr);
@@ -98,7 +97,7 @@ TEST_F(Npy, ReadsEveryVersionAndFloatType) {
 TEST_F(Npy, ReadsEveryIntegerType) {
   const auto expect_labels = [&](const std::string& descr, const std::string& values, const std::string& shape) {
     put("y.npy", npy(descr, shape, values));
-    EXPECT_EQ(open().train.labels, (Labels{1, 0, 1})) << descr;
+    EXPECT_EQ(open().train.labels(), (Labels{1, 0, 1})) << descr;
   };
   expect_labels("'|i1'", bytes_of<std::int8_t>({1, 0, 1}), "(3,)");
   expect_labels("'|u1'", bytes_of<std::uint8_t>({1, 0, 1}), "(3, 1)");
@@ -114,8 +113,8 @@ TEST_F(Npy, ATestPartHasTheSameFeaturesAndClasses) {
   const std::string keys = "?test=" + path("tx.npy").string() + "," + path("ty.npy").string();
   const OpenedData data = open(keys);
   ASSERT_TRUE(data.test);
-  EXPECT_EQ(data.test->labels, Labels{1});
-  EXPECT_EQ(data.test->class_names, data.train.class_names);
+  EXPECT_EQ(data.test->labels(), Labels{1});
+  EXPECT_EQ(data.test->class_names(), data.train.class_names());
   EXPECT_EQ(row(*data.test, 0), (std::vector<float>{7, 8}));
   put("ty.npy", npy("'|u1'", "(1,)", "\2"));
   expect_data_error({path("ty.npy").string(), "sample 0", "label '2'", "training part lacks", "'0', '1'"}, keys);
@@ -126,7 +125,7 @@ TEST_F(Npy, ATestPartHasTheSameFeaturesAndClasses) {
 
 TEST_F(Npy, ClassNamesComeFromAFile) {
   put("names.txt", "healthy\nill\n");
-  EXPECT_EQ(open("?classes=" + path("names.txt").string()).train.class_names[1], "ill");
+  EXPECT_EQ(open("?classes=" + path("names.txt").string()).train.class_names()[1], "ill");
 }
 
 TEST_F(Npy, NeedsTwoFiles) {
@@ -187,8 +186,8 @@ TEST_F(Npy, ReadsLabelsOfEveryKind) {
   const auto expect_labels = [&](const std::string& file, const std::vector<std::string>& names) {
     put("y.npy", file);
     const Dataset data = open().train;
-    EXPECT_EQ(data.labels, (Labels{1, 0, 1}));
-    EXPECT_EQ(data.class_names, names);
+    EXPECT_EQ(data.labels(), (Labels{1, 0, 1}));
+    EXPECT_EQ(data.class_names(), names);
   };
   expect_labels(npy("'<f4'", "(3,)", bytes_of<float>({1, 0, 1})), {"0", "1"});
   expect_labels(npy("'<f8'", "(3,)", bytes_of<double>({1e6, 0.5, 1e6})), {"0.5", "1000000"});
@@ -228,7 +227,7 @@ TEST_F(Npy, AFileThatBecomesShorterIsAnError) {
 
 TEST_F(Npy, APipeIsNoFile) {
   ASSERT_EQ(::mkfifo(path("pipe").c_str(), 0600), 0);
-  expect_error(ErrorKind::data, {path("pipe").string(), "not a file"},
+  expect_error(ErrorKind::data, {path("pipe").string(), "it is a pipe"},
                [&] { open_data("npy:" + path("pipe").string() + "," + path("y.npy").string()); });
 }
 
@@ -285,23 +284,23 @@ TEST_F(Npy, LabelsAreClassesThatMayHaveHoles) {
   put("y.npy", npy("'|i1'", "(3,)", "\0\xff\1"s));
   expect_data_error({path("y.npy").string(), "sample 1", "label -1"});
   put("y.npy", npy("'|i1'", "(3,)", "\0\2\0"s));
-  EXPECT_EQ(open().train.class_names, (std::vector<std::string>{"0", "2"}));
+  EXPECT_EQ(open().train.class_names(), (std::vector<std::string>{"0", "2"}));
   put("y.npy", npy("'|i1'", "(3,)", "\0\0\0"s));
   expect_data_error({"one class, '0'"});
 }
 
 TEST_F(Npy, RefusesOptionsThatCannotApply) {
-  expect_error(ErrorKind::usage, {"--image-size", "npy:FEATURES,LABELS"},
+  expect_error(ErrorKind::usage, {"image_size", "npy:FEATURES,LABELS"},
                [&] { open_data(address(), {.image_size = 4}); });
 }
 
 TEST_F(Npy, Sha256ChangesWithAFeatureAndWithALabel) {
-  const std::string sha = open().train.sha256;
+  const std::string sha = open().train.sha256();
   put("y.npy", npy("'<i8'", "(3,)", bytes_of<std::int64_t>({0, 0, 1})));
-  const std::string other_label = open().train.sha256;
+  const std::string other_label = open().train.sha256();
   EXPECT_NE(other_label, sha);
   put("x.npy", floats({1, 2, 3, 4, 5, 7}, "(3, 2)"));
-  EXPECT_NE(open().train.sha256, other_label);
+  EXPECT_NE(open().train.sha256(), other_label);
 }
 
 }  // namespace

@@ -15,13 +15,11 @@ using nlohmann::json;
 /// Every class has as many images, one class after another in each round, so image i is number i / classes of its
 /// class.
 OpenedData balanced(std::int64_t classes, std::int64_t images_per_class) {
-  OpenedData data;
-  data.train.name = "balanced";
-  data.train.shape = {1, 1, 1};
-  data.train.class_names.resize(static_cast<std::size_t>(classes));
-  for (std::int64_t i = 0; i < classes * images_per_class; ++i) data.train.labels.push_back(i % classes);
-  data.test = data.train;
-  return data;
+  DatasetInfo info{.name = "balanced", .class_names{}, .shape = {1, 1, 1}};
+  info.class_names.resize(static_cast<std::size_t>(classes));
+  for (std::int64_t i = 0; i < classes * images_per_class; ++i) info.labels.push_back(i % classes);
+  const Dataset data = Dataset().with_info(std::move(info));
+  return {.train = data, .test = data};
 }
 
 std::uint32_t crc32_of(const std::vector<std::uint32_t>& positions) {

@@ -3,10 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ulmus/base/error.hpp"
@@ -28,8 +31,38 @@ void expect_error(ErrorKind kind, const Parts& parts, Action action) {
   }
 }
 
+/// A source of images, or of features, by a function.
+template <class Base, class Value>
+class FunctionSource : public Base {
+ public:
+  using Read = std::function<void(std::int64_t, std::span<Value>)>;
+  explicit FunctionSource(Read read) : read_(std::move(read)) {}
+  void read(std::int64_t index, std::span<Value> out) const override { read_(index, out); }
+
+ private:
+  Read read_;
+};
+using FunctionImages = FunctionSource<ImageSource, std::uint8_t>;
+using FunctionFeatures = FunctionSource<FeatureSource, float>;
+
+/// `data` with its samples from `read`.
+inline Dataset with_images(const Dataset& data, FunctionImages::Read read) {
+  return Dataset(data.info(), std::make_shared<const FunctionImages>(std::move(read)));
+}
+inline Dataset with_features(const Dataset& data, FunctionFeatures::Read read) {
+  return Dataset(data.info(), std::make_shared<const FunctionFeatures>(std::move(read)));
+}
+
+/// `data` with its description changed by `change`.
+template <class Change>
+Dataset described(const Dataset& data, Change change) {
+  DatasetInfo info = data.info();
+  change(info);
+  return data.with_info(std::move(info));
+}
+
 inline std::vector<std::uint8_t> pixels_of(const Dataset& data, std::int64_t index) {
-  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(data.shape.pixels()));
+  std::vector<std::uint8_t> pixels(static_cast<std::size_t>(data.shape().pixels()));
   data.read(index, pixels);
   return pixels;
 }
@@ -37,25 +70,22 @@ inline std::vector<std::uint8_t> pixels_of(const Dataset& data, std::int64_t ind
 /// A data set in memory with `counts[c]` images of class c, the classes in turn as in a shuffled file. Pixel p of image
 /// i is (7 i + 13 p) mod 251 + 1, never black.
 inline Dataset synthetic(const std::vector<std::int64_t>& counts, ImageShape shape = {1, 3, 4}) {
-  Dataset data;
-  data.name = "synthetic";
-  data.shape = shape;
-  data.sha256 = "0123";
+  DatasetInfo info{.name = "synthetic", .shape = shape, .sha256 = "0123"};
   std::vector<std::int64_t> left = counts;
-  for (std::size_t c = 0; c < counts.size(); ++c) data.class_names.push_back("class " + std::to_string(c));
+  for (std::size_t c = 0; c < counts.size(); ++c) info.class_names.push_back("class " + std::to_string(c));
   for (bool more = true; more;) {
     more = false;
     for (std::size_t c = 0; c < left.size(); ++c)
       if (left[c]-- > 0) {
-        data.labels.push_back(static_cast<std::int64_t>(c));
+        info.labels.push_back(static_cast<std::int64_t>(c));
         more = true;
       }
   }
-  data.read = [](std::int64_t index, std::span<std::uint8_t> pixels) {
-    for (std::size_t p = 0; p < pixels.size(); ++p)
-      pixels[p] = static_cast<std::uint8_t>((7 * static_cast<std::size_t>(index) + 13 * p) % 251 + 1);
-  };
-  return data;
+  return Dataset(std::move(info),
+                 std::make_shared<const FunctionImages>([](std::int64_t index, std::span<std::uint8_t> pixels) {
+                   for (std::size_t p = 0; p < pixels.size(); ++p)
+                     pixels[p] = static_cast<std::uint8_t>((7 * static_cast<std::size_t>(index) + 13 * p) % 251 + 1);
+                 }));
 }
 
 }  // namespace ulmus::test

@@ -77,7 +77,7 @@ TEST(Evaluation, SmallCaseByHand) {
   EXPECT_DOUBLE_EQ(result.worst_class, 0);
   EXPECT_EQ(result.worst_class_index, 2);
   EXPECT_EQ(result.geometric_mean, 0);
-  EXPECT_EQ(result.confusion, (std::vector<Tally>{{{0, 3}, {1, 1}}, {{0, 1}, {1, 1}}, {{0, 1}}}));
+  EXPECT_EQ(result.confusion, (std::vector<SparseCounts>{{{0, 3}, {1, 1}}, {{0, 1}, {1, 1}}, {{0, 1}}}));
   EXPECT_DOUBLE_EQ(*result.classes[0].precision, 3.0 / 5);
   EXPECT_DOUBLE_EQ(*result.classes[0].f1, 6.0 / 9);
   EXPECT_DOUBLE_EQ(*result.classes[1].precision, 0.5);
@@ -93,8 +93,8 @@ TEST(Evaluation, GeometricMeanOfRecalls) {
 
 TEST(Evaluation, TiesGoToTheLowestIndex) {
   const Evaluation result = judged({{{1, 1, 0}, 0}, {{1, 1, 0}, 1}}, {9, 9, 9});
-  EXPECT_EQ(result.confusion[0], (Tally{{0, 1}}));
-  EXPECT_EQ(result.confusion[1], (Tally{{0, 1}}));
+  EXPECT_EQ(result.confusion[0], (SparseCounts{{0, 1}}));
+  EXPECT_EQ(result.confusion[1], (SparseCounts{{0, 1}}));
   EXPECT_DOUBLE_EQ(result.top1, 0.5);
 }
 
@@ -168,14 +168,14 @@ TEST(Margins, QuantilesAndMeanByHand) {
 TEST(Margins, HistogramCountsEverySampleWithinPowerOfTwoEdges) {
   const Evaluation result = judged(k_small, k_small_counts, {.margin_bins = 8});
   EXPECT_EQ(result.margin_edges, (std::vector<double>{-4, -3, -2, -1, 0, 1, 2, 3, 4}));
-  EXPECT_EQ(result.classes[0].margin.histogram, (Tally{{3, 1}, {5, 2}, {6, 1}}));
-  EXPECT_EQ(result.classes[2].margin.histogram, (Tally{{0, 1}}));
+  EXPECT_EQ(result.classes[0].margin.histogram, (SparseCounts{{3, 1}, {5, 2}, {6, 1}}));
+  EXPECT_EQ(result.classes[2].margin.histogram, (SparseCounts{{0, 1}}));
 }
 
 TEST(Margins, LargestMarginLiesInTheLastBin) {
   const Evaluation result = judged({{{4, 0}, 0}, {{0, 0}, 1}}, {9, 9}, {.margin_bins = 4});
   EXPECT_EQ(result.margin_edges.back(), 4);
-  EXPECT_EQ(result.classes[0].margin.histogram, (Tally{{3, 1}}));
+  EXPECT_EQ(result.classes[0].margin.histogram, (SparseCounts{{3, 1}}));
 }
 
 TEST(Margins, AllZeroMarginsHaveEdges) {
@@ -254,8 +254,8 @@ TEST(Evaluation, ManyClassesCostWhatTheirSamplesCost) {
   const std::vector<std::int64_t> labels = {7, 99'999};
   const ClassCounts counts(std::vector<std::int64_t>(static_cast<std::size_t>(classes), 2));
   const Evaluation result = evaluate({logits.data(), 2, classes}, labels, counts);
-  EXPECT_EQ(result.confusion[7], (Tally{{7, 1}}));
-  EXPECT_EQ(result.confusion[99'999], (Tally{{9, 1}}));
+  EXPECT_EQ(result.confusion[7], (SparseCounts{{7, 1}}));
+  EXPECT_EQ(result.confusion[99'999], (SparseCounts{{9, 1}}));
   EXPECT_DOUBLE_EQ(result.balanced_accuracy, 0.5);
   EXPECT_EQ(result.worst_class_index, 99'999);
   // A dense matrix alone would be 20 GB of text.

@@ -12,7 +12,7 @@ TEST(PostHocGolden, AddsAndMultipliesAsPublished) {
     SCOPED_TRACE(entry.at("id").get<std::string>());
     PostHoc posthoc = PostHoc::parse(entry.at("kind") == "additive" ? "la" : "mla");
     posthoc.tau = entry.at("params").at("tau");
-    Scores scores;
+    ScoreTransform scores;
     posthoc.apply(scores, ClassCounts(entry.at("counts").get<std::vector<std::int64_t>>()));
     for (std::size_t i = 0; i < entry.at("logits").size(); ++i) {
       const auto exact = entry.at("logits")[i].get<std::vector<double>>();

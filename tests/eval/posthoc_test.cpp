@@ -29,19 +29,19 @@ std::string message_of(const std::function<void()>& action, ErrorKind kind = Err
   return "";
 }
 
-Scores adjusted(const char* text, double scale = 1) {
-  Scores scores{.scale = scale};
+ScoreTransform adjusted(const char* text, double scale = 1) {
+  ScoreTransform scores{.scale = scale};
   PostHoc::parse(text).apply(scores, k_counts);
   return scores;
 }
 
-Numbers scores_of(const Scores& scores, const std::vector<float>& z) {
+Numbers scores_of(const ScoreTransform& scores, const std::vector<float>& z) {
   Numbers u(z.size());
   scores.apply(z, u);
   return u;
 }
 
-Numbers probabilities_of(const Scores& scores, const std::vector<float>& z) {
+Numbers probabilities_of(const ScoreTransform& scores, const std::vector<float>& z) {
   Numbers p(z.size());
   scores.probabilities(z, p);
   return p;
@@ -77,7 +77,7 @@ TEST(PostHoc, LaAddsAndMlaMultipliesOnTheScaledLogits) {
 }
 
 TEST(PostHoc, NeedsEveryClass) {
-  Scores scores;
+  ScoreTransform scores;
   const ClassCounts gap({3, 0, 2});
   for (const char* text : {"la", "mla"})
     EXPECT_NE(message_of([&] { PostHoc::parse(text).apply(scores, gap); }, ErrorKind::data).find("class 1"),
@@ -95,8 +95,8 @@ TEST(PostHoc, TauNormDividesRowsByTheirNorm) {
   EXPECT_EQ(normalised("tau-norm:tau=0"), (std::vector<float>{3, 4, 0, 0, 0, 0.5f}));
 }
 
-TEST(Scores, OfAnythingAreAdjustedInTheUnitsOfTheHead) {
-  Scores scores = adjusted("la", 4);
+TEST(ScoreTransform, OfAnythingAreAdjustedInTheUnitsOfTheHead) {
+  ScoreTransform scores = adjusted("la", 4);
   scores.temperature = 2;
   const std::vector<float> z = {0.5f, -0.25f, 0.125f};
   std::vector<float> rows = z;
@@ -104,11 +104,13 @@ TEST(Scores, OfAnythingAreAdjustedInTheUnitsOfTheHead) {
   const Numbers u = scores_of(scores, z);
   for (std::size_t j = 0; j < 3; ++j) EXPECT_NEAR(rows[j] * 4 / 2, u[j], 1e-6);
   std::vector<float> same = z;
-  Scores{.scale = 3, .temperature = 0.5}.adjust({same.data(), 1, 3});
+  ScoreTransform{.scale = 3, .temperature = 0.5}.adjust({same.data(), 1, 3});
   EXPECT_EQ(same, z);
 }
 
-TEST(Scores, ProbabilitiesDoNotOverflow) { expect_near(probabilities_of({.scale = 1e6}, {1e6f, 0, -1e6f}), {1, 0, 0}); }
+TEST(ScoreTransform, ProbabilitiesDoNotOverflow) {
+  expect_near(probabilities_of({.scale = 1e6}, {1e6f, 0, -1e6f}), {1, 0, 0});
+}
 
 TEST(Prior, ReadsEveryForm) {
   const ClassCounts counts({6, 3, 1});
@@ -180,7 +182,7 @@ TEST(Prior, CorrectionIsBayesRule) {
   const Numbers q = {0.2, 0.3, 0.5}, pi = k_counts.prior();
   const std::vector<float> z = {1, 0.5f, -1};
   const Numbers before = probabilities_of({.scale = 2}, z);
-  Scores scores{.scale = 2};
+  ScoreTransform scores{.scale = 2};
   correct_prior(scores, pi, q);
   Numbers expected(3);
   double sum = 0;
@@ -190,12 +192,12 @@ TEST(Prior, CorrectionIsBayesRule) {
 }
 
 TEST(Prior, CorrectionToUniformIsLaWithTauOne) {
-  Scores corrected{.scale = 3};
+  ScoreTransform corrected{.scale = 3};
   correct_prior(corrected, assumed_prior(LossSpec::parse("ce"), k_counts), parse_prior("uniform", k_counts));
   expect_near(probabilities_of(corrected, {1, 0, -1}), probabilities_of(adjusted("la", 3), {1, 0, -1}));
   const auto la = PostHoc::parse("la:tau=1");
   expect_near(assumed_prior(k_counts.prior(), la, k_counts), Numbers(3, 1.0 / 3));
-  Scores both = adjusted("la", 3);
+  ScoreTransform both = adjusted("la", 3);
   correct_prior(both, assumed_prior(k_counts.prior(), la, k_counts), k_counts.prior());
   expect_near(probabilities_of(both, {1, 0, -1}), probabilities_of({.scale = 3}, {1, 0, -1}));
 }
@@ -232,7 +234,7 @@ TEST(Temperature, FindsTheOneThatMadeTheLabels) {
 
 TEST(Temperature, LeavesThePriorAlone) {
   const std::vector<float> z = {2, 0, -1};
-  Scores scores = adjusted("la");
+  ScoreTransform scores = adjusted("la");
   scores.temperature = 1.7;
   const Numbers p = probabilities_of(scores, z);
   std::vector<float> rows;

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 #include <limits>
 #include <string>
@@ -14,6 +15,12 @@
 namespace {
 
 const std::vector<std::int64_t> k_counts = {5000, 500, 50};
+
+ulmus_batch empty_batch() {
+  ulmus_batch batch = {};
+  batch.struct_size = sizeof batch;
+  return batch;
+}
 
 /// A loss that is freed.
 struct Handle {
@@ -36,7 +43,7 @@ void expect_same_as_cpp(ulmus_dtype dtype) {
       {gradient.data(), 2, 3});
 
   const Handle handle("elm:lambda=0.5+cb");
-  ulmus_batch batch = {};
+  ulmus_batch batch = empty_batch();
   batch.dtype = dtype;
   batch.n = 2;
   batch.logits = batch.gradient = logits.data();
@@ -77,14 +84,14 @@ TEST(CApi, AnswersQuestions) {
 TEST(CApi, DeferredWeightsFollowTheEpoch) {
   const Handle handle("ldam+drw");
   double weights[3] = {};
-  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights, 3), ULMUS_OK);
   EXPECT_EQ(weights[2], 1);
   EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 160, 200), ULMUS_OK);
-  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights, 3), ULMUS_OK);
   EXPECT_GT(weights[2], 2);
   const double own[3] = {1, 2, 3};
-  EXPECT_EQ(ulmus_loss_set_class_weights(handle.loss, own), ULMUS_OK);
-  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_set_class_weights(handle.loss, own, 3), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, weights, 3), ULMUS_OK);
   EXPECT_EQ(weights[1], 2);
   EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 200, 200), ULMUS_USAGE);
 }
@@ -109,9 +116,9 @@ TEST(CApi, MistakesGiveAStatusAndALine) {
   EXPECT_EQ(ulmus_loss_text(nullptr, &text), ULMUS_USAGE);
   EXPECT_EQ(ulmus_loss_head(nullptr, &text), ULMUS_USAGE);
   EXPECT_EQ(ulmus_loss_classes(nullptr, &classes), ULMUS_USAGE);
-  EXPECT_EQ(ulmus_loss_class_weights(nullptr, &number), ULMUS_USAGE);
+  EXPECT_EQ(ulmus_loss_class_weights(nullptr, &number, 1), ULMUS_USAGE);
   EXPECT_EQ(ulmus_loss_set_epoch(nullptr, 0, 1), ULMUS_USAGE);
-  EXPECT_EQ(ulmus_loss_set_class_weights(nullptr, &number), ULMUS_USAGE);
+  EXPECT_EQ(ulmus_loss_set_class_weights(nullptr, &number, 1), ULMUS_USAGE);
   EXPECT_EQ(ulmus_target(nullptr), ULMUS_USAGE);
 }
 
@@ -119,7 +126,7 @@ TEST(CApi, ABadBatchIsRefusedAndNothingIsWritten) {
   const Handle handle("ce");
   float logits[6] = {1, 2, 3, 4, 5, 6};
   std::int64_t labels[2] = {0, 2};
-  ulmus_batch good = {};
+  ulmus_batch good = empty_batch();
   good.n = 2;
   good.logits = good.gradient = logits;
   good.labels = labels;
@@ -152,11 +159,112 @@ TEST(CApi, ABadBatchIsRefusedAndNothingIsWritten) {
   EXPECT_EQ(logits[5], 0);
 }
 
+TEST(CApi, ABatchSaysItsSizeAndASmallerOneIsTakenAsItIs) {
+  const Handle handle("gcl");
+  const float cosines[6] = {0.5F, -0.25F, 0.125F, 0.75F, 0.5F, -1.0F};
+  const std::int64_t labels[2] = {2, 0};
+  ulmus_batch batch = empty_batch();
+  batch.n = 2;
+  batch.logits = cosines;
+  batch.labels = labels;
+  double expected = 0, value = 0;
+  ASSERT_EQ(ulmus_loss_run(handle.loss, &batch, &expected), ULMUS_OK) << ulmus_last_error();
+  // What lies behind the end of the smaller struct is not read: here a position that would be refused.
+  batch.first_position = -1;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_DATA);
+  batch.struct_size = offsetof(ulmus_batch, features);
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_OK) << ulmus_last_error();
+  EXPECT_EQ(value, expected);
+  for (const std::size_t size : {std::size_t{0}, std::size_t{1}, offsetof(ulmus_batch, features) - 8,
+                                 sizeof(ulmus_batch) - 8, sizeof(ulmus_batch) + 8, std::size_t{1} << 40}) {
+    batch.struct_size = size;
+    double delta[1];
+    ulmus_normaliser normaliser;
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_USAGE) << size;
+    EXPECT_NE(std::string(ulmus_last_error()).find("struct_size of the batch is " + std::to_string(size)),
+              std::string::npos);
+    EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &batch, delta, 1), ULMUS_USAGE) << size;
+    EXPECT_EQ(ulmus_loss_normaliser(handle.loss, &batch, &normaliser), ULMUS_USAGE) << size;
+  }
+}
+
+TEST(CApi, OtherDevicesAndStreamsAreRefusedForNow) {
+  const Handle handle("ce");
+  ulmus_batch batch = empty_batch();
+  double value = 0;
+  for (const int device : {static_cast<int>(ULMUS_CUDA), -1, 99}) {
+    batch.device = device;
+    EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_USAGE);
+    EXPECT_NE(std::string(ulmus_last_error()).find("device is " + std::to_string(device)), std::string::npos);
+  }
+  batch.device = ULMUS_CPU;
+  batch.stream = &value;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_USAGE);
+  EXPECT_NE(std::string(ulmus_last_error()).find("stream is set"), std::string::npos);
+}
+
+TEST(CApi, ABufferThatIsTooSmallIsRefusedWithTheSizeItNeeds) {
+  const Handle handle("seesaw");
+  const float logits[3] = {1, 2, 3};
+  const std::int64_t labels[1] = {1};
+  ulmus_batch batch = empty_batch();
+  batch.n = 1;
+  batch.logits = logits;
+  batch.labels = labels;
+  double places[3] = {7, 7, 7};
+  const auto expect_refused = [&](ulmus_status status) {
+    EXPECT_EQ(status, ULMUS_USAGE);
+    EXPECT_NE(std::string(ulmus_last_error()).find("expected at least 3"), std::string::npos) << ulmus_last_error();
+    EXPECT_EQ(places[0], 7);
+  };
+  for (const std::int64_t capacity : {-1, 0, 2}) {
+    expect_refused(ulmus_loss_class_weights(handle.loss, places, capacity));
+    expect_refused(ulmus_loss_get_state(handle.loss, places, capacity));
+    expect_refused(ulmus_loss_collect_update(handle.loss, &batch, places, capacity));
+  }
+  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, nullptr, 3), ULMUS_USAGE);
+  EXPECT_EQ(ulmus_loss_class_weights(handle.loss, places, 3), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_set_class_weights(handle.loss, places, 2), ULMUS_USAGE);
+  EXPECT_EQ(ulmus_loss_set_class_weights(handle.loss, places, 4), ULMUS_USAGE);
+}
+
+TEST(CApi, ChunksWithTheNormaliserOfTheBatchSumToTheBatch) {
+  const Handle handle("gcl+cb");
+  const double cosines[9] = {0.5, -0.25, 0.125, 0.75, 0.5, -0.5, 0.25, 0.25, 0};
+  const std::int64_t labels[3] = {2, 0, 1}, positions[2] = {2, 0};
+  const double swapped[6] = {0.25, 0.25, 0, 0.5, -0.25, 0.125};
+  const std::int64_t swapped_labels[2] = {1, 2};
+  ulmus_batch whole = empty_batch();
+  whole.dtype = ULMUS_F64;
+  whole.reduction = ULMUS_WEIGHTED_MEAN;
+  whole.n = 3;
+  whole.logits = cosines;
+  whole.labels = labels;
+  double expected = 0, first = 0, second = 0;
+  ASSERT_EQ(ulmus_loss_run(handle.loss, &whole, &expected), ULMUS_OK) << ulmus_last_error();
+  ulmus_normaliser normaliser;
+  ASSERT_EQ(ulmus_loss_normaliser(handle.loss, &whole, &normaliser), ULMUS_OK) << ulmus_last_error();
+  EXPECT_EQ(normaliser.samples, 3);
+  ulmus_batch chunk = whole;
+  chunk.normaliser = &normaliser;
+  chunk.n = 1;
+  chunk.logits = cosines + 3;
+  chunk.labels = labels + 1;
+  chunk.first_position = 1;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &chunk, &first), ULMUS_OK) << ulmus_last_error();
+  chunk.n = 2;
+  chunk.logits = swapped;
+  chunk.labels = swapped_labels;
+  chunk.positions = positions;
+  EXPECT_EQ(ulmus_loss_run(handle.loss, &chunk, &second), ULMUS_OK) << ulmus_last_error();
+  EXPECT_NEAR(first + second, expected, 1e-12);
+}
+
 TEST(CApi, ALossWithAStateMovesAndRemembers) {
   const Handle handle("seesaw"), other("seesaw");
   double logits[6] = {1, 2, 3, 4, 5, 6};
   const std::int64_t labels[2] = {0, 2};
-  ulmus_batch batch = {};
+  ulmus_batch batch = empty_batch();
   batch.dtype = ULMUS_F64;
   batch.n = 2;
   batch.logits = logits;
@@ -168,12 +276,12 @@ TEST(CApi, ALossWithAStateMovesAndRemembers) {
   EXPECT_EQ(ulmus_loss_delta_size(handle.loss, 0, &size), ULMUS_OK);
   ASSERT_EQ(size, 3);
   double delta[3], state[3];
-  EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &batch, delta), ULMUS_OK) << ulmus_last_error();
+  EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &batch, delta, 3), ULMUS_OK) << ulmus_last_error();
   EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 3), ULMUS_OK);
   EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 2), ULMUS_DATA);
   EXPECT_EQ(ulmus_loss_state_size(handle.loss, &size), ULMUS_OK);
   ASSERT_EQ(size, 3);
-  EXPECT_EQ(ulmus_loss_get_state(handle.loss, state), ULMUS_OK);
+  EXPECT_EQ(ulmus_loss_get_state(handle.loss, state, 3), ULMUS_OK);
   EXPECT_EQ(state[0], 1);
   EXPECT_EQ(state[1], 0);
   double here = 0, there = 0;
@@ -188,7 +296,7 @@ struct HeadBatch {
   std::vector<double> logits = {1, 2, 3, 4, 5, 6}, features = {1, -2, 3, -4}, weight = {1, 0, 0, 1, 1, 1},
                       bias = {0, 0, 0}, gradient = std::vector<double>(4);
   std::vector<std::int64_t> labels = {0, 2};
-  ulmus_batch batch = {};
+  ulmus_batch batch = empty_batch();
 
   HeadBatch() {
     batch.dtype = ULMUS_F64;
@@ -229,7 +337,7 @@ TEST(CApi, AStateOfFeaturesOfAnotherWidthIsRefused) {
       const std::vector<double> state(static_cast<std::size_t>(3 * (1 + width)), 1);
       EXPECT_EQ(ulmus_loss_set_state(handle.loss, state.data(), 3 * (1 + width)), ULMUS_OK) << ulmus_last_error();
       EXPECT_EQ(run(), ULMUS_DATA) << text << ' ' << width;
-      EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta), ULMUS_DATA);
+      EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta, 9), ULMUS_DATA);
     }
     EXPECT_EQ(value, 42);
     const std::vector<double> state(9, 1);
@@ -259,7 +367,7 @@ TEST(CApi, AStateHoldsNumbersThatAreCountsAndFiniteMeans) {
     std::int64_t length = 0;
     ASSERT_EQ(ulmus_loss_state_size(handle.loss, &length), ULMUS_OK);
     std::vector<double> state(static_cast<std::size_t>(length)), same(state.size());
-    ASSERT_EQ(ulmus_loss_get_state(handle.loss, state.data()), ULMUS_OK);
+    ASSERT_EQ(ulmus_loss_get_state(handle.loss, state.data(), length), ULMUS_OK);
     for (const double bad : {nan, infinity, -1.0, 1e300}) {
       std::vector<double> other = state;
       other[0] = bad;
@@ -269,7 +377,7 @@ TEST(CApi, AStateHoldsNumbersThatAreCountsAndFiniteMeans) {
       other.back() = bad;
       EXPECT_EQ(ulmus_loss_set_state(handle.loss, other.data(), length), ULMUS_DATA) << text << ' ' << bad;
     }
-    ASSERT_EQ(ulmus_loss_get_state(handle.loss, same.data()), ULMUS_OK);
+    ASSERT_EQ(ulmus_loss_get_state(handle.loss, same.data(), length), ULMUS_OK);
     EXPECT_EQ(same, state) << "a state that is refused leaves the old one";
   }
 }
@@ -281,7 +389,7 @@ TEST(CApi, AFeatureThatIsNoNumberDoesNotStayInTheState) {
     HeadBatch of;
     of.features[1] = std::numeric_limits<double>::quiet_NaN();
     double value = 0, delta[9];
-    EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta), ULMUS_OK);
+    EXPECT_EQ(ulmus_loss_collect_update(handle.loss, &of.batch, delta, 9), ULMUS_OK);
     EXPECT_EQ(ulmus_loss_apply_update(handle.loss, delta, 9), ULMUS_OK) << ulmus_last_error();
     EXPECT_EQ(ulmus_loss_run(handle.loss, &of.batch, &value), ULMUS_OK);
     EXPECT_TRUE(std::isnan(value)) << text;
@@ -296,7 +404,7 @@ TEST(CApi, AnyNumberOfThreadsIsSurvived) {
   const std::int64_t rows = 40'000;
   std::vector<float> logits(3 * rows, 0.5F), gradient(3 * rows);
   const std::vector<std::int64_t> labels(rows, 1);
-  ulmus_batch batch = {};
+  ulmus_batch batch = empty_batch();
   batch.n = rows;
   batch.logits = logits.data();
   batch.gradient = gradient.data();
@@ -346,7 +454,7 @@ TEST(CApi, ALossOfFeaturesAsksForThemAndGivesTheirGradient) {
   EXPECT_EQ(ulmus_loss_set_epoch(handle.loss, 0, 1), ULMUS_OK);
   double logits[6] = {1, 2, 3, 4, 5, 6}, features[4] = {1, -2, 3, -4}, gradient[4] = {};
   const std::int64_t labels[2] = {0, 2};
-  ulmus_batch batch = {};
+  ulmus_batch batch = empty_batch();
   batch.dtype = ULMUS_F64;
   batch.n = 2;
   batch.logits = logits;
@@ -371,7 +479,7 @@ TEST(CApi, TheFamilyIsOneJsonText) {
 
 TEST(CApi, AnEmptyBatchCostsNothing) {
   const Handle handle("ce");
-  const ulmus_batch batch = {};
+  const ulmus_batch batch = empty_batch();
   double value = 42;
   EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_OK) << ulmus_last_error();
   EXPECT_EQ(value, 0);

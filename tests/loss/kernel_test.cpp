@@ -587,7 +587,7 @@ TEST(LossBatch, TenMillionClasses) {
   EXPECT_NEAR(std::accumulate(logits.begin(), logits.end(), 0.0), 0, 1e-6);
 }
 
-TEST(Narrow, EveryPatternReadsBack) {
+TEST(Float16, EveryPatternReadsBack) {
   for (std::uint32_t pattern = 0; pattern < 0x10000U; ++pattern) {
     BFloat16 b;
     Half h;
@@ -606,7 +606,7 @@ TEST(Narrow, EveryPatternReadsBack) {
   EXPECT_EQ(static_cast<float>(Half(0x1p-24F)), 0x1p-24F);
 }
 
-TEST(Narrow, RoundsToTheNearestTiesToEven) {
+TEST(Float16, RoundsToTheNearestTiesToEven) {
   for (std::uint32_t pattern = 0; pattern < 0x7bffU; ++pattern) {
     Half low, high;
     low.bits = static_cast<std::uint16_t>(pattern);

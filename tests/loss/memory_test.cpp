@@ -60,7 +60,7 @@ constexpr std::int64_t k_rows = 41, k_classes = 800, k_width = 3;  // enough log
 struct Problem {
   std::vector<std::int64_t> counts, labels;
   std::vector<double> logits, gradient, features, feature_gradient, weight, weight_gradient, bias, bias_gradient;
-  ulmus_batch batch = {};
+  ulmus_batch batch = {.struct_size = sizeof(ulmus_batch)};
 
   Problem() {
     const auto numbers = [](std::int64_t n) {
@@ -175,8 +175,8 @@ TEST(MemoryOnThreads, RunningOutIsAStatusAtEveryAllocationOfEveryLoss) {
     failures +=
         failures_until_success(spec + " delta_size", [&] { return ulmus_loss_delta_size(loss, k_width, &size); });
     std::vector<double> delta(static_cast<std::size_t>(size));
-    failures += failures_until_success(spec + " collect_update",
-                                       [&] { return ulmus_loss_collect_update(loss, &problem.batch, delta.data()); });
+    failures += failures_until_success(
+        spec + " collect_update", [&] { return ulmus_loss_collect_update(loss, &problem.batch, delta.data(), size); });
     failures += failures_until_success(spec + " apply_update",
                                        [&] { return ulmus_loss_apply_update(loss, delta.data(), size); });
     double value = 42, expected = 0;
@@ -195,13 +195,13 @@ TEST(MemoryOnThreads, RunningOutIsAStatusAtEveryAllocationOfEveryLoss) {
     std::vector<double> state;
     ASSERT_EQ(ulmus_loss_state_size(loss, &size), ULMUS_OK);
     state.resize(static_cast<std::size_t>(size));
-    ASSERT_EQ(ulmus_loss_get_state(loss, state.data()), ULMUS_OK);
+    ASSERT_EQ(ulmus_loss_get_state(loss, state.data(), size), ULMUS_OK);
     failures +=
         failures_until_success(spec + " set_state", [&] { return ulmus_loss_set_state(loss, state.data(), size); });
     failures += failures_until_success(spec + " set_seed", [&] { return ulmus_loss_set_seed(loss, 7); });
     const std::vector<double> ones(k_classes, 1);
     failures += failures_until_success(spec + " set_class_weights",
-                                       [&] { return ulmus_loss_set_class_weights(loss, ones.data()); });
+                                       [&] { return ulmus_loss_set_class_weights(loss, ones.data(), k_classes); });
     ulmus_loss_free(loss);
   }
   EXPECT_GT(failures, 1000);

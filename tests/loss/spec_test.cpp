@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 #include <string_view>
+#include <variant>
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/loss/loss.hpp"
@@ -67,14 +69,34 @@ TEST(LossDefinition, FactsFollowFromTheHooksThatSomeWordOfAKeyBrings) {
     };
     look(KeyValues(definition.keys));
     for (const Key& key : definition.keys)
-      for (std::size_t word = 0; word < key.choices.size(); ++word) {
+      for (const std::string_view word : key.choices) {
         KeyValues values(definition.keys);
-        values.set(key.name, static_cast<double>(word));
+        values.set(key.name, word);
         look(values);
       }
     EXPECT_EQ(definition.chunkable, !of_batch) << definition.name;
     EXPECT_EQ(definition.shardable, !of_row) << definition.name;
   }
+}
+
+TEST(KeyValue, IsANumberAWordOrAutomatic) {
+  const LossSpec number = LossSpec::parse("elm:lambda=0.25,placement=rival"), open = LossSpec::parse("elm:lambda=auto");
+  EXPECT_EQ(number.keys()["lambda"], 0.25);
+  EXPECT_EQ(number.keys().word("placement"), "rival");
+  EXPECT_EQ(number.keys().value("placement"), KeyValue("rival"));
+  EXPECT_THROW(number.keys()["placement"], std::bad_variant_access);
+  EXPECT_THROW(number.keys().word("lambda"), std::bad_variant_access);
+  EXPECT_TRUE(open.keys().value("lambda").is_automatic());
+  EXPECT_THROW(open.keys()["lambda"], std::bad_variant_access);
+  EXPECT_EQ(open.keys().with_candidates()["lambda"], 0);
+  EXPECT_EQ(open.scale(), 30);
+  EXPECT_FALSE(open.has_own_weights());
+  for (const LossDefinition& definition : family())
+    for (const Key& key : definition.keys) {
+      EXPECT_EQ(key.default_value.is_word(), !key.choices.empty()) << definition.name << ' ' << key.name;
+      if (key.choices.empty()) continue;
+      EXPECT_EQ(std::ranges::count(key.choices, key.default_value.word()), 1) << definition.name << ' ' << key.name;
+    }
 }
 
 TEST(LossSpec, MistakesNameTheNearestValidWord) {

@@ -59,6 +59,9 @@ TEST(Model, HasThePublishedNumberOfParameters) {
   EXPECT_EQ(count("resnet18", 1000), 11689512);  // torchvision's table of weights
   EXPECT_EQ(count("resnet50", 1000), 25557032);
   EXPECT_EQ(count("resnext50", 1000), 25028904);
+  EXPECT_EQ(count("efficientnet-lite0", 1000), 4652008);  // TensorFlow's table: 4.7, 5.4 and 6.1 million
+  EXPECT_EQ(count("efficientnet-lite1", 1000), 5416680);
+  EXPECT_EQ(count("efficientnet-lite2", 1000), 6092072);
   EXPECT_EQ(count("wrn28-10", 10), 36479194);  // Zagoruyko and Komodakis: 36.5 million
 }
 
@@ -165,6 +168,65 @@ TEST(TorchvisionResNet, ComputesWhatTorchvisionDefines) {
     const auto expected = torchvision_features(*model, images, blocks, groups);
     EXPECT_TRUE(torch::allclose(model->features(images), expected, 1e-4, 1e-4)) << name;
   }
+}
+
+/// The features of EfficientNet-Lite's forward, from parameters alone, with TensorFlow's `SAME` padding written out.
+torch::Tensor efficientnet_features(const ClassifierImpl& model, torch::Tensor x) {
+  auto tensors = model.named_parameters();
+  tensors.update(model.named_buffers());
+  const auto layer = [&](const torch::Tensor& input, const std::string& conv, const std::string& norm,
+                         std::int64_t stride) {
+    const torch::Tensor weight = tensors[conv + ".weight"];
+    const std::int64_t kernel = weight.size(2);
+    std::vector<std::int64_t> padding;  // of the last dimension first
+    for (const int dim : {3, 2}) {
+      const std::int64_t size = input.size(dim), last = (size + stride - 1) / stride * stride - stride;
+      const std::int64_t all = std::max<std::int64_t>(last + kernel - size, 0);
+      padding.insert(padding.end(), {all / 2, (all + 1) / 2});
+    }
+    const auto output = torch::conv2d(torch::constant_pad_nd(input, padding), weight, {}, stride, at::IntArrayRef{0, 0},
+                                      1, input.size(1) / weight.size(1));
+    return torch::batch_norm(output, tensors[norm + ".weight"], tensors[norm + ".bias"],
+                             tensors[norm + ".running_mean"], tensors[norm + ".running_var"], false, 0.1, 1e-3, false);
+  };
+  constexpr int strides[] = {1, 2, 2, 2, 1, 2, 1};
+  x = layer(x, "conv_stem", "bn1", 2).clamp(0, 6);
+  for (int stage = 0; stage < 7; ++stage)
+    for (int block = 0;; ++block) {
+      const std::string at = "blocks." + std::to_string(stage) + "." + std::to_string(block) + ".";
+      if (!tensors.contains(at + "conv_dw.weight")) break;
+      const int stride = block == 0 ? strides[stage] : 1;
+      torch::Tensor y;
+      if (stage == 0) {
+        y = layer(x, at + "conv_dw", at + "bn1", stride).clamp(0, 6);
+        y = layer(y, at + "conv_pw", at + "bn2", 1);
+      } else {
+        y = layer(x, at + "conv_pw", at + "bn1", 1).clamp(0, 6);
+        y = layer(y, at + "conv_dw", at + "bn2", stride).clamp(0, 6);
+        y = layer(y, at + "conv_pwl", at + "bn3", 1);
+      }
+      x = block > 0 ? x + y : y;
+    }
+  return layer(x, "conv_head", "bn2", 1).clamp(0, 6).mean({2, 3});
+}
+
+TEST(EfficientNetLite, ComputesWhatTensorFlowDefines) {
+  for (const char* name : {"efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"})
+    for (const auto& [height, width] : {std::pair(64, 48), std::pair(65, 51)}) {
+      auto model = make_model({.name = name, .classes = 3});
+      initialise(model, 0);
+      const torch::NoGradGuard no_gradient;
+      for (auto& item : model->named_buffers()) {
+        if (item.key().ends_with("running_mean")) item.value().normal_(0, 0.1);
+        if (item.key().ends_with("running_var")) item.value().uniform_(0.5, 1.5);
+      }
+      model->eval();
+      const auto images = torch::randn({2, 3, height, width});
+      const auto expected = efficientnet_features(*model, images);
+      EXPECT_TRUE(torch::allclose(model->features(images), expected, 1e-4, 1e-4)) << name;
+      const torch::AutoGradMode with_gradient(true);  // norms by themselves, as in training
+      EXPECT_TRUE(torch::allclose(model->features(images), expected, 1e-4, 1e-4)) << name;
+    }
 }
 
 TEST(Model, EveryModelMapsImagesToClasses) {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "report/phrases.hpp"
 #include "report/synthetic_run.hpp"
-#include "report/wording.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/report/report.hpp"
 
@@ -146,7 +146,7 @@ TEST(Summary, MembersWithoutAResultAreUnfinished) {
 
 TEST(Finding, SaysWhenTheSeedsAgree) {
   const RunFolder run = made_run({{"ce", {0.70, 0.72, 0.71}}, {"elm+drw", {0.80, 0.82, 0.81}}});
-  const std::string text = finding(run, summarize(run));
+  const std::string text = conclusion(run, summarize(run));
   EXPECT_NE(text.find("elm+drw raises balanced accuracy on the test set from 71.0% to 81.0% (+10.0 points) over ce; "
                       "the seeds agree"),
             std::string::npos)
@@ -155,25 +155,25 @@ TEST(Finding, SaysWhenTheSeedsAgree) {
 
 TEST(Finding, SaysWhenADifferenceMayBeChance) {
   const RunFolder run = made_run({{"ce", {0.70, 0.80, 0.71}}, {"elm", {0.80, 0.70, 0.75}}});
-  EXPECT_NE(finding(run, summarize(run)).find("leave room for chance"), std::string::npos);
+  EXPECT_NE(conclusion(run, summarize(run)).find("leave room for chance"), std::string::npos);
 }
 
 TEST(Finding, PairsSeedsBeforeItJudges) {
   // Seeds differ by far more than losses, but in the same way for both.
   const RunFolder run = made_run({{"ce", {0.50, 0.70, 0.90}}, {"elm", {0.51, 0.712, 0.911}}});
-  EXPECT_NE(finding(run, summarize(run)).find("the seeds agree"), std::string::npos);
+  EXPECT_NE(conclusion(run, summarize(run)).find("the seeds agree"), std::string::npos);
 }
 
 TEST(Finding, SaysWhenTheBaselineWins) {
   const RunFolder run = made_run({{"elm", {0.70}}, {"ce", {0.75}}});
-  const std::string text = finding(run, summarize(run));
+  const std::string text = conclusion(run, summarize(run));
   EXPECT_EQ(text.find("No loss of this run beats ce"), 0U) << text;
   EXPECT_NE(text.find("one seed cannot tell"), std::string::npos) << text;
 }
 
 TEST(Finding, OfOneLossIsAStatement) {
   const RunFolder run = made_run({{"elm", {0.70}}});
-  EXPECT_EQ(finding(run, summarize(run)).find("elm reaches a balanced accuracy of 70.0%"), 0U);
+  EXPECT_EQ(conclusion(run, summarize(run)).find("elm reaches a balanced accuracy of 70.0%"), 0U);
 }
 
 }  // namespace

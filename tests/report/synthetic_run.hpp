@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"

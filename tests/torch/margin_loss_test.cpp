@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 #include <sstream>
 
@@ -125,6 +126,33 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
           const auto zero = torch::zeros_like(a.inputs()[k]);
           EXPECT_TRUE(torch::allclose(ours.defined() ? ours : zero, theirs.defined() ? theirs : zero, 1e-7, 1e-10))
               << "input " << k << ": " << ours << theirs;
+        }
+      }
+}
+
+TEST_F(MarginLoss, CountsTheRowsThatArgmaxGetsRight) {
+  for (const std::string& spec : specs())
+    for (const torch::Dtype dtype : {torch::kFloat, torch::kDouble, torch::kBFloat16, torch::kHalf})
+      for (const std::int64_t classes : {2, 10, 40}) {
+        SCOPED_TRACE(spec + " of " + std::to_string(classes) + " classes, " + c10::toString(dtype));
+        const Loss loss = make_loss(spec, classes);
+        HeadData data(60, classes, true);
+        torch::Tensor logits = data.logits.detach().to(dtype);
+        const auto rows = torch::arange(60), right = data.labels.slice(0, 0, 60, 2);
+        logits.index_put_({rows.slice(0, 0, 60, 2), right}, 0.96);  // right, or a tie
+        logits.index_put_({rows.slice(0, 0, 60, 4), torch::randint(classes, {15})}, 0.96);
+        logits.index_put_({rows.slice(0, 1, 60, 10), torch::randint(classes, {6})}, -INFINITY);  // masked
+        logits.index_put_({rows.slice(0, 3, 60, 10), torch::randint(classes, {6})}, NAN);
+        logits.index_put_({rows.slice(0, 5, 60, 10), torch::randint(classes, {6})}, INFINITY);
+        const auto expected = (logits.argmax(1) == data.labels).sum().item<std::int64_t>();
+        const HeadInputs head{data.head.features.to(dtype), data.head.weight.to(dtype), data.head.bias.to(dtype)};
+        for (const torch::Tensor& z : {logits, logits.clone().requires_grad_(), logits.t().contiguous().t()}) {
+          std::int64_t correct = -1;
+          margin_loss(z, data.labels, loss, Reduction::mean, head, &correct);
+          EXPECT_EQ(correct, expected);
+          LossModule module(loss);
+          module(z, data.labels, head, &correct);
+          EXPECT_EQ(correct, expected);
         }
       }
 }

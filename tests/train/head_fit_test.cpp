@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "train/member.hpp"
+#include "train/trainer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/nn/cosine_linear.hpp"
 #include "ulmus/torch/margin_loss.hpp"
@@ -38,7 +38,7 @@ HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const C
   std::vector<torch::Tensor> parameters = {weight};
   if (bias.defined()) parameters.push_back(bias);
   torch::optim::SGD optimizer(
-      parameters, torch::optim::SGDOptions(options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
+      parameters, torch::optim::SGDOptions(*options.lr).momentum(options.momentum).weight_decay(options.weight_decay));
   LossModule loss(Loss(spec, counts), Loss(spec, counts).params().reduction);
   loss->set_epoch(99, 100);
   namespace F = torch::nn::functional;
@@ -58,7 +58,7 @@ HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const C
       const auto z =
           bias.defined() ? F::linear(x, weight, bias) : F::linear(F::normalize(x, unit), F::normalize(weight, unit));
       static_cast<torch::optim::SGDOptions&>(optimizer.param_groups()[0].options())
-          .lr(learning_rate({.kind = LearningRateSchedule::Kind::cosine, .base = options.lr, .warmup = 0}, epoch,
+          .lr(learning_rate({.kind = LearningRateSchedule::Kind::cosine, .base = *options.lr, .warmup = 0}, epoch,
                             options.epochs, step, steps));
       optimizer.zero_grad();
       loss(z, torch::tensor(labels), HeadInputs{.features = x, .weight = weight, .bias = bias}).backward();
@@ -101,13 +101,13 @@ TEST(HeadFit, SameSeedSameBits) {
 }
 
 TEST(HeadFit, BalancedSamplingServesTheRareClasses) {
-  const FeatureSet train = clouds(0.6, 1), judged = clouds(0.6, 2, {200, 200, 200});
+  const FeatureSet train = clouds(0.6, 1), evaluated = clouds(0.6, 2, {200, 200, 200});
   const ClassCounts counts(k_counts);
   const LossSpec ce = LossSpec::parse("ce");
   HeadFitOptions options{.epochs = 40, .batch_size = 16};
-  const Evaluation plain = judge_head(fit_head(train, ce, counts, Head::linear, options), judged, counts, 1);
+  const Evaluation plain = evaluate_head(fit_head(train, ce, counts, Head::linear, options), evaluated, counts, 1);
   options.sampler = {.kind = Sampler::Kind::balanced};
-  const Evaluation balanced = judge_head(fit_head(train, ce, counts, Head::linear, options), judged, counts, 1);
+  const Evaluation balanced = evaluate_head(fit_head(train, ce, counts, Head::linear, options), evaluated, counts, 1);
   EXPECT_GT(*balanced.classes[2].recall, *plain.classes[2].recall);
   EXPECT_GT(balanced.balanced_accuracy, plain.balanced_accuracy);
 }
@@ -150,12 +150,12 @@ TEST(HeadFit, TheBestHasTheHighestBalancedAccuracyThenTheSmallestNll) {
     evaluation.nll = nll;
     return evaluation;
   };
-  EXPECT_EQ(best_of({made(0.5, 1), made(0.7, 2), made(0.7, 1.5), made(0.7, 1.5)}), 2u);
+  EXPECT_EQ(best_evaluation({made(0.5, 1), made(0.7, 2), made(0.7, 1.5), made(0.7, 1.5)}), 2u);
 }
 
-TEST(FirstLoss, HasTheMiddleOfWhatIsTriedLater) {
-  EXPECT_EQ(first_loss(LossSpec::parse("elm:lambda=auto+drw")).text(), "elm:lambda=0.5+drw");
-  EXPECT_EQ(first_loss(LossSpec::parse("ldam")).text(), "ldam");
+TEST(InitialLoss, HasTheMiddleOfWhatIsTriedLater) {
+  EXPECT_EQ(initial_loss(LossSpec::parse("elm:lambda=auto+drw")).text(), "elm:lambda=0.5+drw");
+  EXPECT_EQ(initial_loss(LossSpec::parse("ldam")).text(), "ldam");
 }
 
 }  // namespace

@@ -43,8 +43,7 @@ TEST(Proposal, NearlyBalancedDataNeedCrossEntropyAlone) {
 
 TEST(Proposal, FeaturesKeepALinearHead) {
   OpenedData data = without_test({100, 10});
-  data.train.read = nullptr;
-  data.train.read_features = [](std::int64_t, std::span<float>) {};
+  data.train = test::with_features(data.train, [](std::int64_t, std::span<float>) {});
   EXPECT_EQ(proposed(data)->losses, "ce,bs");
 }
 
@@ -79,7 +78,7 @@ TEST(Proposal, EpochsMakeTheStepsThatSuchDataTake) {
 
 TEST(Proposal, TheCommandOpensTheDataInTheSameWay) {
   OpenedData data = with_test(synthetic({100, 100}), synthetic({1, 1}));
-  data.train.name = "folder:my photos";
+  data.train = test::described(data.train, [](DatasetInfo& info) { info.name = "folder:my photos"; });
   Inspection found = inspect(data, {.imbalance = "exp:10", .quick = true});
   const OpenOptions opened{.data_root = "/data", .image_size = 32};
   const std::optional<Proposal> proposal = propose_run(found, opened, "exp:10");

@@ -77,15 +77,32 @@ TEST(ParseKind, OffersTheNearestName) {
   EXPECT_THROW(LearningRateSchedule::parse_kind("cosin"), Error);
 }
 
-TEST(RunOptions, TomlHoldsEveryOption) {
+TEST(RestartSchedule, IsTwoCosines) {
+  const LearningRateSchedule schedule{.kind = Kind::restart, .base = 0.1, .warmup = 0, .restart_epoch = 8};
+  const LearningRateSchedule cosine{.kind = Kind::cosine, .base = 0.1, .warmup = 0};
+  for (std::int64_t epoch = 0; epoch < 10; ++epoch)
+    for (std::int64_t step = 0; step < 3; ++step)
+      EXPECT_DOUBLE_EQ(learning_rate(schedule, epoch, 10, step, 3), epoch < 8
+                                                                        ? learning_rate(cosine, epoch, 8, step, 3)
+                                                                        : learning_rate(cosine, epoch - 8, 2, step, 3));
+  EXPECT_EQ(learning_rate(schedule, 8, 10, 0, 3), 0.1);
+  const LearningRateSchedule one_part{.kind = Kind::restart, .base = 0.1, .warmup = 0.1};
+  const LearningRateSchedule warm_cosine{.kind = Kind::cosine, .base = 0.1, .warmup = 0.1};
+  for (std::int64_t epoch = 0; epoch < 10; ++epoch)
+    EXPECT_EQ(learning_rate(one_part, epoch, 10, 1, 3), learning_rate(warm_cosine, epoch, 10, 1, 3));
+}
+
+TEST(RunOptions, TomlHoldsEveryOptionThatIsSet) {
   RunOptions options;
   options.data = "folder:a \"quoted\\name\"";
   const std::string toml = to_toml(options);
   EXPECT_NE(toml.find("data = \"folder:a \\\"quoted\\\\name\\\"\"\n"), std::string::npos) << toml;
   int lines = 0;
-  visit_options(options, [&](const std::string& name, const auto&, const char*) {
-    EXPECT_NE(toml.find(name + " = "), std::string::npos) << name;
-    ++lines;
+  visit_options(options, [&](const std::string& name, const auto& value, const char*) {
+    bool is_set = true;
+    if constexpr (requires { value.has_value(); }) is_set = value.has_value();
+    EXPECT_EQ(toml.find("\n" + name + " = ") != std::string::npos || toml.starts_with(name + " = "), is_set) << name;
+    lines += is_set;
   });
   EXPECT_EQ(std::count(toml.begin(), toml.end(), '\n'), lines);
 }

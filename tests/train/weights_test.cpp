@@ -111,6 +111,37 @@ TEST_F(Weights, ThatDoNotFitAreNamedAndCounted) {
   expect("1 tensor differs", "'layer9.weight' is not in the model");
 }
 
+TEST_F(Weights, SayTheirModelAndNormalisation) {
+  file_.metadata = {{"model", "resnet18"}, {"mean", "[0.1, 0.2, 0.3]"}, {"stddev", "[1, 2, 3.5]"}};
+  Classifier model = fresh(options(), 5);
+  const auto normalisation = load_weights(write(), model, options());
+  ASSERT_TRUE(normalisation);
+  EXPECT_EQ(normalisation->mean, (std::vector<float>{0.1f, 0.2f, 0.3f}));
+  EXPECT_EQ(normalisation->stddev, (std::vector<float>{1.0f, 2.0f, 3.5f}));
+  file_.metadata["model"] = "resnet50";
+  EXPECT_NE(refusal(options()).find("are of model 'resnet50', not of 'resnet18'"), std::string::npos);
+  file_.metadata["model"] = "resnet18";
+  for (const char* damaged : {"", "[1, 2, 0]", "[1, 2, \"a\"]", "{", "[]", "[1e999, 1, 1]"}) {
+    file_.metadata["stddev"] = damaged;
+    EXPECT_NE(refusal(options()).find("'stddev' of the weights"), std::string::npos) << damaged;
+  }
+}
+
+TEST(StoredWeights, AreFoundWhereTheEnvironmentSays) {
+  const TemporaryFolder folder;
+  ::setenv("ULMUS_CACHE", folder.path().c_str(), 1);
+  EXPECT_FALSE(stored_weights("efficientnet-lite0"));
+  write_file(folder.path() / "efficientnet-lite0.safetensors",
+             encode_safetensors({.tensors = {{"a", torch::ones({1})}}, .metadata = {{"image_size", "224"}}}));
+  ASSERT_TRUE(stored_weights("efficientnet-lite0"));
+  EXPECT_EQ(weights_fact(*stored_weights("efficientnet-lite0"), "image_size"), "224");
+  EXPECT_EQ(weights_fact(*stored_weights("efficientnet-lite0"), "licence"), "");
+  ::unsetenv("ULMUS_CACHE");
+  ::setenv("XDG_CACHE_HOME", "/x", 1);
+  EXPECT_EQ(weights_folder(), "/x/ulmus");
+  ::unsetenv("XDG_CACHE_HOME");
+}
+
 TEST_F(Weights, OfARunBringItsNormalisationAndNoTrainingState) {
   const ModelOptions grey{.name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 2};
   Classifier first = fresh(grey), second = fresh(grey, 9);

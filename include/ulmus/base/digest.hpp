@@ -19,4 +19,7 @@ class Sha256 {
   std::unique_ptr<void, void (*)(void*)> state_;
 };
 
+/// SHA-256 of `bytes` as 64 lower-case hexadecimal digits. Throws as Sha256 does.
+std::string sha256(std::string_view bytes);
+
 }  // namespace ulmus

@@ -6,8 +6,8 @@
 
 namespace ulmus::detail {
 
-/// A regular file that is open to be read. What is read is of one file, though another process puts a new one in its
-/// place meanwhile.
+/// A regular file that is open for reading. All reads see the same file, even if another process replaces it meanwhile.
+/// Any thread may read.
 class InputFile {
  public:
   /// Throws Error as read_file() does.

@@ -10,13 +10,13 @@
 
 namespace ulmus {
 
-/// How Json and C++ values become each other: as nlohmann::json does it, but for the whole numbers below.
+/// Converts between Json and C++ values as nlohmann::json does, except for the whole numbers below.
 template <class T, class>
 struct ExactSerializer : nlohmann::adl_serializer<T> {};
 
-/// nlohmann::json casts whatever number came: 1.5 becomes 1, 300 in 8 bits becomes 44, and 1e64 is undefined. Here a
-/// whole number comes from a whole number that T holds; anything else throws nlohmann::json::type_error (302) or
-/// out_of_range (406), which are both nlohmann::json::exception.
+/// nlohmann::json casts any number: 1.5 becomes 1, 300 in 8 bits becomes 44, and 1e64 is undefined. Here a whole number
+/// is read from a whole number that fits into T; anything else throws nlohmann::json::type_error (302) or out_of_range
+/// (406), which are both nlohmann::json::exception.
 template <std::integral T>
 requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl_serializer<T> {
   static void from_json(const Json& json, T& value) {
@@ -34,11 +34,11 @@ requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl
   }
 };
 
-/// What one JSON text may have; a split of fifty million samples has less.
+/// Longest JSON text in bytes; a split of fifty million samples is shorter.
 inline constexpr std::size_t k_longest_json = std::size_t{1} << 30;
 
-/// Parses JSON that others may have written. Throws nlohmann::json::exception with the reason for what is no JSON, has
-/// more than `longest` bytes, is nested deeper than 64 levels or has a name twice in one object.
+/// Parses JSON from an untrusted source. Throws nlohmann::json::exception for text that is not JSON, is longer than
+/// `longest` bytes, is nested deeper than 64 levels, or repeats a name within an object.
 Json parse_json(std::string_view text, std::size_t longest = k_longest_json);
 
 }  // namespace ulmus

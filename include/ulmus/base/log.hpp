@@ -4,8 +4,7 @@
 
 namespace ulmus {
 
-/// Says something once per process on standard error: a slower path taken, an option without effect. `topic` identifies
-/// it.
-void announce_once(const std::string& topic, const std::string& message);
+/// Logs a warning once per process and `topic` to standard error: a slower path is taken, an option has no effect.
+void warn_once(const std::string& topic, const std::string& message);
 
 }  // namespace ulmus

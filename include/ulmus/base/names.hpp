@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,11 +16,14 @@ std::string compose(std::string_view text);
 /// What spellings have in common that differ in case, width or invisible characters alone: Unicode's NFKC_Casefold.
 std::string fold(std::string_view text);
 
+/// `text`, in UTF-8, without white space at its ends: ASCII's, Unicode's spaces, byte order marks.
+std::string_view trim(std::string_view text);
+
 /// A class's name as it is kept: composed, without white space (that of Unicode, too) at its ends.
 std::string class_name(std::string_view text);
 
-/// What names have in common that look alike: folded, runs of white space as one space.
-std::string looks_of(std::string_view name);
+/// The same for names that look alike: folded, runs of white space as one space.
+std::string lookalike_key(std::string_view name);
 
 /// One spelling for every decimal number: "1" for "1", "01", "+1", "1.0" and "1e0", "0" for "-0"; exact for any number
 /// of digits. Nothing for other texts, or beyond 1e±300.
@@ -56,30 +58,5 @@ class NameIndex {
   Spelling spelling_ = nullptr;
   std::unordered_map<std::string, std::int64_t> values_;  ///< by `spelling_`
 };
-
-/// A file with a number for every class.
-struct ClassValues {
-  struct Line {
-    std::string name;   ///< empty in a file of numbers alone
-    std::string value;  ///< not checked yet
-    std::int64_t line;  ///< of the file, from 1
-  };
-  std::filesystem::path file;
-  std::vector<Line> lines;
-  bool named = false;
-  std::int64_t header = 0;  ///< the line passed over as one; 0: none
-};
-
-/// Reads lines `value` or `name,value` (the comma may be a tab, a semicolon or white space; a name may be quoted as in
-/// CSV). A first line without a number is a header. Empty lines and what follows a `#` after white space are passed
-/// over. Throws Error{data} naming file and line.
-ClassValues parse_class_values(std::string_view bytes, const std::filesystem::path& file);
-ClassValues read_class_values(const std::filesystem::path& file);
-
-/// The lines in the order of the classes, [C]: as they stand in a file of numbers alone, otherwise by name. Without
-/// `class_names` the classes are called "0" to "C - 1". Throws Error{data} for another number of lines, or the first
-/// name that is no class, comes twice or is missing.
-std::vector<ClassValues::Line> in_class_order(const ClassValues& values, std::span<const std::string> class_names,
-                                              std::int64_t classes);
 
 }  // namespace ulmus

@@ -13,7 +13,7 @@
 
 namespace ulmus::detail {
 
-/// A dtype of the format, with the name and the bytes an element that it has there.
+/// A dtype of the format: its name there and the bytes of an element.
 struct StoredType {
   enum class Id { f64, f32, f16, bf16, i64 } id;
   std::string_view name;
@@ -32,7 +32,7 @@ struct StoredTensor {
   std::size_t begin, size;  ///< in the bytes of the file
 };
 
-/// What a safetensors file says before its data (specification 0.x of huggingface/safetensors): 8 bytes little-endian
+/// The header of a safetensors file (specification 0.x of huggingface/safetensors): 8 bytes little-endian
 /// header length, JSON header, data.
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;
@@ -49,8 +49,8 @@ inline constexpr std::size_t k_longest_header = std::size_t{1} << 25;
 SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
                                           const std::filesystem::path& path);
 
-/// A safetensors file that is open: its header, which the constructor reads, and the data of each tensor that is asked
-/// for. All of it is of one file, though a training puts a new one in its place meanwhile.
+/// An open safetensors file. The constructor reads the header; the data of a tensor are read on request. All reads see
+/// the same file, even if a training run replaces it meanwhile.
 class SafetensorsFile {
  public:
   /// Throws Error{data} as read_safetensors_header() does, and what read_file() throws.
@@ -58,7 +58,7 @@ class SafetensorsFile {
 
   const std::filesystem::path& path() const { return file_.path(); }
   const SafetensorsHeader& header() const { return header_; }
-  /// The tensor of this name; null without one.
+  /// The tensor with this name; null if there is none.
   const StoredTensor* find(std::string_view name) const;
   /// Reads the data of one of the header's tensors to `out`, which has room for `tensor.size` bytes.
   void read(const StoredTensor& tensor, void* out) const;

@@ -9,7 +9,7 @@
 
 namespace ulmus {
 
-/// A kind of file that is told by its first bytes and is no plain text.
+/// A kind of file that its first bytes identify and that is not plain text.
 struct FileKind {
   std::string_view name;    ///< "an Excel workbook (.xlsx)"
   std::string_view advice;  ///< how to make text of it: "save the sheet as CSV UTF-8"
@@ -22,9 +22,8 @@ std::optional<FileKind> kind_of_file(std::string_view bytes);
 /// Appends a code point. One that is beyond Unicode becomes a byte that no UTF-8 has, so that the text is refused.
 void append_utf8(std::string& text, std::uint32_t point);
 
-/// The text of every file that people bring, as UTF-8 without its byte order mark; UTF-16 with a mark is converted.
-/// Throws Error{data} for a kind of file that is no text, naming it, and for other bytes that are not UTF-8, with their
-/// line.
+/// Decodes a text file: UTF-8 without its byte order mark; UTF-16 with a mark is converted. Throws Error{data} that
+/// names the kind of a file that is not text, or the line of bytes that are not UTF-8.
 std::string utf8_text(std::string_view bytes, const std::filesystem::path& file);
 
 /// The lines of a text, without what ends them: LF, CRLF, CR or CRCRLF. Views of `text`.

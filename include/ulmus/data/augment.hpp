@@ -11,13 +11,13 @@
 
 namespace ulmus {
 
-/// What is done to a training image before it is scaled and normalised, and to a batch after it. In text a list joined
-/// by `+`, in the order of this table, which is the order in which they are applied:
+/// Random changes of a training image before it is scaled and normalised, and of a batch afterwards. In text a list
+/// joined by `+`, in the order of this table, which is the order in which they are applied:
 ///
 ///     crop[:PAD]             PAD black pixels on every side (an eighth of the height), a random part of the size that
 ///                            the image had
 ///     rrc[:SHARE]            random resized crop: a part of SHARE (0.08) to 1 of the area, 3/4 to 4/3 as wide as high,
-///                            scaled to the image's size; of the file where images were resized (Dataset::read_part)
+///                            scaled to the image's size; of the file where images were resized (Dataset::read_crop)
 ///     flip                   mirrored left to right, every other time
 ///     jitter[:KEY=VALUE,..]  brightness, contrast, saturation (0.4 each): times a number in [1 - VALUE, 1 + VALUE],
 ///                            not below 0; hue (0): turned by up to VALUE of the circle; in random order
@@ -63,7 +63,7 @@ struct Augmentation {
 /// anything but mixup on features.
 void require_applicable(const Augmentation& augmentation, const Dataset& data);
 
-/// Augments one image, `shape.pixels()` bytes, channels first, in place; what is of a batch is left out.
+/// Augments one image, `shape.pixels()` bytes, channels first, in place, without mixup and cutmix, which need a batch.
 ///
 /// Draws from `stream`, each only with what it belongs to:
 ///
@@ -96,10 +96,10 @@ void require_applicable(const Augmentation& augmentation, const Dataset& data);
 /// brightness, contrast and color with their own f; its hue turns the hue of 8-bit HSV by 256ths of the circle.
 void augment(const Augmentation& augmentation, std::span<std::uint8_t> pixels, const ImageShape& shape, Stream stream);
 
-/// The part of an image of height x width that `rrc` takes, from the draws that are described above.
-ImagePart random_part(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream);
+/// The rectangle of an image of height x width that `rrc` cuts out, from the draws that are described above.
+CropBox random_crop(std::int64_t height, std::int64_t width, double smallest_share, Stream& stream);
 
-/// What `mix` has done to a batch.
+/// The result of `mix`.
 struct Mixing {
   double lambda = 1;                  ///< share of the sample itself
   std::vector<std::int64_t> partner;  ///< [size], a permutation: the row of the batch that has the share 1 - lambda

@@ -22,32 +22,55 @@ struct ImageShape {
   friend bool operator==(const ImageShape&, const ImageShape&) = default;
 };
 
-/// A part of an image, in pixels.
-struct ImagePart {
+/// A rectangle of an image, in pixels.
+struct CropBox {
   std::int64_t top = 0;
   std::int64_t left = 0;
   std::int64_t height = 0;
   std::int64_t width = 0;
 };
 
-/// Labelled samples of one shape: images, 8 bits a channel, channels first (C, H, W), or vectors of D features.
-/// Immutable after it is opened; cheap to copy (shares the content); a reader may be called from any thread.
-class Dataset {
- public:
-  /// Writes image `index` to `pixels`, `shape.pixels()` long.
-  using Reader = std::function<void(std::int64_t index, std::span<std::uint8_t> pixels)>;
-  /// Chooses a part of an image of height x width.
-  using PartChoice = std::function<ImagePart(std::int64_t height, std::int64_t width)>;
-  /// Writes the chosen part of image `index` as its file has it, scaled to `shape` (by area where both sides shrink,
-  /// otherwise linearly).
-  using PartReader = std::function<void(std::int64_t index, const PartChoice& choose, std::span<std::uint8_t> pixels)>;
-  /// Writes the features of sample `index`, all finite, to `values`, D long.
-  using FeatureReader = std::function<void(std::int64_t index, std::span<float> values)>;
+/// Chooses the rectangle to cut out of an image of height x width.
+using CropChooser = std::function<CropBox(std::int64_t height, std::int64_t width)>;
 
+/// Where the samples of a data set come from: memory, a mapped file, image files. A class for a new source derives from
+/// ImageSource or FeatureSource. Several threads call the functions of one object at the same time.
+class SampleSource {
+ public:
+  SampleSource() = default;
+  SampleSource(const SampleSource&) = delete;
+  SampleSource& operator=(const SampleSource&) = delete;
+  virtual ~SampleSource() = default;
+
+  /// Path of the file of sample `index`; none where samples have no files of their own.
+  virtual std::optional<std::string> file(std::int64_t index) const;
+  /// Line of the file where sample `index` begins, from 1; none where samples have no lines.
+  virtual std::optional<std::int64_t> line(std::int64_t index) const;
+};
+
+/// Images of one shape, 8 bits a channel, channels first (C, H, W).
+class ImageSource : public SampleSource {
+ public:
+  /// Writes image `index` to `pixels`, [C * H * W].
+  virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
+  /// Writes the chosen rectangle of image `index` as its file has it, scaled to the shape (by area where both sides
+  /// shrink, otherwise linearly). Returns false, without a call of `choose`, where `read` gives all that the file has.
+  virtual bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
+};
+
+/// Vectors of D features.
+class FeatureSource : public SampleSource {
+ public:
+  /// Writes the features of sample `index`, all finite, to `values`, [D].
+  virtual void read(std::int64_t index, std::span<float> values) const = 0;
+};
+
+/// What is known of a data set beside its samples.
+struct DatasetInfo {
   std::string name;                      ///< the address it was opened from
-  std::vector<std::string> class_names;  ///< [C], in label order
+  std::vector<std::string> class_names;  ///< [C], in label order; may be empty where samples have no labels
   ImageShape shape;                      ///< {D, 1, 1} for features
-  std::vector<std::int64_t> labels;      ///< [N], each in [0, C)
+  std::vector<std::int64_t> labels;      ///< [N], each in [0, C); 0 where samples have none
   /// Of the content, independent of where it lies on disk.
   /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files;
   /// - CIFAR, binary: sha256 of the concatenated sha256 of its files;
@@ -56,24 +79,56 @@ class Dataset {
   ///   "NAME \0 LABEL \0 bytes of the file" per image;
   /// - csv: Table::sha256.
   std::string sha256;
-  Reader read;                  ///< images; empty for features
-  PartReader read_part;         ///< images whose files were resized to `shape`; empty where `read` has all there is
-  FeatureReader read_features;  ///< features; empty for images
-  /// Path of the file of image `index`; empty where images have no files of their own.
-  std::function<std::string(std::int64_t index)> file;
-  /// Line of the file where sample `index` begins, from 1; empty where samples have none.
-  std::function<std::int64_t(std::int64_t index)> line;
-  std::vector<std::string> notes;  ///< what was passed over while it was read, a line each
+  std::vector<std::string> notes;  ///< what was skipped while it was read, a line each
+};
 
-  bool is_features() const { return static_cast<bool>(read_features); }
-  std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
-  std::int64_t classes() const { return static_cast<std::int64_t>(class_names.size()); }
+/// Labelled samples of one shape: images or feature vectors. Immutable and cheap to copy: copies share their content.
+/// All functions may be called from any thread.
+class Dataset {
+ public:
+  Dataset();  ///< without samples
+  /// Throws Error{data} for a label outside [0, C), unless there are no class names.
+  Dataset(DatasetInfo info, std::shared_ptr<const ImageSource> images);
+  Dataset(DatasetInfo info, std::shared_ptr<const FeatureSource> features);
+  /// The same samples under another description, for example with the labels of another order of classes.
+  Dataset with_info(DatasetInfo info) const;
+
+  const DatasetInfo& info() const { return content_->info; }
+  const std::string& name() const { return info().name; }
+  const std::vector<std::string>& class_names() const { return info().class_names; }
+  const ImageShape& shape() const { return info().shape; }
+  const std::vector<std::int64_t>& labels() const { return info().labels; }
+  const std::string& sha256() const { return info().sha256; }
+  const std::vector<std::string>& notes() const { return info().notes; }
+
+  bool is_features() const { return content_->features != nullptr; }
+  std::int64_t size() const { return static_cast<std::int64_t>(labels().size()); }
+  std::int64_t classes() const { return static_cast<std::int64_t>(class_names().size()); }
   /// Samples per class, [C].
-  std::vector<std::int64_t> counts() const {
-    std::vector<std::int64_t> counts(class_names.size(), 0);
-    for (const std::int64_t label : labels) ++counts[static_cast<std::size_t>(label)];
-    return counts;
-  }
+  std::vector<std::int64_t> counts() const;
+
+  /// Writes image `index`, [C * H * W]. Throws Error{usage} for features, Error{data} for a file that has changed or
+  /// cannot be decoded.
+  void read(std::int64_t index, std::span<std::uint8_t> pixels) const;
+  /// As ImageSource::read_crop. Throws as `read`.
+  bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
+  /// Writes the features of sample `index`, [D]. Throws Error{usage} for images, and for a table before encode_tables.
+  void read_features(std::int64_t index, std::span<float> values) const;
+  /// As those of SampleSource.
+  std::optional<std::string> file(std::int64_t index) const;
+  std::optional<std::int64_t> line(std::int64_t index) const;
+
+ private:
+  struct Content {
+    DatasetInfo info;
+    std::shared_ptr<const ImageSource> images;  ///< one of the two, or neither without samples
+    std::shared_ptr<const FeatureSource> features;
+  };
+  explicit Dataset(std::shared_ptr<const Content> content);
+  const ImageSource& images() const;
+  const SampleSource* source() const;
+
+  std::shared_ptr<const Content> content_;
 };
 
 struct Table;
@@ -85,7 +140,7 @@ constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< that can be a
 
 struct OpenOptions {
   std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
-  bool skip_bad = false;              ///< pass over undecodable images and count them
+  bool skip_bad = false;              ///< skip undecodable images and count them
   std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
   std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
   int threads = 0;                                    ///< for decoding; 0: all cores
@@ -100,14 +155,14 @@ struct OpenOptions {
 
 constexpr std::size_t k_named_skipped = 5;
 
-/// What an address holds: a training part, and a test part where the data have one.
+/// The data behind an address: a training part, and a test part if there is one.
 struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
-  KindCounts skipped{};                      ///< undecodable images passed over, by the reason
+  KindCounts skipped{};                      ///< undecodable images that were skipped, by reason
   std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
   int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
-  /// What was not used and what was changed when image files were read, a line each.
+  /// What was ignored or changed while image files were read, a line each.
   std::vector<std::string> notes{};
   /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
   /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
@@ -115,8 +170,7 @@ struct OpenedData {
   std::shared_ptr<const Table> test_table;
 };
 
-/// A line on undecodable images that were passed over, if there are any, then the notes of the data and of both parts;
-/// printable.
+/// A line about skipped images, if there are any, then the notes of the data and of both parts; printable.
 std::vector<std::string> all_notes(const OpenedData& data);
 
 /// Opens data by their address.
@@ -144,5 +198,10 @@ std::vector<std::string> all_notes(const OpenedData& data);
 /// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply to it,
 /// Error{data} naming the file and what is wrong with it: the first file in order, whatever the number of threads.
 OpenedData open_data(std::string_view address, const OpenOptions& options = {});
+
+/// The shape that the first image of `folder:` or `list:` data has in its file, found without reading the others; of
+/// the first few files, one that can be decoded. Nothing for other data and where none of these can be. Throws as
+/// open_data does for an address, a folder or a list that cannot be opened.
+std::optional<ImageShape> first_image_shape(std::string_view address, const OpenOptions& options = {});
 
 }  // namespace ulmus

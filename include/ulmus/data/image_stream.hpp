@@ -22,7 +22,7 @@ struct ImageStreamOptions {
   int image_bits = 0;                      ///< as in OpenOptions; 0: all 16
 };
 
-/// What could not be read.
+/// A file or folder that could not be read.
 struct ImageFailure {
   std::string reason;   ///< its kind, "damaged", as failures are counted
   std::string message;  ///< a line that names the path
@@ -53,7 +53,7 @@ class ImageStream {
 
   /// The next batch, with at least one image or failure; false at the end. Throws what ended a decoding thread.
   bool next(ImageBatch& batch);
-  /// What was not used and what was changed so far, a line each, as OpenedData::notes.
+  /// What was ignored or changed so far, a line each, as OpenedData::notes.
   std::vector<std::string> notes() const;
 
  private:

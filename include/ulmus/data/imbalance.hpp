@@ -6,11 +6,12 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/base/class_values.hpp"
 #include "ulmus/base/names.hpp"
 
 namespace ulmus {
 
-/// How a long-tailed training set is made from a (nearly) balanced one: `none`, `exp:RATIO`, `step:RATIO`,
+/// The profile by which a (nearly) balanced training set becomes long-tailed: `none`, `exp:RATIO`, `step:RATIO`,
 /// `pareto:ALPHA` or `counts:FILE`.
 struct ImbalanceProfile {
   enum class Kind { none, exponential, step, pareto, counts };
@@ -20,8 +21,9 @@ struct ImbalanceProfile {
   ClassValues given{};  ///< counts: the lines of the file, each a whole number of at least 1
 
   /// Reads the file of `counts:FILE`: a whole number of at least 1 a line, one for each class in label order, or lines
-  /// "name,count" in any order (base/names.hpp). Throws Error{usage} for an unknown kind (with the nearest name), a
-  /// ratio below 1 or an alpha outside 0.01 to 1000; Error{data} naming file and line for one that cannot be read.
+  /// "name,count" in any order (base/class_values.hpp). Throws Error{usage} for an unknown kind (with the nearest
+  /// name), a ratio below 1 or an alpha outside 0.01 to 1000; Error{data} naming file and line for one that cannot be
+  /// read.
   static ImbalanceProfile parse(std::string_view text);
 };
 

@@ -24,7 +24,7 @@ struct Duplicates {
   std::vector<std::string> pair;   ///< names of the first copy and of what it is a copy of; empty without copies
 };
 
-/// What is to be known of data before training on them.
+/// Facts about a data set to check before training.
 struct Inspection {
   std::string data;                                      ///< address
   std::string sha256;                                    ///< of the training part
@@ -55,20 +55,20 @@ struct Inspection {
   std::optional<Duplicates> leak;  ///< test samples that are also in the training part
 };
 
-/// Looks at opened data. With an imbalance the counts are those that `make_split` makes with it, so data without a test
+/// Inspects opened data. With an imbalance the counts are those that `make_split` makes with it, so data without a test
 /// part have given up theirs; duplicates are searched for in all of the data. Samples are compared by the SHA-256 of
 /// what they hold: pixels, features, or the cells of a table's row.
 ///
 /// Throws Error{usage} for an unknown imbalance, Error{data} for an image that cannot be decoded any more.
 Inspection inspect(const OpenedData& data, const InspectionOptions& options);
 
-/// Opens data and looks at them, passing over images that cannot be decoded. Throws as open_data and `inspect`.
+/// Opens and inspects data, skipping images that cannot be decoded. Throws as open_data and `inspect`.
 Inspection inspect(std::string_view address, OpenOptions open, const InspectionOptions& options);
 
-/// A page for a terminal. Of more than 20 classes it shows the ten largest and the ten smallest, unless `all`.
+/// Text for a terminal. Of more than 20 classes it shows the ten largest and the ten smallest, unless `all`.
 std::string to_text(const Inspection& inspection, bool all = false);
 
-/// All of it, with `schema_version` 1.
+/// As JSON with `schema_version` 1.
 std::string to_json(const Inspection& inspection);
 
 }  // namespace ulmus

@@ -6,7 +6,7 @@
 
 namespace ulmus {
 
-/// How many files there are of each kind.
+/// Counts of files by kind.
 class KindCounts {
  public:
   void add(const std::string& kind, std::int64_t count = 1) { counts_[kind] += count; }

@@ -23,10 +23,10 @@ struct Normalisation {
 /// indices. Throws Error{usage} without samples, Error{data} naming a feature that is not finite.
 Normalisation channel_statistics(const Dataset& data, std::span<const std::int64_t> indices);
 
-/// What `next` returns. With mixup or cutmix, sample i is mixed of one of class labels[i], with the share lambda, and
-/// one of class second_labels[i].
+/// A batch of samples. With mixup or cutmix, sample i mixes a sample of class labels[i], with weight lambda, and one of
+/// class second_labels[i].
 struct Batch {
-  std::vector<float> pixels;                ///< [size, channels, height, width], or the features [size, D]
+  std::vector<float> inputs;                ///< [size, channels, height, width], or the features [size, D]
   std::vector<std::int64_t> labels;         ///< [size]
   std::vector<std::int64_t> second_labels;  ///< [size]; empty when the batch is not mixed
   double lambda = 1;

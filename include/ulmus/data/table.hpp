@@ -16,7 +16,7 @@ struct TableEncoding;
 
 enum class ColumnKind { numeric, categorical, date };
 
-/// How the numbers of a column are written: prefix, digits, suffix, with a sign before or after them.
+/// The format of the numbers of a column: prefix, digits, suffix, with a sign before or after them.
 struct NumberFormat {
   char decimal = '.';    ///< or ','
   bool grouped = false;  ///< thousands may stand in groups, by a space, an apostrophe or the other of ',' and '.'
@@ -28,7 +28,7 @@ struct NumberFormat {
   friend bool operator==(const NumberFormat&, const NumberFormat&) = default;
 };
 
-/// What the parts of a column's dates are; `clock` is a time of day without a date.
+/// The order of the parts of a column's dates; `clock` is a time of day without a date.
 enum class DateOrder { ymd, dmy, mdy, clock };
 
 struct TableColumn {
@@ -39,7 +39,7 @@ struct TableColumn {
   std::string left_out = {};         ///< why no feature is made of it, "counts up row by row"; empty: one is
 };
 
-/// What one column of a table is and what is done with it, in words.
+/// A column of a table and its treatment, in words.
 struct ColumnSummary {
   std::string name;
   std::string kind;         ///< "label", "number", "date", "time of day", "category" or "dropped"
@@ -49,8 +49,8 @@ struct ColumnSummary {
   bool noteworthy = false;  ///< it is read otherwise than as plain numbers or categories
 };
 
-/// A table of text with a label for every row, as it was read: what a data set is made from once it is known which rows
-/// train. Immutable after it is made.
+/// The cells of a table as text, with a label for every row. Once the training rows are known, it is encoded as a data
+/// set. Immutable after it is made.
 struct Table {
   std::string name;                      ///< the address it was opened from
   std::filesystem::path file;            ///< for messages
@@ -117,7 +117,7 @@ Table read_csv(std::string_view bytes, const std::filesystem::path& file, const 
 Table read_test_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options,
                     const Table& training);
 
-/// Every column of the file and what is done with it: the label's, the columns in order, those that were dropped.
+/// A summary of every column: the label, the columns in order, the dropped ones.
 std::vector<ColumnSummary> summarise(const Table& table);
 
 /// The summaries as lines of a terminal, each behind `indent`. Of more than 40 columns those that are read as plain
@@ -150,7 +150,7 @@ struct DatePartEncoding {
   friend bool operator==(const DatePartEncoding&, const DatePartEncoding&) = default;
 };
 
-/// What one column becomes.
+/// The encoding of one column.
 struct ColumnEncoding {
   std::string name;
   ColumnKind kind = ColumnKind::numeric;
@@ -174,7 +174,7 @@ struct ColumnEncoding {
   friend bool operator==(const ColumnEncoding&, const ColumnEncoding&) = default;
 };
 
-/// How the rows of a table become feature vectors, learnt from training rows alone. A value that a checkpoint keeps.
+/// Turns the rows of a table into feature vectors; learnt from training rows alone and stored in the checkpoint.
 struct TableEncoding {
   std::vector<std::string> class_names;    ///< [C], of the training part
   std::vector<ColumnEncoding> columns;     ///< [F], without those that are left out
@@ -205,9 +205,11 @@ TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> trai
 void encode_tables(OpenedData& data, const TableEncoding& encoding);
 
 /// Samples to predict with a model of features: a CSV, read as above, for the encoding of a table, or a NumPy array
-/// [N, D] without one, memory-mapped. `address` is that of the training data, for its delimiter. The labels are all 0
-/// and mean nothing. Throws Error{data} naming the file and what is wrong with it.
-Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding);
+/// [N, D] without one, read row by row. `address` is that of the training data, for its delimiter; the class names are
+/// those of the encoding, or `class_names` without one. The labels are all 0 and mean nothing. Throws Error{data}
+/// naming the file and what is wrong with it.
+Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding,
+                        std::vector<std::string> class_names = {});
 
 /// One line of JSON with `schema_version` 1, or 2 where a column is a date, has a number format or is left out; keys in
 /// alphabetical order; the same bytes for the same encoding.

@@ -12,16 +12,16 @@
 
 namespace ulmus {
 
-/// How often each index occurred; one that is not there never did. Tables of them are as large as what was counted, so
-/// 100,000 classes have a confusion matrix, too. In JSON pairs [index, count], ascending.
-using Tally = std::map<std::int64_t, std::int64_t>;
+/// The number of times that each index occurred; a missing index occurred zero times. A confusion matrix of 100,000
+/// classes fits into memory, as it holds only the pairs that occurred. In JSON pairs [index, count], ascending.
+using SparseCounts = std::map<std::int64_t, std::int64_t>;
 
 /// The distribution of the margin z[y] - max over j != y of z[j] over the samples of one class, in units of the head's
 /// output (cosine for a cosine head, logit for a linear one).
 struct MarginDistribution {
   double mean = 0;                ///< 0 without support
   std::vector<double> quantiles;  ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
-  Tally histogram;                ///< of the bins between the common edges of the Evaluation
+  SparseCounts histogram;         ///< of the bins between the common edges of the Evaluation
 };
 
 struct ClassResult {
@@ -33,8 +33,8 @@ struct ClassResult {
   MarginDistribution margin;
 };
 
-/// What a model is judged by on one set. Averages over classes leave out classes without support; a group without
-/// classes is absent.
+/// The metrics of a model on one set. Averages over classes leave out classes without support; a group without classes
+/// is absent.
 struct Evaluation {
   std::int64_t samples = 0;
   double top1 = 0;
@@ -48,9 +48,9 @@ struct Evaluation {
   ShotThresholds thresholds;                               ///< that made the groups
   double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
   double nll = 0;  ///< mean negative log-likelihood, nats
-  std::vector<Tally> confusion;      ///< [C], of each true class what was predicted
-  std::vector<ClassResult> classes;  ///< [C]
-  std::vector<double> margin_edges;  ///< histogram edges, ascending; see evaluate()
+  std::vector<SparseCounts> confusion;  ///< [C], of each true class the predicted classes
+  std::vector<ClassResult> classes;     ///< [C]
+  std::vector<double> margin_edges;     ///< histogram edges, ascending; see evaluate()
 };
 
 struct EvaluationOptions {
@@ -59,7 +59,7 @@ struct EvaluationOptions {
   std::int64_t margin_bins = 128;  ///< even, at least 2
 };
 
-/// Judges `logits` [N, C], C >= 2, against `labels` [N]; ties of the prediction go to the lowest class index.
+/// Evaluates `logits` [N, C], C >= 2, against `labels` [N]; ties of the prediction go to the lowest class index.
 ///
 /// Sums are in double precision, in the order of the rows, so the result does not depend on threads. The margin
 /// histograms span [-L, L] with L the smallest power of two that no margin exceeds: edges of two evaluations are equal
@@ -71,7 +71,7 @@ struct EvaluationOptions {
 Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
                     const ClassCounts& train_counts, const EvaluationOptions& options = {});
 
-/// Of the files in a run's results/, which hold evaluations: raised when a key changes its meaning.
+/// The version of the files in a run's results/, which hold evaluations; raised when a key changes its meaning.
 inline constexpr int k_result_schema_version = 2;
 
 /// Accuracies are fractions in [0, 1]; an absent value is null. Keys are the member names. `from_json` throws

@@ -20,15 +20,15 @@ class Calibration {
   std::array<double, k_bins> gap_{};
 };
 
-/// evaluate() for logits that come in pieces, in the order of the rows: the same result, and the errors of evaluate(),
-/// without all logits in memory.
+/// evaluate() for logits that come in batches, in the order of the rows: the same result and errors, without all logits
+/// in memory.
 class Evaluator {
  public:
   Evaluator(ClassCounts train_counts, EvaluationOptions options);
 
   /// [n, C] and [n], n >= 1.
   void add(MatrixView<const float> logits, std::span<const std::int64_t> labels);
-  /// Of what was added, at least one row; the last call.
+  /// The evaluation of the rows added so far, at least one; to be called once, at the end.
   Evaluation finish();
 
  private:

@@ -11,19 +11,19 @@
 
 namespace ulmus {
 
-/// What is compared and what becomes a probability, made of the head's output z [C]:
+/// The scores and probabilities of a trained model, from the head's output z [C]:
 ///
 ///     score     u[j] = scale / temperature * slope[j] * z[j] + offset[j]
 ///     p(j | x)  = softmax(u)[j]
 ///
-/// The temperature divides what the model says of an image, not what is known of the classes.
-struct Scores {
+/// The temperature divides the evidence from the image, not the knowledge about the classes.
+struct ScoreTransform {
   double scale = 1;  ///< the loss's
   double temperature = 1;
   std::vector<double> slope;   ///< [C], above 0; empty: ones
   std::vector<double> offset;  ///< [C]; empty: zeros
 
-  /// True when the scores rank as z does and p = softmax(scale z): nothing was adjusted.
+  /// True when nothing is adjusted: p = softmax(scale z).
   bool plain() const { return temperature == 1 && slope.empty() && offset.empty(); }
 
   /// u of one sample into `scores`; both [C]. Double precision.
@@ -33,7 +33,7 @@ struct Scores {
   void probabilities(std::span<const float> logits, std::span<double> probabilities) const;
 
   /// Every row of `logits` [N, C] becomes (temperature / scale) u in place, the scores in the units of the head. Then
-  /// `evaluate` with the scale `scale / temperature` judges the scores.
+  /// `evaluate` with the scale `scale / temperature` evaluates the scores.
   void adjust(MatrixView<float> logits) const;
 };
 
@@ -44,7 +44,7 @@ struct Scores {
 ///     mla:tau=T       u[j] = s z[j] pi[j]^-T                  Hasegawa and Sato, ICLR 2025
 ///     tau-norm:tau=T  W[j] becomes W[j] / |W[j]|^T, no bias   Kang et al., ICLR 2020; a linear head's
 ///
-/// Hasegawa and Sato take T = 0.65 for CIFAR-100-LT.
+/// Hasegawa and Sato use T = 0.65 for CIFAR-100-LT.
 struct PostHoc {
   enum class Kind { none, la, mla, tau_norm };
   Kind kind = Kind::none;
@@ -57,7 +57,7 @@ struct PostHoc {
 
   /// Adds the adjustment to plain scores; nothing for `tau_norm`, which changes the head. Throws Error{data} for a
   /// class without training samples.
-  void apply(Scores& scores, const ClassCounts& train_counts) const;
+  void apply(ScoreTransform& scores, const ClassCounts& train_counts) const;
 
   /// The rows of a linear head's weights [C, D], each divided by |W[j]|^tau, in place. A row of zeros stays.
   void normalise(MatrixView<float> weight) const;

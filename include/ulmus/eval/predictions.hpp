@@ -9,22 +9,22 @@
 
 namespace ulmus {
 
-/// Predictions as text, a line each.
+/// Writes predictions as text, one per line.
 ///
 ///     csv     a header, then the fields; quoted where RFC 4180 asks for it, lines end with \n
 ///     jsonl   an object a line
 ///
-/// What identifies a sample comes first, as pairs of name and value. Then `predicted` (the name of its class, the
-/// lowest index on a tie), `probability`, and the probabilities of all classes in their order (columns `p(NAME)`; an
-/// object `probabilities`), or of the K largest (columns `class_1,p_1,...`; a list `top`). Probabilities have six
-/// significant digits. Text that is not UTF-8 stays as it is in CSV; in JSON, which holds nothing else, U+FFFD stands
-/// for it.
+/// The fields that identify a sample come first, as pairs of name and value. Then `predicted` (the name of its class,
+/// the lowest index on a tie), `probability`, and the probabilities of all classes in their order (columns `p(NAME)`;
+/// an object `probabilities`), or of the K largest (columns `class_1,p_1,...`; a list `top`). Probabilities have six
+/// significant digits. Text that is not UTF-8 stays as it is in CSV; in JSON, U+FFFD replaces
+/// it.
 class PredictionWriter {
  public:
   enum class Format { csv, jsonl };
   /// "csv" or "jsonl"; throws Error{usage} with the nearest name.
   static Format parse_format(std::string_view name);
-  /// What a file of this name holds: jsonl where it ends in `.jsonl`, else csv.
+  /// The format of a file by its name: jsonl where it ends in `.jsonl`, else csv.
   static Format format_of(const std::filesystem::path& file);
 
   /// A field of a sample; numbers are written without quotes in JSON.
@@ -37,7 +37,7 @@ class PredictionWriter {
   /// `top` = 0: all classes. Throws Error{usage} unless 0 <= top <= C.
   PredictionWriter(Format format, std::vector<std::string> class_names, std::int64_t top);
 
-  /// The first line, or nothing; `fields` as they will come.
+  /// The first line, or nothing; `fields` are the names of the fields of every line.
   std::string header(std::span<const std::string> fields) const;
   std::string line(std::span<const Field> fields, std::span<const double> probabilities) const;
 

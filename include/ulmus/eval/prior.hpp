@@ -26,19 +26,19 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
 /// the loss adds to the logits in training alone (`la`, `bs`, `vs`, `lade` ...). So `ce` assumes pi, `bs`, `lade` and
 /// `la:tau=1` the uniform prior, `la:tau=T` pi^(1-T), `+inverse` the uniform one.
 ///
-/// It is exact for what the loss's optimum is. Margins (`ldam`, `elm` ...), slopes (`cdt`, `vs`), shapes (`focal` ...),
+/// It is exact at the optimum of the loss. Margins (`ldam`, `elm` ...), slopes (`cdt`, `vs`), shapes (`focal` ...),
 /// sigmoid losses and offsets that a loss makes anew for each row or batch (`seesaw`, `eql`, `gcl`, `loce`, `tam`) have
-/// no such reading and are taken not to move it.
+/// no such prior; they are taken to leave it as it is.
 std::vector<double> assumed_prior(const LossSpec& loss, const ClassCounts& train_counts);
 
-/// What an adjustment makes of it: la divides by pi^tau. Throws Error{usage} for mla and tau-norm, after which no
-/// prior can be named.
+/// The prior after an adjustment: la divides by pi^tau. Throws Error{usage} for mla and tau-norm, whose outputs assume
+/// no prior that can be named.
 std::vector<double> assumed_prior(std::vector<double> of_loss, const PostHoc& posthoc, const ClassCounts& train_counts);
 
 /// Corrects scores whose probabilities assume the prior `assumed` for the prior q: p'(y|x) is proportional to
-/// p(y|x) q(y) / assumed(y) (Saerens et al., Neural Computation 2002). Both [C]. Throws Error{data} for a class of
-/// which the model assumes that it does not occur.
-void correct_prior(Scores& scores, std::span<const double> assumed, std::span<const double> q);
+/// p(y|x) q(y) / assumed(y) (Saerens et al., Neural Computation 2002). Both [C]. Throws Error{data} for a class that
+/// the model assumes never to occur.
+void correct_prior(ScoreTransform& scores, std::span<const double> assumed, std::span<const double> q);
 
 /// Accuracy on a test set with the class prior q: the recall of each class, weighted by q. Classes without support are
 /// left out, and the weights of the others divided by their sum.

@@ -19,15 +19,15 @@ struct TuneCandidate {
   Evaluation validation;
 };
 
-/// The heads that were tried for a member of a run, and the one that was chosen.
+/// The heads that were tried for a model of a run, and the chosen one.
 struct Tuning {
-  std::string loss;  ///< of the member, canonical text
+  std::string loss;  ///< of the model, canonical text
   std::uint64_t seed = 0;
   std::string data;                       ///< address
   std::int64_t validation_per_class = 0;  ///< images of each class that it was chosen on
   std::vector<TuneCandidate> candidates;  ///< the head as trained first, then in the order of list and grid
   std::size_t chosen = 0;                 ///< best balanced accuracy, among equals the smallest NLL
-  std::string member;                     ///< name of the new member, "ce/crt"; empty: not applied
+  std::string new_model;                  ///< name of the new model, "ce/crt"; empty: not applied
 };
 
 }  // namespace ulmus

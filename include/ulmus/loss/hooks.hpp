@@ -62,8 +62,14 @@ struct BatchView {
   /// Adds to row i of the gradient of the logits; empty: not wanted.
   std::function<void(std::int64_t i, std::span<const double> gradient)> add_gradient;
   FeatureBatch features;
-  std::span<const double> class_weights = {};  ///< [classes], those in force; empty: ones
-  std::int64_t first_position = 0;             ///< of row 0 in the batch of all processes
+  std::span<const double> class_weights = {};    ///< [classes], those in force; empty: ones
+  std::span<const std::int64_t> positions = {};  ///< as LossBatch has them
+  std::int64_t first_position = 0;
+
+  /// Of row i, in the batch of all processes.
+  std::int64_t position(std::int64_t i) const {
+    return positions.empty() ? first_position + i : positions[static_cast<std::size_t>(i)];
+  }
 };
 
 struct LossHooks {

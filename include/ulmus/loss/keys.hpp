@@ -1,9 +1,10 @@
 #pragma once
 
-#include <limits>
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 namespace ulmus {
@@ -20,23 +21,49 @@ struct Range {
   std::string text() const;
 };
 
-/// The value of a key that is written as the word `auto`: the trainer chooses it on the validation part.
-inline constexpr double k_auto = std::numeric_limits<double>::infinity();
+/// Written `auto`: the trainer chooses the value on the validation part.
+struct Automatic {
+  friend bool operator==(Automatic, Automatic) = default;
+};
+
+/// The value of a key: a number, one of the key's words, or `auto`.
+class KeyValue {
+ public:
+  constexpr KeyValue(double number) : value_(number) {}           // NOLINT(google-explicit-constructor)
+  constexpr KeyValue(std::string_view word) : value_(word) {}     // NOLINT(google-explicit-constructor)
+  constexpr KeyValue(Automatic automatic) : value_(automatic) {}  // NOLINT(google-explicit-constructor)
+  template <std::size_t N>
+  constexpr KeyValue(const char (&word)[N])
+      : KeyValue(std::string_view(word)) {}  // NOLINT(google-explicit-constructor)
+
+  bool is_automatic() const { return std::holds_alternative<Automatic>(value_); }
+  bool is_word() const { return std::holds_alternative<std::string_view>(value_); }
+  /// Throws std::bad_variant_access for a word or `auto`.
+  double number() const { return std::get<double>(value_); }
+  /// Of the family table, so it stays valid. Throws std::bad_variant_access for a number or `auto`.
+  std::string_view word() const { return std::get<std::string_view>(value_); }
+
+  /// As it is written in a spec: "0.5", "rival", "auto".
+  std::string text() const;
+
+  friend bool operator==(const KeyValue&, const KeyValue&) = default;
+
+ private:
+  std::variant<double, std::string_view, Automatic> value_;
+};
 
 /// One parameter of a loss or a rule; the parser, the program's help, the documentation and the bindings are made
 /// from it.
 struct Key {
   std::string_view name;
-  double default_value;
+  KeyValue default_value;
   Range range;
   std::string_view meaning;
   std::string_view source;                         ///< where the default comes from
-  std::span<const std::string_view> choices = {};  ///< of a key of words: its value is a position in this list
+  std::span<const std::string_view> choices = {};  ///< the words it may have; empty: it has a number
   std::string_view only_with = {};                 ///< "kind=focal": has a meaning only beside this
-  std::span<const double> automatic = {};          ///< what is tried where the value is k_auto; empty: it cannot be
+  std::span<const double> automatic = {};          ///< what is tried where the value is `auto`; empty: it cannot be
 
-  /// A value as it is written in a spec: "0.5", "rival", "auto".
-  std::string text(double value) const;
   /// "at least 0", "true or rival", "any number or auto".
   std::string range_text() const;
 };
@@ -46,11 +73,15 @@ class KeyValues {
  public:
   explicit KeyValues(std::span<const Key> keys);
 
-  double operator[](std::string_view name) const { return values_[index(name)]; }
   bool has(std::string_view name) const;
-  /// The word that a key of words has as its value.
-  std::string_view word(std::string_view name) const;
-  void set(std::string_view name, double value) { values_[index(name)] = value; }
+  const KeyValue& value(std::string_view name) const { return values_[index(name)]; }
+  /// The number that a key has; of a key of words, word().
+  double operator[](std::string_view name) const { return value(name).number(); }
+  std::string_view word(std::string_view name) const { return value(name).word(); }
+  void set(std::string_view name, KeyValue value) { values_[index(name)] = value; }
+
+  /// The same with the first candidate in place of each `auto`: for what does not depend on the choice.
+  KeyValues with_candidates() const;
 
   /// False for a key that has a meaning only beside another one's word.
   bool applies(const Key& key) const;
@@ -63,7 +94,7 @@ class KeyValues {
  private:
   std::size_t index(std::string_view name) const;
   std::span<const Key> keys_;
-  std::vector<double> values_;
+  std::vector<KeyValue> values_;
 };
 
 }  // namespace ulmus

@@ -11,7 +11,8 @@
 namespace ulmus {
 
 /// A backbone and its head. The parameters of `resnet*`, `resnext50` and `conv3` carry torchvision's names (conv1, bn1,
-/// layer1.0.conv1, ..., fc); those of a TorchScript backbone its own, after `backbone.`.
+/// layer1.0.conv1, ..., fc), those of `efficientnet-lite*` timm's (conv_stem, blocks.0.0.conv_dw, ..., but fc for the
+/// head); those of a TorchScript backbone its own, after `backbone.`.
 class ClassifierImpl : public torch::nn::Module {
  public:
   /// Images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
@@ -36,6 +37,8 @@ class ClassifierImpl : public torch::nn::Module {
  protected:
   /// Registers `fc`, the head over `width` features.
   void add_head(std::int64_t width, const ModelOptions& options);
+  /// Registers the head of another model as `fc`; both share its parameters.
+  void share_head(const ClassifierImpl& other);
 
   std::uint64_t seed_ = 0;
   std::uint64_t step_ = 0;
@@ -56,6 +59,9 @@ Classifier make_model(const ModelOptions& options);
 /// `torchscript:` keeps the weights of its file. The library's own numbers, so a seed gives the same weights with every
 /// LibTorch.
 void initialise(Classifier& model, std::uint64_t seed);
+
+/// The head of a model as a classifier of its features, [N, D] or [N, D, 1, 1]. Both share the head's parameters.
+Classifier head_alone(const Classifier& model);
 
 std::int64_t parameter_count(const torch::nn::Module& model);
 

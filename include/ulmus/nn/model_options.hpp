@@ -25,7 +25,9 @@ struct ModelOptions {
 /// - `conv3`: three convolutions with batch norm, for small grey images;
 /// - `resnet20`, `resnet32`, `resnet44`, `resnet56`: the CIFAR family of He et al. 2016, option A shortcuts;
 /// - `wrn28-10`: Zagoruyko and Komodakis 2016, depth 28, width 10, without dropout;
-/// - `resnet18`, `resnet50`, `resnext50` (32x4d): as torchvision builds and names them.
+/// - `resnet18`, `resnet50`, `resnext50` (32x4d): as torchvision builds and names them;
+/// - `efficientnet-lite0`, `-lite1`, `-lite2`: TensorFlow's EfficientNet-Lite (Tan and Le 2019, without squeeze and
+///   excitation, with ReLU6), with the tensor names of timm and TensorFlow's `SAME` padding.
 ///
 /// For features, and for images as vectors of their pixels:
 /// - `mlp`: linear layers, each followed by batch norm, ReLU and dropout; keys `layers` (2), `width` (256), `dropout`

@@ -21,10 +21,10 @@ std::string terminal_table(const Summary& summary, const TableOptions& options =
 /// few-shot accuracy; groups without a class are left out.
 std::string markdown_table(const Summary& summary);
 
-/// What the run shows, in two or three plain sentences: the best loss by balanced accuracy on the test set against the
+/// The conclusion of the run in two or three sentences: the best loss by balanced accuracy on the test set against the
 /// baseline (`ce` where it took part, else the first loss), whether the seeds support the difference, and what it does
-/// to frequent and rare classes. The first sentence, the conclusion, ends with a newline when others follow.
-std::string finding(const RunFolder& run, const Summary& summary);
+/// to frequent and rare classes. The first sentence ends with a newline when others follow.
+std::string conclusion(const RunFolder& run, const Summary& summary);
 
 /// The report as one page of HTML that needs no network: styles, script, data and Chart.js are inside.
 ///

@@ -39,7 +39,7 @@ struct MetricSummary {
   std::vector<std::optional<double>> values;  ///< [seeds]
 };
 
-/// The judgement of one loss on one set.
+/// The evaluation of one loss on one set.
 struct SetSummary {
   std::int64_t samples = 0;                ///< of the first seed
   std::vector<MetricSummary> metrics;      ///< parallel to metrics()

@@ -18,6 +18,8 @@ struct HeadInputs {
 ///
 /// @param logits  [N, C], what the head gives (before the loss's scale); any floating dtype and device
 /// @param labels  [N] int64, each in [0, C)
+/// @param correct  takes the number of rows whose argmax is the label; the kernel knows it, other devices and dtypes
+///                 take an argmax and wait for it. Null: not wanted
 /// @return scalar of the logits' dtype
 ///
 /// float, double, bfloat16 and half on the CPU run in the fused kernel, which makes the gradient in the forward call;
@@ -25,7 +27,8 @@ struct HeadInputs {
 /// announced once. The rival is constant for the gradient. Throws Error{data} for shapes, dtypes and labels that do not
 /// fit, Error{usage} when a second derivative is asked for or the loss needs features that did not come.
 torch::Tensor margin_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
-                          Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {});
+                          Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {},
+                          std::int64_t* correct = nullptr);
 
 /// The same function written with tensor operations, from the numbers of the loss (KernelParams): for any device or
 /// dtype, for second derivatives, and a second opinion on the kernel. bfloat16 and half are computed in float. The
@@ -43,7 +46,9 @@ class LossModuleImpl : public torch::nn::Module {
  public:
   explicit LossModuleImpl(Loss loss, Reduction reduction = Reduction::weighted_mean);
 
-  torch::Tensor forward(const torch::Tensor& logits, const torch::Tensor& labels, const HeadInputs& head = {});
+  /// `correct` as margin_loss takes it.
+  torch::Tensor forward(const torch::Tensor& logits, const torch::Tensor& labels, const HeadInputs& head = {},
+                        std::int64_t* correct = nullptr);
 
   /// Where training is, for deferred weights and losses that are plain at first.
   void set_epoch(std::int64_t epoch, std::int64_t epochs) { loss_.set_epoch(epoch, epochs); }

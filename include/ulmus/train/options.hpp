@@ -1,65 +1,69 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ulmus/loss/spec.hpp"
+
 namespace ulmus {
 
-/// Everything that determines a run, in the units of the command line; what `config.toml` holds.
+/// Everything that determines a run; `config.toml` holds the options that are set. An unset option leaves the choice to
+/// plan_run(), or a part of the training out (`clip`, `ema`, `weights`).
 struct RunOptions {
   std::string data;
-  std::string data_root;
+  std::optional<std::string> data_root;
   std::string imbalance = "none";
-  std::string losses;
+  std::vector<LossSpec> losses;
   std::int64_t seeds = 1;
   std::uint64_t seed = 0;
   std::uint64_t split_seed = 0;
   std::string split_rng = "ulmus";
   std::int64_t validation = 0;
   double test_fraction = 0.2;
-  std::int64_t image_size = 0;
-  std::int64_t image_bits = 0;
+  std::optional<std::int64_t> image_size;
+  std::optional<std::int64_t> image_bits;
   std::int64_t max_pixels = 100'000'000;
   bool skip_bad = false;
   std::string model = "auto";
   std::string head = "auto";
-  std::string weights;
-  std::string freeze = "none";
+  std::optional<std::string> weights;
+  std::string freeze = "auto";
   std::string augment = "auto";
   std::string sampler = "instance";
-  std::int64_t epochs = 0;
+  std::optional<std::int64_t> epochs;
   std::int64_t batch_size = 128;
   std::string optimizer = "auto";
-  double lr = 0;
+  std::optional<double> lr;
   double momentum = 0.9;
-  double weight_decay = -1;
-  double clip = 0;
-  double ema = 0;
-  std::string schedule = "cosine";
+  std::optional<double> weight_decay;
+  std::optional<double> clip;
+  std::optional<double> ema;
+  std::string schedule = "auto";
   double warmup = 0.025;
   std::string reduction = "auto";
-  std::int64_t jobs = 0;
-  std::int64_t threads = 0;
+  std::optional<std::int64_t> jobs;
+  std::optional<std::int64_t> threads;
   std::int64_t loader_threads = 1;
   std::string device = "cpu";
   bool channels_last = false;
   std::string autocast = "none";
 
-  /// The file of a `torchscript:` model, which the person named on this machine: such a file is code. No option of the
-  /// run, so neither written to `config.toml` nor read from it.
-  std::string model_file = {};
+  /// The file of a `torchscript:` model, which the user named on this machine: such a file is code. It is no option of
+  /// the run, so it is neither written to `config.toml` nor read from it.
+  std::optional<std::string> model_file = {};
 };
 
-/// The one table of options: `visit(name, field, help)` for each, in the order of the help. The command line,
-/// `config.toml` and the documentation are made from it.
+/// The table of options: calls `visit(name, field, help)` for each, in the order of the help. The command line and
+/// `config.toml` are made from it.
 template <class Options, class Visit>
 void visit_options(Options& options, Visit&& visit) {
   visit("data", options.data,
         "data set: fashion-mnist, mnist, cifar10, cifar100, folder:DIR (a folder of images per class), list:FILE, "
         "csv:FILE?label=COLUMN or npy:FEATURES,LABELS");
-  visit("data-root", options.data_root, "where named data sets lie; else $ULMUS_DATA, /usr/share/datasets");
+  visit("data-root", options.data_root, "where named data sets lie; default: $ULMUS_DATA, /usr/share/datasets");
   visit("imbalance", options.imbalance,
         "make the training part long-tailed: exp:RATIO, step:RATIO, pareto:ALPHA, counts:FILE or none");
   visit("losses", options.losses, "losses to compare, e.g. ce,ldam+drw,elm:lambda=0.5+drw; see 'ulmus losses'");
@@ -71,39 +75,51 @@ void visit_options(Options& options, Visit&& visit) {
   visit("validation", options.validation, "images of every class held out of the training part for validation");
   visit("test-fraction", options.test_fraction,
         "part of every class held out for test when the data have no test part");
-  visit("image-size", options.image_size, "resize image files to squares of this side; 0: leave them");
+  visit("image-size", options.image_size, "resize image files to squares of this side; default: leave them");
   visit("image-bits", options.image_bits,
-        "bits in use in images of 16 bits a sample, 8 to 16; 0: as many as the data use");
+        "bits in use in images of 16 bits a sample, 8 to 16; default: as many as the data use");
   visit("max-pixels", options.max_pixels, "refuse image files that declare more pixels than this, before decoding");
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model,
-        "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50; mlp, linear (for "
-        "features too); torchscript:FILE; or auto by the data");
+        "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50, "
+        "efficientnet-lite0, -lite1, -lite2; mlp, linear (for features too); torchscript:FILE; or auto by the data");
   visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
-  visit("weights", options.weights, "safetensors file of weights to begin with: published ones, or a run's checkpoint");
-  visit("freeze", options.freeze, "none, or backbone: train the head alone, and leave batch norm statistics");
+  visit("weights", options.weights,
+        "safetensors file of weights to begin with: published ones, or a run's checkpoint; auto: those that "
+        "script/weights "
+        "stored for the model; none; default: auto for an efficientnet-lite and for photographs (docs/photos.md)");
+  visit(
+      "freeze", options.freeze,
+      "none; backbone: train the head alone, on features that are computed once where images are not augmented; auto: "
+      "backbone where the weights were not named");
   visit("augment", options.augment,
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
-  visit("epochs", options.epochs, "epochs to train; 0: a default for the model and the data");
+  visit("epochs", options.epochs, "epochs to train; default: by the model and the data");
   visit("batch-size", options.batch_size, "images in a batch");
   visit("optimizer", options.optimizer, "sgd, adamw, or auto: adamw for features, sgd for images");
-  visit(
-      "lr", options.lr,
-      "base learning rate; 0: 0.1 for sgd, 0.001 for adamw, a tenth of it where the whole of a trained model goes on");
+  visit("lr", options.lr,
+        "base learning rate; default: 0.1 for sgd, 0.001 for adamw, a tenth of it to train a whole trained model "
+        "further, and what suits its features for the head of a frozen one");
   visit("momentum", options.momentum, "momentum of sgd");
-  visit("weight-decay", options.weight_decay, "weight decay, on every parameter; -1: 0.0002 for sgd, 0.0001 for adamw");
-  visit("clip", options.clip, "scale gradients down to this norm, all of them together; 0: leave them");
+  visit("weight-decay", options.weight_decay,
+        "weight decay, on every parameter; default: 0.0002 for sgd, 0.0001 for adamw");
+  visit("clip", options.clip, "scale gradients down to this norm, all of them together; default: leave them");
   visit("ema", options.ema,
-        "decay of a moving average of the weights, e.g. 0.999, which is judged and kept in their place; 0: none");
-  visit("schedule", options.schedule, "learning rate: cosine, step (the reference protocol) or constant");
+        "decay of a moving average of the weights, e.g. 0.999, which is evaluated and saved in their place; default: "
+        "none");
+  visit("schedule", options.schedule,
+        "learning rate: cosine, step (the reference protocol), constant, restart (a cosine that begins anew with "
+        "deferred "
+        "weights), or auto: restart for a head on the features of a frozen backbone, else cosine");
   visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
   visit("reduction", options.reduction,
         "weighted-mean (the reference protocol), mean, or auto: that of each loss's definition");
   visit("jobs", options.jobs,
-        "losses and seeds trained at the same time; 0: as many as there are cores. Changes no result");
-  visit("threads", options.threads, "threads for each of them; 0: the cores that are left. May change the last bits");
+        "losses and seeds trained at the same time; default: as many as there are cores. Changes no result");
+  visit("threads", options.threads,
+        "threads for each of them; default: the cores that are left. May change the last bits");
   visit("loader-threads", options.loader_threads, "threads that prepare batches; changes no result");
   visit("device", options.device, "cpu, cuda or cuda:N, where LibTorch finds it");
   visit("channels-last", options.channels_last,
@@ -111,7 +127,23 @@ void visit_options(Options& options, Visit&& visit) {
   visit("autocast", options.autocast, "bf16: compute the backbone in bfloat16, head and loss in float; or none");
 }
 
-/// The options as flat TOML, one `name = value` a line. Texts must be UTF-8.
+/// The value of an option as text: "" when it is unset, "true" or "false" of a flag.
+std::string option_text(const std::string& value);
+std::string option_text(bool value);
+std::string option_text(std::int64_t value);
+std::string option_text(std::uint64_t value);
+std::string option_text(double value);
+std::string option_text(const std::vector<LossSpec>& value);
+template <class Value>
+std::string option_text(const std::optional<Value>& value) {
+  return value ? option_text(*value) : "";
+}
+
+/// Whether `text` stands for no value of a number that may be unset: 0, or -1 of `weight-decay`. So Ulmus 0.1 wrote it,
+/// and so the command line unsets a number that `--config` sets; an empty text does the same for texts.
+bool means_unset(std::string_view name, std::string_view text);
+
+/// The options that are set as flat TOML, one `name = value` a line. Texts must be UTF-8.
 std::string to_toml(const RunOptions& options);
 
 /// One `name = value` of a TOML file.
@@ -127,11 +159,11 @@ struct Setting {
 std::vector<Setting> parse_settings(std::string_view text, const std::string& source);
 
 /// Sets the option that the setting names; false when there is none. Throws Error{data} with line and key when the
-/// value is of another type.
+/// value is of another type, or no list of losses.
 bool apply_setting(RunOptions& options, const Setting& setting, const std::string& source);
 
 /// Throws Error{data}: no option has this name.
-[[noreturn]] void refuse_setting(const Setting& setting, const std::string& source);
+[[noreturn]] void throw_unknown_setting(const Setting& setting, const std::string& source);
 
 /// What to_toml wrote, in this release or an earlier one; options that are not there have their defaults.
 RunOptions options_from_toml(std::string_view text, const std::string& source);

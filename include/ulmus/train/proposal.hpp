@@ -10,7 +10,7 @@
 
 namespace ulmus {
 
-/// A run that suits the data, to begin with.
+/// Options of a first run on some data.
 struct Proposal {
   std::string losses;
   std::string schedule;
@@ -28,8 +28,8 @@ struct Proposal {
 ///                  tens, from 10 (others from 90) to 200
 ///     validation   the most, up to 20, that leaves the rarest class half of its samples
 ///
-/// `opened` and `imbalance` are those of the inspection; the command repeats them. None when a class is left empty, as
-/// no run can be made.
+/// `opened` and `imbalance` are those of the inspection; the command repeats them. Nothing when a class is left empty,
+/// as then no run can be made.
 std::optional<Proposal> propose_run(const Inspection& inspection, const OpenOptions& opened,
                                     std::string_view imbalance = "none");
 

@@ -14,12 +14,14 @@ struct LearningRateSchedule {
              ///< epoch
     cosine,  ///< half a cosine from the base rate to 0, anew at every step
     constant,
+    restart,  ///< cosine in two parts: the second begins, at the base rate again, where the loss changes
   };
   Kind kind = Kind::step;
   double base = 0.1;
-  double warmup = 0.025;  ///< fraction of the epochs with a rising rate: 5 epochs of 200
+  double warmup = 0.025;           ///< fraction of the epochs with a rising rate: 5 epochs of 200
+  std::int64_t restart_epoch = 0;  ///< 0-based, of `restart`; 0: there is one part
 
-  /// "step", "cosine" or "constant"; throws Error{usage} with the nearest name.
+  /// "step", "cosine", "constant" or "restart"; throws Error{usage} with the nearest name.
   static Kind parse_kind(std::string_view name);
 };
 
@@ -27,7 +29,9 @@ struct LearningRateSchedule {
 ///
 /// step: with e = epoch + 1 and W = round(warmup * epochs), base * e / W for e <= W, base * 0.0001 for e > 0.9 epochs,
 /// base * 0.01 for e > 0.8 epochs, base otherwise (LDAM-DRW; 200 epochs give its table exactly). cosine, constant: a
-/// linear warm-up by steps over warmup * epochs epochs.
+/// linear warm-up by steps over warmup * epochs epochs. restart: a cosine from the first epoch to restart_epoch,
+/// warm-up included, and one from there to the end (the warm restarts of SGDR, Loshchilov and Hutter, ICLR 2017, at one
+/// place).
 double learning_rate(const LearningRateSchedule& schedule, std::int64_t epoch, std::int64_t epochs, std::int64_t step,
                      std::int64_t steps);
 

@@ -13,19 +13,19 @@ from . import _class_names
 if TYPE_CHECKING:
     __version__: str
     from . import functional, metrics, models, sklearn
-    from .composed import composed_loss
     from .data import make_long_tailed
-    from .loss import DeferredReweighting, Loss
+    from .loss import Loss, composed_loss
     from .losses import *
     from .models import load_model, load_weights
     from .nn import CosineLinear, LogitAdjustment, tau_normalize
     from .runs import Run, read_run
     from .samplers import ClassSampler
+    from .schedules import DeferredReweighting
 
 #: Where each name lives.
 _HOMES = {
-    "loss": ["DeferredReweighting", "Loss"],
-    "composed": ["composed_loss"],
+    "loss": ["Loss", "composed_loss"],
+    "schedules": ["DeferredReweighting"],
     "losses": _class_names.CLASSES,
     "nn": ["CosineLinear", "LogitAdjustment", "tau_normalize"],
     "models": ["load_model", "load_weights"],

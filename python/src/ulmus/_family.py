@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import json
 import operator
+import re
 from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from . import _core
+
 
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
@@ -33,14 +35,14 @@ def key_values(text: str) -> dict[str, Any]:
     return values
 
 
-def member_name(text: str) -> str:
+def loss_name(text: str) -> str:
     """``elm`` of ``elm:lambda=0.5+drw``."""
     return text.partition("+")[0].partition(":")[0]
 
 
 def rule_name(text: str) -> str | None:
-    """``drw`` of ``elm:lambda=0.5+drw:from=0.9``."""
-    rule = text.partition("+")[2].partition(":")[0]
+    """``drw`` of ``elm:lambda=0.5+drw:from=0.9``, ``weights`` of ``ce+weights=FILE``."""
+    rule = re.split("[:=]", text.partition("+")[2], maxsplit=1)[0]
     return rule or None
 
 
@@ -74,19 +76,21 @@ def _by_class(items: list[tuple[Any, Any]], what: str) -> dict[int, Any]:
     for key, value in items:
         if isinstance(key, bool) or not isinstance(key, (int, float)) and not hasattr(key, "__index__"):
             raise ValueError(
-                f"the {what} are by name ({key!r}), and which class is 0, 1, ... is not said; give them in the order of your "
-                f"class names: [counts[name] for name in class_names]"
+                f"the {what} are by name ({key!r}), not by class 0, 1, ...; give them in the order of your "
+                "class names: [counts[name] for name in class_names]"
             )
         number = _whole_number(key, f"a class of the {what}")
         if number < 0 or number in result:
-            raise ValueError(f"class {number} of the {what} is {'negative' if number < 0 else 'there twice'}, expected 0, 1, ...")
+            raise ValueError(
+                f"class {number} of the {what} is {'negative' if number < 0 else 'there twice'}, expected 0, 1, ..."
+            )
         result[number] = value
     return result
 
 
 def class_counts(values: Any) -> list[int]:
-    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts) whose
-    keys are the classes; one that is missing has none."""
+    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts)
+    whose keys are the classes; one that is missing has none."""
     items = _items(values)
     if items is None:
         return whole_numbers(values, "class count")

@@ -1,34 +1,145 @@
-"""The kernel under PyTorch: autograd functions for eager code, operators for ``torch.compile``."""
+"""The C++ loss behind a module: what formulas and compiled graphs read of it, and calls of its kernel on the CPU."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import weakref
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 # After torch, so that the extension finds PyTorch's OpenMP runtime instead of bringing a second one.
-from . import _core
-
-if TYPE_CHECKING:
-    from .loss import Loss
+from . import _core, _family
 
 #: Element types with a kernel, by their number in the C interface.
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 
-#: What a loss looks at beside logits and labels.
+#: What a loss needs besides logits and labels.
 FEATURES, HEAD, STATE, OFFSETS = 1, 2, 4, 8
 
-#: Reductions by their number in the C interface. There ``none`` is the sum: its gradient has in each row that of its own loss.
+#: Reductions by their number in the C interface. There ``none`` is the sum: each row of the gradient is that of its own
+#: loss.
 REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
 
-#: A batch with fewer logits runs on the calling thread, whatever it is told.
+#: A batch with fewer logits runs on the calling thread.
 _PARALLEL_LOGITS = 1 << 15
 
-#: Features, weight and bias of the head, offsets, noise: what a loss looks at beside logits and labels.
+#: Features, weight and bias of the head, offsets, noise; None where the loss does not need it.
 Context = list[Tensor | None]
+NO_CONTEXT: Context = [None] * 5
+
+
+class LossHandle:
+    """A loss of the family for one training set, with the settings of its module. Pickles and copies are
+    independent."""
+
+    def __init__(
+        self,
+        text: str,
+        class_counts: list[int],
+        *,
+        reduction: str | None = None,
+        ignore_index: int = -100,
+        seed: int = 0,
+    ) -> None:
+        self.class_counts = class_counts
+        self.ignore_index = ignore_index
+        self.seed = seed
+        self.epoch: tuple[int, int] | None = None
+        self.replaced_weights: list[float] | None = None  # by set_class_weights
+        self._create(text)
+        self.reduction: str = reduction or list(REDUCTIONS)[self.core.reduction]
+
+    def _create(self, text: str) -> None:
+        self.core = _core.Loss(text, self.class_counts)
+        self.core.set_seed(self.seed)
+        self.text = self.core.text
+        self.name = _family.loss_name(self.text)
+        self.keys = _family.key_values(self.text)
+        self.needs = self.core.needs
+        facts = _family.table()["losses"][self.name]
+        self.is_sum: bool = facts["is_sum"]
+        self.takes_soft_targets: bool = facts["takes_soft_targets"]
+        self.classes = len(self.class_counts)
+        self.total = sum(self.class_counts)
+        self.state_size = len(self.core.state())  # 0 where it grows with the features
+        #: Graphs change it when they update the state, so that the compiler keeps the order of updates and readers.
+        self.clock = torch.zeros(1, dtype=torch.int64, device="cpu")
+        smallest = min(count for count in self.class_counts if count > 0)
+        self._numbers = {
+            "counts": _float64(count or smallest for count in self.class_counts),
+            "samples": _float64(self.class_counts),
+        }
+        self.id = next(_ids)
+        handles[self.id] = self
+        self._refresh()
+
+    def _refresh(self) -> None:
+        """Copies what compiled code and formulas cannot ask the C++ loss."""
+        self._numbers["weights"] = _float64(self.core.class_weights())
+        start = self.keys.get("from", 0.0)
+        epoch, epochs = self.epoch or (0, 1_000_000)
+        #: False while a loss that is plain at first (key ``from``) still is cross entropy.
+        self.active = epoch >= min(math.floor(start * epochs + 0.5), epochs - 1)
+        self._tables: dict[Any, Tensor] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("text", "class_counts", "reduction", "ignore_index", "seed", "epoch", "replaced_weights")
+        return {name: getattr(self, name) for name in names} | {"state": self.core.state()}
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        state, text = saved.pop("state"), saved.pop("text")
+        self.__dict__.update(saved)
+        self._create(text)
+        if self.epoch is not None:
+            self.core.set_epoch(*self.epoch)
+        if self.replaced_weights is not None:
+            self.core.set_class_weights(self.replaced_weights)
+        if state:
+            self.core.set_state(state)
+        self._refresh()
+
+    def set_epoch(self, epoch: int, epochs: int) -> None:
+        self.core.set_epoch(epoch, epochs)
+        self.epoch = (epoch, epochs)
+        self._refresh()
+
+    def set_class_weights(self, weights: list[float]) -> None:
+        self.core.set_class_weights(weights)
+        self.replaced_weights = weights
+        self._refresh()
+
+    def table(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
+        """``counts``, ``samples`` or ``weights`` of the classes, ``[C]``, kept for each device and dtype. A class
+        without samples has the count of the rarest class that has some."""
+        if is_compiling():
+            return self._numbers[name].to(device, dtype)
+        key = (name, device, dtype)
+        if key not in self._tables:
+            self._tables[key] = self._numbers[name].to(device, dtype)
+        return self._tables[key]
+
+    def row_weights(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """``[N]``, 0 for ignored samples."""
+        valid = labels != self.ignore_index
+        weights = self.table("weights", labels.device, dtype).index_select(0, torch.where(valid, labels, 0)) * valid
+        return weights if sample_weights is None else weights * sample_weights.to(dtype)
+
+    def divisor(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """What the sum of the losses is divided by for a mean."""
+        if self.reduction == "mean":
+            total = (labels != self.ignore_index).sum().to(dtype)
+        else:
+            total = self.row_weights(labels, sample_weights, dtype).sum()
+        return total.clamp_min(torch.finfo(dtype).tiny)
+
+
+_ids = itertools.count()
+#: Handles by the number under which compiled graphs know them.
+handles: weakref.WeakValueDictionary[int, LossHandle] = weakref.WeakValueDictionary()
 
 if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling"):
     is_compiling = torch.compiler.is_compiling
@@ -38,16 +149,15 @@ else:
         return False
 
 
-ids = itertools.count()
-#: Losses by the number under which compiled graphs know them.
-losses: weakref.WeakValueDictionary[int, Loss] = weakref.WeakValueDictionary()
+def _float64(values: Iterable[float]) -> Tensor:
+    return torch.tensor(list(values), dtype=torch.float64, device="cpu")
 
 
 def _threads(logits: Tensor) -> int:
     return torch.get_num_threads() if logits.numel() >= _PARALLEL_LOGITS else 1
 
 
-def _wide(tensor: Tensor | None) -> Tensor | None:
+def _to_double(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.detach().to("cpu", torch.float64).contiguous()
 
 
@@ -61,8 +171,8 @@ def _addresses(context: Context, gradients: Context) -> list[int]:
     return [_address(tensor) for tensor in (*pairs, *context[3:])]
 
 
-def _width(context: Context) -> int:
-    return 0 if context[0] is None else context[0].shape[1]
+def _width(features: Tensor | None) -> int:
+    return 0 if features is None else features.shape[1]
 
 
 def _is_distributed() -> bool:
@@ -70,12 +180,12 @@ def _is_distributed() -> bool:
 
 
 def _first_position(rows: int) -> int:
-    """Of this process's rows in the batch of all."""
+    """The position of this process's rows in the batch of all processes."""
     return torch.distributed.get_rank() * rows if _is_distributed() else 0
 
 
 def evaluate(
-    loss: Loss,
+    handle: LossHandle,
     logits: Tensor,
     labels: Tensor,
     sample_weights: Tensor | None,
@@ -83,7 +193,7 @@ def evaluate(
     reduction: str,
     value_dtype: torch.dtype,
 ) -> Tensor:
-    """The loss of a checked batch on the CPU; its gradient to `gradient`, contiguous."""
+    """The loss of a checked batch; writes its gradient to `gradient`, contiguous ``[N, C]``."""
     rows, classes = logits.shape
     stride = classes
     if not logits.is_contiguous():
@@ -91,333 +201,125 @@ def evaluate(
         if logits.stride(1) != 1 or stride < classes:
             logits, stride = logits.contiguous(), classes
     labels = labels.contiguous()
-    each = torch.empty(rows, dtype=torch.float64, device="cpu") if reduction == "none" else None
-    value = torch.empty((), dtype=value_dtype, device="cpu") if each is None else None
+    losses = torch.empty(rows, dtype=torch.float64, device="cpu") if reduction == "none" else None
+    value = torch.empty((), dtype=value_dtype, device="cpu") if losses is None else None
     _core.run_at(
-        loss._core,
+        handle.core,
         DTYPES[logits.dtype],
         rows,
         logits.data_ptr(),
         stride,
         labels.data_ptr(),
         _address(gradient),
-        _address(each),
+        _address(losses),
         _address(sample_weights),
-        loss.ignore_index,
+        handle.ignore_index,
         REDUCTIONS[reduction],
         _threads(logits),
         _address(value),
         DTYPES[value_dtype],
     )
-    return value if each is None else each.to(value_dtype)  # type: ignore[return-value]
+    return value if losses is None else losses.to(value_dtype)  # type: ignore[return-value]
 
 
 def evaluate_with_context(
-    loss: Loss,
+    handle: LossHandle,
     logits: Tensor,
     labels: Tensor,
     sample_weights: Tensor | None,
     context: Context,
     wanted: tuple[bool, ...],
+    reduction: str,
     value_dtype: torch.dtype,
 ) -> tuple[Tensor, Context]:
-    """The loss of a checked batch on the CPU, and its gradients by logits, features, weight and bias where they are wanted."""
+    """The loss of a checked batch, and its gradients by logits, features, weight and bias where they are `wanted`."""
     rows = len(logits)
     logits, labels = logits.contiguous(), labels.contiguous()
-    in_double = [_wide(tensor) for tensor in context]
+    doubles = [_to_double(tensor) for tensor in context]
     gradients = [
-        torch.zeros_like(wide) if want and wide is not None else None for wide, want in zip(in_double, wanted[1:])
+        torch.zeros_like(double) if want and double is not None else None for double, want in zip(doubles, wanted[1:])
     ]
     gradient = torch.empty_like(logits) if wanted[0] else None
-    each = torch.empty(rows, dtype=torch.float64, device="cpu") if loss.reduction == "none" else None
+    losses = torch.empty(rows, dtype=torch.float64, device="cpu") if reduction == "none" else None
     value = _core.run_with_context_at(
-        loss._core,
+        handle.core,
         DTYPES[logits.dtype],
         rows,
         logits.data_ptr(),
-        loss._classes,
+        handle.classes,
         labels.data_ptr(),
         _address(gradient),
-        _address(each),
+        _address(losses),
         _address(sample_weights),
-        loss.ignore_index,
-        REDUCTIONS[loss.reduction],
+        handle.ignore_index,
+        REDUCTIONS[reduction],
         _threads(logits),
-        _addresses(in_double, gradients),
-        _width(context),
+        _addresses(doubles, gradients),
+        _width(context[0]),
         _first_position(rows),
     )
-    of_context = [
+    context_gradients = [
         None if made is None or tensor is None else made.to(tensor.dtype) for made, tensor in zip(gradients, context)
     ]
-    reduced = torch.tensor(value, dtype=value_dtype, device="cpu") if each is None else each.to(value_dtype)
-    return reduced, [gradient, *of_context]
+    reduced = torch.tensor(value, dtype=value_dtype, device="cpu") if losses is None else losses.to(value_dtype)
+    return reduced, [gradient, *context_gradients]
 
 
-def apply_update(loss: Loss, logits: Tensor, labels: Tensor, context: Context) -> None:
-    """Moves the state of a loss by a training batch, of which every process of ``torch.distributed`` has a part."""
+def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Context) -> None:
+    """Updates the state of a loss by a training batch, of which every process of ``torch.distributed`` has a part."""
     if logits.is_meta:
         return
-    wide, targets = _wide(logits), labels.detach().to("cpu").contiguous()
-    in_double = [_wide(tensor) for tensor in context]
-    assert wide is not None
+    double, targets = _to_double(logits), labels.detach().to("cpu").contiguous()
+    doubles = [_to_double(tensor) for tensor in context]
+    assert double is not None
     delta = _core.collect_update_at(
-        loss._core,
+        handle.core,
         DTYPES[torch.float64],
-        len(wide),
-        wide.data_ptr(),
-        loss._classes,
+        len(double),
+        double.data_ptr(),
+        handle.classes,
         targets.data_ptr(),
-        loss.ignore_index,
-        _addresses(in_double, [None, None, None]),
-        _width(context),
-        _first_position(len(wide)),
+        handle.ignore_index,
+        _addresses(doubles, [None, None, None]),
+        _width(context[0]),
+        _first_position(len(double)),
     )
     if _is_distributed() and torch.distributed.get_world_size() > 1:
         total = torch.tensor(delta, dtype=torch.float64, device=logits.device)
         torch.distributed.all_reduce(total)
         delta = total.tolist()
-    loss._core.apply_update(delta)
+    handle.core.apply_update(delta)
 
 
-def state_of(loss: Loss, width: int) -> Tensor:
-    """The state as the composed formula reads it, float64 on the CPU; -1 everywhere while there is none."""
-    size = loss._state_size or loss._classes * (1 + width)
-    values = loss._core.state()
+def state_of(handle: LossHandle, width: int) -> Tensor:
+    """The state for features of this width, float64 on the CPU; -1 everywhere before the first update."""
+    size = handle.state_size or handle.classes * (1 + width)
+    values = handle.core.state()
     if values and len(values) != size:
-        of = len(values) // loss._classes - 1
-        raise ValueError(f"the state of loss '{loss.spec}' is of features of width {of}, but features of width {width} came")
+        made_for = len(values) // handle.classes - 1
+        raise ValueError(
+            f"the state of loss '{handle.text}' is for features of width {made_for}, but features of width {width} came"
+        )
     return torch.tensor(values or [-1.0] * size, dtype=torch.float64, device="cpu")
 
 
-def offsets_of(loss: Loss, labels: Tensor, features: Tensor | None) -> Tensor:
-    """What the library adds to the scaled logits of a batch: random draws, margins from features. ``[N, C]``, float64."""
-    targets, wide = labels.detach().to("cpu").contiguous(), _wide(features)
-    made = torch.empty(len(targets), loss._classes, dtype=torch.float64, device="cpu")
+def offsets_of(handle: LossHandle, labels: Tensor, features: Tensor | None) -> Tensor:
+    """What the library adds to the scaled logits of a batch: random draws or margins from features. ``[N, C]``,
+    float64."""
+    targets, doubles = labels.detach().to("cpu").contiguous(), _to_double(features)
+    offsets = torch.empty(len(targets), handle.classes, dtype=torch.float64, device="cpu")
     _core.offsets_at(
-        loss._core,
-        loss.spec,
-        loss.class_counts,
-        loss._seed,
-        loss._epoch or (0, 1_000_000),
+        handle.core,
+        handle.text,
+        handle.class_counts,
+        handle.seed,
+        handle.epoch or (0, 1_000_000),
         len(targets),
         targets.data_ptr(),
-        loss.ignore_index,
-        _address(wide),
-        0 if wide is None else wide.shape[1],
+        handle.ignore_index,
+        _address(doubles),
+        _width(doubles),
         _first_position(len(targets)),
-        made.data_ptr(),
+        offsets.data_ptr(),
     )
-    return made
-
-
-def scaled(gradient: Tensor, outer: Tensor) -> Tensor:
-    """The gradient of each row times that of its loss."""
-    if outer.dim() == 1:
-        return gradient * outer.unsqueeze(1).to(gradient.dtype)
-    return gradient * outer
-
-
-def _backward_of(gradient: Tensor | None, outer: Tensor) -> Tensor | None:
-    """What goes back of a gradient that the forward call made."""
-    if gradient is None:
-        return None
-    if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
-        gradient = scaled(gradient, outer)
-    if torch.is_grad_enabled():
-        gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
-    return gradient
-
-
-class Fused(torch.autograd.Function):
-    """What has no gradient comes as one argument: each costs time at a batch of 128 x 10, where the calls are most of it."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, call: tuple[Loss, Tensor, Tensor | None, str, torch.dtype]) -> Tensor:
-        loss, labels, sample_weights, reduction, value_dtype = call
-        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
-        value = evaluate(loss, logits, labels, sample_weights, gradient, reduction, value_dtype)
-        ctx.save_for_backward(gradient)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, None]:  # type: ignore[override]
-        return _backward_of(ctx.saved_tensors[0], outer), None
-
-
-class FusedWithContext(torch.autograd.Function):
-    """The losses that look at more than logits and labels."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        logits: Tensor,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        call: tuple[Loss, Tensor, Tensor | None, Context, torch.dtype],
-    ) -> Tensor:
-        loss, labels, sample_weights, context, value_dtype = call
-        value, gradients = evaluate_with_context(
-            loss, logits, labels, sample_weights, context, ctx.needs_input_grad[:4], value_dtype
-        )
-        ctx.save_for_backward(*gradients)
-        return value
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        # With a loss for each sample only rows have gradients: losses that look at the head have none of one sample.
-        return (*(_backward_of(gradient, outer) for gradient in ctx.saved_tensors), None)
-
-
-class _NoSecondDerivative(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor) -> Tensor:
-        return gradient.view_as(gradient)
-
-    @staticmethod
-    def backward(ctx: Any, outer: Tensor) -> NoReturn:  # type: ignore[override]
-        raise ValueError(
-            "the fused loss has no second derivative; "
-            "use ulmus.composed_loss(loss, logits, labels) where create_graph is needed"
-        )
-
-
-# Under torch.compile each of these is one operator of the graph, opaque to the compiler. It reads the loss by its number when the
-# graph runs. A loss with a state has a tensor `clock` that `apply_update` changes and the others read, so that the compiler keeps their
-# order and leaves none out.
-
-if hasattr(torch.library, "custom_op"):
-
-    @torch.library.custom_op("ulmus::loss_and_gradient", mutates_args=(), device_types="cpu")
-    def compiled(
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        loss: int,
-        reduction: str,
-        value_dtype: torch.dtype,
-        wants_gradient: bool,
-    ) -> tuple[Tensor, Tensor]:
-        gradient = logits.new_empty((logits.shape[0] if wants_gradient else 0, logits.shape[1]))
-        target = gradient if wants_gradient else None
-        return evaluate(losses[loss], logits, labels, sample_weights, target, reduction, value_dtype), gradient
-
-    @compiled.register_fake
-    def _(
-        logits: Tensor,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        loss: int,
-        reduction: str,
-        value_dtype: torch.dtype,
-        wants_gradient: bool,
-    ) -> tuple[Tensor, Tensor]:
-        shape = (logits.shape[0],) if reduction == "none" else ()
-        rows = logits.shape[0] if wants_gradient else 0
-        return logits.new_empty(shape, dtype=value_dtype), logits.new_empty((rows, logits.shape[1]))
-
-    def _save(ctx: Any, inputs: Any, output: tuple[Tensor, Tensor]) -> None:
-        ctx.save_for_backward(output[1])
-
-    def _backward(ctx: Any, outer: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = ctx.saved_tensors
-        return (scaled(gradient, outer), *[None] * 6)
-
-    compiled.register_autograd(_backward, setup_context=_save)
-
-    @torch.library.custom_op("ulmus::loss_with_context", mutates_args=(), device_types="cpu")
-    def compiled_with_context(
-        logits: Tensor,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        offsets: Tensor | None,
-        noise: Tensor | None,
-        clock: Tensor,
-        loss: int,
-        reduction: str,
-        value_dtype: torch.dtype,
-        wanted: int,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        context = [features, weight, bias, offsets, noise]
-        wants = tuple(bool(wanted >> k & 1) for k in range(4))
-        value, gradients = evaluate_with_context(losses[loss], logits, labels, sample_weights, context, wants, value_dtype)
-        made = [logits.new_empty(0) if gradient is None else gradient for gradient in gradients[:4]]
-        return value, made[0], made[1], made[2], made[3]
-
-    @compiled_with_context.register_fake
-    def _(
-        logits: Tensor,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        labels: Tensor,
-        sample_weights: Tensor | None,
-        offsets: Tensor | None,
-        noise: Tensor | None,
-        clock: Tensor,
-        loss: int,
-        reduction: str,
-        value_dtype: torch.dtype,
-        wanted: int,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        made = [
-            logits.new_empty(0) if tensor is None or not wanted >> k & 1 else tensor.new_empty(tensor.shape)
-            for k, tensor in enumerate([logits, features, weight, bias])
-        ]
-        shape = (logits.shape[0],) if reduction == "none" else ()
-        return logits.new_empty(shape, dtype=value_dtype), made[0], made[1], made[2], made[3]
-
-    def _save_with_context(ctx: Any, inputs: Any, output: tuple[Tensor, ...]) -> None:
-        ctx.wanted = inputs[-1]
-        ctx.save_for_backward(*output[1:])
-
-    def _backward_with_context(ctx: Any, outer: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        made = [scaled(made, outer) if ctx.wanted >> k & 1 else None for k, made in enumerate(ctx.saved_tensors)]
-        return (*made, *[None] * 9)
-
-    compiled_with_context.register_autograd(_backward_with_context, setup_context=_save_with_context)
-
-    @torch.library.custom_op("ulmus::apply_update", mutates_args=("clock",))
-    def compiled_apply_update(
-        clock: Tensor,
-        logits: Tensor,
-        labels: Tensor,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        loss: int,
-    ) -> None:
-        clock.add_(1)
-        apply_update(losses[loss], logits, labels, [features, weight, bias, None, None])
-
-    @compiled_apply_update.register_fake
-    def _(
-        clock: Tensor,
-        logits: Tensor,
-        labels: Tensor,
-        features: Tensor | None,
-        weight: Tensor | None,
-        bias: Tensor | None,
-        loss: int,
-    ) -> None:
-        return None
-
-    @torch.library.custom_op("ulmus::state", mutates_args=())
-    def compiled_state(clock: Tensor, loss: int, width: int, size: int) -> Tensor:
-        return state_of(losses[loss], width)
-
-    @compiled_state.register_fake
-    def _(clock: Tensor, loss: int, width: int, size: int) -> Tensor:
-        return torch.empty(size, dtype=torch.float64, device="cpu")
-
-    @torch.library.custom_op("ulmus::offsets", mutates_args=())
-    def compiled_offsets(clock: Tensor, labels: Tensor, features: Tensor | None, loss: int, classes: int) -> Tensor:
-        return offsets_of(losses[loss], labels, features)
-
-    @compiled_offsets.register_fake
-    def _(clock: Tensor, labels: Tensor, features: Tensor | None, loss: int, classes: int) -> Tensor:
-        return torch.empty(labels.shape[0], classes, dtype=torch.float64, device="cpu")
+    return offsets

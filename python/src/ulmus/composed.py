@@ -1,38 +1,35 @@
-"""Every loss of the family written with PyTorch operations, from its equation: one function a member."""
+"""The formula of every loss, written with PyTorch operations from its equation: the differentiable reference."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from . import _kernel
+from . import _compile, _kernel
+from ._kernel import Context, LossHandle
 
-if TYPE_CHECKING:
-    from .loss import Loss
-
-__all__ = ["composed_loss"]
+__all__ = ["compose"]
 
 
 @dataclasses.dataclass
 class Batch:
-    """What a formula looks at beside its logits ``[N, C]``."""
+    """What a formula needs besides its logits ``[N, C]``."""
 
     labels: Tensor  #: [N]
-    counted: Tensor  #: [N], false for ignored samples
-    active: Tensor  #: [N], true for samples of a weight above 0
+    active: Tensor  #: [N], true for samples with a weight above 0
     counts: Tensor  #: [C]; a class without samples counts like the rarest one that has some
-    samples: Tensor  #: [C], as they are
+    samples: Tensor  #: [C], the counts as they are
     total: int  #: of all samples
     keys: dict[str, Any]
     class_weights: Tensor  #: [C], in force
     unweighted: Tensor  #: [N]; times this, a term is free of class weights
-    state: Tensor | None = None  #: what the loss carries; negative before the first update
+    state: Tensor | None = None  #: negative before the first update
     features: Tensor | None = None  #: [N, D]
     weight: Tensor | None = None  #: [C, D] of a linear head
     bias: Tensor | None = None  #: [C]
@@ -44,9 +41,9 @@ class Batch:
         return self.counts / self.total
 
 
-#: A member: logits and batch to losses [N].
+#: Logits and batch to losses [N].
 Formula = Callable[[Tensor, Batch], Tensor]
-#: What comes on top of the mean of the losses.
+#: What is added to the mean of the losses.
 Term = Callable[[Tensor, Batch], Tensor]
 
 
@@ -54,8 +51,8 @@ def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, reduction="none")
 
 
-def _compared(u: Tensor, b: Batch) -> Tensor:
-    """Cross entropy of the compared logits, with the label smoothing of the loss's key."""
+def _smoothed_cross_entropy(u: Tensor, b: Batch) -> Tensor:
+    """Cross entropy with the label smoothing of the loss's key."""
     return F.cross_entropy(u, b.labels, reduction="none", label_smoothing=b.keys.get("smoothing", 0.0))
 
 
@@ -68,21 +65,21 @@ def _true_logit(z: Tensor, y: Tensor) -> Tensor:
     return z.gather(1, y.unsqueeze(1)).squeeze(1)
 
 
-def _replaced(z: Tensor, y: Tensor, true_logit: Tensor) -> Tensor:
+def _replace_true_logit(z: Tensor, y: Tensor, true_logit: Tensor) -> Tensor:
     return z.scatter(1, y.unsqueeze(1), true_logit.unsqueeze(1))
 
 
-def _wrong(z: Tensor, y: Tensor) -> Tensor:
-    """Constant for the gradient, minus infinity at the label."""
+def _wrong_logits(z: Tensor, y: Tensor) -> Tensor:
+    """The logits without gradient, minus infinity at the label."""
     return z.detach().scatter(1, y.unsqueeze(1), -math.inf)
 
 
-def _scaled(z: Tensor, b: Batch) -> Tensor:
+def _scale(z: Tensor, b: Batch) -> Tensor:
     return b.keys.get("scale", 1.0) * z
 
 
 def _ce(z: Tensor, b: Batch) -> Tensor:
-    return _compared(_scaled(z, b), b)
+    return _smoothed_cross_entropy(_scale(z, b), b)
 
 
 def _ldam(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
@@ -91,14 +88,14 @@ def _ldam(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
 
 def _elm(z: Tensor, b: Batch) -> Tensor:
     margin = margins(b.counts, b.keys["max_margin"])
-    rival = _wrong(z, b.labels).argmax(1)
+    rival = _wrong_logits(z, b.labels).argmax(1)
     raised = b.keys["lambda"] * margin[rival]
     t = _true_logit(z, b.labels) - margin[b.labels]
     if b.keys.get("placement") == "rival":
         z = z + F.one_hot(rival, z.shape[1]) * raised.unsqueeze(1)
     else:
         t = t + raised
-    return _compared(b.keys["scale"] * _replaced(z, b.labels, t), b)
+    return _smoothed_cross_entropy(b.keys["scale"] * _replace_true_logit(z, b.labels, t), b)
 
 
 def _bs(z: Tensor, b: Batch) -> Tensor:
@@ -118,13 +115,13 @@ def _cdt(z: Tensor, b: Batch) -> Tensor:
     return b.keys["scale"] * z / (b.counts.max() / b.counts) ** b.keys["gamma"]
 
 
-def focused(c: Tensor, b: Batch) -> Tensor:
+def focal(c: Tensor, b: Batch) -> Tensor:
     """The focal loss of a cross entropy."""
     return c if b.keys["gamma"] == 0 else (-torch.expm1(-c)) ** b.keys["gamma"] * c
 
 
 def _focal(z: Tensor, b: Batch) -> Tensor:
-    return focused(_ce(z, b), b)
+    return focal(_ce(z, b), b)
 
 
 def _poly1(z: Tensor, b: Batch) -> Tensor:
@@ -159,16 +156,15 @@ def _ala(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
     return t - strength[b.labels] * (1 - t.detach()) / 2
 
 
-def _turned(cosine: Tensor, angle: Tensor | float) -> Tensor:
-    """The cosine of an angle that is larger by `angle`."""
-    angle = torch.as_tensor(angle, dtype=cosine.dtype, device=cosine.device)
+def _add_angle(cosine: Tensor, angle: Tensor) -> Tensor:
+    """The cosine of the angle plus `angle`."""
     sine = (1 - cosine * cosine).clamp_min(1e-12).sqrt()
     return cosine * angle.cos() - sine * angle.sin()
 
 
 def _dbm(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
     margin = (b.keys["max_margin"] * (b.counts.min() / b.counts) ** b.keys["tau"])[b.labels]
-    return _turned(t, margin * (1 + (rival > t) * b.keys["lambda"] * (1 - t) / 2))
+    return _add_angle(t, margin * (1 + (rival > t) * b.keys["lambda"] * (1 - t) / 2))
 
 
 def _arcface(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
@@ -177,7 +173,7 @@ def _arcface(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
         angle = t.detach().clamp(-1, 1).acos() + margin
         return t + (angle.clamp_max(3.14159).cos() - t.detach())
     passes = t <= math.cos(math.pi - margin)
-    return torch.where(passes, t - margin * math.sin(margin), _turned(t, margin))
+    return torch.where(passes, t - margin * math.sin(margin), _add_angle(t, torch.full_like(t, margin)))
 
 
 def _cosface(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
@@ -195,11 +191,13 @@ def _kps(z: Tensor, b: Batch) -> Tensor:
     order = q.sort(descending=True, stable=True).indices
     reverse = torch.empty_like(q).scatter(0, order, q[order.flip(0)])
     v = q * z
-    v = _replaced(v, b.labels, _true_logit(v, b.labels) - (b.keys["max_margin"] * reverse / q.max())[b.labels])
+    v = _replace_true_logit(
+        v, b.labels, _true_logit(v, b.labels) - (b.keys["max_margin"] * reverse / q.max())[b.labels]
+    )
     scale = float(b.keys["scale"])
     if b.keys["scaling"] == "label":
-        of_label = (reverse[b.labels] * scale).clamp(scale, max(scale, 50.0))
-        return _cross_entropy(of_label.unsqueeze(1) * v, b.labels)
+        scales = (reverse[b.labels] * scale).clamp(scale, max(scale, 50.0))
+        return _cross_entropy(scales.unsqueeze(1) * v, b.labels)
     return _cross_entropy(scale * v, b.labels)
 
 
@@ -218,24 +216,24 @@ def _lade(z: Tensor, b: Batch) -> Tensor:
     return _cross_entropy(z + (b.samples / b.total + 1e-9).log(), b.labels)
 
 
-def _members(b: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """``[C, N]``, 1 where an active sample is of the class, and how many those are, ``[C]``."""
+def _class_masks(b: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """``[C, N]``, 1 where an active sample is of the class, and the number of those, ``[C]``."""
     own = F.one_hot(b.labels, len(b.counts)).T.to(dtype) * b.active
     return own, own.sum(1)
 
 
 def _log_active(b: Batch, dtype: torch.dtype) -> Tensor:
-    """``[N]``, 0 for active samples, minus infinity for the others; zeros where none is active."""
+    """``[N]``: 0 for active samples, minus infinity for the others; all 0 where none is active."""
     return torch.zeros_like(b.active, dtype=dtype).masked_fill(~b.active & b.active.any(), -math.inf)
 
 
 def _lade_term(z: Tensor, b: Batch) -> Tensor:
-    own, members = _members(b, z.dtype)
+    own, sizes = _class_masks(b, z.dtype)
     prior = b.samples / b.total
-    counted = members.sum().clamp_min(1)
+    total = sizes.sum().clamp_min(1)
     s = (z + _log_active(b, z.dtype).unsqueeze(1)).logsumexp(0) - (prior + 1e-9).log()
-    s = s + math.log(1 / z.shape[1] + 1e-9) - counted.log()
-    mean = (own.T * z).sum(0) / (members + 1e-8)
+    s = s + math.log(1 / z.shape[1] + 1e-9) - total.log()
+    mean = (own.T * z).sum(0) / (sizes + 1e-8)
     return -b.keys["alpha"] * (prior * (mean - s - b.keys["lambda"] * s**2)).sum()
 
 
@@ -257,7 +255,7 @@ def _seesaw(z: Tensor, b: Batch) -> Tensor:
     log_p = u.detach().log_softmax(1)
     true_p = _true_logit(log_p, b.labels).clamp_min(math.log(b.keys["eps"]))
     compensation = (b.keys["q"] * (log_p - true_p.unsqueeze(1))).clamp_min(0)
-    offset = _replaced(mitigation + compensation, b.labels, torch.zeros_like(true_p))
+    offset = _replace_true_logit(mitigation + compensation, b.labels, torch.zeros_like(true_p))
     return _cross_entropy(u + offset, b.labels)
 
 
@@ -293,7 +291,7 @@ def _lafce(z: Tensor, b: Batch) -> Tensor:
 
 
 def label_aware_smoothing(b: Batch) -> Tensor:
-    """``[C]``, what a sample of the class gives to the mean over all classes."""
+    """The smoothing of each class, ``[C]``."""
     span = b.counts.max() - b.counts.min()
     t = torch.where(span > 0, (b.counts - b.counts.min()) / span.clamp_min(1), 0)
     head, tail, quarter = b.keys["head"], b.keys["tail"], math.pi / 2
@@ -310,7 +308,7 @@ def _las(z: Tensor, b: Batch) -> Tensor:
     return -(1 - smoothing) * _true_logit(log_p, b.labels) - smoothing * log_p.mean(1)
 
 
-def normalised(z: Tensor, b: Batch) -> Tensor:
+def normalize(z: Tensor, b: Batch) -> Tensor:
     """Logits over their norm and the temperature."""
     norm = (z * z).sum(1, keepdim=True)
     norm = torch.where(norm > 0, norm, 1).sqrt() * (norm > 0)
@@ -318,11 +316,11 @@ def normalised(z: Tensor, b: Batch) -> Tensor:
 
 
 def _logitnorm(z: Tensor, b: Batch) -> Tensor:
-    return _cross_entropy(normalised(z, b), b.labels)
+    return _cross_entropy(normalize(z, b), b.labels)
 
 
 def _lm_softmax(z: Tensor, b: Batch) -> Tensor:
-    c = _cross_entropy(_replaced(z, b.labels, _true_logit(z, b.labels) - b.keys["lower"]), b.labels)
+    c = _cross_entropy(_replace_true_logit(z, b.labels, _true_logit(z, b.labels) - b.keys["lower"]), b.labels)
     own = F.one_hot(b.labels, z.shape[1]).bool()
     log_q = z.masked_fill(own, -math.inf).log_softmax(1)
     q = log_q.exp()
@@ -339,13 +337,14 @@ def _distances(features: Tensor, means: Tensor, power: int = 2) -> Tensor:
     return torch.where(square > 0, square, 1).sqrt() * (square > 0)
 
 
-def _class_means(b: Batch, batch_means: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-    """Batches seen of each class ``[C]`` and running means ``[C, D]``; before the first update what this batch makes them."""
+def _class_means(b: Batch, batch_means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
+    """The number of batches with each class ``[C]`` and the running means ``[C, D]``; before the first update, those of
+    this batch."""
     assert b.state is not None
     classes = len(b.counts)
     seen, means = b.state[:classes], b.state[classes:].reshape(classes, -1)
     none = b.state[0] < 0
-    present = (members > 0).to(means.dtype)
+    present = (sizes > 0).to(means.dtype)
     first = batch_means.detach() * present.unsqueeze(1)
     return torch.where(none, present, seen), torch.where(none, first, means)
 
@@ -353,14 +352,14 @@ def _class_means(b: Batch, batch_means: Tensor, members: Tensor) -> tuple[Tensor
 def _dro_term(z: Tensor, b: Batch) -> Tensor:
     h = b.features
     assert h is not None
-    own, members = _members(b, h.dtype)
-    _, means = _class_means(b, own @ h / members.clamp_min(1).unsqueeze(1), members)
+    own, sizes = _class_masks(b, h.dtype)
+    _, means = _class_means(b, own @ h / sizes.clamp_min(1).unsqueeze(1), sizes)
     radius = b.keys["epsilon"] / b.counts.sqrt()
     d = -_distances(h.unsqueeze(0), means.unsqueeze(1)) - radius.unsqueeze(1) * own
     log_share = (d / b.keys["temperature"] + _log_active(b, h.dtype)).log_softmax(1)
-    of_class = -torch.where(own > 0, log_share, 0).sum(1) / members.clamp_min(1)
-    share = b.class_weights * (members > 0)
-    return b.keys["alpha"] * (share * of_class).sum() / share.sum().clamp_min(torch.finfo(h.dtype).tiny)
+    class_losses = -torch.where(own > 0, log_share, 0).sum(1) / sizes.clamp_min(1)
+    share = b.class_weights * (sizes > 0)
+    return b.keys["alpha"] * (share * class_losses).sum() / share.sum().clamp_min(torch.finfo(h.dtype).tiny)
 
 
 def _lmd_term(z: Tensor, b: Batch) -> Tensor:
@@ -368,16 +367,16 @@ def _lmd_term(z: Tensor, b: Batch) -> Tensor:
     assert h is not None and b.weight is not None
     k = b.keys
     power = 1 if k["norm"] == "l1" else 2
-    own, members = _members(b, h.dtype)
-    present = members > 0
-    batch_means = own @ h / members.clamp_min(1).unsqueeze(1)
-    # The state holds the running means with this batch taken in; the batch's part of them has a gradient.
-    seen, running = _class_means(b, batch_means, members)
+    own, sizes = _class_masks(b, h.dtype)
+    present = sizes > 0
+    batch_means = own @ h / sizes.clamp_min(1).unsqueeze(1)
+    # The running means in the state include this batch; its share of them has a gradient.
+    seen, running = _class_means(b, batch_means, sizes)
     part = torch.where(seen <= 1, 1.0, 1 - k["momentum"]).to(h.dtype).unsqueeze(1)
     running = running + part * (batch_means - batch_means.detach())
     excess = (_distances(h, running[b.labels], power) - k["delta_v"]).clamp_min(0) ** 2
-    compact = (own @ excess) / members.clamp_min(1)
-    bias = b.weight.new_zeros(len(members)) if b.bias is None else b.bias
+    compact = (own @ excess) / sizes.clamp_min(1)
+    bias = b.weight.new_zeros(len(sizes)) if b.bias is None else b.bias
     scores = batch_means @ b.weight.T + bias  # [C of the mean, C]
     apart = _distances(b.weight.unsqueeze(0), b.weight.unsqueeze(1))
     valid = apart > 0
@@ -398,11 +397,11 @@ def _tam_before(z: Tensor, b: Batch) -> Tensor:
     return _cross_entropy(_bs(z, b), b.labels) if b.keys["base"] == "bs" else _ce(z, b)
 
 
-#: What is compared: the scaled logits with slopes and offsets of the classes. A member that is not here compares those as they are.
+#: Losses whose cross entropy is of scaled logits with slopes and offsets of the classes.
 ADJUSTED: dict[str, Formula] = {"bs": _bs, "la": _la, "vs": _vs, "cdt": _cdt}
 
-#: In place of the true logit: a function of itself, of the largest wrong one and of the numbers of the label. The arguments may
-#: be [N], for the labels of the batch, or [N, C] with every class as the label.
+#: Losses that replace the true logit by a function of itself, the largest wrong logit and the numbers of the label. The
+#: arguments are [N], for the labels of the batch, or [N, C] with every class as the label.
 TRUE_LOGITS: dict[str, Callable[[Tensor, Tensor, Batch], Tensor]] = {
     "ldam": _ldam,
     "mm": _mm,
@@ -415,14 +414,14 @@ TRUE_LOGITS: dict[str, Callable[[Tensor, Tensor, Batch], Tensor]] = {
 
 
 def _with_adjusted(adjusted: Formula) -> Formula:
-    return lambda z, b: _compared(adjusted(z, b), b)
+    return lambda z, b: _smoothed_cross_entropy(adjusted(z, b), b)
 
 
 def _with_true_logit(rule: Callable[[Tensor, Tensor, Batch], Tensor]) -> Formula:
     def formula(z: Tensor, b: Batch) -> Tensor:
-        t = rule(_true_logit(z, b.labels), _wrong(z, b.labels).amax(1), b)
-        u = _scaled(_replaced(z, b.labels, t), b)
-        return _compared(u + b.prior.log() if b.keys.get("base") == "bs" else u, b)
+        t = rule(_true_logit(z, b.labels), _wrong_logits(z, b.labels).amax(1), b)
+        u = _scale(_replace_true_logit(z, b.labels, t), b)
+        return _smoothed_cross_entropy(u + b.prior.log() if b.keys.get("base") == "bs" else u, b)
 
     return formula
 
@@ -455,111 +454,71 @@ FORMULAS: dict[str, Formula] = {
     "tam": _tam,
 }
 
-#: Members with a term of the whole batch: there is no loss of one sample.
+#: Losses with a term of the whole batch: a single sample has none.
 TERMS: dict[str, Term] = {"lade": _lade_term, "dro-lt": _dro_term, "lmd": _lmd_term}
 
 
-def composed_loss(
-    loss: Loss,
-    logits: Tensor,
-    labels: Tensor,
-    sample_weights: Tensor | None = None,
-    *,
-    features: Tensor | None = None,
-    head: Any = None,
-    offsets: Tensor | None = None,
-    noise: Tensor | None = None,
-) -> Tensor:
-    """The same function as ``loss(logits, labels, sample_weights, ...)``, written with PyTorch operations: for any device
-    and dtype, twice differentiable, and a second opinion on the kernel. A state that the loss carries stays as it is."""
-    batch = loss._arrange(logits, labels, sample_weights)
-    context = loss._context(batch, features, head, offsets, noise)
-    if batch.targets is not None or loss.label_smoothing:
-        return loss._soft(batch).to(logits.dtype)
-    return batch.unflatten(compose(loss, batch.logits, batch.labels, batch.sample_weights, context)).to(logits.dtype)
-
-
 def compose(
-    loss: Loss, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, context: _kernel.Context
+    handle: LossHandle, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, context: Context
 ) -> Tensor:
-    """`composed_loss` of a checked batch of one row a sample; at least float32."""
-    wide = logits.float() if torch.finfo(logits.dtype).bits < 32 else logits
-    device, dtype = wide.device, wide.dtype
-    counted = labels != loss.ignore_index
-    safe = torch.where(counted, labels, 0)
-    class_weights = loss._table("weights", device, dtype)
-    of_class = class_weights[safe]
-    row_weights = loss._row_weights(labels, sample_weights, dtype)
+    """The loss of a checked batch; at least float32."""
+    z = logits.float() if torch.finfo(logits.dtype).bits < 32 else logits
+    device, dtype = z.device, z.dtype
+    valid = labels != handle.ignore_index
+    safe_labels = torch.where(valid, labels, 0)
+    class_weights = handle.table("weights", device, dtype)
+    label_weights = class_weights[safe_labels]
+    row_weights = handle.row_weights(labels, sample_weights, dtype)
     active = row_weights > 0
-    tiny = torch.finfo(dtype).tiny
-    unweighted = torch.where(of_class > 0, 1 / torch.where(of_class > 0, of_class, 1), 0)
+    unweighted = torch.where(label_weights > 0, 1 / torch.where(label_weights > 0, label_weights, 1), 0)
     divisor = None
-    if loss.reduction in ("mean", "weighted-mean"):
-        divisor = loss._divisor(labels, sample_weights, dtype)
-    if divisor is not None and loss.reduction == "weighted-mean":
-        of_samples = counted.to(dtype) if sample_weights is None else sample_weights.to(dtype) * counted
-        unweighted = unweighted * divisor / of_samples.sum().clamp_min(tiny)
+    if handle.reduction in ("mean", "weighted-mean"):
+        divisor = handle.divisor(labels, sample_weights, dtype)
+    if divisor is not None and handle.reduction == "weighted-mean":
+        samples = valid.to(dtype) if sample_weights is None else sample_weights.to(dtype) * valid
+        unweighted = unweighted * divisor / samples.sum().clamp_min(torch.finfo(dtype).tiny)
     features, weight, bias, offsets, noise = (None if tensor is None else tensor.to(dtype) for tensor in context)
+    state = None
+    if handle.needs & _kernel.STATE:
+        state = _compile.state_of(handle, context[0]).to(device, dtype)
+    if noise is None and offsets is None and _has_offsets(handle):
+        active_labels = torch.where(active, labels, handle.ignore_index)
+        offsets = _compile.offsets_of(handle, active_labels, context[0]).to(device, dtype)
     batch = Batch(
-        labels=safe,
-        counted=counted,
+        labels=safe_labels,
         active=active,
-        counts=loss._table("counts", device, dtype),
-        samples=loss._table("samples", device, dtype),
-        total=loss._total,
-        keys=loss._keys,
+        counts=handle.table("counts", device, dtype),
+        samples=handle.table("samples", device, dtype),
+        total=handle.total,
+        keys=handle.keys,
         class_weights=class_weights,
         unweighted=unweighted,
-        state=_state(loss, context, device, dtype),
+        state=state,
         features=features,
         weight=weight,
         bias=bias,
         offsets=offsets,
         noise=noise,
     )
-    if noise is None and offsets is None and _is_shifted(loss):
-        batch.offsets = _offsets(loss, torch.where(active, labels, loss.ignore_index), context).to(device, dtype)
-    name = loss._member
-    formula, term = FORMULAS[name], TERMS.get(name)
-    if not loss.active:
-        formula, term = _tam_before if name == "tam" else _ce, None
-    # Samples that weigh nothing cost nothing, whatever is in them.
-    rows = torch.where(active.unsqueeze(1), wide, 0)
-    losses = torch.where(active, formula(rows, batch), 0) * row_weights
+    formula, term = FORMULAS[handle.name], TERMS.get(handle.name)
+    if not handle.active:
+        formula, term = _tam_before if handle.name == "tam" else _ce, None
     if term is not None and divisor is None:
         raise ValueError(
-            f"loss '{loss.spec}' has no loss of a single sample, so reduction {loss.reduction} cannot apply; "
+            f"loss '{handle.text}' has no loss of a single sample, so reduction {handle.reduction} cannot apply; "
             "use weighted-mean or mean"
         )
-    if loss.reduction == "none":
+    # Samples that weigh nothing cost nothing, whatever is in them.
+    rows = torch.where(active.unsqueeze(1), z, 0)
+    losses = torch.where(active, formula(rows, batch), 0) * row_weights
+    if handle.reduction == "none":
         return losses
     value = losses.sum() if divisor is None else losses.sum() / divisor
     return value if term is None else value + torch.where(active.any(), term(rows, batch), 0)
 
 
-def _is_shifted(loss: Loss) -> bool:
-    """Whether the library makes offsets for each row that do not depend on the logits."""
-    if loss._member == "tam":
-        return loss.active
-    return loss._member == "gcl" or (loss._member == "eql" and loss._keys["kind"] != "sigmoid")
-
-
-def _offsets(loss: Loss, labels: Tensor, context: _kernel.Context) -> Tensor:
-    features = None if context[0] is None else context[0].detach()
-    if labels.is_meta:
-        return labels.new_empty((len(labels), loss._classes), dtype=torch.float64)
-    if _kernel.is_compiling():
-        return _kernel.compiled_offsets(loss._clock, labels, features, loss._id, loss._classes)
-    return _kernel.offsets_of(loss, labels, features)
-
-
-def _state(loss: Loss, context: _kernel.Context, device: torch.device, dtype: torch.dtype) -> Tensor | None:
-    if not loss._needs & _kernel.STATE:
-        return None
-    width = 0 if context[0] is None else context[0].shape[1]
-    if _kernel.is_compiling():
-        size = loss._state_size or loss._classes * (1 + width)
-        state = _kernel.compiled_state(loss._clock, loss._id, width, size)
-    else:
-        state = _kernel.state_of(loss, width)
-    return state.to(device, dtype)
+def _has_offsets(handle: LossHandle) -> bool:
+    """Whether the library adds offsets to each row that do not depend on the logits."""
+    if handle.name == "tam":
+        return handle.active
+    return handle.name == "gcl" or (handle.name == "eql" and handle.keys["kind"] != "sigmoid")

@@ -19,9 +19,10 @@ def make_long_tailed(labels: ArrayLike, imbalance: str, seed: int = 0, *, rng: s
 
     Args:
         labels: ``[N]`` whole numbers, 0 to C - 1, in the order of the data set.
-        imbalance: a profile of ``--imbalance``, ``exp:RATIO``, ``step:RATIO``, ``pareto:ALPHA``, ``counts:FILE`` or ``none``.
-        seed: the choice is a pure function of labels, profile and seed: the same images as ``ulmus compare --split-seed``
-            chooses from a data set with these labels and a test part of its own, on any machine.
+        imbalance: a profile of ``--imbalance``, ``exp:RATIO``, ``step:RATIO``, ``pareto:ALPHA``, ``counts:FILE`` or
+            ``none``.
+        seed: the choice is a pure function of labels, profile and seed: the same images as ``ulmus compare
+            --split-seed`` chooses from a data set with these labels and a test part of its own, on any machine.
 
         rng: ``numpy`` keeps the images that the reference code of LDAM-DRW keeps (NumPy's legacy generator).
 

@@ -18,8 +18,8 @@ _REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
 def prepare(loss: str, class_counts: Iterable[Any], class_weights: Iterable[float] | None = None) -> _core.Loss:
     """A loss to hand to :func:`loss_and_grad` again and again; weights replace those of a rule.
 
-    Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` say what it is, ``set_epoch(epoch, epochs)`` tells
-    ``+drw`` where training is.
+    Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` say what it is, ``set_epoch(epoch, epochs)``
+    tells ``+drw`` where training is.
     """
     _family.refuse_sampling_rule(loss)
     made = _core.Loss(loss, _family.class_counts(class_counts))
@@ -51,19 +51,20 @@ def loss_and_grad(
     >>> value, gradient = ulmus.functional.loss_and_grad(logits, labels, "elm:lambda=0.5", class_counts=counts)
 
     Args:
-        logits: ``[N, C]``, float32, float64, float16 or bfloat16, contiguous along a row (other arrays of NumPy are copied).
+        logits: ``[N, C]``, float32, float64, float16 or bfloat16, contiguous along a row (other arrays of NumPy are
+            copied).
         labels: ``[N]`` int64, each in ``[0, C)`` or `ignore_index`.
         loss: a text with `class_counts`, something from :func:`prepare`, or an :class:`ulmus.Loss`.
         class_weights: ``[C]``, in place of those of a rule.
         sample_weights: ``[N]``.
-        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`; by default that of
-            the loss, or of its definition.
+        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`; by default that
+            of the loss, or of its definition.
         out: takes the gradient; may be `logits` itself.
         threads: at most so many; 0: as many as OpenMP gives. The interpreter lock is released.
 
-    Returns the reduced loss as a float (float64 ``[N]`` with ``"none"``) and the gradient ``[N, C]`` in the dtype of the
-    logits. Losses that look at features are for :class:`ulmus.Loss`, and so is moving a state: it stays as it is here.
-    Errors are those of :class:`ulmus.Loss`.
+    Returns the reduced loss as a float (float64 ``[N]`` with ``"none"``) and the gradient ``[N, C]`` in the dtype of
+    the logits. Does not take losses that need features and does not update a state: use :class:`ulmus.Loss`. Errors are
+    those of :class:`ulmus.Loss`.
     """
     if reduction is not None and reduction not in _REDUCTIONS:
         raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
@@ -78,7 +79,9 @@ def loss_and_grad(
     if len(logits.shape) != 2:
         raise ValueError(f"the logits are {list(logits.shape)}, expected floating point [N, {core.classes}]")
     if len(labels.shape) != 1:
-        raise ValueError(f"the labels are {list(labels.shape)}, expected [{logits.shape[0]}], one for each row of logits")
+        raise ValueError(
+            f"the labels are {list(labels.shape)}, expected [{logits.shape[0]}], one for each row of logits"
+        )
     if isinstance(logits, np.ndarray) and logits.dtype.kind == "f":
         # Reversed, transposed and big-endian arrays are copied.
         native = logits.dtype.newbyteorder("=")
@@ -115,9 +118,11 @@ def _core_of(loss: Any, class_counts: Iterable[Any] | None, class_weights: Itera
         return _prepared(loss, counts, weights)
     if class_counts is not None or class_weights is not None:
         raise TypeError("class_counts and class_weights go with a loss in text; this one has its own")
-    core = getattr(loss, "_core", loss)
+    core = getattr(getattr(loss, "_handle", None), "core", loss)
     if not isinstance(core, _core.Loss):
-        raise TypeError(f"the loss is a {type(loss).__name__}, expected text, ulmus.functional.prepare(...) or ulmus.Loss")
+        raise TypeError(
+            f"the loss is a {type(loss).__name__}, expected text, ulmus.functional.prepare(...) or ulmus.Loss"
+        )
     return core
 
 
@@ -143,18 +148,21 @@ def _check_dtype(value: Any, name: str, what: str) -> None:
 
 
 def adjust_logits(logits: Any, class_counts: Iterable[Any], tau: float = 1.0, kind: str = "additive") -> Any:
-    """Post-hoc logit adjustment (Menon et al., ICLR 2021; Kang et al., ICLR 2020): moves the predictions of a model that
-    learned the class frequencies towards rare classes, without training.
+    """Post-hoc logit adjustment (Menon et al., ICLR 2021; Kang et al., ICLR 2020): moves the predictions of a model
+    that learned the class frequencies towards rare classes, without training.
 
-    ``additive``: ``z[j] - tau log pi[j]``; ``multiplicative``: ``z[j] pi[j]^(-tau)``, with ``pi[j] = n[j] / sum n``. Arrays
-    and tensors ``[..., C]``; the result is of the same kind. A class without samples counts like the rarest one that has some.
+    ``additive``: ``z[j] - tau log pi[j]``; ``multiplicative``: ``z[j] pi[j]^(-tau)``, with ``pi[j] = n[j] / sum n``.
+    Takes an array or tensor ``[..., C]`` and returns the same kind. A class without samples counts like the rarest one
+    that has some.
     """
     if kind not in ("additive", "multiplicative"):
         raise ValueError(f"unknown kind {kind!r}; {_family.nearest(str(kind), ['additive', 'multiplicative'])}")
     counts = _family.class_counts(class_counts)
     _core.Loss("ce", counts)  # refuses counts that are none
     if logits.shape[-1] != len(counts):
-        raise ValueError(f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts")
+        raise ValueError(
+            f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts"
+        )
     smallest = min(count for count in counts if count > 0)
     log_prior = np.log(np.array([count or smallest for count in counts], dtype=np.float64) / sum(counts))
     numbers = tau * log_prior if kind == "additive" else np.exp(-tau * log_prior)

@@ -1,4 +1,4 @@
-"""The members of the family as classes with keyword arguments. Written by make_stubs.py."""
+"""The losses of the family as classes with keyword arguments. Written by make_stubs.py."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,8 +1,8 @@
 """What a long-tailed classifier is judged by, as functions of ``(y_true, y_pred)`` with scikit-learn's names.
 
 :func:`evaluate` gives all of it at once, from logits, with the numbers and keys of the program's report. Averages over
-classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read as
-those of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
+classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read
+as those of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def evaluate(
     many_above: int = 100,
     few_below: int = 20,
 ) -> dict[str, Any]:
-    """Judges logits ``[N, C]`` against labels ``[N]``; the training samples of each class ``[C]`` make the shot groups.
+    """Evaluates logits ``[N, C]`` by labels ``[N]``; the training samples of each class ``[C]`` define the shot groups.
 
-    The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``, ``macro_f1``,
-    ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``, ``confusion`` (of
-    every true class pairs of a predicted class and how often, what is not 0), and for every class of ``classes`` precision,
-    recall, f1, support and the distribution of its margins. Probabilities are
-    ``softmax(scale * logits)``: give ``loss.scale`` with the output of a cosine head. An absent value is None.
+    The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``,
+    ``macro_f1``, ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``,
+    ``confusion`` (for every true class, pairs of a predicted class and its number above 0), and for every class of
+    ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are ``softmax(scale *
+    logits)``: give ``loss.scale`` with the output of a cosine head. An absent value is None.
     """
     matrix = np.ascontiguousarray(logits, dtype=np.float32)
     if matrix.ndim != 2:
@@ -76,7 +76,9 @@ def _integer_labels(labels: ArrayLike) -> NDArray[np.int64]:
 def _pair(y_true: ArrayLike, y_other: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
     truth, other = np.asarray(y_true), np.asarray(y_other)
     if truth.ndim != 1 or len(truth) != len(other):
-        raise ValueError(f"y_true is {list(truth.shape)} and the predictions are {list(other.shape)}, expected one for each")
+        raise ValueError(
+            f"y_true is {list(truth.shape)} and the predictions are {list(other.shape)}, expected one for each"
+        )
     if len(truth) == 0:
         raise ValueError("cannot evaluate an empty set; give at least one sample")
     return truth, other
@@ -88,7 +90,9 @@ def _scores(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.int64], N
         raise ValueError(f"the scores are {list(scores.shape)}, expected [{len(truth)}, C]")
     wrong = np.flatnonzero((truth < 0) | (truth >= scores.shape[1]))
     if len(wrong):
-        raise ValueError(f"label {truth[wrong[0]]} at position {wrong[0]} is out of range, expected 0 to {scores.shape[1] - 1}")
+        raise ValueError(
+            f"label {truth[wrong[0]]} at position {wrong[0]} is out of range, expected 0 to {scores.shape[1] - 1}"
+        )
     return truth, scores
 
 
@@ -189,7 +193,7 @@ def log_loss(y_true: ArrayLike, y_prob: ArrayLike) -> float:
 
 
 def expected_calibration_error(y_true: ArrayLike, y_prob: ArrayLike) -> float:
-    """Gap between the top probability and accuracy, weighted by samples, over 15 equal-width bins ``(lower, upper]``."""
+    """Gap between top probability and accuracy, weighted by samples, over 15 equal-width bins ``(lower, upper]``."""
     truth, probabilities = _scores(y_true, y_prob)
     confidence = probabilities.max(axis=1)
     gap = confidence - (probabilities.argmax(axis=1) == truth)

@@ -132,7 +132,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         dtype, shape, (first, last) = _DTYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
         count = math.prod(shape)
         if not 0 <= first <= last <= len(data) or last - first != count * torch.empty((), dtype=dtype).element_size():
-            raise ValueError(f"'{path}' is damaged: tensor '{name}' does not fit its place; restore the file or run again")
+            raise ValueError(
+                f"'{path}' is damaged: tensor '{name}' does not fit its place; restore the file or run again"
+            )
         flat = torch.frombuffer(data, dtype=dtype, count=count, offset=first) if count else torch.empty(0, dtype=dtype)
         tensors[name] = flat.reshape(shape).clone()
     return tensors, metadata
@@ -144,14 +146,15 @@ def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load_weights(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with torchvision's names."""
+    """The state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with torchvision's
+    names."""
     tensors, _ = _read_safetensors(Path(checkpoint))
     return _of_model(tensors)
 
 
 def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int | None = None) -> Classifier:
-    """A trained model, ready to predict: from a checkpoint file, or from a run folder with the loss and the seed where the
-    run has several.
+    """A trained model, ready to predict: from a checkpoint file, or from a run folder with the loss and the seed where
+    the run has several.
 
     >>> model = ulmus.load_model("runs/first", loss="elm:lambda=0.5+drw", seed=0)
     >>> probabilities = (model.scale * model(model.preprocess(images))).softmax(1)

@@ -65,11 +65,13 @@ class LogitAdjustment(torch.nn.Module):
 
 def tau_normalize(linear: torch.nn.Linear, tau: float = 1.0) -> torch.nn.Linear:
     """A copy of a trained linear head with ``W[j] / |W[j]|^tau`` and no bias (tau-normalised classifier, Kang et al.,
-    ICLR 2020): undoes the longer weight vectors of frequent classes. `tau` is between 0 and 1, chosen on validation data.
+    ICLR 2020): undoes the longer weight vectors of frequent classes. Choose `tau`, 0 to 1, on validation data.
     """
     weight = linear.weight.detach()
     norms = weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    made = torch.nn.Linear(linear.in_features, linear.out_features, bias=False, device=weight.device, dtype=weight.dtype)
+    made = torch.nn.Linear(
+        linear.in_features, linear.out_features, bias=False, device=weight.device, dtype=weight.dtype
+    )
     with torch.no_grad():
         made.weight.copy_(weight / norms**tau)
     return made

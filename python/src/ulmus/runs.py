@@ -30,12 +30,12 @@ class Run:
     config: dict[str, Any]  #: every option, ``config.toml``
     split: dict[str, Any]  #: the images chosen, ``split.json``
     epochs: list[dict[str, Any]]  #: one for each loss, seed and epoch, ``metrics.jsonl``
-    results: list[dict[str, Any]]  #: one for each loss and seed that is finished, ``results/*.json``, in the run's order
+    results: list[dict[str, Any]]  #: one for each finished loss and seed, ``results/*.json``, in the run's order
     summary: dict[str, Any] | None  #: ``summary.json``, once the run is finished
 
     def frame(self, part: str = "test") -> pandas.DataFrame:
-        """The results on ``"test"``, ``"validation"`` or ``"train"`` as a DataFrame: a row for each loss and seed, a column
-        for each number. ``part="epochs"``: a row for each loss, seed and epoch."""
+        """The results on ``"test"``, ``"validation"`` or ``"train"`` as a DataFrame: a row for each loss and seed, a
+        column for each number. ``part="epochs"``: a row for each loss, seed and epoch."""
         import pandas
 
         if part == "epochs":
@@ -46,7 +46,9 @@ class Run:
         rows = []
         for result in self.results:
             judged = result[part] or {}
-            numbers = {name: value for name, value in judged.items() if isinstance(value, (int, float)) or value is None}
+            numbers = {
+                name: value for name, value in judged.items() if isinstance(value, (int, float)) or value is None
+            }
             rows.append({name: result[name] for name in names} | numbers)
         return pandas.DataFrame(rows)
 
@@ -57,7 +59,8 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     >>> run = ulmus.read_run("runs/first")
     >>> run.frame()[["loss", "seed", "balanced_accuracy"]]
 
-    Raises ``ValueError`` naming the file when the folder is none of a run, or a file is damaged or of another schema version.
+    Raises ``ValueError`` naming the file when the folder is none of a run, or a file is damaged or of another schema
+    version.
     """
     path = Path(folder)
     if not path.is_dir():
@@ -89,7 +92,8 @@ def _read_json(path: Path, schema_version: int) -> dict[str, Any]:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != schema_version:
         raise ValueError(
-            f"'{path}' has schema version {version}, this package reads {schema_version}; use the release of Ulmus that wrote it"
+            f"'{path}' has schema version {version}, this package reads {schema_version}; use the release of Ulmus "
+            "that wrote it"
         )
     result: dict[str, Any] = content
     return result

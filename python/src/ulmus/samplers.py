@@ -1,4 +1,4 @@
-"""Samplers for imbalanced data, the same on every machine, split among ranks, and able to go on in the middle of an epoch."""
+"""Samplers for imbalanced data: the same on every machine, split among ranks, resumable in the middle of an epoch."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class ClassSampler(Sampler[int]):
     ``sqrt``                drawn              ``~ sqrt(n[j])``
     ``progressive``         drawn              from ``n[j] / N`` to equal over the epochs (Kang et al., ICLR 2020)
     ``effective:BETA``      drawn              ``~ (1 - BETA^n[j]) / (1 - BETA)``, the effective number
-    ``drs:from=F,beta=B``   shuffled, then     balanced from epoch ``round(F * epochs)`` on: deferred re-sampling (Cao et
-                            drawn              al., NeurIPS 2019)
+    ``drs:from=F,beta=B``   shuffled, then     balanced from epoch ``round(F * epochs)`` on: deferred re-sampling
+                            drawn              (Cao et al., NeurIPS 2019)
     ======================  =================  ======================================================================
 
     >>> sampler = ulmus.ClassSampler(labels, "balanced", seed=0)
@@ -37,12 +37,12 @@ class ClassSampler(Sampler[int]):
         epochs: of the whole training, for ``progressive`` and ``drs``.
         seed: an epoch is a function of seed and epoch alone, the same as in the program.
         num_replicas, rank: by default those of ``torch.distributed`` where it is initialised. Every rank takes each
-            ``num_replicas``-th sample, so together they are the epoch of one process; where it does not come out even the
-            last ones take the first samples again.
+            ``num_replicas``-th sample, so together they are the epoch of one process; where it does not come out even
+            the last ones take the first samples again.
 
     At the end of a pass the next epoch begins by itself; ``set_epoch`` says another one. ``state_dict(consumed)`` and
-    ``load_state_dict`` go on in the middle of an epoch: a loader with workers asks ahead, so say how many samples of this
-    rank were used. Raises ``ValueError`` for an unknown text, with the nearest name.
+    ``load_state_dict`` go on in the middle of an epoch: a loader with workers asks ahead, so say how many samples of
+    this rank were used. Raises ``ValueError`` for an unknown text, with the nearest name.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class ClassSampler(Sampler[int]):
         self.epoch = epoch
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """Where the sampler is. `consumed`: samples of this epoch that this rank has used; by default those handed out."""
+        """Where the sampler is. `consumed`: samples of this epoch that this rank has used; by default those handed
+        out."""
         return {"epoch": self.epoch, "consumed": self._given if consumed is None else consumed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

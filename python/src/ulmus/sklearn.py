@@ -42,25 +42,27 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     loss : str, default="bs"
-        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a good
-        range of lambda to search.
+        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a
+        good range of lambda to search.
     head : {"ensemble", "cosine", "linear", "mlp"}, default="ensemble"
-        ``ensemble``: the mean of the log probabilities of four models: an ``mlp`` and a logistic regression, each on the features
-        alone and on the features with their normal scores (the normal quantile of a value's rank, for features with more
-        than ten values). The logistic regressions weight their samples to the class frequencies that the loss assumes: of
-        a loss that balances the classes, they are class-weighted. ``cosine``: cosines of ``(x, sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins);
-        ``mlp``: a hidden layer of rectified linear units, then the head that the loss is made for.
+        ``ensemble``: the mean of the log probabilities of four models: an ``mlp`` and a logistic regression, each on
+        the features alone and on the features with their normal scores (the normal quantile of a value's rank, for
+        features with more than ten values). The logistic regressions weight their samples to the class frequencies that
+        the loss assumes: of a loss that balances the classes, they are class-weighted. ``cosine``: cosines of ``(x,
+        sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins); ``mlp``: a hidden
+        layer of rectified linear units, then the head that the loss is made for.
     hidden : int, default=64
         Units of the hidden layer.
     networks : int, default=3
-        Networks with a hidden layer that are trained (for ``ensemble``, on each of its two inputs); their logits are averaged.
-        The other heads are trained once.
+        Networks with a hidden layer that are trained (for ``ensemble``, on each of its two inputs); their logits are
+        averaged. The other heads are trained once.
     epochs : int, default=100
         Passes over the data, at most; a deferred rule (``+drw``) begins after its fraction of them.
     folds : int, default=5
-        Parts of the data, each of which is held out from one network to find the number of epochs: that after which the log
-        loss on all held-out samples, under the class frequencies that the loss assumes, is least. The networks that are kept
-        are trained on all the data for that number. 0: train for `epochs`. Data that fit in one batch are not divided.
+        Parts of the data, each of which is held out from one network to find the number of epochs: that after which the
+        log loss on all held-out samples, under the class frequencies that the loss assumes, is least. The networks that
+        are kept are trained on all the data for that number. 0: train for `epochs`. Data that fit in one batch are not
+        divided.
     batch_size : int, default=256
         Samples in a batch; data that fit in one batch are trained without randomness in the order.
     learning_rate : float, default=0.03
@@ -68,7 +70,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     weight_decay : float, default=0.1
         Of the weights, decoupled (AdamW).
     class_weight : None, "balanced" or dict, default=None
-        Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule too.
+        Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule
+        too.
     prior : None, "balanced", dict or array, default=None
         Class frequencies to expect when predicting. Probabilities are moved by the logarithm of expected over trained
         frequency (post-hoc logit adjustment, Menon et al., ICLR 2021): the prior that the loss and its rule assume (as
@@ -170,9 +173,10 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             regression = LogisticRegression(max_iter=1000)
             self.members_.append(networks.fit(inputs, codes, weights))
             self.members_.append(regression.fit(inputs.astype(np.float64), codes, weights * weights_to_assumed))
-        self.n_epochs_ = self.members_[0].n_epochs_
-        self.held_out_curve_ = self.members_[0].held_out_curve_
-        self.loss_curve_ = self.members_[0].loss_curve_
+        first: MarginClassifier = self.members_[0]
+        self.n_epochs_: int = first.n_epochs_
+        self.held_out_curve_: list[float] = first.held_out_curve_
+        self.loss_curve_: list[float] = first.loss_curve_
 
     def _check_parameters(self) -> None:
         if self.head not in _HEADS:

@@ -5,7 +5,7 @@ namespace {
 
 constexpr std::string_view k_arcface_variants[] = {"insightface", "opensphere"};
 constexpr Key k_keys[] = {{"margin", 0.5, {0, 3.14}, "added to the angle, in radians", "insightface"},
-                          {"variant", 0, {}, "whose code", "insightface", k_arcface_variants},
+                          {"variant", "insightface", {}, "whose code", "insightface", k_arcface_variants},
                           {"scale", 64, k_positive, "multiplies the cosines before the softmax", "insightface"},
                           k_smoothing};
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view k_cb_kinds[] = {"softmax", "sigmoid", "focal"};
 constexpr Key k_keys[] = {
-    {"kind", 0, {}, "of loss that is weighted", "Cui et al.", k_cb_kinds},
+    {"kind", "softmax", {}, "of loss that is weighted", "Cui et al.", k_cb_kinds},
     k_beta,
     {"gamma", 1, k_not_negative, "exponent of the focal kind", "Cui et al.: 0.5, 1 or 2", {}, "kind=focal"}};
 

@@ -14,7 +14,7 @@ constexpr Key k_keys[] = {
     {"max_margin", 0.1, {0, 3.14}, "margin of the rarest class, in radians", "released code"},
     {"tau", 1, k_any, "exponent of the margins", "released code"},
     {"lambda", 1, {0, 1000}, "how much more margin a hard sample gets", "released code"},
-    {"base", 0, {}, "what the margin is added to", "Son et al.", k_bases},
+    {"base", "ce", {}, "what the margin is added to", "Son et al.", k_bases},
     {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"},
     k_smoothing};
 

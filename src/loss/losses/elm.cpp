@@ -17,7 +17,7 @@ constexpr Key k_keys[] = {
      k_lambdas},
     k_max_margin,
     {"placement",
-     0,
+     "true",
      {},
      "of the rival's margin: in the true logit, or added to the rival's own",
      "true: released ELM code; rival: our other reading of the paper",

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view k_eql_kinds[] = {"softmax", "sigmoid"};
 constexpr Key k_keys[] = {
-    {"kind", 0, {}, "of loss", "Tan et al.", k_eql_kinds},
+    {"kind", "softmax", {}, "of loss", "Tan et al.", k_eql_kinds},
     {"lambda", 0.005, {0, 1}, "a class with a smaller share of the samples is rare", "CIFAR-100; CIFAR-10: 0.05"},
     {"gamma", 0.9, {0, 1}, "probability with which a rare class is spared", "Tan et al.", {}, "kind=softmax"}};
 

@@ -7,7 +7,7 @@ namespace ulmus::detail {
 
 inline constexpr std::string_view k_ib_weights[] = {"inverse", "effective", "none"};
 inline constexpr Key k_ib_alpha{"alpha", 1000, k_positive, "multiplies the loss", "IB code, scripts"};
-inline constexpr Key k_ib_weight{"weights", 0,           {}, "w: inverse frequency, effective number or ones",
+inline constexpr Key k_ib_weight{"weights", "inverse",   {}, "w: inverse frequency, effective number or ones",
                                  "IB code", k_ib_weights};
 inline constexpr Key k_ib_beta{"beta",    0.9999, {0, 1, false, true}, "of the effective number",
                                "IB code", {},     "weights=effective"};

@@ -23,7 +23,7 @@ std::vector<double> reversed_by_rank(const std::vector<double>& values) {
 constexpr std::string_view k_scalings[] = {"one", "label"};
 constexpr Key k_keys[] = {
     {"max_margin", 0.2, k_not_negative, "margin of the rarest class", "released code"},
-    {"scaling", 0, {}, "one scale for all samples, or one by their label", "released code", k_scalings},
+    {"scaling", "one", {}, "one scale for all samples, or one by their label", "released code", k_scalings},
     {"scale", 15, k_positive, "multiplies the logits before the softmax", "released code"}};
 
 constexpr double k_stretch = 50, k_largest_scale = 50;  // of the released code

@@ -13,7 +13,7 @@ constexpr std::string_view k_las_shapes[] = {"concave", "linear", "convex"};
 constexpr Key k_keys[] = {
     {"head", 0.4, {0, 1}, "smoothing of the most frequent class", "MiSLAS code, CIFAR-100 ratio 100"},
     {"tail", 0.1, {0, 1}, "smoothing of the rarest class", "MiSLAS code, CIFAR-100 ratio 100"},
-    {"shape", 0, {}, "of the way between them", "MiSLAS code", k_las_shapes}};
+    {"shape", "concave", {}, "of the way between them", "MiSLAS code", k_las_shapes}};
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> smoothing = positive_counts(counts);

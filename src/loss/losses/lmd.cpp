@@ -143,7 +143,7 @@ constexpr Key k_keys[] = {
     {"delta_v", 0.5, k_not_negative, "distance from the mean that is free", "released code"},
     {"delta_d", 1.5, k_not_negative, "distance from the boundary that is asked for", "released code; its script: 6"},
     {"momentum", 0.99, {0, 1, false, true}, "of the running means", "released code"},
-    {"norm", 0, {}, "of features: of the distance and of the means", "released code", k_norms}};
+    {"norm", "l2", {}, "of features: of the distance and of the means", "released code", k_norms}};
 
 KernelParams make_params(const KeyValues&, const ClassCounts&) { return {}; }
 

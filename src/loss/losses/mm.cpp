@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view k_mm_variants[] = {"plain", "ldam"};
 constexpr Key k_keys[] = {{"max_margin", 0.5, k_not_negative, "M, in cosine units", "released code"},
                           {"gamma", 1.1, k_any, "weight of M where the sample is right", "released code"},
-                          {"variant", 0, {}, "of M", "released code", k_mm_variants},
+                          {"variant", "plain", {}, "of M", "released code", k_mm_variants},
                           k_margin_scale,
                           k_smoothing};
 

@@ -39,7 +39,7 @@ void join_neighbours(MatrixView<const double> features, std::span<const std::int
 constexpr Key k_keys[] = {
     {"alpha", 2.5, k_not_negative, "strength of the connectivity margin", "TAM code"},
     {"beta", 0.5, k_not_negative, "strength of the distribution margin", "TAM code"},
-    {"base", 0, {}, "the loss that is moved", "TAM code", k_bases},
+    {"base", "ce", {}, "the loss that is moved", "TAM code", k_bases},
     {"neighbours", 5, {1, 1000}, "of a sample where no graph is given", "ours"},
     {"from", 0.0025, {0, 1, false, true}, "fraction of the epochs after which it begins", "TAM code: 5 of 2000"},
     k_scale};

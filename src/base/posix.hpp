@@ -1,0 +1,41 @@
+#pragma once
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace ulmus::detail {
+
+/// Throws Error{environment}: "cannot ACTION 'PATH': REASON", with the way out where the disk is full. `code` is errno.
+[[noreturn]] void throw_io_error(const char* action, const std::filesystem::path& path, int code);
+
+/// What the system says of an error, with the way out where the disk is full.
+std::string error_reason(int code);
+
+/// Repeats a system call that a signal interrupted.
+template <class Call>
+auto uninterrupted(Call call) {
+  for (;;)
+    if (const auto result = call(); result >= 0 || errno != EINTR) return result;
+}
+
+int open_file(const std::filesystem::path& path, int flags);
+
+/// A file descriptor that closes itself. Linux gives the number back even where close() is interrupted, so it is never
+/// repeated.
+struct Descriptor {
+  int value;
+  ~Descriptor() {
+    if (value >= 0) ::close(value);
+  }
+};
+
+void write_all(int file, std::string_view content, const std::filesystem::path& path);
+
+}  // namespace ulmus::detail

@@ -1,0 +1,213 @@
+#include "train/frozen_features.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "train/feature_file.hpp"
+#include "train/forward.hpp"
+#include "train/safetensors.hpp"
+#include "ulmus/base/digest.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/text.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Samples of a file: at worst so many are computed again after an interruption.
+constexpr std::size_t k_most_samples = 4096;
+
+/// The bytes of a tensor, as they lie in memory when it is a contiguous float tensor on the CPU.
+std::string_view bytes_of(const torch::Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
+}
+
+/// SHA-256 of the tensors of a model below the head, with their names.
+std::string backbone_sha256(const Classifier& model) {
+  std::map<std::string, torch::Tensor> tensors;
+  for (const auto& item : model->named_parameters()) tensors[item.key()] = item.value();
+  for (const auto& item : model->named_buffers()) tensors[item.key()] = item.value();
+  Sha256 hash;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with("fc.") || name.ends_with(".num_batches_tracked")) continue;
+    hash.add(name);
+    hash.add(bytes_of(tensor.detach().to(torch::kCPU, torch::kFloat).contiguous()));
+  }
+  return hash.hex();
+}
+
+/// The files of an origin begin with this.
+std::string stem_of(const std::string& origin) { return origin.substr(0, 16); }
+
+std::vector<fs::path> files_of(const fs::path& folder, const std::string& origin) {
+  std::vector<fs::path> files;
+  std::error_code code;
+  for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
+    if (it->path().filename().string().starts_with(stem_of(origin) + ".") && !is_temporary(it->path()))
+      files.push_back(it->path());
+  std::ranges::sort(files);
+  return files;
+}
+
+/// Puts the files of other runs into `folder`, without a second copy where the file system allows.
+void take_over(const FeatureOptions& options, const std::string& origin) {
+  for (const fs::path& other : options.others)
+    for (const fs::path& file : files_of(other, origin)) {
+      const fs::path here = options.folder / file.filename();
+      std::error_code code;
+      if (fs::exists(here, code)) continue;
+      make_folder(options.folder);
+      fs::create_hard_link(file, here, code);
+      if (code) write_file(here, read_file(file));
+    }
+}
+
+/// The features of a data set, of those samples whose features are in the files that were added.
+class FeatureStore : public FeatureSource {
+ public:
+  FeatureStore(Dataset data, std::string origin, std::int64_t width)
+      : data_(std::move(data)),
+        origin_(std::move(origin)),
+        width_(width),
+        places_(static_cast<std::size_t>(data_.size())) {}
+
+  void add(const fs::path& path) {
+    const auto number = static_cast<std::int32_t>(files_.size());
+    files_.push_back(std::make_unique<FeatureFile>(path, origin_, width_, std::ssize(places_)));
+    std::int64_t position = 0;
+    for (const std::int64_t index : files_.back()->indices())
+      places_[static_cast<std::size_t>(index)] = {.file = number, .position = position++};
+  }
+
+  bool has(std::int64_t index) const { return places_[static_cast<std::size_t>(index)].file >= 0; }
+
+  void read(std::int64_t index, std::span<float> features) const override {
+    const Place& place = places_[static_cast<std::size_t>(index)];
+    if (place.file < 0)
+      throw Error(ErrorKind::usage, fmt::format("the features of sample {} were not asked for", index));
+    files_[static_cast<std::size_t>(place.file)]->read(place.position, features);
+  }
+
+  std::optional<std::string> file(std::int64_t index) const override { return data_.file(index); }
+
+ private:
+  struct Place {
+    std::int32_t file = -1;
+    std::int64_t position = 0;
+  };
+
+  Dataset data_;
+  std::string origin_;
+  std::int64_t width_;
+  std::vector<std::unique_ptr<FeatureFile>> files_;
+  std::vector<Place> places_;
+};
+
+/// Tells how far the computing is.
+class Watch {
+ public:
+  Watch(const FeatureOptions& options, std::int64_t samples) : options_(options), samples_(samples) {}
+
+  void advance(std::int64_t done) {
+    done_ += done;
+    if (options_.stop && options_.stop())
+      throw Error(ErrorKind::interrupted,
+                  fmt::format("interrupted while features were computed, {} of {} images", done_, samples_));
+    if (!options_.progress) return;
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+    const double rate = static_cast<double>(done_) / std::max(seconds, 1e-9);
+    options_.progress({.done = done_,
+                       .samples = samples_,
+                       .samples_per_second = rate,
+                       .elapsed_seconds = seconds,
+                       .remaining_seconds = static_cast<double>(samples_ - done_) / rate});
+  }
+
+ private:
+  const FeatureOptions& options_;
+  std::int64_t samples_, done_ = 0;
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+/// Computes the features of these samples, ascending, and writes their file.
+fs::path write_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
+                        std::int64_t width, const std::string& origin, const FeatureOptions& options, Watch& watch) {
+  const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);
+  std::int64_t done = 0;
+  for_each_features(model, data, indices, options.normalisation, options.loader_threads, options.placement,
+                    [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
+                      features.narrow(0, done, batch.size(0)).copy_(batch);
+                      done += batch.size(0);
+                      watch.advance(batch.size(0));
+                    });
+  if (const auto row = first_not_finite(features)) {
+    const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
+    const std::optional<std::string> file = data.file(sample);
+    throw Error(ErrorKind::numerical,
+                fmt::format("the features of sample {} of '{}'{} are infinite or not numbers; correct or remove it",
+                            sample, data.name(), file ? fmt::format(" ('{}')", printable(*file)) : ""));
+  }
+  const torch::Tensor of_file = torch::tensor(indices, torch::kInt64);
+  const fs::path path =
+      options.folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
+  make_folder(options.folder);
+  write_file(path, encode_safetensors({.tensors = {{"features", features}, {"indices", of_file}},
+                                       .metadata = {{k_features_origin, origin}}}));
+  return path;
+}
+
+}  // namespace
+
+std::vector<fs::path> feature_folders_beside(const fs::path& run) {
+  std::vector<fs::path> folders;
+  std::error_code code, ignored;
+  const fs::path here = fs::absolute(run, ignored).lexically_normal();
+  const fs::path parent = (here.has_filename() ? here : here.parent_path()).parent_path();
+  for (fs::directory_iterator it(parent, code), end; !code && it != end; it.increment(code))
+    if (!fs::equivalent(it->path(), run, ignored) && fs::is_directory(it->path() / "features", ignored))
+      folders.push_back(it->path() / "features");
+  std::ranges::sort(folders);
+  return folders;
+}
+
+std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options) {
+  const Normalisation& normalisation = options.normalisation;
+  const ImageShape& shape = data.shape();
+  return sha256(fmt::format("{}\n{}\n{} {} {}\n{}\n{}\n{}\n", backbone_sha256(model), data.sha256(), shape.channels,
+                            shape.height, shape.width, fmt::join(normalisation.mean, " "),
+                            fmt::join(normalisation.stddev, " "), options.placement.bf16));
+}
+
+Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,
+                      const FeatureOptions& options) {
+  const std::string origin = features_origin(model, data, options);
+  const std::int64_t width = model->head_inputs({}).weight.size(1);
+  auto store = std::make_shared<FeatureStore>(data, origin, width);
+  take_over(options, origin);
+  for (const fs::path& file : files_of(options.folder, origin)) store->add(file);
+  std::vector<std::int64_t> missing(indices.begin(), indices.end());
+  std::ranges::sort(missing);
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  std::erase_if(missing, [&](std::int64_t index) { return store->has(index); });
+  Watch watch(options, std::ssize(missing));
+  for (std::size_t first = 0; first < missing.size(); first += k_most_samples) {
+    const std::size_t last = std::min(missing.size(), first + k_most_samples);
+    const std::vector<std::int64_t> part(missing.begin() + static_cast<std::ptrdiff_t>(first),
+                                         missing.begin() + static_cast<std::ptrdiff_t>(last));
+    store->add(write_features(model, data, part, width, origin, options, watch));
+  }
+
+  DatasetInfo info = data.info();
+  info.shape = {.channels = width, .height = 1, .width = 1};
+  return Dataset(std::move(info), std::shared_ptr<const FeatureSource>(std::move(store)));
+}
+
+}  // namespace ulmus::detail

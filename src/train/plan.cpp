@@ -1,0 +1,286 @@
+#include "ulmus/train/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <thread>
+
+#include "train/derived_options.hpp"
+#include "train/placement.hpp"
+#include "train/trainer.hpp"
+#include "train/weights.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/log.hpp"
+#include "ulmus/base/option_name.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/data/imbalance.hpp"
+#include "ulmus/loss/loss.hpp"
+
+namespace ulmus {
+namespace {
+
+[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
+
+template <class Number>
+void require(bool holds, const char* option, Number value, const char* expected) {
+  if (!holds) throw_usage(fmt::format("{} is {}, expected {}", option_name(option), value, expected));
+}
+
+/// An unset option has no range.
+template <class Number, class Holds>
+void require(const std::optional<Number>& value, Holds holds, const char* option, const char* expected) {
+  if (value) require(holds(*value), option, *value, expected);
+}
+
+void require_word(const char* option, const std::string& word, const std::vector<std::string>& words) {
+  if (std::ranges::find(words, word) == words.end())
+    throw_usage(fmt::format("unknown {} '{}'; {}", option_name(option), word, suggest(word, words)));
+}
+
+void check_ranges(const RunOptions& o) {
+  visit_options(o, [](std::string name, const auto& value, const char*) {
+    const std::string text = option_text(value);
+    if (valid_utf8(text) == text.size()) return;
+    std::ranges::replace(name, '-', '_');
+    throw_usage(fmt::format("{} is '{}', which is not UTF-8, as config.toml has to be; rename it", option_name(name),
+                            printable(text)));
+  });
+  const auto between = [](auto low, auto high) { return [=](auto value) { return value >= low && value <= high; }; };
+  const auto positive = [](double value) { return value > 0; };
+  require(o.seeds >= 1 && o.seeds <= 1000, "seeds", o.seeds, "1 to 1000");
+  require(o.validation >= 0, "validation", o.validation, "at least 0");
+  require(o.test_fraction > 0 && o.test_fraction < 1, "test_fraction", o.test_fraction, "above 0 and below 1");
+  require(o.epochs, between(1, 1'000'000), "epochs", "1 to 1000000");
+  require(o.batch_size >= 2 && o.batch_size <= 1'000'000, "batch_size", o.batch_size,
+          "2 (batch norm needs two images) to 1000000");
+  require(o.lr, positive, "lr", "above 0");
+  require(o.momentum >= 0 && o.momentum < 1, "momentum", o.momentum, "in [0, 1)");
+  require(
+      o.weight_decay, [](double value) { return value >= 0; }, "weight_decay", "at least 0");
+  require(o.clip, positive, "clip", "above 0");
+  require(
+      o.ema, [](double value) { return value > 0 && value < 1; }, "ema", "above 0 and below 1");
+  require_word("optimizer", o.optimizer, {"auto", "sgd", "adamw"});
+  require_word("freeze", o.freeze, {"none", "backbone", "auto"});
+  require(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
+  require(o.jobs, between(1, 256), "jobs", "1 to 256");
+  require(o.threads, between(1, 256), "threads", "1 to 256");
+  require(o.loader_threads >= 0 && o.loader_threads <= 256, "loader_threads", o.loader_threads, "from 0 to 256");
+  require(
+      o.image_size, [](std::int64_t value) { return value >= 1; }, "image_size", "at least 1");
+  require(o.image_bits, between(8, 16), "image_bits", "8 to 16");
+  require(o.max_pixels >= 1 && o.max_pixels <= k_largest_max_pixels, "max_pixels", o.max_pixels, "1 to 2147483647");
+}
+
+/// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
+/// epochs).
+std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
+
+/// Tables differ in size far more than in difficulty: at least 2000 steps, in 10 to 200 epochs.
+std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_size) {
+  const std::int64_t steps = (samples + batch_size - 1) / batch_size;
+  return std::clamp<std::int64_t>((2000 + steps - 1) / steps, 10, 200);
+}
+
+/// The model for photographs, if its weights are stored.
+constexpr const char* k_photo_model = "efficientnet-lite0";
+constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; for smaller images the small networks do better
+constexpr std::int64_t k_small_photo_size = 160;
+
+/// The shape of the first image if it is a photograph: in colour, and not tiny.
+std::optional<ImageShape> first_photo(const RunOptions& o) {
+  OpenOptions open = detail::open_options(o);
+  open.image_size.reset();
+  const std::optional<ImageShape> first = first_image_shape(o.data, open);
+  if (!first || first->channels != 3) return std::nullopt;
+  return o.image_size.value_or(std::min(first->height, first->width)) >= k_smallest_photo ? first : std::nullopt;
+}
+
+/// Chooses stored weights where none are named, and with them the model, what is frozen and the size of images.
+void resolve_weights(RunOptions& o) {
+  const bool photo_model = o.model.starts_with("efficientnet-lite");
+  const bool wanted = o.weights == "auto" || (!o.weights && o.freeze == "auto" && (o.model == "auto" || photo_model));
+  if (o.weights == "auto" || o.weights == "none") o.weights.reset();
+  if (wanted) {
+    const std::optional<ImageShape> photo = first_photo(o);
+    const std::string model = o.model == "auto" ? k_photo_model : o.model;
+    const auto stored = photo || o.model != "auto" ? detail::stored_weights(model) : std::nullopt;
+    if (stored) {
+      o.model = model;
+      o.weights = stored->string();
+      if (o.freeze == "auto") o.freeze = "backbone";
+      const std::string published = detail::weights_fact(*stored, "image_size");
+      const std::int64_t side = published.empty() ? k_small_photo_size : parse_integer(published, "image_size");
+      if (photo && !o.image_size)
+        o.image_size = std::min(photo->height, photo->width) >= side ? side : k_small_photo_size;
+    } else if (photo) {
+      warn_once("weights", fmt::format("no weights of {} are stored in '{}'; 'script/weights {}' fetches them (17 MB), "
+                                       "and a head on them usually classifies photographs far better than a network "
+                                       "that starts from nothing",
+                                       model, detail::weights_folder().string(), model));
+    }
+  }
+  if (o.freeze == "auto") o.freeze = "none";
+}
+
+/// Sets the options that depend on the data and the model, and refuses those that cannot apply to them.
+void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
+  const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
+  if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
+  // A head on features that are computed once is trained as one on a table of features.
+  const bool head_alone = !features && o.freeze == "backbone" && (o.augment == "auto" || o.augment == "none");
+  if (head_alone) o.augment = "none";
+  if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
+  if (!o.epochs)
+    o.epochs = features || head_alone ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
+  if (o.optimizer == "auto") o.optimizer = features ? "adamw" : "sgd";
+  const bool adamw = o.optimizer == "adamw";
+  if (adamw && o.momentum != RunOptions().momentum)
+    throw_usage(fmt::format("{} cannot apply: adamw has none; leave it out, or take {}",
+                            option_name("momentum", format_number(o.momentum)), option_name("optimizer", "sgd")));
+  const bool fine_tunes = o.freeze == "none" && (scripted || o.weights);
+  if (!o.lr && !(head_alone && !adamw)) o.lr = adamw ? (fine_tunes ? 1e-4 : 1e-3) : (fine_tunes ? 0.01 : 0.1);
+  if (!o.weight_decay) o.weight_decay = adamw ? 1e-4 : 2e-4;
+  if (scripted && o.weights)
+    throw_usage(fmt::format("{} cannot apply: model '{}' brings its own weights; leave it out", option_name("weights"),
+                            o.model));
+  if (o.freeze == "backbone" && o.model == "linear")
+    throw_usage(fmt::format("{} cannot apply: model 'linear' is a head alone; leave it out",
+                            option_name("freeze", "backbone")));
+  if (o.freeze == "backbone" && !scripted && !o.weights)
+    throw_usage(
+        fmt::format("{} would train a head on the features of a '{}' with random weights; name trained ones with {}",
+                    option_name("freeze", "backbone"), o.model, option_name("weights", "FILE.safetensors")));
+  if (o.channels_last && features)
+    throw_usage(
+        fmt::format("{} cannot apply: the data are features, not images; leave it out", option_name("channels_last")));
+}
+
+Augmentation make_augmentation(std::string& name, const std::string& model, const Dataset& data) {
+  if (name == "auto" && (model == "conv3" || data.is_features()))
+    name = "none";  // the small network underfits in its few epochs
+  else if (name == "auto")
+    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
+  const Augmentation augmentation = Augmentation::parse(name, data.shape());
+  require_applicable(augmentation, data);
+  return augmentation;
+}
+
+/// How a loss draws its images: by its rule for sampling, or as the run says.
+Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
+  const Sampler sampler = Sampler::parse(run_sampler);
+  if (!loss.resamples()) return sampler;
+  if (sampler.kind != Sampler::Kind::instance)
+    throw_usage(fmt::format("{} and the rule +{} of loss '{}' both say how images are drawn; leave out one",
+                            option_name("sampler", run_sampler), loss.rule()->name, loss.text()));
+  return {.kind = Sampler::Kind::deferred,
+          .beta = loss.rule_keys()["beta"],
+          .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
+}
+
+/// Refuses a loss with a key `auto` in a run that cannot choose its value.
+void check_choice(const LossSpec& loss, const RunOptions& options) {
+  const Key* key = loss.automatic();
+  if (!key) return;
+  if (options.validation == 0)
+    throw_usage(
+        fmt::format("loss '{}' chooses {} on a validation part, and this run has none; add {}, for example {}, or "
+                    "write a number, for example {}",
+                    loss.text(), key->name, option_name("validation", "N"), option_name("validation", "20"),
+                    loss.with(key->name, format_number(key->automatic[1])).text()));
+  if (options.epochs < 2)
+    throw_usage(fmt::format("loss '{}' chooses {} on the features of an earlier epoch, and {} is {}; give at least 2",
+                            loss.text(), key->name, option_name("epochs"), options.epochs.value()));
+}
+
+}  // namespace
+
+bool trains_on_features(const Plan& plan) {
+  return plan.options.freeze == "backbone" && plan.options.augment == "none" && !plan.data.train.is_features();
+}
+
+Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
+  RunOptions options = given;
+  check_ranges(options);
+  if (options.data.empty())
+    throw_usage(fmt::format("no data set was named; write for example {} or {}", option_name("data", "fashion-mnist"),
+                            option_name("data", "folder:DIR")));
+  const std::vector<LossSpec>& losses = options.losses;
+  if (losses.empty())
+    throw_usage(fmt::format("no loss was named; write for example {}", option_name("losses", "ce,elm:lambda=0.5+drw")));
+  std::vector<Head> heads;
+  for (const LossSpec& loss : losses) heads.push_back(loss.choose_head(options.head == "auto" ? "" : options.head));
+  if (detail::requested_reduction(options) == Reduction::none)
+    throw_usage(fmt::format("{} gives a batch no single loss to train on; use weighted-mean or mean",
+                            option_name("reduction", "none")));
+  if (options.schedule != "auto") LearningRateSchedule::parse_kind(options.schedule);
+  detail::make_placement(options);
+  ImbalanceProfile::parse(options.imbalance);
+
+  resolve_weights(options);
+  OpenOptions open = detail::open_options(options);
+  open.classes = classes;
+  OpenedData data = open_data(options.data, open);
+  if (options.image_bits && data.image_bits == 0)
+    throw_usage(fmt::format("{} cannot apply: the data are no image files; leave it out",
+                            option_name("image_bits", option_text(options.image_bits))));
+  if (data.image_bits != 0) options.image_bits = data.image_bits;  // to scale images of 16 bits the same ever after
+  if (data.test && options.test_fraction != RunOptions().test_fraction)
+    throw_usage(fmt::format("{} cannot apply: the data have a test part; leave it out",
+                            option_name("test_fraction", format_number(options.test_fraction))));
+  const SplitOptions split_options{.imbalance = options.imbalance,
+                                   .seed = options.split_seed,
+                                   .validation_per_class = options.validation,
+                                   .test_fraction = options.test_fraction,
+                                   .rng = options.split_rng};
+  Split split = make_split(data, split_options);
+  std::optional<std::string> encoding;
+  std::vector<ColumnSummary> columns;
+  if (data.train_table) {
+    columns = summarise(*data.train_table);
+    encoding = to_json(encode_tables(data, split.train));
+  }
+  resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
+  const LearningRateSchedule schedule{.kind = LearningRateSchedule::parse_kind(options.schedule),
+                                      .base = options.lr.value_or(0),
+                                      .warmup = options.warmup};
+  const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
+
+  std::map<Head, std::int64_t> parameters;  // a large model takes a second to make
+  std::optional<Normalisation> weights_normalisation;
+  for (const Head head : heads) {
+    if (parameters.contains(head)) continue;
+    const ModelOptions model_options = detail::model_options(options, data.train, head);
+    Classifier model = make_model(model_options);
+    parameters[head] = parameter_count(*model);
+    if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
+  }
+  std::vector<Trial> trials;
+  for (std::int64_t s = 0; s < options.seeds; ++s)
+    for (std::size_t i = 0; i < losses.size(); ++i)
+      trials.push_back({.loss = losses[i],
+                        .order = static_cast<std::int64_t>(i),
+                        .head = heads[i],
+                        .sampler = make_sampler(losses[i], options.sampler),
+                        .seed = options.seed + static_cast<std::uint64_t>(s),
+                        .parameters = parameters.at(heads[i])});
+  const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
+  options.jobs = std::min(options.jobs.value_or(default_jobs), static_cast<std::int64_t>(trials.size()));
+  if (!options.threads) options.threads = std::max<std::int64_t>(1, cores / *options.jobs);
+  ClassCounts counts(split.train_counts, split.class_names);
+  for (const LossSpec& loss : losses) {
+    check_choice(loss, options);
+    Loss(detail::initial_loss(loss), counts);  // reads the file of class weights, if there is one
+  }
+  // The encoding of a table has standardised it.
+  Normalisation normalisation;
+  if (!encoding)
+    normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
+  return {std::move(options), std::move(data),     std::move(split),   std::move(counts), std::move(normalisation),
+          augmentation,       std::move(encoding), std::move(columns), schedule,          std::move(trials)};
+}
+
+}  // namespace ulmus

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ulmus/data/dataset.hpp"
+#include "ulmus/data/split.hpp"
+#include "ulmus/train/options.hpp"
+
+namespace ulmus::detail {
+
+/// Throws Error{data}, ending with `cure`, unless the opened data are those of the split.
+void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
+                       const std::string& cure);
+
+/// Logs what was not used of the opened data and what was changed (all_notes), each line once.
+void report_notes(const OpenedData& data);
+
+/// Opens the data of a run, or other data to evaluate it on, with its classes by name; a table is encoded as in the
+/// checkpoint.
+OpenedData open_run_data(const RunOptions& options, const std::optional<std::string>& encoding,
+                         const std::vector<std::string>& classes);
+
+}  // namespace ulmus::detail

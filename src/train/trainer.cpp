@@ -1,0 +1,390 @@
+#include "train/trainer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <numeric>
+#include <optional>
+
+#include "train/checkpoint.hpp"
+#include "train/derived_options.hpp"
+#include "train/forward.hpp"
+#include "train/head_fit.hpp"
+#include "train/optimizer.hpp"
+#include "train/weight_average.hpp"
+#include "train/weights.hpp"
+#include "ulmus/base/error.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
+#include "ulmus/base/text.hpp"
+#include "ulmus/torch/margin_loss.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+/// A tensor over the same memory.
+torch::Tensor labels_of(std::vector<std::int64_t>& labels) {
+  return torch::from_blob(labels.data(), {static_cast<std::int64_t>(labels.size())}, torch::kInt64);
+}
+
+Json accuracies(const Evaluation& evaluation) {
+  return {{"balanced_accuracy", evaluation.balanced_accuracy}, {"top1", evaluation.top1}};
+}
+
+LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed) {
+  Loss loss(spec, plan.counts);
+  LossState state = loss.state();
+  state.seed = seed;
+  loss.set_state(std::move(state));
+  const Reduction reduction = requested_reduction(plan.options).value_or(loss.params().reduction);
+  return LossModule(std::move(loss), reduction);
+}
+
+/// The 0-based epoch where the loss changes last: a deferred rule, a key `from`, or the choice of a key `auto`.
+std::int64_t last_change(const LossSpec& loss, std::int64_t epochs) {
+  std::int64_t last = std::max(loss.rule_epoch(epochs), loss.start_epoch(epochs));
+  if (loss.automatic()) last = std::max<std::int64_t>(last, loss.choice_epochs(epochs).back());
+  return last;
+}
+
+/// The rate of a head on features in a run without a rate: that of fit_head.
+double head_rate(Head head, const Dataset& features, const std::vector<std::int64_t>& indices) {
+  double squares = 0;
+  std::vector<float> values(static_cast<std::size_t>(features.shape().channels));
+  for (const std::int64_t index : indices) {
+    features.read_features(index, values);
+    for (const float value : values) squares += static_cast<double>(value) * value;
+  }
+  return default_head_rate(head, squares / static_cast<double>(indices.size()));
+}
+
+/// How the current weights do on the parts that they are not trained on.
+struct Evaluations {
+  Evaluation test;
+  std::optional<Evaluation> validation;
+};
+
+/// Trains one trial, epoch by epoch.
+class Trainer {
+ public:
+  Trainer(const Plan& plan, const Trial& trial, const FrozenData* frozen_data)
+      : plan_(plan),
+        trial_(trial),
+        train_(frozen_data ? frozen_data->train : plan.data.train),
+        test_(frozen_data ? frozen_data->test : plan.data.test),
+        normalisation_(frozen_data ? Normalisation{} : plan.normalisation),
+        loss_(make_loss(plan, initial_loss(trial.loss), trial.seed)),
+        placement_(make_placement(plan.options)),
+        model_(make_model(model_options(plan.options, plan.data.train, trial.head))),
+        classifier_(frozen_data ? head_alone(model_) : model_),
+        schedule_(plan.schedule),
+        loader_(train_, plan.split.train,
+                {.batch_size = plan.options.batch_size,
+                 .shuffle = true,
+                 // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.
+                 .drop_last = static_cast<std::int64_t>(plan.split.train.size()) % plan.options.batch_size == 1,
+                 .augmentation = plan.augmentation,
+                 .normalisation = normalisation_,
+                 .seed = trial.seed,
+                 .threads = static_cast<int>(plan.options.loader_threads),
+                 .sampler = trial.sampler,
+                 .epochs = plan.epochs()}) {
+    initialise(model_, trial.seed);
+    if (plan.options.weights)
+      load_weights(*plan.options.weights, model_, model_options(plan.options, plan.data.train, trial.head));
+    place(model_, placement_);
+    schedule_.restart_epoch = last_change(trial.loss, plan.epochs());
+    if (schedule_.base == 0) schedule_.base = head_rate(trial.head, train_, plan.split.train);
+    if (frozen())
+      for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
+    std::vector<torch::Tensor> biases;
+    if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
+      // The sigmoid losses start from a prior probability; weight decay would pull the bias away from it.
+      const torch::NoGradGuard no_gradient;
+      biases.push_back(model_->head_inputs({}).bias.fill_(bias));
+    }
+    optimizer_ = make_optimizer(*model_, plan.options, biases);
+    if (plan.options.ema) average_.emplace(model_, *plan.options.ema);
+  }
+
+  /// Continues from a checkpoint.
+  void restore(const std::filesystem::path& checkpoint) {
+    const SafetensorsFile file(checkpoint);
+    const CheckpointInfo info = read_checkpoint_info(file);
+    if (loss_of(info, checkpoint) != trial_.loss || info.seed != trial_.seed || info.epochs != plan_.epochs())
+      throw Error(
+          ErrorKind::data,
+          fmt::format("checkpoint '{}' belongs to {} seed {} over {} epochs, expected {} seed {} over {}; remove it "
+                      "to train this trial again",
+                      checkpoint.string(), info.loss, info.seed, info.epochs, trial_.loss.full_text(), trial_.seed,
+                      plan_.epochs()));
+    if (!info.model.script_sha256.empty() && info.model.script_sha256 != model_->script_sha256())
+      throw Error(
+          ErrorKind::data,
+          fmt::format("checkpoint '{}' was trained with a TorchScript file of SHA-256 {}, '{}' has {}; name "
+                      "that file by {}",
+                      checkpoint.string(), printable(info.model.script_sha256, 64),
+                      plan_.options.model_file.value_or(""), model_->script_sha256(), option_name("model_file")));
+    load_checkpoint(file, model_, optimizer_.get(), average());
+    if (info.chosen) use_choice(*info.chosen);
+    loss_->set_state({.values = info.loss_state, .seed = trial_.seed});
+    epoch_ = info.epochs_done;
+    seconds_before_ = info.seconds;
+  }
+
+  void save(const std::filesystem::path& checkpoint) {
+    const bool finished = epoch_ == plan_.epochs();
+    save_checkpoint(checkpoint,
+                    {.loss = trial_.loss.full_text(),
+                     .seed = trial_.seed,
+                     .epochs_done = epoch_,
+                     .epochs = plan_.epochs(),
+                     .seconds = seconds(),
+                     .model = model_options(plan_.options, plan_.data.train, trial_.head),
+                     .normalisation = plan_.normalisation,
+                     .class_names = plan_.data.train.class_names(),
+                     .loss_state = loss_->loss().state().values,
+                     .encoding = plan_.encoding,
+                     .chosen = chosen_},
+                    model_, finished ? nullptr : optimizer_.get(), average());
+  }
+
+  bool finished() const { return epoch_ == plan_.epochs(); }
+
+  /// Trains one epoch and returns its line of metrics.jsonl.
+  Json run_epoch(const TrialProgress& progress, const std::function<bool()>& stop) {
+    const std::int64_t epochs = plan_.epochs();
+    const auto start = Clock::now();
+    const Json candidates = choose();
+    evaluations_.reset();
+    classifier_->train(!frozen());
+    loss_->set_epoch(epoch_, epochs);
+    loader_.start(epoch_);
+    const std::int64_t steps = loader_.batches();
+    double loss_sum = 0, first_rate = 0;
+    std::int64_t step = 0, samples = 0, correct = 0;
+    for (Batch batch; loader_.next(batch); ++step) {
+      if (stop && stop())
+        throw Error(ErrorKind::interrupted,
+                    fmt::format("interrupted in epoch {} of {} seed {}", epoch_ + 1, trial_.loss.text(), trial_.seed));
+      const double rate = learning_rate(schedule_, epoch_, epochs, step, steps);
+      if (step == 0) first_rate = rate;
+      for (auto& group : optimizer_->param_groups()) group.options().set_lr(rate);
+      model_->set_step(trial_.seed, epoch_ * steps + step);
+
+      const auto labels = labels_of(batch.labels).to(placement_.device);
+      const auto features = train_features(images_of(batch, train_.shape()));
+      const auto logits = model_->classify(features);
+      std::int64_t correct_in_batch = 0;
+      auto loss = loss_(logits, labels, model_->head_inputs(features), &correct_in_batch);
+      if (!batch.second_labels.empty())  // mixed of two samples
+        loss = batch.lambda * loss +
+               (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device),
+                                                loss_->loss(), loss_->reduction(), model_->head_inputs(features));
+      const auto value = loss.item<double>();
+      if (!std::isfinite(value))
+        throw Error(
+            ErrorKind::numerical,
+            fmt::format("the loss is {} at step {} of {} in epoch {} of {} seed {} (step {} in all); lower {} "
+                        "(now {}) or the loss's scale",
+                        std::isnan(value) ? "not a number" : "infinite", step + 1, steps, epoch_ + 1,
+                        trial_.loss.text(), trial_.seed, epoch_ * steps + step + 1, option_name("lr"), schedule_.base));
+      optimizer_->zero_grad();
+      loss.backward();
+      if (plan_.options.clip) clip_gradients(*optimizer_, *plan_.options.clip);
+      optimizer_->step();
+      if (average_) average_->update(epoch_ * steps + step);
+
+      loss_sum += value * static_cast<double>(batch.size);
+      samples += batch.size;
+      correct += correct_in_batch;
+      report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
+    }
+    const auto& [test, validation] = evaluations();
+    Json line = {{"loss", trial_.loss.text()},
+                 {"seed", trial_.seed},
+                 {"epoch", epoch_},
+                 {"epochs", epochs},
+                 {"learning_rate", first_rate},
+                 {"reweighted", !loss_->loss().class_weights().empty()},
+                 {"train_loss", loss_sum / static_cast<double>(samples)},
+                 {"train_top1", static_cast<double>(correct) / static_cast<double>(samples)},
+                 {"test", accuracies(test)},
+                 {"validation", validation ? accuracies(*validation) : Json()},
+                 {"seconds", seconds_since(start)}};
+    if (chosen_) line["chosen"] = selection();
+    if (!candidates.is_null()) line["trials"] = candidates;
+    report(progress, steps, steps, loss_sum / static_cast<double>(samples), &test);
+    ++epoch_;
+    return line;
+  }
+
+  /// The content of the trial's file in results/.
+  Json result() {
+    const auto& [test, validation] = evaluations();
+    return {{"schema_version", k_result_schema_version},
+            {"loss", trial_.loss.text()},
+            {"loss_full", trial_.loss.full_text()},
+            {"order", trial_.order},
+            {"seed", trial_.seed},
+            {"epochs", plan_.epochs()},
+            {"model", plan_.options.model},
+            {"head", std::string(name_of(trial_.head))},
+            {"scale", trial_.loss.scale()},
+            {"parameters", trial_.parameters},
+            {"seconds", seconds()},
+            {"train", evaluate(train_, plan_.split.train)},
+            {"test", test},
+            {"validation", validation ? Json(*validation) : Json()},
+            {"selection", chosen_ ? selection() : Json()}};
+  }
+
+ private:
+  /// The chosen value and the number of candidates.
+  Json selection() const {
+    const Key& key = *trial_.loss.automatic();
+    return {{"chosen", fmt::format("{}={}", key.name, *chosen_)}, {"candidates", key.automatic.size()}};
+  }
+
+  void use_choice(const std::string& value) {
+    chosen_ = value;
+    loss_ = make_loss(plan_, trial_.loss.with(trial_.loss.automatic()->name, value), trial_.seed);
+  }
+
+  /// Chooses the value of a key `auto` before the epochs in which it is due, and returns how each candidate did, or
+  /// null. A head is fitted with each candidate on the current features, and the best on the validation part is taken.
+  /// If the loss changes, training continues with the fitted head, as the old one may not catch up in the remaining
+  /// epochs.
+  Json choose() {
+    const Key* key = trial_.loss.automatic();
+    if (!key) return nullptr;
+    const std::vector<long long> due = trial_.loss.choice_epochs(plan_.epochs());
+    if (std::ranges::find(due, epoch_) == due.end()) return nullptr;
+    std::vector<HeadWeights> heads;
+    std::vector<Evaluation> evaluations;
+    Json candidates = Json::array();
+    {
+      const AveragedWeights averaged(average());
+      const auto features_of = [&](const std::vector<std::int64_t>& indices) {
+        return extract_features(classifier_, train_, indices, normalisation_,
+                                static_cast<int>(plan_.options.loader_threads), placement_);
+      };
+      const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
+      HeadFitOptions options = head_fit_options(plan_.options, trial_.seed);
+      options.sampler = trial_.sampler;
+      options.sampler.from = 0;
+      for (const double value : key->automatic) {
+        const LossSpec loss = trial_.loss.with(key->name, format_number(value));
+        heads.push_back(fit_head(train, loss, plan_.counts, trial_.head, options));
+        evaluations.push_back(evaluate_head(heads.back(), validation, plan_.counts, loss.scale()));
+        candidates.push_back({{key->name, value},
+                              {"balanced_accuracy", evaluations.back().balanced_accuracy},
+                              {"nll", evaluations.back().nll}});
+      }
+    }
+    const std::size_t best = best_evaluation(evaluations);
+    const LossSpec before = loss_->loss().spec();
+    use_choice(format_number(key->automatic[best]));
+    if (loss_->loss().spec() != before) replace_head(heads[best]);
+    return candidates;
+  }
+
+  /// Replaces the head in the weights and in their average, and resets the optimizer's state of it.
+  void replace_head(const HeadWeights& head) {
+    const torch::NoGradGuard no_gradient;
+    const HeadInputs parameters = model_->head_inputs({});
+    for (const torch::Tensor& parameter : {parameters.weight, parameters.bias})
+      if (parameter.defined()) forget(*optimizer_, parameter);
+    set_head(model_, head);
+    const AveragedWeights averaged(average());
+    set_head(model_, head);
+  }
+
+  double seconds() const { return seconds_before_ + seconds_since(start_); }
+
+  bool frozen() const { return plan_.options.freeze == "backbone"; }
+  WeightAverage* average() { return average_ ? &*average_ : nullptr; }
+
+  torch::Tensor train_features(const torch::Tensor& images) {
+    const torch::AutoGradMode backbone_gradient(!frozen());
+    return compute_features(classifier_, images, placement_);
+  }
+
+  Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices) {
+    const AveragedWeights averaged(average());
+    return evaluate_model(classifier_, data, indices, plan_.counts, normalisation_, trial_.loss.scale(),
+                          static_cast<int>(plan_.options.loader_threads), placement_);
+  }
+
+  /// Computed once for the current weights: the result shares the evaluations of the last epoch.
+  const Evaluations& evaluations() {
+    if (!evaluations_) {
+      evaluations_.emplace();
+      evaluations_->test = test_ ? evaluate(*test_, all_indices(*test_)) : evaluate(train_, plan_.split.test);
+      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(train_, plan_.split.validation);
+    }
+    return *evaluations_;
+  }
+
+  void report(const TrialProgress& progress, std::int64_t step, std::int64_t steps, double train_loss,
+              const Evaluation* test) const {
+    if (!progress) return;
+    Progress update{.epoch = epoch_, .epochs = plan_.epochs(), .step = step, .steps = steps, .train_loss = train_loss};
+    if (test) {
+      update.epoch_done = true;
+      update.balanced_accuracy = test->balanced_accuracy;
+    }
+    progress(update);
+  }
+
+  const Plan& plan_;
+  const Trial& trial_;
+  const Dataset& train_;  ///< images, or their features
+  const std::optional<Dataset>& test_;
+  Normalisation normalisation_;
+  LossModule loss_;
+  Placement placement_;
+  Classifier model_;
+  Classifier classifier_;  ///< the model, or its head where the data are features
+  LearningRateSchedule schedule_;
+  Loader loader_;
+  std::unique_ptr<torch::optim::Optimizer> optimizer_;
+  std::optional<WeightAverage> average_;
+  std::optional<Evaluations> evaluations_;
+  std::optional<std::string> chosen_;  ///< value of the loss's key that is `auto`, once it is chosen
+  std::int64_t epoch_ = 0;             ///< finished epochs
+  double seconds_before_ = 0;
+  Clock::time_point start_ = Clock::now();
+};
+
+}  // namespace
+
+LossSpec initial_loss(const LossSpec& loss) {
+  const Key* key = loss.automatic();
+  return key ? loss.with(key->name, format_number(key->automatic[key->automatic.size() / 2])) : loss;
+}
+
+void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
+                 const std::function<bool()>& stop, const FrozenData* frozen) {
+  constexpr double k_seconds_between = 30;  // an epoch of a head takes less time than writing a large backbone
+  Trainer trainer(plan, trial, frozen);
+  if (std::filesystem::exists(paths.checkpoint)) trainer.restore(paths.checkpoint);
+  auto saved = Clock::now();
+  while (!trainer.finished()) {
+    const Json line = trainer.run_epoch(progress, stop);
+    append_line(paths.metrics, line.dump());
+    if (frozen && !trainer.finished() && seconds_since(saved) < k_seconds_between) continue;
+    trainer.save(paths.checkpoint);
+    saved = Clock::now();
+  }
+  write_file(paths.result, trainer.result().dump() + "\n");
+}
+
+}  // namespace ulmus::detail

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+
+#include "train/trial_paths.hpp"
+#include "ulmus/train/run.hpp"
+
+namespace ulmus::detail {
+
+/// Called after every step and every epoch of a trial with its epoch, step and losses filled in.
+using TrialProgress = std::function<void(Progress&)>;
+
+/// The data of a run as its frozen backbone sees them.
+struct FrozenData {
+  Dataset train;
+  std::optional<Dataset> test;
+};
+
+/// Trains a trial to the end, from its checkpoint or from the start, and writes its result. With `frozen`, the head is
+/// trained on these features.
+void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
+                 const std::function<bool()>& stop, const FrozenData* frozen = nullptr);
+
+/// The loss that training begins with: a key `auto` has the middle one of the values that are tried later.
+LossSpec initial_loss(const LossSpec& loss);
+
+}  // namespace ulmus::detail
