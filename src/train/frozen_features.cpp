@@ -137,17 +137,9 @@ class Watch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Computes the features of these samples, ascending, and writes their file.
-fs::path write_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
-                        std::int64_t width, const std::string& origin, const FeatureOptions& options, Watch& watch) {
-  const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);
-  std::int64_t done = 0;
-  for_each_features(model, data, indices, options.normalisation, options.loader_threads, options.placement,
-                    [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
-                      features.narrow(0, done, batch.size(0)).copy_(batch);
-                      done += batch.size(0);
-                      watch.advance(batch.size(0));
-                    });
+/// Writes the features [n, D] of these samples, ascending, as a file.
+fs::path write_file_of(const torch::Tensor& features, const std::vector<std::int64_t>& indices, const Dataset& data,
+                       const std::string& origin, const fs::path& folder) {
   if (const auto row = first_not_finite(features)) {
     const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
     const std::optional<std::string> file = data.file(sample);
@@ -157,11 +149,34 @@ fs::path write_features(Classifier& model, const Dataset& data, const std::vecto
   }
   const torch::Tensor of_file = torch::tensor(indices, torch::kInt64);
   const fs::path path =
-      options.folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
-  make_folder(options.folder);
+      folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
+  make_folder(folder);
   write_file(path, encode_safetensors({.tensors = {{"features", features}, {"indices", of_file}},
                                        .metadata = {{k_features_origin, origin}}}));
   return path;
+}
+
+/// Computes the features of these samples, ascending, and writes their file; when it is interrupted, the file of those
+/// that are done.
+fs::path write_features(Classifier& model, const Dataset& data, std::vector<std::int64_t> indices, std::int64_t width,
+                        const std::string& origin, const FeatureOptions& options, Watch& watch) {
+  const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);
+  std::int64_t done = 0;
+  try {
+    for_each_features(model, data, indices, options.normalisation, options.loader_threads, options.placement,
+                      [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
+                        features.narrow(0, done, batch.size(0)).copy_(batch);
+                        done += batch.size(0);
+                        watch.advance(batch.size(0));
+                      });
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::interrupted) {
+      indices.resize(static_cast<std::size_t>(done));
+      write_file_of(features.narrow(0, 0, done), indices, data, origin, options.folder);
+    }
+    throw;
+  }
+  return write_file_of(features, indices, data, origin, options.folder);
 }
 
 }  // namespace

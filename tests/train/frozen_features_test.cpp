@@ -112,12 +112,14 @@ TEST_F(FrozenFeatures, OfARunBesideAreTakenOver) {
   EXPECT_EQ(files("second").size(), 1u);
 }
 
-TEST_F(FrozenFeatures, ThatAreInterruptedLeaveNothingHalfWritten) {
+TEST_F(FrozenFeatures, ThatAreInterruptedKeepWhatIsDone) {
   const std::vector<std::int64_t> some = {1, 5};
   FeatureOptions stopped = options();
   stopped.stop = [] { return true; };
   EXPECT_THROW(with_features(model_, data_, some, stopped), Error);
-  EXPECT_FALSE(fs::exists(options().folder));
+  images_->reads = 0;
+  EXPECT_EQ(row(with_features(model_, data_, some, options()), 5).size(), 64u);
+  EXPECT_EQ(images_->reads, 0);
 }
 
 TEST_F(FrozenFeatures, ThatAreDamagedAreNamed) {

@@ -82,9 +82,9 @@ TEST(RestartSchedule, IsTwoCosines) {
   const LearningRateSchedule cosine{.kind = Kind::cosine, .base = 0.1, .warmup = 0};
   for (std::int64_t epoch = 0; epoch < 10; ++epoch)
     for (std::int64_t step = 0; step < 3; ++step)
-      EXPECT_DOUBLE_EQ(learning_rate(schedule, epoch, 10, step, 3), epoch < 8
-                                                                        ? learning_rate(cosine, epoch, 8, step, 3)
-                                                                        : learning_rate(cosine, epoch - 8, 2, step, 3));
+      EXPECT_NEAR(learning_rate(schedule, epoch, 10, step, 3),
+                  epoch < 8 ? learning_rate(cosine, epoch, 8, step, 3) : learning_rate(cosine, epoch - 8, 2, step, 3),
+                  1e-15);
   EXPECT_EQ(learning_rate(schedule, 8, 10, 0, 3), 0.1);
   const LearningRateSchedule one_part{.kind = Kind::restart, .base = 0.1, .warmup = 0.1};
   const LearningRateSchedule warm_cosine{.kind = Kind::cosine, .base = 0.1, .warmup = 0.1};
