@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Samples of a file: at worst so many are computed again after an interruption.
+/// Samples of a file: at worst so many are computed again when the process is killed.
 constexpr std::size_t k_most_samples = 4096;
 
 /// The bytes of a tensor, as they lie in memory when it is a contiguous float tensor on the CPU.

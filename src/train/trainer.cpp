@@ -56,6 +56,7 @@ std::int64_t last_change(const LossSpec& loss, std::int64_t epochs) {
 
 /// The rate of a head on features in a run without a rate: that of fit_head.
 double head_rate(Head head, const Dataset& features, const std::vector<std::int64_t>& indices) {
+  if (head == Head::cosine) return default_head_rate(head, 1);  // whatever the lengths of the features
   double squares = 0;
   std::vector<float> values(static_cast<std::size_t>(features.shape().channels));
   for (const std::int64_t index : indices) {
