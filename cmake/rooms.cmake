@@ -5,7 +5,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 ulmus_room(base COMPONENT loss
-           SOURCES class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp names.cpp
+           SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp names.cpp
                    option_name.cpp posix.cpp random.cpp safetensors.cpp text.cpp text_file.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
@@ -49,8 +49,8 @@ ulmus_room(data COMPONENT train
                    dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
                    decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
                    image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
-                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
-                   table.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   table.cpp thumbnail.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_room(eval COMPONENT train
@@ -58,7 +58,7 @@ ulmus_room(eval COMPONENT train
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # Layer 4: reads only run folders.
-ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
+ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
 # The HTML pages are compiled into the program, so it needs no files at run time.
@@ -104,14 +104,14 @@ if(ULMUS_TORCH)
                    SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus::libtorch PRIVATE fmt::fmt)
   ulmus_torch_room(nn COMPONENT train
-                   SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp efficientnet_lite.cpp mlp.cpp model.cpp model_options.cpp torchscript.cpp torchvision_resnet.cpp
+                   SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp efficientnet_lite.cpp mlp.cpp model.cpp model_options.cpp script_facts.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
-                   PUBLIC ulmus::torch PRIVATE fmt::fmt)
+                   PUBLIC ulmus::torch PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_room(train COMPONENT train
                    SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp evaluate.cpp export.cpp
-                           feature_file.cpp feature_set.cpp forward.cpp frozen_features.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
-                           options.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
+                           feature_file.cpp feature_set.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
+                           option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
                            schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
@@ -119,8 +119,8 @@ if(ULMUS_TORCH)
 
   # Layer 5.
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/inspect_command.cpp
-                       src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
+  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/features_command.cpp
+                       src/cli/inspect_command.cpp src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
                        src/cli/progress.cpp src/cli/report_command.cpp src/cli/run_commands.cpp src/cli/signals.cpp src/cli/streams.cpp
                        src/cli/tune_command.cpp)
   target_precompile_headers(ulmus PRIVATE <CLI/CLI.hpp>)

@@ -113,7 +113,8 @@ int main(int count, char** values) {
   spdlog::set_pattern("ulmus: %v");
   ulmus::set_option_spelling(ulmus::cli::option_on_command_line);
   const std::string_view command = count > 1 ? values[1] : "";
-  if (command == "train" || command == "compare" || command == "tune" || command == "eval" || command == "predict")
+  if (command == "train" || command == "compare" || command == "tune" || command == "features" || command == "eval" ||
+      command == "predict")
     reexec_with_openblas_coretype(values);
   ulmus::cli::watch_signals();
   try {

@@ -157,8 +157,9 @@ CLI::Option* add_parsed(CLI::App& command, const std::string& name, std::functio
       help);
 }
 
-void add_run_options(CLI::App& command, RunOptions& options) {
+void add_run_options(CLI::App& command, RunOptions& options, std::span<const std::string_view> names) {
   visit_options(options, [&](const std::string& name, auto& field, const char* help) {
+    if (!names.empty() && std::ranges::find(names, name) == names.end()) return;
     using Field = std::decay_t<decltype(field)>;
     if constexpr (std::is_same_v<Field, bool>)
       command.add_flag("--" + name, field, help)->take_last();

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,9 +40,9 @@ CLI::Option* add_count(CLI::App& command, const std::string& names, std::optiona
 CLI::Option* add_parsed(CLI::App& command, const std::string& name, std::function<void(const std::string&)> parse,
                         const std::string& help);
 
-/// Adds every option of a run to a command, made from the one table. A later value of an option replaces an earlier
-/// one.
-void add_run_options(CLI::App& command, RunOptions& options);
+/// Adds the options of a run to a command, made from the one table: those that `names` lists, or all. A later value of
+/// an option replaces an earlier one.
+void add_run_options(CLI::App& command, RunOptions& options, std::span<const std::string_view> names = {});
 
 /// Replaces `--config FILE` after the command by the options in the TOML file, before the others, so that these win.
 /// Throws Error{usage}, Error{data}.

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "charts.hpp"
+#include "gallery.hpp"
 #include "html_template.hpp"
 #include "model.hpp"
 #include "page.hpp"
@@ -527,6 +528,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"recall", recall(report)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(report)},
+       {"gallery", gallery_section(report)},
        {"provenance", provenance(run, summary, chartjs_version(library)) + notes_list(run) + columns_table(run)},
        {"definitions", definitions(run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(report, margin))},

@@ -6,6 +6,7 @@
 #include <map>
 #include <tuple>
 
+#include "ulmus/base/base64.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -162,6 +163,57 @@ void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path&
   if (!fits) throw_damaged(path, fmt::format("it does not fit the {} classes of split.json", classes));
 }
 
+Gallery read_gallery(const Path& path, std::size_t classes) {
+  constexpr int k_gallery_schema_version = 1;
+  return with_json(path, k_gallery_schema_version, [&](const Json& json) {
+    Gallery gallery;
+    for (const Json& image : json.at("images"))
+      gallery.images.push_back({.true_class = image.at("class"), .jpeg = image.at("jpeg")});
+    bool fits = true;
+    const auto class_of = [&](const Json& value) {
+      const auto c = value.get<std::int64_t>();
+      fits = fits && c >= 0 && c < static_cast<std::int64_t>(classes);
+      return c;
+    };
+    const auto image_of = [&](const Json& value) {
+      const auto i = value.get<std::size_t>();
+      fits = fits && i < gallery.images.size();
+      return i;
+    };
+    const auto mistakes_of = [&](const Json& values) {
+      std::vector<Gallery::Mistake> mistakes;
+      for (const Json& value : values)
+        mistakes.push_back({.image = image_of(value.at("image")),
+                            .predicted = class_of(value.at("predicted")),
+                            .confidence = value.at("confidence")});
+      return mistakes;
+    };
+    for (const Json& image : json.at("images")) class_of(image.at("class"));
+    for (const Gallery::Image& image : gallery.images) fits = fits && is_base64(image.jpeg);
+    json.at("baseline").get_to(gallery.baseline);
+    for (const Json& samples : json.at("classes")) {
+      Gallery::ClassSamples of_class{.of_class = class_of(samples.at("class"))};
+      for (const Json& image : samples.at("images")) of_class.images.push_back(image_of(image));
+      gallery.classes.push_back(std::move(of_class));
+    }
+    for (const Json& loss : json.at("losses")) {
+      Gallery::LossImages images{.loss = loss.at("loss"),
+                                 .mistakes = mistakes_of(loss.at("mistakes")),
+                                 .rescued = mistakes_of(loss.at("rescued"))};
+      for (const Json& pair : loss.at("pairs"))
+        images.pairs.push_back({.true_class = class_of(pair.at("true")),
+                                .predicted = class_of(pair.at("predicted")),
+                                .count = pair.at("count"),
+                                .images = mistakes_of(pair.at("images"))});
+      gallery.losses.push_back(std::move(images));
+    }
+    if (!fits)
+      throw_damaged(
+          path, fmt::format("it names images that it lacks, or does not fit the {} classes of split.json", classes));
+    return gallery;
+  });
+}
+
 MemberResult read_result(const Path& path, std::size_t classes) {
   return with_json(path, k_result_schema_version, [&](const Json& json) {
     MemberResult result;
@@ -205,6 +257,8 @@ RunFolder read_run(const std::filesystem::path& folder) {
   run.columns = read_columns(folder / "columns.json");
   run.notes = read_notes(folder / "notes.json");
   run.epochs = read_metrics(folder / "metrics.jsonl");
+  if (std::filesystem::exists(folder / "gallery.json"))
+    run.gallery = read_gallery(folder / "gallery.json", run.class_names.size());
   if (std::filesystem::is_directory(folder / "results"))
     for (const auto& entry : std::filesystem::directory_iterator(folder / "results"))
       if (entry.path().extension() == ".json") run.results.push_back(read_result(entry.path(), run.class_names.size()));

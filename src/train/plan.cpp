@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "train/derived_options.hpp"
+#include "train/option_ranges.hpp"
+#include "train/photo_weights.hpp"
 #include "train/placement.hpp"
 #include "train/trainer.hpp"
 #include "train/weights.hpp"
@@ -23,57 +25,6 @@ namespace {
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-template <class Number>
-void require(bool holds, const char* option, Number value, const char* expected) {
-  if (!holds) throw_usage(fmt::format("{} is {}, expected {}", option_name(option), value, expected));
-}
-
-/// An unset option has no range.
-template <class Number, class Holds>
-void require(const std::optional<Number>& value, Holds holds, const char* option, const char* expected) {
-  if (value) require(holds(*value), option, *value, expected);
-}
-
-void require_word(const char* option, const std::string& word, const std::vector<std::string>& words) {
-  if (std::ranges::find(words, word) == words.end())
-    throw_usage(fmt::format("unknown {} '{}'; {}", option_name(option), word, suggest(word, words)));
-}
-
-void check_ranges(const RunOptions& o) {
-  visit_options(o, [](std::string name, const auto& value, const char*) {
-    const std::string text = option_text(value);
-    if (valid_utf8(text) == text.size()) return;
-    std::ranges::replace(name, '-', '_');
-    throw_usage(fmt::format("{} is '{}', which is not UTF-8, as config.toml has to be; rename it", option_name(name),
-                            printable(text)));
-  });
-  const auto between = [](auto low, auto high) { return [=](auto value) { return value >= low && value <= high; }; };
-  const auto positive = [](double value) { return value > 0; };
-  require(o.seeds >= 1 && o.seeds <= 1000, "seeds", o.seeds, "1 to 1000");
-  require(o.validation >= 0, "validation", o.validation, "at least 0");
-  require(o.test_fraction > 0 && o.test_fraction < 1, "test_fraction", o.test_fraction, "above 0 and below 1");
-  require(o.epochs, between(1, 1'000'000), "epochs", "1 to 1000000");
-  require(o.batch_size >= 2 && o.batch_size <= 1'000'000, "batch_size", o.batch_size,
-          "2 (batch norm needs two images) to 1000000");
-  require(o.lr, positive, "lr", "above 0");
-  require(o.momentum >= 0 && o.momentum < 1, "momentum", o.momentum, "in [0, 1)");
-  require(
-      o.weight_decay, [](double value) { return value >= 0; }, "weight_decay", "at least 0");
-  require(o.clip, positive, "clip", "above 0");
-  require(
-      o.ema, [](double value) { return value > 0 && value < 1; }, "ema", "above 0 and below 1");
-  require_word("optimizer", o.optimizer, {"auto", "sgd", "adamw"});
-  require_word("freeze", o.freeze, {"none", "backbone", "auto"});
-  require(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
-  require(o.jobs, between(1, 256), "jobs", "1 to 256");
-  require(o.threads, between(1, 256), "threads", "1 to 256");
-  require(o.loader_threads >= 0 && o.loader_threads <= 256, "loader_threads", o.loader_threads, "from 0 to 256");
-  require(
-      o.image_size, [](std::int64_t value) { return value >= 1; }, "image_size", "at least 1");
-  require(o.image_bits, between(8, 16), "image_bits", "8 to 16");
-  require(o.max_pixels >= 1 && o.max_pixels <= k_largest_max_pixels, "max_pixels", o.max_pixels, "1 to 2147483647");
-}
-
 /// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
 /// epochs).
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
@@ -82,47 +33,6 @@ std::int64_t default_epochs(const std::string& model) { return model == "conv3" 
 std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_size) {
   const std::int64_t steps = (samples + batch_size - 1) / batch_size;
   return std::clamp<std::int64_t>((2000 + steps - 1) / steps, 10, 200);
-}
-
-/// The model for photographs, if its weights are stored.
-constexpr const char* k_photo_model = "efficientnet-lite0";
-constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; for smaller images the small networks do better
-constexpr std::int64_t k_small_photo_size = 160;
-
-/// The shape of the first image if it is a photograph: in colour, and not tiny.
-std::optional<ImageShape> first_photo(const RunOptions& o) {
-  OpenOptions open = detail::open_options(o);
-  open.image_size.reset();
-  const std::optional<ImageShape> first = first_image_shape(o.data, open);
-  if (!first || first->channels != 3) return std::nullopt;
-  return o.image_size.value_or(std::min(first->height, first->width)) >= k_smallest_photo ? first : std::nullopt;
-}
-
-/// Chooses stored weights where none are named, and with them the model, what is frozen and the size of images.
-void resolve_weights(RunOptions& o) {
-  const bool photo_model = o.model.starts_with("efficientnet-lite");
-  const bool wanted = o.weights == "auto" || (!o.weights && o.freeze == "auto" && (o.model == "auto" || photo_model));
-  if (o.weights == "auto" || o.weights == "none") o.weights.reset();
-  if (wanted) {
-    const std::optional<ImageShape> photo = first_photo(o);
-    const std::string model = o.model == "auto" ? k_photo_model : o.model;
-    const auto stored = photo || o.model != "auto" ? detail::stored_weights(model) : std::nullopt;
-    if (stored) {
-      o.model = model;
-      o.weights = stored->string();
-      if (o.freeze == "auto") o.freeze = "backbone";
-      const std::string published = detail::weights_fact(*stored, "image_size");
-      const std::int64_t side = published.empty() ? k_small_photo_size : parse_integer(published, "image_size");
-      if (photo && !o.image_size)
-        o.image_size = std::min(photo->height, photo->width) >= side ? side : k_small_photo_size;
-    } else if (photo) {
-      warn_once("weights", fmt::format("no weights of {} are stored in '{}'; 'script/weights {}' fetches them (17 MB), "
-                                       "and a head on them usually classifies photographs far better than a network "
-                                       "that starts from nothing",
-                                       model, detail::weights_folder().string(), model));
-    }
-  }
-  if (o.freeze == "auto") o.freeze = "none";
 }
 
 /// Sets the options that depend on the data and the model, and refuses those that cannot apply to them.
@@ -203,7 +113,7 @@ bool trains_on_features(const Plan& plan) {
 
 Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
   RunOptions options = given;
-  check_ranges(options);
+  detail::check_ranges(options);
   if (options.data.empty())
     throw_usage(fmt::format("no data set was named; write for example {} or {}", option_name("data", "fashion-mnist"),
                             option_name("data", "folder:DIR")));
@@ -219,7 +129,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   detail::make_placement(options);
   ImbalanceProfile::parse(options.imbalance);
 
-  resolve_weights(options);
+  detail::resolve_weights(options);
   OpenOptions open = detail::open_options(options);
   open.classes = classes;
   OpenedData data = open_data(options.data, open);
@@ -257,6 +167,8 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
     parameters[head] = parameter_count(*model);
     if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
   }
+  if (!weights_normalisation)
+    weights_normalisation = detail::script_normalisation(options, data.train.shape().channels);
   std::vector<Trial> trials;
   for (std::int64_t s = 0; s < options.seeds; ++s)
     for (std::size_t i = 0; i < losses.size(); ++i)

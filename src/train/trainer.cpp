@@ -11,6 +11,7 @@
 #include "train/checkpoint.hpp"
 #include "train/derived_options.hpp"
 #include "train/forward.hpp"
+#include "train/gallery.hpp"
 #include "train/head_fit.hpp"
 #include "train/optimizer.hpp"
 #include "train/weight_average.hpp"
@@ -230,21 +231,23 @@ class Trainer {
   /// The content of the trial's file in results/.
   Json result() {
     const auto& [test, validation] = evaluations();
-    return {{"schema_version", k_result_schema_version},
-            {"loss", trial_.loss.text()},
-            {"loss_full", trial_.loss.full_text()},
-            {"order", trial_.order},
-            {"seed", trial_.seed},
-            {"epochs", plan_.epochs()},
-            {"model", plan_.options.model},
-            {"head", std::string(name_of(trial_.head))},
-            {"scale", trial_.loss.scale()},
-            {"parameters", trial_.parameters},
-            {"seconds", seconds()},
-            {"train", evaluate(train_, plan_.split.train)},
-            {"test", test},
-            {"validation", validation ? Json(*validation) : Json()},
-            {"selection", chosen_ ? selection() : Json()}};
+    Json result = {{"schema_version", k_result_schema_version},
+                   {"loss", trial_.loss.text()},
+                   {"loss_full", trial_.loss.full_text()},
+                   {"order", trial_.order},
+                   {"seed", trial_.seed},
+                   {"epochs", plan_.epochs()},
+                   {"model", plan_.options.model},
+                   {"head", std::string(name_of(trial_.head))},
+                   {"scale", trial_.loss.scale()},
+                   {"parameters", trial_.parameters},
+                   {"seconds", seconds()},
+                   {"train", evaluate(train_, plan_.split.train)},
+                   {"test", test},
+                   {"validation", validation ? Json(*validation) : Json()},
+                   {"selection", chosen_ ? selection() : Json()}};
+    if (trial_.seed == plan_.options.seed && has_gallery(plan_)) result["predictions"] = predictions();
+    return result;
   }
 
  private:
@@ -252,6 +255,24 @@ class Trainer {
   Json selection() const {
     const Key& key = *trial_.loss.automatic();
     return {{"chosen", fmt::format("{}={}", key.name, *chosen_)}, {"candidates", key.automatic.size()}};
+  }
+
+  /// What each test image is taken for and with which probability, to three digits, in the order of the test part.
+  Json predictions() {
+    const AveragedWeights averaged(average());
+    std::vector<std::int64_t> classes;
+    std::vector<double> confidence;
+    const auto add = [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
+      const auto [highest, predicted] = (logits * trial_.loss.scale()).softmax(1).max(1);
+      for (std::int64_t i = 0; i < logits.size(0); ++i) {
+        classes.push_back(predicted[i].item<std::int64_t>());
+        confidence.push_back(std::round(1000 * highest[i].item<double>()) / 1000);
+      }
+    };
+    const Dataset& data = test_ ? *test_ : train_;
+    for_each_logits(classifier_, data, test_ ? all_indices(data) : plan_.split.test, normalisation_,
+                    static_cast<int>(plan_.options.loader_threads), placement_, add);
+    return {{"classes", classes}, {"confidence", confidence}};
   }
 
   void use_choice(const std::string& value) {

@@ -8,6 +8,7 @@
 #include <ctime>
 #include <numeric>
 
+#include "train/gallery.hpp"
 #include "train/trainer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -46,6 +47,7 @@ void TrialScheduler::run() {
       throw;
     }
   }
+  write_gallery(plan_, folder_, paths_);
   log("finished");
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "temporary_folder.hpp"
+#include "ulmus/base/base64.hpp"
 #include "ulmus/base/class_values.hpp"
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
@@ -358,6 +359,21 @@ TEST(TextFile, CountsWeightsAndPriorsAreDecodedSo) {
     EXPECT_EQ(values.lines[1].value, "5");
     EXPECT_EQ(values.lines[1].line, 2);
   }
+}
+
+TEST(Base64, IsThatOfRfc4648) {
+  const std::pair<const char*, const char*> cases[] = {{"", ""},
+                                                       {"f", "Zg=="},
+                                                       {"fo", "Zm8="},
+                                                       {"foo", "Zm9v"},
+                                                       {"foob", "Zm9vYg=="},
+                                                       {"foobar", "Zm9vYmFy"},
+                                                       {"\xff\xfe", "//4="}};
+  for (const auto& [bytes, text] : cases) {
+    EXPECT_EQ(base64(bytes), text);
+    EXPECT_TRUE(is_base64(text));
+  }
+  for (const char* text : {"Zg=", "Zg", "Z===", "Zm9v\n", "Zm\"v", "=Zm9"}) EXPECT_FALSE(is_base64(text)) << text;
 }
 
 TEST(TextFile, LinesEndInEveryWay) {

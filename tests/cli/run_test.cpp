@@ -53,6 +53,30 @@ TEST_F(Run, LeavesAWholeFolderAndATable) {
   EXPECT_TRUE(has(outcome.out, "report: ")) << outcome;
 }
 
+TEST_F(Run, ShowsImagesUnlessToldNotTo) {
+  make_run();
+  const auto gallery = read_json(path("o/gallery.json"));
+  EXPECT_EQ(gallery.at("baseline"), "ce");
+  EXPECT_EQ(gallery.at("classes").size(), 10u);
+  EXPECT_EQ(gallery.at("classes")[0].at("class"), 9) << "the rarest class comes first";
+  for (const auto& samples : gallery.at("classes")) EXPECT_EQ(samples.at("images").size(), 3u);
+  const auto predictions = read_json(path("o/results/ce.seed0.json")).at("predictions");
+  ASSERT_EQ(predictions.at("classes").size(), 60u);
+  // Six test images of each class, in the order of the classes or not: those that are right are the accuracy.
+  const auto evaluation = read_json(path("o/results/ce.seed0.json")).at("test");
+  std::vector<std::int64_t> predicted(10), counted(10);
+  for (const auto& c : predictions.at("classes")) ++predicted[c.get<std::size_t>()];
+  for (const auto& row : evaluation.at("confusion"))
+    for (const auto& pair : row) counted[pair[0].get<std::size_t>()] += pair[1].get<std::int64_t>();
+  EXPECT_EQ(predicted, counted);
+  EXPECT_TRUE(has(read_bytes(path("o/report.html")), "data:image/jpeg;base64,"));
+
+  ASSERT_EQ(run(compare({"--no-thumbnails", "--out", "q"})).code, 0);
+  EXPECT_FALSE(fs::exists(path("q/gallery.json")));
+  EXPECT_FALSE(has(read_bytes(path("q/report.html")), "data:image/jpeg"));
+  EXPECT_FALSE(read_json(path("q/results/ce.seed0.json")).contains("predictions"));
+}
+
 TEST_F(Run, Learns) {
   make_run({"--epochs", "6"});
   for (const auto& result : read_json(path("o/summary.json")).at("results"))

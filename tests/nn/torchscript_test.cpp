@@ -6,6 +6,7 @@
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/nn/model.hpp"
+#include "ulmus/nn/script_facts.hpp"
 
 namespace ulmus {
 namespace {
@@ -120,6 +121,51 @@ TEST_F(TorchScript, WhatIsNoBackboneIsRefusedInOneLine) {
   EXPECT_NE(refusal(save("return x.flatten(1).argmax(1)")).find("Long [2]"), std::string::npos);
   EXPECT_NE(refusal(save("return (x, x)")).find("fails on images of 3x2x2"), std::string::npos);
   EXPECT_NE(refusal(save("return torch.matmul(x, self.weight)")).find("fails on images of 3x2x2"), std::string::npos);
+}
+
+std::string save_with_facts(const std::filesystem::path& path, const std::string& facts) {
+  torch::jit::Module module("Backbone");
+  module.define("def forward(self, x):\n  return x.flatten(1)\n");
+  module.save(path.string(), {{"ulmus.json", facts}});
+  return path.string();
+}
+
+TEST(ScriptFacts, AreReadFromTheFile) {
+  const TemporaryFolder folder;
+  const auto facts = read_script_facts(
+      save_with_facts(folder.path() / "a.pt", R"({"name":"small","image_size":64,"mean":[0.5],"stddev":[0.25]})"));
+  ASSERT_TRUE(facts.has_value());
+  EXPECT_EQ(facts->name, "small");
+  EXPECT_EQ(facts->image_size, 64);
+  EXPECT_EQ(facts->mean, std::vector<float>{0.5f});
+  EXPECT_EQ(facts->stddev, std::vector<float>{0.25f});
+}
+
+TEST(ScriptFacts, MayBeMissing) {
+  const TemporaryFolder folder;
+  torch::jit::Module module("Backbone");
+  module.save((folder.path() / "b.pt").string());
+  EXPECT_FALSE(read_script_facts(folder.path() / "b.pt").has_value());
+  EXPECT_FALSE(read_script_facts(folder.path() / "none.pt").has_value());
+  std::ofstream(folder.path() / "text.pt") << "no archive";
+  EXPECT_FALSE(read_script_facts(folder.path() / "text.pt").has_value());
+}
+
+TEST(ScriptFacts, ThatMakeNoSenseAreRefused) {
+  const TemporaryFolder folder;
+  for (const char* facts :
+       {"{", R"({"name":"a","image_size":64,"mean":[0.5]})", R"({"name":"a","image_size":0,"mean":[0],"stddev":[1]})",
+        R"({"name":"a","image_size":64,"mean":[0,0],"stddev":[1]})",
+        R"({"name":"a","image_size":64,"mean":[0],"stddev":[0]})",
+        R"({"name":"a","image_size":64.5,"mean":[0],"stddev":[1]})"}) {
+    try {
+      read_script_facts(save_with_facts(folder.path() / "c.pt", facts));
+      ADD_FAILURE() << facts;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+      EXPECT_NE(std::string(error.what()).find("ulmus.backbones"), std::string::npos) << error.what();
+    }
+  }
 }
 
 }  // namespace

@@ -122,6 +122,37 @@ TEST(Html, NotesOnTheDataAreListedAndEscaped) {
   EXPECT_TRUE(has(page, "<li>2 images are animations: &#39;a&lt;b&gt;.webp&#39;</li><li>passed over: .gif 4</li>"));
 }
 
+/// A run of three classes with two images and their mistakes.
+std::string page_with_gallery(const std::string& class_name) {
+  const TemporaryFolder folder;
+  test::SyntheticRun run = small_run();
+  run.class_names = {"cat", class_name, "elk"};
+  test::write_synthetic_run(folder.path(), run);
+  write_file(folder.path() / "gallery.json", R"({"schema_version":1,"baseline":"ce",
+    "images":[{"class":2,"jpeg":"/9j/4A=="},{"class":1,"jpeg":"/9j/4B=="}],
+    "classes":[{"class":2,"images":[0]},{"class":1,"images":[1]}],
+    "losses":[{"loss":"ce","mistakes":[{"image":0,"predicted":0,"confidence":0.875}],"rescued":[],"pairs":[]},
+              {"loss":"ldam+drw","mistakes":[],"rescued":[{"image":1,"predicted":0,"confidence":0.5}],
+               "pairs":[{"true":1,"predicted":0,"count":7,"images":[{"image":1,"predicted":0,"confidence":1}]}]},
+              {"loss":"elm:lambda=0.5+drw","mistakes":[],"rescued":[{"image":1,"predicted":0,"confidence":0.5}],
+               "pairs":[{"true":1,"predicted":0,"count":7,"images":[{"image":1,"predicted":0,"confidence":1}]}]}]})");
+  write_file(folder.path() / "chart.js", "");
+  const ChosenLibrary chosen((folder.path() / "chart.js").string());
+  const RunFolder read = read_run(folder.path());
+  return html(read, summarize(read));
+}
+
+TEST(Html, ShowsTheImagesOfAGallery) {
+  EXPECT_FALSE(has(page_of(small_run()), "id=\"pictures\""));
+  const std::string page = page_with_gallery("<b>dog</b>");
+  EXPECT_TRUE(has(page, "id=\"pictures\""));
+  EXPECT_TRUE(has(page, "Wrong with <code>ce</code>, right with <code>"));
+  EXPECT_TRUE(has(page, R"(src="data:image/jpeg;base64,/9j/4B==" alt="&lt;b&gt;dog&lt;/b&gt;, taken for cat")"));
+  EXPECT_TRUE(has(page, "<b>&lt;b&gt;dog&lt;/b&gt;</b> as <b>cat</b>: 7 images"));
+  EXPECT_TRUE(has(page, "<summary>Those of <code>ce</code></summary>"));
+  EXPECT_TRUE(has(page, "<b>elk</b><br>as cat 88%"));
+}
+
 TEST(Html, RunWithoutMetricsSaysSo) {
   const TemporaryFolder folder;
   test::write_synthetic_run(folder.path(), small_run());

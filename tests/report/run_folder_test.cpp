@@ -174,6 +174,28 @@ TEST_F(RunFolderTest, CountsOfWhatIsNotThereAreRefused) {
   EXPECT_NE(refusal(path()).find("loss0.seed0.json' is damaged"), std::string::npos);
 }
 
+TEST_F(RunFolderTest, AGalleryThatDoesNotFitIsRefused) {
+  const auto write = [&](const std::string& images, const std::string& mistake) {
+    write_file(path() / "gallery.json", R"({"schema_version":1,"baseline":"ce","classes":[],"images":)" + images +
+                                            R"(,"losses":[{"loss":"ce","rescued":[],"pairs":[],"mistakes":[)" +
+                                            mistake + "]}]}");
+  };
+  const std::string good = R"([{"class":2,"jpeg":"QUJD"}])";
+  write(good, R"({"image":0,"predicted":1,"confidence":0.5})");
+  ASSERT_TRUE(read_run(path()).gallery.has_value());
+  for (const char* mistake :
+       {R"({"image":1,"predicted":1,"confidence":0.5})", R"({"image":0,"predicted":3,"confidence":0.5})",
+        R"({"image":-1,"predicted":1,"confidence":0.5})", R"({"image":0})", "7"}) {
+    write(good, mistake);
+    EXPECT_NE(refusal(path()).find("gallery.json' is damaged"), std::string::npos) << mistake;
+  }
+  for (const char* images :
+       {R"([{"class":3,"jpeg":"QUJD"}])", R"([{"class":0,"jpeg":"\" onload=\"x"}])", R"([{"class":0,"jpeg":"QUJ"}])"}) {
+    write(images, "");
+    EXPECT_NE(refusal(path()).find("gallery.json' is damaged"), std::string::npos) << images;
+  }
+}
+
 TEST_F(RunFolderTest, HistogramThatDoesNotFitItsEdgesIsRefused) {
   edit("results/loss0.seed0.json",
        [](nlohmann::json& json) { json["test"]["margin_edges"] = nlohmann::json::array(); });

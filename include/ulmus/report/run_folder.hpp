@@ -59,6 +59,39 @@ struct RunColumn {
   double missing = 0;  ///< share of the rows
 };
 
+/// Images of the run, from `gallery.json`.
+struct Gallery {
+  struct Image {
+    std::int64_t true_class = 0;
+    std::string jpeg;  ///< a JPEG file as Base64
+  };
+  /// A test image and what a model takes it for.
+  struct Mistake {
+    std::size_t image = 0;  ///< in `images`
+    std::int64_t predicted = 0;
+    double confidence = 0;  ///< probability of the predicted class
+  };
+  struct ClassSamples {
+    std::int64_t of_class = 0;
+    std::vector<std::size_t> images;
+  };
+  struct Pair {
+    std::int64_t true_class = 0, predicted = 0;
+    std::int64_t count = 0;  ///< test images of the class that are taken for the other
+    std::vector<Mistake> images;
+  };
+  struct LossImages {
+    std::string loss;               ///< canonical text
+    std::vector<Mistake> mistakes;  ///< the most confident ones on rare classes
+    std::vector<Mistake> rescued;   ///< right by this loss; `predicted` and `confidence` are the baseline's
+    std::vector<Pair> pairs;        ///< the most frequent confusions
+  };
+  std::string baseline;               ///< the loss that `rescued` compares with
+  std::vector<ClassSamples> classes;  ///< training images, rarest class first
+  std::vector<LossImages> losses;
+  std::vector<Image> images;
+};
+
 /// What a run left on disk.
 struct RunFolder {
   std::filesystem::path path;
@@ -74,10 +107,11 @@ struct RunFolder {
   std::vector<std::string> notes;          ///< what of the data was not used or changed (OpenedData), a line each
   std::vector<EpochRecord> epochs;         ///< by loss as they first appear, then seed, then epoch; no epoch twice
   std::vector<MemberResult> results;       ///< by order, then seed; at least one
+  std::optional<Gallery> gallery;          ///< absent for data that are no images, and where images are not shown
 };
 
-/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml`, `columns.json`, `notes.json` and
-/// `metrics.jsonl` where they exist.
+/// Reads a run folder: `split.json`, `results/*.json`, and `config.toml`, `columns.json`, `notes.json`,
+/// `gallery.json` and `metrics.jsonl` where they exist.
 ///
 /// What a crash leaves in `metrics.jsonl` is tolerated: a line cut short is passed over, also when a resumed run wrote
 /// its first line behind it, and of an epoch that appears twice the last one counts.

@@ -50,6 +50,7 @@ struct RunOptions {
   std::string device = "cpu";
   bool channels_last = false;
   std::string autocast = "none";
+  bool no_thumbnails = false;
 
   /// The file of a `torchscript:` model, which the user named on this machine: such a file is code. It is no option of
   /// the run, so it is neither written to `config.toml` nor read from it.
@@ -125,6 +126,7 @@ void visit_options(Options& options, Visit&& visit) {
   visit("channels-last", options.channels_last,
         "keep images and convolutions channels last in memory, often faster; may change the last bits");
   visit("autocast", options.autocast, "bf16: compute the backbone in bfloat16, head and loss in float; or none");
+  visit("no-thumbnails", options.no_thumbnails, "show no images in the report, for data that must not be passed on");
 }
 
 /// The value of an option as text: "" when it is unset, "true" or "false" of a flag.

@@ -1,0 +1,206 @@
+#include "train/gallery.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <numeric>
+#include <span>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "train/forward.hpp"
+#include "ulmus/base/base64.hpp"
+#include "ulmus/base/file.hpp"
+#include "ulmus/base/json.hpp"
+#include "ulmus/data/thumbnail.hpp"
+
+namespace ulmus::detail {
+namespace {
+
+constexpr int k_gallery_schema_version = 1;
+constexpr int k_side = 96;  ///< of a thumbnail, in pixels
+constexpr std::size_t k_samples_per_class = 3;
+constexpr std::size_t k_rarest_shown = 16, k_most_frequent_shown = 8;  ///< of more classes than both together
+constexpr std::size_t k_losses = 12;                                   ///< with mistakes of their own
+constexpr std::size_t k_mistakes = 8, k_mistakes_per_class = 2, k_rescued = 12, k_pairs = 4, k_images_per_pair = 2;
+
+/// What the test images are taken for by one trained model, in the order of the test part.
+struct Predictions {
+  std::string loss;
+  std::vector<std::int64_t> classes;
+  std::vector<double> confidence;
+};
+
+/// Collects thumbnails, each image once.
+class Thumbnails {
+ public:
+  /// The number of the image in the gallery.
+  std::size_t add(const Dataset& data, std::int64_t index) {
+    const auto [entry, is_new] = numbers_.try_emplace({&data, index}, images_.size());
+    if (is_new) {
+      std::vector<std::uint8_t> pixels(static_cast<std::size_t>(data.shape().pixels()));
+      data.read(index, pixels);
+      images_.push_back({{"class", data.labels()[static_cast<std::size_t>(index)]},
+                         {"jpeg", base64(jpeg_thumbnail(pixels, data.shape(), k_side))}});
+    }
+    return entry->second;
+  }
+
+  Json take() { return std::move(images_); }
+
+ private:
+  std::map<std::pair<const Dataset*, std::int64_t>, std::size_t> numbers_;
+  Json images_ = Json::array();
+};
+
+/// The classes from rare to frequent.
+std::vector<std::int64_t> rarest_first(std::span<const std::int64_t> train_counts) {
+  std::vector<std::int64_t> order(train_counts.size());
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::int64_t c) { return train_counts[static_cast<std::size_t>(c)]; });
+  return order;
+}
+
+class Gallery {
+ public:
+  explicit Gallery(const Plan& plan)
+      : plan_(plan),
+        test_(plan.data.test ? *plan.data.test : plan.data.train),
+        test_indices_(plan.data.test ? all_indices(test_) : plan.split.test),
+        order_(rarest_first(plan.split.train_counts)),
+        rank_(order_.size()) {
+    for (std::size_t i = 0; i < order_.size(); ++i) rank_[static_cast<std::size_t>(order_[i])] = i;
+  }
+
+  Json make(std::span<const Predictions> all) {
+    Json losses = Json::array();
+    const auto ce = std::ranges::find(all, "ce", &Predictions::loss);
+    const Predictions& baseline = ce == all.end() ? all.front() : *ce;
+    for (const Predictions& predictions : all.first(std::min(all.size(), k_losses)))
+      losses.push_back({{"loss", predictions.loss},
+                        {"mistakes", mistakes(predictions)},
+                        {"rescued", &predictions == &baseline ? Json::array() : rescued(predictions, baseline)},
+                        {"pairs", pairs(predictions)}});
+    Json classes = class_samples();
+    return {{"schema_version", k_gallery_schema_version},
+            {"baseline", baseline.loss},
+            {"classes", std::move(classes)},
+            {"losses", std::move(losses)},
+            {"images", thumbnails_.take()}};
+  }
+
+ private:
+  std::int64_t true_class(std::size_t i) const { return test_.labels()[static_cast<std::size_t>(test_indices_[i])]; }
+  std::size_t rank(std::size_t i) const { return rank_[static_cast<std::size_t>(true_class(i))]; }
+
+  Json entry(std::size_t i, std::int64_t predicted, double confidence) {
+    return {{"image", thumbnails_.add(test_, test_indices_[i])}, {"predicted", predicted}, {"confidence", confidence}};
+  }
+
+  /// The positions of the test part that hold, the one with the lowest key first.
+  template <class Holds, class Key>
+  std::vector<std::size_t> sorted(Holds holds, Key key) const {
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < test_indices_.size(); ++i)
+      if (holds(i)) found.push_back(i);
+    std::ranges::stable_sort(found, {}, key);
+    return found;
+  }
+
+  Json mistakes(const Predictions& p) {
+    const std::size_t third = std::max<std::size_t>(1, order_.size() / 3);
+    const auto found = sorted([&](std::size_t i) { return rank(i) < third && p.classes[i] != true_class(i); },
+                              [&](std::size_t i) { return -p.confidence[i]; });
+    Json chosen = Json::array();
+    std::map<std::int64_t, std::size_t> of_class;
+    for (const std::size_t i : found)
+      if (chosen.size() < k_mistakes && of_class[true_class(i)]++ < k_mistakes_per_class)
+        chosen.push_back(entry(i, p.classes[i], p.confidence[i]));
+    return chosen;
+  }
+
+  Json rescued(const Predictions& p, const Predictions& baseline) {
+    const auto found =
+        sorted([&](std::size_t i) { return p.classes[i] == true_class(i) && baseline.classes[i] != true_class(i); },
+               [&](std::size_t i) { return std::pair(rank(i), -p.confidence[i]); });
+    Json chosen = Json::array();
+    std::map<std::int64_t, std::size_t> of_class;
+    for (const std::size_t i : found)
+      if (chosen.size() < k_rescued && of_class[true_class(i)]++ < k_mistakes_per_class)
+        chosen.push_back(entry(i, baseline.classes[i], baseline.confidence[i]));
+    return chosen;
+  }
+
+  Json pairs(const Predictions& p) {
+    std::map<std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>> confused;
+    for (std::size_t i = 0; i < test_indices_.size(); ++i)
+      if (p.classes[i] != true_class(i)) confused[{true_class(i), p.classes[i]}].push_back(i);
+    std::vector<const std::pair<const std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>>*> order;
+    for (const auto& pair : confused) order.push_back(&pair);
+    std::ranges::stable_sort(order, {}, [](const auto* pair) { return -std::ssize(pair->second); });
+    Json chosen = Json::array();
+    for (std::size_t n = 0; n < std::min(order.size(), k_pairs); ++n) {
+      std::vector<std::size_t> examples = order[n]->second;
+      std::ranges::stable_sort(examples, {}, [&](std::size_t i) { return -p.confidence[i]; });
+      examples.resize(std::min(examples.size(), k_images_per_pair));
+      Json images = Json::array();
+      for (const std::size_t i : examples) images.push_back(entry(i, p.classes[i], p.confidence[i]));
+      chosen.push_back({{"true", order[n]->first.first},
+                        {"predicted", order[n]->first.second},
+                        {"count", order[n]->second.size()},
+                        {"images", std::move(images)}});
+    }
+    return chosen;
+  }
+
+  Json class_samples() {
+    std::vector<std::int64_t> shown = order_;
+    if (order_.size() > k_rarest_shown + k_most_frequent_shown)
+      shown.erase(shown.begin() + k_rarest_shown, shown.end() - k_most_frequent_shown);
+    std::map<std::int64_t, std::vector<std::int64_t>> samples;
+    for (const std::int64_t index : plan_.split.train) {
+      auto& of_class = samples[plan_.data.train.labels()[static_cast<std::size_t>(index)]];
+      if (of_class.size() < k_samples_per_class) of_class.push_back(index);
+    }
+    Json classes = Json::array();
+    for (const std::int64_t c : shown) {
+      Json images = Json::array();
+      for (const std::int64_t index : samples[c]) images.push_back(thumbnails_.add(plan_.data.train, index));
+      classes.push_back({{"class", c}, {"images", std::move(images)}});
+    }
+    return classes;
+  }
+
+  const Plan& plan_;
+  const Dataset& test_;
+  std::vector<std::int64_t> test_indices_;
+  std::vector<std::int64_t> order_;  ///< classes, rarest first
+  std::vector<std::size_t> rank_;    ///< of each class in it
+  Thumbnails thumbnails_;
+};
+
+}  // namespace
+
+bool has_gallery(const Plan& plan) {
+  const Dataset& data = plan.data.train;
+  return !plan.options.no_thumbnails && !data.is_features() && !plan.data.train_table &&
+         (data.shape().channels == 1 || data.shape().channels == 3);
+}
+
+void write_gallery(const Plan& plan, const std::filesystem::path& folder, const std::vector<TrialPaths>& paths) {
+  if (!has_gallery(plan)) return;
+  std::vector<Predictions> all;
+  for (std::size_t i = 0; i < plan.trials.size(); ++i) {
+    if (plan.trials[i].seed != plan.options.seed) continue;
+    const Json result = parse_json(read_file(paths[i].result));
+    const auto found = result.find("predictions");
+    if (found == result.end()) continue;  // written by Ulmus 0.1
+    all.push_back({.loss = plan.trials[i].loss.text(),
+                   .classes = found->at("classes").get<std::vector<std::int64_t>>(),
+                   .confidence = found->at("confidence").get<std::vector<double>>()});
+  }
+  if (!all.empty()) write_file(folder / "gallery.json", Gallery(plan).make(all).dump() + "\n");
+}
+
+}  // namespace ulmus::detail
