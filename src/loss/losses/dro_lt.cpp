@@ -1,5 +1,5 @@
-// DRO-LT: cross entropy, and a loss that keeps each class's features nearer to its prototype than other samples are,
-// with a radius for how uncertain the prototype is.
+// DRO-LT: cross entropy plus a loss that keeps each class's features closer to its prototype than other samples are,
+// with a radius for the uncertainty of the prototype.
 #include "loss/losses/dro_lt.hpp"
 
 #include <cmath>
@@ -21,7 +21,7 @@ double robust_loss(const BatchView& batch, std::span<const double> means, std::s
   const auto weight_of = [&](std::int64_t c) {
     return batch.class_weights.empty() ? 1 : batch.class_weights[static_cast<std::size_t>(c)];
   };
-  double present = 0;  // weight of the classes that are
+  double present = 0;  // total weight of the classes in the batch
   for (std::int64_t c = 0; c < batch.classes; ++c)
     if (members[static_cast<std::size_t>(c)] > 0) present += weight_of(c);
 
