@@ -49,7 +49,8 @@ double robust_loss(const BatchView& batch, std::span<const double> means, std::s
     if (batch.features.gradient.empty()) continue;
     for (std::size_t i = 0; i < rows; ++i) {
       if (distance[i] == 0 || batch.labels[i] < 0) continue;
-      // By d / T the loss of the class is share[i] - [y[i] = c] / n, and d falls with the distance.
+      // The derivative of the class's loss with respect to d / T is share[i] - [y[i] = c] / n, and d decreases with the
+      // distance.
       const double pull = factor * share_of_class * -(share[i] - (batch.labels[i] == c ? 1 / n : 0)) / temperature;
       double* gradient = batch.features.gradient.row(static_cast<std::int64_t>(i));
       for (std::int64_t k = 0; k < x.columns; ++k)
