@@ -28,7 +28,7 @@ void require(bool holds, const char* option, Number value, const char* expected)
   if (!holds) throw_usage(fmt::format("{} is {}, expected {}", option_name(option), value, expected));
 }
 
-/// An unset option has no range.
+/// An unset option is always in range.
 template <class Number, class Holds>
 void require(const std::optional<Number>& value, Holds holds, const char* option, const char* expected) {
   if (value) require(holds(*value), option, *value, expected);
@@ -74,22 +74,21 @@ void check_ranges(const RunOptions& o) {
   require(o.max_pixels >= 1 && o.max_pixels <= k_largest_max_pixels, "max_pixels", o.max_pixels, "1 to 2147483647");
 }
 
-/// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
-/// epochs).
+/// A few minutes for the small network; a short schedule for the others (the reference protocol has 200 epochs).
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
 
-/// Tables differ in size far more than in difficulty: at least 2000 steps, in 10 to 200 epochs.
+/// Tables vary more in size than in difficulty: at least 2000 steps, in 10 to 200 epochs.
 std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_size) {
   const std::int64_t steps = (samples + batch_size - 1) / batch_size;
   return std::clamp<std::int64_t>((2000 + steps - 1) / steps, 10, 200);
 }
 
-/// The model for photographs, if its weights are stored.
+/// The model for photographs if its weights are stored.
 constexpr const char* k_photo_model = "efficientnet-lite0";
-constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; for smaller images the small networks do better
+constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; the small networks are better for smaller images
 constexpr std::int64_t k_small_photo_size = 160;
 
-/// The shape of the first image if it is a photograph: in colour, and not tiny.
+/// The shape of the first image if it is a photograph: coloured and not tiny.
 std::optional<ImageShape> first_photo(const RunOptions& o) {
   OpenOptions open = detail::open_options(o);
   open.image_size.reset();
@@ -98,7 +97,7 @@ std::optional<ImageShape> first_photo(const RunOptions& o) {
   return o.image_size.value_or(std::min(first->height, first->width)) >= k_smallest_photo ? first : std::nullopt;
 }
 
-/// Chooses stored weights where none are named, and with them the model, what is frozen and the size of images.
+/// Chooses stored weights if none are named, and then the model, what is frozen and the image size.
 void resolve_weights(RunOptions& o) {
   const bool photo_model = o.model.starts_with("efficientnet-lite");
   const bool wanted = o.weights == "auto" || (!o.weights && o.freeze == "auto" && (o.model == "auto" || photo_model));
@@ -125,11 +124,11 @@ void resolve_weights(RunOptions& o) {
   if (o.freeze == "auto") o.freeze = "none";
 }
 
-/// Sets the options that depend on the data and the model, and refuses those that cannot apply to them.
+/// Sets the options that depend on the data and the model, and throws for options that cannot apply to them.
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
-  // A head on features that are computed once is trained as one on a table of features.
+  // A head on precomputed features is trained like a head on a table of features.
   const bool head_alone = !features && o.freeze == "backbone" && (o.augment == "auto" || o.augment == "none");
   if (head_alone) o.augment = "none";
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
@@ -162,13 +161,13 @@ Augmentation make_augmentation(std::string& name, const std::string& model, cons
   if (name == "auto" && (model == "conv3" || data.is_features()))
     name = "none";  // the small network underfits in its few epochs
   else if (name == "auto")
-    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
+    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is not a digit
   const Augmentation augmentation = Augmentation::parse(name, data.shape());
   require_applicable(augmentation, data);
   return augmentation;
 }
 
-/// How a loss draws its images: by its rule for sampling, or as the run says.
+/// How a loss samples images: by its sampling rule, or by the sampler of the run.
 Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
   const Sampler sampler = Sampler::parse(run_sampler);
   if (!loss.resamples()) return sampler;
@@ -180,7 +179,7 @@ Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
-/// Refuses a loss with a key `auto` in a run that cannot choose its value.
+/// Throws for a loss with an `auto` key in a run that cannot choose its value.
 void check_choice(const LossSpec& loss, const RunOptions& options) {
   const Key* key = loss.automatic();
   if (!key) return;
@@ -226,7 +225,9 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   if (options.image_bits && data.image_bits == 0)
     throw_usage(fmt::format("{} cannot apply: the data are no image files; leave it out",
                             option_name("image_bits", option_text(options.image_bits))));
-  if (data.image_bits != 0) options.image_bits = data.image_bits;  // to scale images of 16 bits the same ever after
+  if (data.image_bits != 0)
+    options.image_bits = data.image_bits;  // keeps the scaling of 16-bit images fixed from now
+                                           // on
   if (data.test && options.test_fraction != RunOptions().test_fraction)
     throw_usage(fmt::format("{} cannot apply: the data have a test part; leave it out",
                             option_name("test_fraction", format_number(options.test_fraction))));
@@ -248,7 +249,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                                       .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
 
-  std::map<Head, std::int64_t> parameters;  // a large model takes a second to make
+  std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
   std::optional<Normalisation> weights_normalisation;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
@@ -267,15 +268,15 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                         .seed = options.seed + static_cast<std::uint64_t>(s),
                         .parameters = parameters.at(heads[i])});
   const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
+  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // all jobs share the device's memory
   options.jobs = std::min(options.jobs.value_or(default_jobs), static_cast<std::int64_t>(trials.size()));
   if (!options.threads) options.threads = std::max<std::int64_t>(1, cores / *options.jobs);
   ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
-    Loss(detail::initial_loss(loss), counts);  // reads the file of class weights, if there is one
+    Loss(detail::initial_loss(loss), counts);  // also reads the file of class weights, if any
   }
-  // The encoding of a table has standardised it.
+  // The encoding of a table has already standardised it.
   Normalisation normalisation;
   if (!encoding)
     normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
