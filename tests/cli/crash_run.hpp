@@ -47,7 +47,7 @@ class CrashTest : public CliTest {
   static constexpr const char* k_checkpoint = "elm-lambda-0.5-drw.seed0.safetensors";
   const Arguments resume_ = {"train", "--resume", "o", "--quiet"};
 
-  /// The place of a program that is disturbed inside `o`.
+  /// The environment of a program that gets the fault inside `o`.
   Place with(const Fault& fault) const;
   Outcome run_with(const Fault& fault, const Arguments& arguments) const { return ulmus(arguments, with(fault)); }
 
