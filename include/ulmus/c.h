@@ -147,8 +147,8 @@ ULMUS_EXPORT ulmus_status ulmus_loss_needs(const ulmus_loss* loss, uint32_t* nee
 ULMUS_EXPORT ulmus_status ulmus_loss_initial_bias(const ulmus_loss* loss, double* bias);
 
 /* The state that a loss keeps between batches (counts, running means, the step of its random draws), to be saved with a
- * checkpoint. The size may change when the first features arrive: class means of features of width D are classes * (1 +
- * D) values. */
+ * checkpoint. The size may change when the first features arrive: class means of features of width D are
+ * classes * (1 + D) values. */
 ULMUS_EXPORT ulmus_status ulmus_loss_state_size(const ulmus_loss* loss, int64_t* size);
 /* ULMUS_USAGE if `capacity` is less than the size. */
 ULMUS_EXPORT ulmus_status ulmus_loss_get_state(const ulmus_loss* loss, double* values, int64_t capacity);
@@ -168,8 +168,8 @@ ULMUS_EXPORT ulmus_status ulmus_loss_collect_update(const ulmus_loss* loss, cons
                                                     int64_t capacity);
 ULMUS_EXPORT ulmus_status ulmus_loss_apply_update(ulmus_loss* loss, const double* delta, int64_t size);
 
-/* Sets the current epoch for a deferred rule (`+drw`) and for a loss that starts as plain cross entropy (key `from`), 0
- * <= epoch < epochs. Changes the loss. */
+/* Sets the current epoch for a deferred rule (`+drw`) and for a loss that starts as plain cross entropy (key `from`),
+ * 0 <= epoch < epochs. Changes the loss. */
 ULMUS_EXPORT ulmus_status ulmus_loss_set_epoch(ulmus_loss* loss, int64_t epoch, int64_t epochs);
 
 /* Replaces the class weights, each at least 0 and finite; `size` is the number of classes. Changes the loss. */

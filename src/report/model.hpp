@@ -31,7 +31,6 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
 /// The same, averaged over seeds.
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
-/// The sum of the counts.
 std::int64_t total_count(const SparseCounts& counts);
 
 /// The values shared by the sentences, tables and charts of a report, computed once. Refers to the run and the summary.

@@ -39,7 +39,6 @@ Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vec
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
                           int loader_threads, const Placement& placement);
 
-/// The indices of all samples.
 std::vector<std::int64_t> all_indices(const Dataset& data);
 
 /// The first row of [n, ...] that contains an infinity or NaN, if any.

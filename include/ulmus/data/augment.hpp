@@ -15,11 +15,9 @@ namespace ulmus {
 /// list joined by `+`, in the order of this table, which is the order of application:
 ///
 ///     crop[:PAD]             pads PAD black pixels on every side (an eighth of the height), then takes a random part
-///     of
-///                            the original size
-///     rrc[:SHARE]            random resized crop: a part of SHARE (0.08) to 1 of the area with aspect ratio (width /
-///     height)
-///                            3/4 to 4/3, scaled to the image's size; cut from the file if images were resized
+///                            of the original size
+///     rrc[:SHARE]            random resized crop: a part of SHARE (0.08) to 1 of the area with a width of 3/4 to 4/3
+///                            of the height, scaled to the image's size; cut from the file if images were resized
 ///                            (Dataset::read_crop)
 ///     flip                   mirrors horizontally with probability 1/2
 ///     jitter[:KEY=VALUE,..]  brightness, contrast, saturation (0.4 each): multiplied by a number in
@@ -28,8 +26,7 @@ namespace ulmus {
 ///     autoaugment            one of the 25 sub-policies found for CIFAR-10 (Cubuk et al., CVPR 2019)
 ///     randaugment[:n=2,m=10] n operations of strength m / 30 (Cubuk et al., NeurIPS 2020)
 ///     cutout[:LENGTH]        a black square of side LENGTH (half the shorter side) around a random pixel, clipped at
-///     the
-///                            border (DeVries and Taylor 2017)
+///                            the border (DeVries and Taylor 2017)
 ///     mixup[:ALPHA]          on a batch: see mix; ALPHA 0.2 (Zhang et al., ICLR 2018)
 ///     cutmix[:ALPHA]         on a batch: see mix; ALPHA 1 (Yun et al., ICCV 2019)
 ///
@@ -78,8 +75,7 @@ void require_applicable(const Augmentation& augmentation, const Dataset& data);
 ///                   permitted ratio
 ///     flip          below(2): 1 mirrors
 ///     jitter        the order of the active ones (shuffled from brightness, contrast, saturation, hue), then for each
-///     in
-///                   that order a uniform number: the position of f, or of the rotation, within its range
+///                   in that order a uniform number: the position of f, or of the rotation, within its range
 ///     autoaugment   below(25) for the sub-policy; for each of its two operations a uniform number, less than its
 ///                   probability if it is applied, and below(2) for the sign: 1 is negative
 ///     randaugment   n times: below(14) for the operation, below(2) for the sign
@@ -118,8 +114,7 @@ struct Mixing {
 ///
 ///     mixup    x[i] = lambda x[i] + (1 - lambda) x[partner[i]]
 ///     cutmix   copies a box from the partner: sqrt(1 - lambda) of each side (whole pixels, truncated) around the
-///     centre,
-///              clipped at the border; lambda becomes the share of pixels outside the box
+///              centre, clipped at the border; lambda becomes the share of pixels outside the box
 ///
 /// The loss of a sample is then lambda times the loss for its own label plus 1 - lambda times the loss for its
 /// partner's.

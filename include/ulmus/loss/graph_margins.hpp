@@ -24,8 +24,8 @@ struct GraphMargins {
 };
 
 /// Topology-aware margins (Song, Park, Yang, ICML 2022, arXiv 2206.12917): how much the class distribution around a
-/// node differs from the typical distribution around its class. With the predicted distribution of each node, q[v] =
-/// the mean over v and the sources of its edges, and C[c] = the mean of q over the training nodes of class c:
+/// node differs from the typical distribution around its class. Let q[v] be the mean of the predicted distributions of
+/// v and the sources of its edges, and C[c] the mean of q over the training nodes of class c:
 ///
 ///     ACM[v, j] = min(1, (q[v, y] / C[y, y]) (C[y, j] / q[v, j]))
 ///     ADM[v, j] = (J(q[v], C[y])^2 + J(C[y], C[j])^2 - J(q[v], C[j])^2) / (2 J(C[y], C[j])^2)

@@ -39,12 +39,11 @@ struct KernelParams {
   std::vector<double> slope = {};         ///< [C], slope of the adjusted logits; empty: ones
   std::vector<double> offset = {};        ///< [C], offset of the adjusted logits, finite; empty: zeros
   std::vector<double> true_margin = {};   ///< [C], subtracted from the true logit: D[y]; empty: none
-  std::vector<double> rival_margin = {};  ///< [C], added to the margin according to the rival m: -lambda * D[m]; empty:
-                                          ///< none
+  std::vector<double> rival_margin = {};  ///< [C], added to the margin for the rival m: -lambda * D[m]; empty: none
   TrueLogitRule true_logit = {};          ///< used instead of the margins
-  std::vector<double> smoothing =
-      {};  ///< [C], share s[y] of a label that is distributed over all classes: the loss of u is (1 - s) c + s
-           ///< mean_j(-log softmax(u)[j]); empty: none. Not computed by the kernel
+  /// [C], share s[y] of a label that is distributed over all classes: the loss of u is
+  /// (1 - s) c + s mean_j(-log softmax(u)[j]); empty: none. Not computed by the kernel.
+  std::vector<double> smoothing = {};
   Shape shape = Shape::plain;
   double shape_parameter = 0;
   std::vector<double> class_weight = {};           ///< [C], weights that belong to the definition; empty: ones
