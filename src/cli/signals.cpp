@@ -67,8 +67,7 @@ void watch_signals() {
   // A shell that runs us in the background makes us ignore them; a signal sent explicitly must still work.
   for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
   const sigset_t set = signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // later threads inherit this mask; only the thread below receives the
-                                              // signals
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // later threads inherit this mask; only the one below gets the signals
   try {
     std::thread(watch).detach();
   } catch (const std::system_error&) {

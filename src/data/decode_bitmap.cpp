@@ -67,8 +67,7 @@ RawImage decode_bmp(std::string_view bytes, std::int64_t max_pixels) {
   const std::uint32_t pixels_at = at(10, 4), header_size = at(14, 4);
   const bool core = header_size == k_core_header;
   const auto width = static_cast<std::int32_t>(core ? at(18, 2) : at(18, 4));
-  const auto height = static_cast<std::int32_t>(core ? at(20, 2) : at(22, 4));  // negative: the first row is stored
-                                                                                // first
+  const auto height = static_cast<std::int32_t>(core ? at(20, 2) : at(22, 4));  // negative: top row first
   const std::uint32_t bits = core ? at(24, 2) : at(28, 2);
   const std::uint32_t compression = core ? k_rgb : at(30, 4);
   if (width <= 0) damaged("its width is not above 0");

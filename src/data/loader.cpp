@@ -282,8 +282,7 @@ struct Loader::State {
     try {
       for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total - first_batch); ++i)
         workers.emplace_back([this] { work(); });
-    } catch (const std::exception&) {  // no more threads available: fewer give the same result; without any, next()
-                                       // does the work
+    } catch (const std::exception&) {  // no more threads: fewer do the same; without any, next() does the work
     }
   }
 

@@ -193,9 +193,7 @@ class BatchLoop {
       tile.label[i] = !(weight(tile, i) > 0) ? 0 : here ? label : -1;
     }
     tile.true_slope.fill(1);
-    for (std::size_t i = tile.count; i < k_most_rows; ++i)
-      tile.sum[i] = tile.gap[i] = 0;  // the epilogue reads whole
-                                      // vectors
+    for (std::size_t i = tile.count; i < k_most_rows; ++i) tile.sum[i] = tile.gap[i] = 0;  // the epilogue reads them
     return tile;
   }
 

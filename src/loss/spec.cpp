@@ -201,8 +201,7 @@ long long LossSpec::start_epoch(long long epochs) const {
 }
 
 std::vector<long long> LossSpec::choice_epochs(long long epochs) const {
-  constexpr double k_early = 0.2;         // most of the training uses the value, and the features are informative by
-                                          // then
+  constexpr double k_early = 0.2;         // most of the training uses the value, and features are informative by then
   constexpr double k_without_rule = 0.8;  // where drw starts by default
   const long long early = std::max(1LL, epoch_at(k_early, epochs));
   const long long late = std::max(1LL, deferred() ? rule_epoch(epochs) : epoch_at(k_without_rule, epochs));

@@ -30,8 +30,7 @@ double sine(double cosine) { return std::sqrt(std::max(1 - cosine * cosine, 1e-1
 void add_class_angle(const TrueLogitRule& rule, const TrueLogits& rows) {
   for (std::size_t i = 0; i < rows.z.size(); ++i) {
     const double margin = rule.of_class[static_cast<std::size_t>(rows.label[i])];
-    const bool wrong = rows.rival[i] > rows.z[i];  // multiplied rather than branched on, because the branch would often
-                                                   // be mispredicted
+    const bool wrong = rows.rival[i] > rows.z[i];  // a factor, because a branch would often be mispredicted
     const double difficulty = static_cast<double>(wrong) * rule.a * margin;
     rows.t[i] = margin + difficulty * (1 - rows.z[i]);
     rows.slope[i] = -difficulty;

@@ -69,9 +69,7 @@ class Autocast {
   }
   ~Autocast() {
     enable_autocast(device_, false);
-    if (at::autocast::decrement_nesting() == 0)
-      at::autocast::clear_cache();  // cached casts of weights that are about
-                                    // to change
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();  // weights will change
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;

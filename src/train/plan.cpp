@@ -225,9 +225,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   if (options.image_bits && data.image_bits == 0)
     throw_usage(fmt::format("{} cannot apply: the data are no image files; leave it out",
                             option_name("image_bits", option_text(options.image_bits))));
-  if (data.image_bits != 0)
-    options.image_bits = data.image_bits;  // keeps the scaling of 16-bit images fixed from now
-                                           // on
+  if (data.image_bits != 0) options.image_bits = data.image_bits;  // fixes the scaling of 16-bit images
   if (data.test && options.test_fraction != RunOptions().test_fraction)
     throw_usage(fmt::format("{} cannot apply: the data have a test part; leave it out",
                             option_name("test_fraction", format_number(options.test_fraction))));

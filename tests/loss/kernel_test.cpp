@@ -306,9 +306,7 @@ template <class T>
 void expect_overflow_is_seen() {
   for (const std::string& text : all_losses())
     for (const std::int64_t classes : {2, 3, 16, 17, 100, 5000}) {
-      if (classes == 5000 && text.starts_with("tam"))
-        continue;  // its margins compare every class with every other
-                   // class
+      if (classes == 5000 && text.starts_with("tam")) continue;  // its margins compare all pairs of classes
       SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
       const AnyLoss<T> usual(text, classes);
       const std::int64_t label = usual.problem.labels[1], wrong = label == classes - 1 ? 0 : classes - 1;

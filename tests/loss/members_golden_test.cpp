@@ -254,8 +254,7 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
       const auto rows = static_cast<std::int64_t>(labels.size());
       const std::vector<double> features = flat(step["features"]);
       std::vector<double> gradient(features.size()), by_weight(weight.size()), by_bias(bias.size());
-      const std::vector<double> logits(static_cast<std::size_t>(rows * classes));  // the added term does not depend on
-                                                                                   // them
+      const std::vector<double> logits(static_cast<std::size_t>(rows * classes));  // not read by the added term
       const LossBatch batch{.labels = labels,
                             .features = {.features = {features.data(), rows, width},
                                          .gradient = {gradient.data(), rows, width},

@@ -143,8 +143,7 @@ struct OpenOptions {
   std::filesystem::path data_root{};         ///< searched first for named sets; then $ULMUS_DATA, /usr/share/datasets
   bool skip_bad = false;                     ///< skip undecodable images and count them
   std::optional<std::int64_t> image_size{};  ///< resize image files to a square of this side
-  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes in total are kept in
-                                                      ///< memory
+  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< limit in bytes of the decoded images kept in memory
   int threads = 0;                                    ///< decoding threads; 0: all cores
   std::int64_t max_pixels = k_max_pixels;             ///< an image file that declares more pixels is not decoded
   /// Number of used bits in samples of more than 8 bits, 8 to 16: 2^bits - 1 becomes 255. 0: determined from the data.

@@ -19,8 +19,7 @@ enum class ColumnKind { numeric, categorical, date };
 /// The format of the numbers of a column: prefix, digits, suffix, with a sign before or after them.
 struct NumberFormat {
   char decimal = '.';    ///< or ','
-  bool grouped = false;  ///< thousands may be grouped with a space, an apostrophe, or ',' or '.', whichever is not the
-                         ///< decimal mark
+  bool grouped = false;  ///< thousands may be grouped by a space, an apostrophe or the other of ',' and '.'
   std::string prefix;    ///< a currency
   std::string suffix;    ///< a unit, '%' or a currency
 
@@ -37,8 +36,7 @@ struct TableColumn {
   ColumnKind kind = ColumnKind::numeric;
   NumberFormat number = {};          ///< format of a numeric column
   DateOrder order = DateOrder::ymd;  ///< order of a date column
-  std::string left_out = {};         ///< why the column is not used as a feature, "counts up row by row"; empty: it is
-                                     ///< used
+  std::string left_out = {};         ///< why it is not used as a feature, "counts up row by row"; empty: it is used
 };
 
 /// A description of a table column and its treatment.
@@ -57,8 +55,7 @@ struct Table {
   std::string name;                      ///< the address from which it was opened
   std::filesystem::path file;            ///< for messages
   std::string label;                     ///< name of the label column
-  std::vector<TableColumn> columns;      ///< [F], without the label column; includes columns that are left out by
-                                         ///< default
+  std::vector<TableColumn> columns;      ///< [F], without the label column, with those left out by default
   std::vector<std::string> dropped;      ///< columns that the options drop
   std::vector<std::string> class_names;  ///< [C]
   std::vector<std::int64_t> labels;      ///< [N], each in [0, C)

@@ -55,13 +55,11 @@ struct LossDefinition {
 
   // Properties that callers and tests rely on. With some keys a loss may be simpler than they state.
   bool is_sum = true;               ///< the mean is a sum of weighted losses divided by one divisor
-  bool has_constant_part = false;   ///< something besides the rival and the offsets of hooks is constant for the
-                                    ///< gradient
+  bool has_constant_part = false;   ///< not only the rival and hooks' offsets are constant for the gradient
   bool ignores_offset = true;       ///< adding a constant to all logits of a row does not change the loss
   bool takes_masks = true;          ///< a logit of -infinity excludes an incorrect class; if false, or with smoothed
                                     ///< labels, the loss is then not finite
-  bool chunkable = true;            ///< rows may be passed in several calls: no term or offset depends on the whole
-                                    ///< batch
+  bool chunkable = true;            ///< rows may be split into several calls: no term or offset of the whole batch
   bool shardable = true;            ///< row statistics of shards of the classes suffice: nothing else (except label
                                     ///< smoothing) reads a whole row
   bool takes_soft_targets = false;  ///< defined for soft targets: the loss of each label depends only on the logits

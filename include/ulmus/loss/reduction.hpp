@@ -8,8 +8,7 @@ namespace ulmus {
 /// y[i].
 enum class Reduction {
   mean,           ///< sum of w[i] * l[i] divided by the number of samples (excluding those with the ignored label)
-  weighted_mean,  ///< sum of w[i] * l[i] divided by sum of w[i]: as torch's cross entropy with `weight`, the reference
-                  ///< protocol
+  weighted_mean,  ///< sum of w[i] * l[i] over sum of w[i]: torch's cross entropy with `weight`, the reference protocol
   none,           ///< sum of w[i] * l[i]: the gradient of each row is that of its own loss
 };
 

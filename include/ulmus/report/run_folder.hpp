@@ -72,8 +72,7 @@ struct RunFolder {
   std::vector<std::int64_t> train_counts;  ///< [C]
   std::vector<RunColumn> columns;          ///< columns of a table; empty for other data
   std::vector<std::string> notes;          ///< what was ignored or changed in the data (OpenedData), one line each
-  std::vector<EpochRecord> epochs;         ///< by loss in order of first occurrence, then seed, then epoch; no
-                                           ///< duplicate epochs
+  std::vector<EpochRecord> epochs;         ///< by loss in order of appearance, then seed, then epoch; no epoch twice
   std::vector<MemberResult> results;       ///< by order, then seed; at least one
 };
 

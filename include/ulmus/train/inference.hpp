@@ -26,8 +26,7 @@ std::string available_device(const std::string& trained_on);
 /// the probabilities corrected for a test prior, the temperature applied; see eval/posthoc.hpp, eval/prior.hpp.
 struct AdjustmentOptions {
   PostHoc posthoc = {};
-  std::optional<std::string> prior;  ///< class prior of the test data, in the syntax of parse_prior; unset: the prior
-                                     ///< that the model assumes
+  std::optional<std::string> prior;  ///< of the test data, in parse_prior syntax; unset: as the model assumes
   /// Above 0; with `fit_temperature` it is fitted on the validation part instead.
   std::optional<double> temperature;
   bool fit_temperature = false;
@@ -46,8 +45,7 @@ struct ModelEvaluation {
   std::string loss;
   std::uint64_t seed = 0;
   Evaluation evaluation;
-  std::vector<double> assumed_prior;     ///< [C], prior that the uncorrected probabilities assume; empty without a test
-                                         ///< prior
+  std::vector<double> assumed_prior;     ///< [C], assumed by the uncorrected probabilities; empty without a test prior
   std::vector<double> prior;             ///< [C], the test prior; empty: none
   std::optional<double> prior_accuracy;  ///< accuracy_under the test prior
   std::optional<TemperatureEffect> temperature;

@@ -16,13 +16,13 @@ namespace ulmus {
 /// Which model of a run gets a new head, and which heads are tried.
 struct TuneOptions {
   ModelSelection model;  ///< must match exactly one model
-  /// Unset: elm+drw, elm, la, crt, and for a linear head tau-norm and lws. `tau-norm` without a grid has tau=0.5.
+  /// Unset: elm+drw, elm, la, crt, and for a linear head tau-norm and lws. `tau-norm` has tau=0.5 if neither the list
+  /// nor the grid sets it.
   std::optional<std::vector<TuneEntry>> losses;
   /// Each key applies to every loss of the list that has it, in all combinations. Unset: lambda=0:1:0.1 of elm,
   /// tau=0.5:2:0.25 of la and tau=0:1:0.1 of tau-norm, unless the list sets a value.
   std::optional<std::vector<GridKey>> grid;
-  std::optional<std::int64_t> jobs;  ///< number of heads fitted concurrently; unset: one per core. Does not affect
-                                     ///< results
+  std::optional<std::int64_t> jobs;  ///< heads fitted concurrently; unset: one per core. Does not affect results
   bool apply = false;                ///< store the chosen head as a model of the run
 };
 

@@ -33,9 +33,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
       for (double& u : row) u *= scale;
       softmax(row);
       const double score = row[static_cast<std::size_t>(label)];
-      if (!std::isfinite(score))
-        continue;  // the loss of such a batch is NaN anyway; the means must not become NaN
-                   // permanently
+      if (!std::isfinite(score)) continue;  // the loss is NaN anyway; keep the means finite
       delta[static_cast<std::size_t>(label)] += score;
       ++delta[classes + static_cast<std::size_t>(label)];
     }
