@@ -27,12 +27,12 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options);
 /// Returns whether the set consists of image files, or does not exist.
 bool cifar_is_folders(std::string_view name, const OpenOptions& options);
 
-/// `open_folder`: a folder of images per class below `folder`, or below its `train` and `test`. `first_of_folder`: the
-/// first image files of the training part, at most `most`; none if there is no such folder.
+/// The first image files of the training part, at most `most`; none if there is no such folder.
 std::vector<std::filesystem::path> first_of_folder(const std::filesystem::path& folder, const OpenOptions& options,
                                                    std::size_t most);
 std::vector<std::filesystem::path> first_of_list(const Address& address, std::size_t most);
 
+/// A folder of images per class below `folder`, or below its `train` and `test`.
 OpenedData open_folder(const std::filesystem::path& folder, const OpenOptions& options);
 
 /// Image files and their labels, one per line.

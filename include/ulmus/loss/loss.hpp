@@ -149,7 +149,7 @@ class Loss {
   /// Computes the reduced loss of a batch and, in the same pass, its gradient.
   ///
   /// @param logits    [N, C], float, double, BFloat16 or Half, the output of the head (before `scale`); any row stride,
-  /// any element alignment
+  ///                  any element alignment
   /// @param batch     labels and options; gradients of features and head are written to its buffers, if any
   /// @param gradient  [N, C] d loss / d logits, may be `logits` itself; empty: not computed
   /// @return the reduced loss; 0 for no samples or for weights that sum to 0

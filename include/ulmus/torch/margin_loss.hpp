@@ -20,7 +20,7 @@ struct HeadInputs {
 /// @param logits  [N, C], the output of the head (before the loss's scale); any floating dtype and device
 /// @param labels  [N] int64, each in [0, C)
 /// @param correct  receives the number of rows whose argmax is the label. The kernel computes it anyway; other devices
-/// and dtypes compute an argmax and synchronise. Null: not computed
+///                 and dtypes compute an argmax and synchronise. Null: not computed
 /// @return scalar of the logits' dtype
 ///
 /// float, double, bfloat16 and half on the CPU run in the fused kernel, which computes the gradient in the forward
