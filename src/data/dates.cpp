@@ -255,7 +255,7 @@ std::optional<double> read_clock(Reader& reader, bool duration) {
   return 3600.0 * hour + 60.0 * value_of(minutes) + seconds;
 }
 
-/// Offset of a zone from UTC in seconds; 0 without a zone.
+/// Seconds to add to local time to get UTC; 0 without a zone.
 std::optional<double> read_zone(Reader& reader) {
   reader.skip_spaces();
   if (reader.at_end() || reader.take("z") || reader.take("utc") || reader.take("gmt")) return 0;
