@@ -11,10 +11,10 @@
 namespace ulmus {
 
 /// Parses a test prior q, [C], above 0 with sum 1: "uniform", "train" (that of the counts), a list "p1,p2,...", or a
-/// file with one number per line, in class order, or with lines "name,number" in any order (base/names.hpp; the names
-/// are those of the counts). Numbers are divided by their sum, so counts may be given. Throws Error{usage} or, for a
-/// file, Error{data}: a length other than C, an unknown, duplicate or missing class name, or a number that is not above
-/// 0, with its position.
+/// file with one number per line, in class order, or with lines "name,number" in any order (base/class_values.hpp; the
+/// names are those of the counts). Numbers are divided by their sum, so counts may be given. Throws Error{usage} or,
+/// for a file, Error{data}: a length other than C, an unknown, duplicate or missing class name, or a number that is not
+/// above 0, with its position.
 std::vector<double> parse_prior(const std::string& text, const ClassCounts& train_counts);
 
 /// The class prior that softmax(scale z) of a trained model assumes, [C], with sum 1:
