@@ -1,5 +1,5 @@
-/// Makes a folder of JPEG files with a long tail, to try and to time what takes many images: `train/CLASS/NUMBER.jpg`,
-/// `test/CLASS/NUMBER.jpg`, and the lists train.txt and test.txt of both. The same arguments make the same bytes.
+/// Makes a long-tailed folder of JPEG files, for tests and timings with many images: `train/CLASS/NUMBER.jpg`,
+/// `test/CLASS/NUMBER.jpg`, and the lists train.txt and test.txt of both. The same arguments give the same bytes.
 ///
 ///     generate_images DIR --classes 20 --largest 4000 --imbalance exp:100 --size 224x224
 ///     generate_images DIR --counts FILE --size 16x16
@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 struct Part {
   std::string name;
   std::vector<std::int64_t> counts;  ///< [C]
-  std::uint64_t first;               ///< number of its first image, so that parts share none
+  std::uint64_t first;               ///< number of its first image, so that no image is in two parts
 };
 
 std::string class_name(std::size_t c) { return fmt::format("{:05}", c); }

@@ -9,7 +9,7 @@
 namespace ulmus::bench {
 namespace {
 
-constexpr int k_cells = 7;  ///< of the colours a side
+constexpr int k_cells = 7;  ///< number of colours per side
 constexpr int k_shapes = 30;
 constexpr int k_grain = 16;  ///< grey levels up or down
 

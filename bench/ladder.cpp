@@ -1,4 +1,4 @@
-/// The ladder of docs/performance.md: the same ELM loss and gradient, each step with one idea more. All on one thread.
+/// The ladder of docs/performance.md: the same ELM loss and gradient; each step adds one idea. All on one thread.
 ///
 ///     bench_ladder --benchmark_enable_random_interleaving=true --benchmark_repetitions=9
 ///                  --benchmark_report_aggregates_only=true
@@ -47,7 +47,7 @@ struct Problem {
   }
 };
 
-/// Step 1, as an operator library composes it: every operation reads and writes whole [N, C] arrays.
+/// Step 1, as composed in an operator library: every operation reads and writes whole [N, C] arrays.
 void composed(Problem& p) {
   const auto& terms = p.loss.params();
   const std::size_t all = p.size();
@@ -85,7 +85,7 @@ void composed(Problem& p) {
   for (std::size_t k = 0; k < all; ++k) p.gradient[k] = static_cast<float>(terms.scale) * e[k];
 }
 
-/// Step 2: one plain loop over each row, nothing stored but the gradient.
+/// Step 2: one plain loop over each row, which stores only the gradient.
 void scalar(Problem& p) {
   const auto& terms = p.loss.params();
   for (std::int64_t i = 0; i < p.rows; ++i) {
@@ -109,14 +109,14 @@ void scalar(Problem& p) {
   }
 }
 
-/// Step 3: vectors, but forward and backward apart, as autograd calls them.
+/// Step 3: vectors, but separate forward and backward calls, as in autograd.
 void vectors(Problem& p) {
   p.loss.evaluate<float>({p.logits.data(), p.rows, p.classes}, {.labels = p.labels, .threads = 1});
   p.loss.evaluate<float>({p.logits.data(), p.rows, p.classes}, {.labels = p.labels, .threads = 1},
                          {p.gradient.data(), p.rows, p.classes});
 }
 
-/// Steps 4 to 6: one call for both; in place; the next row fetched during the exponentials.
+/// Steps 4 to 6: one call for both; in place; the next row prefetched during the exponentials.
 void rows(Problem& p, bool in_place, bool prefetched) {
   const auto& kernels = ulmus::detail::row_kernels();
   const auto& terms = p.loss.params();

@@ -1,6 +1,6 @@
-/// The loader of docs/performance.md against OpenCV's decoding and resizing alone: a folder of JPEG files that is made
-/// here, decoded again in every epoch, on the same number of threads. Contenders take turns; medians over the rounds.
-/// The ratio of processor time leaves out what other programs do to the clock on the wall.
+/// Compares the loader of docs/performance.md with OpenCV's decoding and resizing alone: a generated folder of JPEG
+/// files, decoded again in every epoch, on the same number of threads. Contenders take turns; medians over the rounds.
+/// The ratio of processor time excludes the effect of other programs on wall-clock time.
 ///
 ///     bench_loader [ROUNDS]
 
@@ -45,7 +45,7 @@ std::vector<std::string> make_folder(const fs::path& folder, cv::Size size) {
   return files;
 }
 
-/// Nothing but what no loader can avoid: read, decode, resize.
+/// Only the work that no loader can avoid: read, decode, resize.
 void decode_all(const std::vector<std::string>& files, int threads) {
   std::atomic<std::size_t> next{0};
   std::vector<std::jthread> workers;
@@ -106,7 +106,7 @@ void compare(const fs::path& folder, cv::Size size, const std::string& augmentat
   for (int round = -1; round < rounds; ++round) {
     const Seconds of_decode = seconds([&] { decode_all(files, threads); });
     const Seconds of_load = seconds(load_all);
-    if (round < 0) continue;  // caches are warm after the first
+    if (round < 0) continue;  // the first round only warms the caches
     decode.push_back(k_images / of_decode.wall);
     load.push_back(k_images / of_load.wall);
     ratio.push_back(of_decode.wall / of_load.wall);

@@ -12,7 +12,7 @@ ULMUS_FUZZER(data, size) {
     const detail::Address address = detail::parse_address(text);
     for (const auto& [key, value] : address.keys) fuzz::require(address.find(key).has_value(), "keys are found");
     fuzz::require(!address.files().empty(), "there is a rest, perhaps an empty one");
-  } catch (const Error&) {  // quotes the text as it was typed, line breaks included
+  } catch (const Error&) {  // the message quotes the text as typed, including line breaks
   }
   return 0;
 }

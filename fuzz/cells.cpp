@@ -9,7 +9,7 @@
 
 using namespace ulmus;
 
-/// A cell as a number of every format and as a date of every order; the whole as a file.
+/// Parses a cell as a number of every format and as a date of every order; and the whole input as a file.
 ULMUS_FUZZER(data, size) {
   const std::string_view cell = fuzz::text_of(data, size);
   if (const auto written = detail::written_number(cell))

@@ -4,7 +4,7 @@
 
 using namespace ulmus;
 
-/// A checkpoint's file: its header, the metadata in it and the state of the loss.
+/// A checkpoint file: its header, the metadata in it and the state of the loss.
 ULMUS_FUZZER(data, size) {
   static const fuzz::MemoryFile memory;
   memory.write(fuzz::text_of(data, size));

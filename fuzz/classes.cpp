@@ -5,7 +5,7 @@
 
 using namespace ulmus;
 
-/// Files of class names, and files with a number for every class.
+/// Files of class names, and files with one number per class.
 ULMUS_FUZZER(data, size) {
   const std::string_view text = fuzz::text_of(data, size);
   fuzz::allow_errors([&] {

@@ -5,8 +5,8 @@
 
 using namespace ulmus;
 
-/// A table, its encoding learnt from every second row, applied to itself, to itself as test part and to itself without
-/// its labels, and written.
+/// A table and an encoding learnt from every second row, which is applied to the table itself, as test part and without
+/// labels, and serialised.
 ULMUS_FUZZER(data, size) {
   const std::string_view text = fuzz::text_of(data, size);
   const CsvOptions options{.label = "y"};

@@ -14,8 +14,8 @@
 
 #include "ulmus/base/error.hpp"
 
-/// What every fuzzer has in common: whatever bytes come, the outcome is a value or an ulmus::Error of one line. Another
-/// exception, a crash, a sanitizer's report, a hang or memory out of proportion is a finding.
+/// Common part of all fuzzers: for any bytes, the result is a value or an ulmus::Error of one line. Any other
+/// exception, a crash, a sanitizer report, a hang or disproportionate memory use is a finding.
 namespace ulmus::fuzz {
 
 inline std::string_view text_of(const std::uint8_t* data, std::size_t size) {
@@ -31,7 +31,7 @@ inline void require(bool holds, const char* claim) {
   if (!holds) finding(claim);
 }
 
-/// A file for what reads files, in memory: at a path of its own, or behind a symbolic link at the path that is given.
+/// A file in memory for code that reads files: at its own path, or behind a symbolic link at the given path.
 class MemoryFile {
  public:
   MemoryFile() : file_(::memfd_create("fuzz", 0)), path_(fmt::format("/proc/self/fd/{}", file_)) {}

@@ -10,7 +10,7 @@ ULMUS_FUZZER(data, size) {
     const auto counts = imbalance_counts(ImbalanceProfile::parse(fuzz::text_of(data, size)), k_available);
     for (std::size_t c = 0; c < counts.size(); ++c)
       fuzz::require(counts[c] >= 0 && counts[c] <= k_available[c], "no class keeps more than it has");
-  } catch (const Error&) {  // quotes the text as it was typed, line breaks included
+  } catch (const Error&) {  // the message quotes the text as typed, including line breaks
   }
   static const fuzz::MemoryFile file;
   file.write(fuzz::text_of(data, size));

@@ -12,7 +12,7 @@ ULMUS_FUZZER(data, size) {
     const LossSpec spec = LossSpec::parse(text);
     fuzz::require(LossSpec::parse(spec.text()) == spec, "the canonical text is the same loss");
     fuzz::require(LossSpec::parse(spec.full_text()) == spec, "the full text is the same loss");
-  } catch (const Error&) {  // quotes the text as it was typed, line breaks included
+  } catch (const Error&) {  // the message quotes the text as typed, including line breaks
   }
   try {
     fuzz::require(!parse_losses(text).empty(), "a list has a loss");

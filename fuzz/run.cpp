@@ -25,7 +25,7 @@ struct TemporaryRun {
 
 }  // namespace
 
-/// The files of a run folder, one after the other with a 0 byte between them: split, metrics, result of a member.
+/// The files of a run folder, separated by a 0 byte: split, metrics, result of a model.
 ULMUS_FUZZER(data, size) {
   static const TemporaryRun temporary;
   const std::filesystem::path& folder = temporary.path;

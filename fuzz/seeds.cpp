@@ -1,4 +1,4 @@
-/// Writes the inputs that the fuzzers start from: fuzz_seeds FOLDER makes FOLDER/NAME/N for each fuzzer NAME.
+/// Writes the initial inputs of the fuzzers: fuzz_seeds FOLDER makes FOLDER/NAME/N for each fuzzer NAME.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -26,7 +26,7 @@ std::string npy(const std::string& descr, const std::string& shape, char version
          (version == 1 ? ""s : std::string(2, '\0')) + header + values;
 }
 
-/// The files of a small run, with a 0 byte between them.
+/// The files of a small run, separated by a 0 byte.
 std::string run() {
   const std::filesystem::path folder =
       std::filesystem::temp_directory_path() / fmt::format("ulmus-seeds-{}", ::getpid());
@@ -43,7 +43,7 @@ std::string run() {
   return files;
 }
 
-/// A safetensors file of bytes 0.
+/// A safetensors file whose data are zeros.
 std::string tensors(const std::string& header, std::size_t data) {
   std::string length;
   for (int i = 0; i < 8; ++i) length += static_cast<char>(header.size() >> (8 * i) & 0xff);

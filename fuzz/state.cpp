@@ -1,6 +1,6 @@
-/// The C interface, in any order of calls and with any numbers: states and updates of any length, features of any
-/// width, counts, strides and enumerators of any value. What pointers point to is as large as the interface says, and
-/// no larger, so that a read or a write beyond it is seen.
+/// The C interface, with calls in any order and any numbers: states and updates of any length, features of any width,
+/// counts, strides and enumerators of any value. Buffers have exactly the size that the interface specifies, so that an
+/// access beyond it is detected.
 #include <fuzzer/FuzzedDataProvider.h>
 
 #include <algorithm>
@@ -41,7 +41,7 @@ class Calls {
   }
 
  private:
-  /// True for success; a failure has a status of the interface and one line.
+  /// True for success; a failure must have a status of the interface and a message of one line.
   static bool succeeds(ulmus_status status) {
     if (status == ULMUS_OK) return true;
     fuzz::require(status == ULMUS_USAGE || status == ULMUS_DATA || status == ULMUS_ENVIRONMENT,
@@ -66,7 +66,7 @@ class Calls {
   }
   std::vector<double> numbers(std::int64_t n) {
     std::vector<double> values(static_cast<std::size_t>(n));
-    const bool usual = data_.ConsumeBool();  // what a state may hold
+    const bool usual = data_.ConsumeBool();  // values that a state may contain
     for (double& value : values) value = usual ? data_.ConsumeIntegralInRange<int>(0, 16) / 8.0 : number();
     return values;
   }

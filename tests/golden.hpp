@@ -12,12 +12,12 @@
 #include <stdexcept>
 #include <string>
 
-/// Double-precision vectors of published reference code: those in tests/golden (its README says what they are), or in
-/// the folder named by $ULMUS_GOLDEN, there as plain JSON.
+/// Double-precision vectors of published reference code: those in tests/golden (described in its README), or plain JSON
+/// in the folder named by $ULMUS_GOLDEN.
 namespace ulmus::golden {
 
-/// The cases of the file NAME.json.gz or, in the named folder, NAME.json; none where that folder has no such file.
-/// Throws std::runtime_error for what cannot be read.
+/// Reads the cases of the file NAME.json.gz or, in the named folder, NAME.json; none if that folder does not contain
+/// it. Throws std::runtime_error for a file that cannot be read.
 inline nlohmann::json cases(const std::string& name) {
   const char* named = std::getenv("ULMUS_GOLDEN");
   std::filesystem::path path = std::filesystem::path(ULMUS_SOURCE_DIR) / "tests/golden" / (name + ".json.gz");
@@ -27,7 +27,7 @@ inline nlohmann::json cases(const std::string& name) {
     path = std::filesystem::path(named) / (name + ".json");
     if (!std::filesystem::exists(path)) return nlohmann::json::array();
   }
-  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);  // reads plain files, too
+  const std::unique_ptr<gzFile_s, int (*)(gzFile)> file(gzopen(path.c_str(), "rb"), gzclose);  // also reads plain files
   if (!file) throw std::runtime_error("cannot read '" + path.string() + "'");
   std::string text;
   std::array<char, 1 << 16> block;
@@ -37,10 +37,10 @@ inline nlohmann::json cases(const std::string& name) {
   return nlohmann::json::parse(text)["cases"];
 }
 
-/// How many comparisons a test has to make; a named folder may have fewer cases.
+/// Minimum number of comparisons in a test; a named folder may have fewer cases.
 inline int at_least(int comparisons) { return std::getenv("ULMUS_GOLDEN") ? 0 : comparisons; }
 
-/// The published acceptance for double precision: |value - golden| <= tolerance * (1 + |golden|).
+/// The published acceptance criterion for double precision: |value - golden| <= tolerance * (1 + |golden|).
 inline ::testing::AssertionResult near(double value, double expected, double tolerance = 1e-10) {
   if (std::fabs(value - expected) <= tolerance * (1 + std::fabs(expected))) return ::testing::AssertionSuccess();
   return ::testing::AssertionFailure() << value << " is not near " << expected;

@@ -6,7 +6,7 @@
 
 namespace ulmus {
 
-/// A fresh folder that is removed with everything in it.
+/// A new folder that is removed with its content on destruction.
 class TemporaryFolder {
  public:
   TemporaryFolder() {

@@ -1,4 +1,4 @@
-// The loss alone: no framework, one header. Prints the loss and the gradient of the true logits.
+// The loss alone, without a framework and with one header. Prints the loss and the gradient of the true logits.
 #include "ulmus/loss/loss.hpp"
 
 #include <cstdio>
@@ -7,8 +7,8 @@
 int main() {
   const ulmus::Loss loss(ulmus::LossSpec::parse("elm:lambda=0.5"), ulmus::ClassCounts({5000, 500, 50}));
 
-  const std::vector<float> logits = {0.8f, 0.1f, 0.3f,   // of the frequent class, correct
-                                     0.6f, 0.2f, 0.5f};  // of the rare class, misclassified
+  const std::vector<float> logits = {0.8f, 0.1f, 0.3f,   // frequent class, classified correctly
+                                     0.6f, 0.2f, 0.5f};  // rare class, misclassified
   const std::vector<std::int64_t> labels = {0, 2};
   std::vector<float> gradient(logits.size());
 

@@ -1,5 +1,5 @@
-/// The extension `ulmus._core`: the C interface of the loss room, the split of the data room and the judgement of the
-/// eval room, for Python. Nothing here knows PyTorch: tensors come as addresses or through DLPack.
+/// The extension `ulmus._core`: the C interface of the loss module, the split of the data module and the evaluation of
+/// the eval module, for Python. It does not depend on PyTorch: tensors are passed as addresses or through DLPack.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
@@ -41,7 +41,7 @@ using Matrix = nb::ndarray<nb::ro, nb::ndim<2>, nb::device::cpu>;
 using MutableMatrix = nb::ndarray<nb::ndim<2>, nb::device::cpu>;
 using MutableDoubles = nb::ndarray<double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-/// Turns a status of the C interface into Python's exception.
+/// Converts a status of the C interface into a Python exception.
 void require(ulmus_status status) {
   if (status == ULMUS_OK) return;
   const char* message = ulmus_last_error();
@@ -83,7 +83,7 @@ std::int32_t dtype_of(const nb::dlpack::dtype& dtype, const char* what) {
                            .c_str());
 }
 
-/// A loss of the family, owned.
+/// An owned loss.
 class Loss {
  public:
   Loss(const std::string& text, const std::vector<std::int64_t>& counts) {
@@ -174,8 +174,8 @@ class Loss {
   std::int64_t classes_ = 0;
 };
 
-/// A fresh gradient of many megabytes costs more in page faults than in arithmetic; huge pages make them rare. A hint,
-/// whose refusal changes nothing.
+/// A new gradient of many megabytes costs more in page faults than in arithmetic; huge pages make them rare. This is a
+/// hint, whose failure has no effect.
 void ask_for_huge_pages(void* memory, std::int64_t bytes) {
 #ifdef MADV_HUGEPAGE
   constexpr std::int64_t k_worth_it = 8 << 20;
@@ -190,8 +190,8 @@ void ask_for_huge_pages(void* memory, std::int64_t bytes) {
 
 std::int64_t size_of(std::int32_t dtype) { return dtype == ULMUS_F64 ? 8 : dtype == ULMUS_F32 ? 4 : 2; }
 
-/// What PyTorch calls: addresses instead of arrays, checked by the caller. The reduced loss goes to `value`, in
-/// `value_dtype`, where it is wanted.
+/// Called for PyTorch: addresses instead of arrays, validated by the caller. The reduced loss is written to `value`, in
+/// `value_dtype`, if requested.
 void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits, std::int64_t stride,
             std::uintptr_t labels, std::uintptr_t gradient, std::uintptr_t losses, std::uintptr_t sample_weights,
             std::int64_t ignore_index, std::int32_t reduction, std::int32_t threads, std::uintptr_t value,
@@ -213,8 +213,8 @@ void run_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t
   if (value != 0) store(reduced, value_dtype, at<void>(value));
 }
 
-/// Addresses of what some losses look at beside logits and labels: features, their gradient, weight of the head, its
-/// gradient, bias, its gradient, offsets, noise; all double, 0 where there is nothing.
+/// Addresses of the additional inputs of some losses: features, their gradient, weight of the head, its gradient, bias,
+/// its gradient, offsets, noise; all double, 0 if absent.
 using Context = std::array<std::uintptr_t, 8>;
 
 ulmus_batch with_context(ulmus_batch batch, const Context& context, std::int64_t feature_width,
@@ -254,7 +254,7 @@ double run_with_context_at(const Loss& loss, std::int32_t dtype, std::int64_t n,
                                context, feature_width, first_position));
 }
 
-/// What a batch adds to the state of a loss.
+/// Computes a batch's update of the state of a loss.
 std::vector<double> collect_update_at(const Loss& loss, std::int32_t dtype, std::int64_t n, std::uintptr_t logits,
                                       std::int64_t stride, std::uintptr_t labels, std::int64_t ignore_index,
                                       const Context& context, std::int64_t feature_width, std::int64_t first_position) {
@@ -269,8 +269,8 @@ std::vector<double> collect_update_at(const Loss& loss, std::int32_t dtype, std:
                                           context, feature_width, first_position));
 }
 
-/// What a member adds to the scaled logits [N, C] of a batch that it does not read: the draws of `gcl` and `eql`, the
-/// margins that `tam` makes from features. To `offsets`, [N, C].
+/// Computes the offsets that a loss adds to the scaled logits [N, C] independent of their values: the draws of `gcl`
+/// and `eql`, and the margins that `tam` computes from features. Writes to `offsets`, [N, C].
 void offsets_at(const Loss& loss, const std::string& text, const std::vector<std::int64_t>& counts, std::uint64_t seed,
                 const std::pair<std::int64_t, std::int64_t>& epoch, std::int64_t n, std::uintptr_t labels,
                 std::int64_t ignore_index, std::uintptr_t features, std::int64_t feature_width,
@@ -281,8 +281,7 @@ void offsets_at(const Loss& loss, const std::string& text, const std::vector<std
   state.seed = seed;
   member.set_state(std::move(state));
   member.set_epoch(epoch.first, epoch.second);
-  // The rows that count are those whose label is not ignored, whatever weights the caller has put in place of the
-  // rule's.
+  // The rows that count are those whose label is not ignored, whatever weights the caller uses instead of the rule's.
   member.set_class_weights(std::vector<double>(counts.size(), 1));
   const std::vector<double> unread(static_cast<std::size_t>(n * loss.classes()));
   ulmus::LossBatch batch{.labels = {at<const std::int64_t>(labels), static_cast<std::size_t>(n)},
@@ -308,7 +307,7 @@ void expect_length(std::size_t length, std::size_t rows, const char* what) {
                               .c_str());
 }
 
-/// What NumPy calls: arrays through DLPack, rows contiguous.
+/// Called for NumPy: arrays through DLPack, contiguous rows.
 double run_arrays(const Loss& loss, const Matrix& logits, const Labels& labels,
                   const std::optional<MutableMatrix>& gradient, const std::optional<MutableDoubles>& losses,
                   const std::optional<Doubles>& sample_weights, std::int64_t ignore_index, std::int32_t reduction,
@@ -348,14 +347,14 @@ double run_arrays(const Loss& loss, const Matrix& logits, const Labels& labels,
                    .threads = threads});
 }
 
-/// The table of losses and rules as JSON.
+/// All losses and rules as JSON.
 std::string family_json() {
   const char* text = nullptr;
   require(ulmus_family_json(&text));
   return text;
 }
 
-/// A data set of which nothing but the labels is known, with a test part of its own, so that no sample is held out.
+/// A data set with only labels, and a test part, so that no sample is held out.
 ulmus::OpenedData labels_only(const Labels& labels, std::int64_t classes) {
   ulmus::DatasetInfo info;
   info.name = "labels";
@@ -411,7 +410,7 @@ std::string evaluate(const nb::ndarray<const float, nb::ndim<2>, nb::c_contig, n
 }  // namespace
 
 NB_MODULE(_core, m) {
-  // What compiled graphs and module globals hold at the end of the process is no leak.
+  // Objects held by compiled graphs and module globals at the end of the process are not leaks.
   nb::set_leak_warnings(false);
   nb::register_exception_translator([](const std::exception_ptr& pointer, void*) {
     try {

@@ -1,5 +1,5 @@
-/// What the rooms need of a host, from Python's standard library instead of OpenSSL and utf8proc. To be called with the
-/// interpreter lock held.
+/// Host functions that the modules need, implemented with Python's standard library instead of OpenSSL and utf8proc.
+/// Call them with the interpreter lock held.
 #include <nanobind/nanobind.h>
 
 #include <cstdint>
@@ -21,7 +21,7 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
   const auto refuse = [&](const std::string& why) {
     throw Error(ErrorKind::data, "cannot read '" + path.string() + "': " + why);
   };
-  std::error_code unknown;  // opening says what is wrong
+  std::error_code unknown;  // opening the file reports the error
   if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown))
     refuse("it is no regular file");
   if (const std::uintmax_t size = std::filesystem::file_size(path, unknown); !unknown && size > limit)

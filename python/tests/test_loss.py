@@ -475,7 +475,8 @@ def test_every_loss_compiles_into_one_graph_with_the_same_bits(name: str, dtype:
     for _ in range(2):
         made = []
         for function in (lambda z, h: eager(z, labels, features=h, head=context["head"]) * 1.0, compiled):
-            inputs = [logits.clone().requires_grad_(), context["features"].clone().requires_grad_()]  # type: ignore[attr-defined]
+            features = context["features"].clone().requires_grad_()  # type: ignore[attr-defined]
+            inputs = [logits.clone().requires_grad_(), features]
             value = function(*inputs)
             value.backward()
             made.append([value.detach(), inputs[0].grad, inputs[1].grad])

@@ -15,7 +15,7 @@ namespace {
   throw Error(ErrorKind::data, fmt::format("'{}' line {} {}", file.string(), line, what));
 }
 
-/// Without a comment: from a `#` at the begin or after white space on, outside quotes.
+/// Removes a comment: from a `#` at the beginning or after white space, outside quotes.
 std::string_view strip_comment(std::string_view line) {
   bool quoted = false;
   for (std::size_t i = 0; i < line.size(); ++i) {
@@ -36,7 +36,7 @@ std::string unquote(std::string_view text) {
   return class_name(plain);
 }
 
-/// What stands between commas, semicolons or tabs outside quotes; without any, a number at the end and what is before.
+/// Splits at commas, semicolons or tabs outside quotes; without any, splits off a number at the end.
 std::vector<std::string> split_fields(std::string_view line) {
   std::vector<std::string> fields;
   bool quoted = false;

@@ -35,15 +35,15 @@ void synchronise(int file, const fs::path& path) {
     throw_io_error("write", path, errno);
 }
 
-/// A new name in a folder is on the disk when the folder is.
+/// A new file name is only durable once its folder has been synchronised.
 void synchronise_folder(const fs::path& folder) {
   const Descriptor file{open_file(folder.empty() ? fs::path(".") : folder, O_RDONLY | O_DIRECTORY)};
-  if (file.value < 0 && errno == EACCES) return;  // one may write in a folder that one may not read
+  if (file.value < 0 && errno == EACCES) return;  // a folder may be writable but not readable
   if (file.value < 0) throw_io_error("open folder", folder, errno);
   synchronise(file.value, folder);
 }
 
-/// The temporary files that this process has open.
+/// The open temporary files of this process.
 struct Temporaries {
   std::mutex mutex;
   std::set<std::string> paths;
@@ -59,7 +59,7 @@ void forget_temporary(const fs::path& path) {
   temporaries().paths.erase(path.string());
 }
 
-/// The process in the name of a temporary file; 0 for every other name.
+/// Returns the process ID in the name of a temporary file; 0 for every other name.
 pid_t writer_process(const fs::path& path) {
   const std::string extension = path.extension().string();
   if (!extension.starts_with(k_temporary)) return 0;
@@ -114,7 +114,7 @@ const fs::path& AtomicFile::temporary() {
 void AtomicFile::commit() {
   flush();
   synchronise(file_, path_);
-  // Open until the rename has succeeded, so that the destructor knows what to remove.
+  // Stays open until the rename has succeeded, so that the destructor knows what to remove.
   if (uninterrupted([&] { return ::rename(temporary_.c_str(), path_.c_str()); }) != 0)
     throw_io_error("write", path_, errno);
   forget_temporary(temporary_);
@@ -155,13 +155,13 @@ void append_line(const fs::path& path, std::string_view line) {
 
 namespace {
 
-/// `wanted` is the folder that was asked for; `path` is it or one above it.
+/// `wanted` is the requested folder; `path` is `wanted` or one of its parents.
 void make_folder_for(const fs::path& wanted, const fs::path& path) {
   std::error_code code;
   if (fs::is_directory(path, code)) return;
   const fs::path parent = path.parent_path();
   if (!parent.empty() && parent != path) make_folder_for(wanted, parent);
-  if (path.filename().empty()) return;  // a slash at the end
+  if (path.filename().empty()) return;  // a trailing slash
   const bool made = uninterrupted([&] { return ::mkdir(path.c_str(), 0777); }) == 0;
   if (const int error = errno; !made && !fs::is_directory(path, code)) {
     const int cause = error == EEXIST ? ENOTDIR : error;

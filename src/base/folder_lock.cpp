@@ -44,7 +44,7 @@ std::string lock_holder(int file) {
 }  // namespace
 
 FolderLock::FolderLock(const fs::path& folder) : path_(folder / k_name) {
-  // Its last holder may remove the file between our opening and locking it; then there is another one to lock.
+  // The previous holder may remove the file after we open it and before we lock it; then retry with the new file.
   for (;;) {
     Descriptor file{open_file(path_, O_RDWR | O_CREAT)};
     if (file.value < 0) throw_io_error("create", path_, errno);

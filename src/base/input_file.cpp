@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t k_growth = std::size_t{1} << 20;
 
-/// Whether the name of a file that cannot be read is wrong, or the machine is at fault.
+/// Decides whether a file cannot be read because its name is wrong or because of the machine.
 ErrorKind error_kind(int code) {
   const bool named_wrongly = code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || code == ELOOP ||
                              code == EISDIR || code == ENXIO || code == ENODEV;
@@ -37,7 +37,7 @@ std::size_t physical_memory() {
 namespace detail {
 
 InputFile::InputFile(fs::path path) : path_(std::move(path)) {
-  // Without O_NONBLOCK a pipe that nobody writes would be waited for here.
+  // Without O_NONBLOCK, opening a pipe without a writer would block.
   Descriptor file{open_file(path_, O_RDONLY | O_NONBLOCK | O_NOCTTY)};
   struct stat status = {};
   if (file.value < 0 || ::fstat(file.value, &status) != 0)
@@ -81,7 +81,7 @@ std::string read_file(const fs::path& path, std::size_t limit) {
           fmt::format("it has more bytes than this machine has memory ({:.1f} GB)", static_cast<double>(memory) / 1e9));
   };
   check_size(file.size());
-  // One byte more than the file has, so that its end is seen without growing. What has no size, as in /proc, grows.
+  // One byte more than the file size, so that the end is detected without growing. Files without a size (/proc) grow.
   std::string content(file.size() + 1, '\0');
   for (std::size_t size = 0;;) {
     size += file.read(size, std::span(content).subspan(size));

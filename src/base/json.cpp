@@ -15,7 +15,7 @@ Json parse_json(std::string_view text, std::size_t longest) {
   };
   if (text.size() > longest)
     throw_out_of_range(fmt::format("{} bytes of JSON came, at most {} are read", text.size(), longest));
-  std::vector<std::set<std::string>> open_objects;  // the names that each has so far
+  std::vector<std::set<std::string>> open_objects;  // names seen so far in each open object
   return Json::parse(text.begin(), text.end(), [&](int depth, Json::parse_event_t event, Json& value) {
     using Event = Json::parse_event_t;
     if ((event == Event::object_start || event == Event::array_start) && depth >= k_deepest)

@@ -13,7 +13,8 @@
 namespace ulmus {
 namespace {
 
-/// Standard error, so that results on standard output stay clean; a program may register its own logger "ulmus".
+/// Logs to standard error, so that results on standard output stay clean; a program may register its own logger
+/// "ulmus".
 std::shared_ptr<spdlog::logger> logger() {
   if (auto registered = spdlog::get("ulmus")) return registered;
   return spdlog::stderr_color_mt("ulmus");

@@ -12,7 +12,7 @@
 namespace ulmus {
 namespace {
 
-/// White space at the ends of texts, in UTF-8: ASCII's, no-break space, the spaces of U+2000, ideographic
+/// Leading and trailing white space in UTF-8: ASCII white space, no-break space, the spaces of U+2000, ideographic
 /// space, byte order mark.
 constexpr std::array<std::string_view, 23> k_white{" ",
                                                    "\t",
@@ -58,7 +58,7 @@ bool is_plain(std::string_view text) {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/// Of two results of number_name.
+/// Compares two results of number_name numerically.
 bool is_smaller(std::string_view a, std::string_view b) {
   const bool negative = a.starts_with('-');
   if (negative != b.starts_with('-')) return negative;
@@ -168,7 +168,7 @@ NameIndex::NameIndex(std::span<const std::string> names) : names_(names.begin(),
   for (const std::string& name : names_) exact_.emplace(name, place++);
   place = 0;
   for (const std::string& name : names_) {
-    exact_.emplace(class_name(name), place);  // a name that was stored as it was read, by an earlier version
+    exact_.emplace(class_name(name), place);  // a name that an earlier version stored unnormalised
     if (spelling != nullptr) values_.emplace(*spelling(name), place);
     ++place;
   }

@@ -12,10 +12,10 @@
 
 namespace ulmus::detail {
 
-/// Throws Error{environment}: "cannot ACTION 'PATH': REASON", with the way out where the disk is full. `code` is errno.
+/// Throws Error{environment}: "cannot ACTION 'PATH': REASON", with advice if the disk is full. `code` is errno.
 [[noreturn]] void throw_io_error(const char* action, const std::filesystem::path& path, int code);
 
-/// What the system says of an error, with the way out where the disk is full.
+/// The system's text for an error code, with advice if the disk is full.
 std::string error_reason(int code);
 
 /// Repeats a system call that a signal interrupted.
@@ -27,8 +27,8 @@ auto uninterrupted(Call call) {
 
 int open_file(const std::filesystem::path& path, int flags);
 
-/// A file descriptor that closes itself. Linux gives the number back even where close() is interrupted, so it is never
-/// repeated.
+/// Closes a file descriptor on destruction. Linux releases the descriptor even if close() is interrupted, so close() is
+/// never repeated.
 struct Descriptor {
   int value;
   ~Descriptor() {

@@ -20,7 +20,7 @@ constexpr std::size_t k_length_bytes = 8;
                                            path.string(), why));
 }
 
-/// Of the header, from the first bytes of a file.
+/// Reads the length of the header from the first bytes of a file.
 std::size_t header_length(std::string_view bytes, std::uintmax_t file_size, const std::filesystem::path& path) {
   if (file_size < k_length_bytes || bytes.size() < k_length_bytes)
     throw_data_error(

@@ -12,7 +12,8 @@
 namespace ulmus {
 namespace {
 
-/// Insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string alignment).
+/// Number of insertions, deletions, substitutions and swaps of neighbours that turn `a` into `b` (optimal string
+/// alignment).
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::vector<std::size_t>> d(a.size() + 1, std::vector<std::size_t>(b.size() + 1));
   for (std::size_t i = 0; i <= a.size(); ++i)
@@ -28,7 +29,7 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-/// Of one character in UTF-8.
+/// Decodes one UTF-8 character.
 char32_t code_point(std::string_view character) {
   const auto lead = static_cast<unsigned char>(character[0]);
   if (character.size() == 1) return lead;
@@ -37,7 +38,7 @@ char32_t code_point(std::string_view character) {
   return code;
 }
 
-/// Beyond ASCII, what shows nothing and changes how its surroundings look.
+/// Non-ASCII characters that are invisible and change how the text around them is displayed.
 bool is_invisible(char32_t code) {
   const auto within = [&](char32_t first, char32_t last) { return code >= first && code <= last; };
   return within(0x80, 0x9f) || code == 0xad || code == 0x61c || code == 0x180e || code == 0x200b ||
@@ -62,7 +63,7 @@ std::string nearest_name(std::string_view word, std::span<const std::string> can
   std::size_t best_distance = std::max<std::size_t>(1, word.size() / 3) + 1;
   for (const auto& candidate : candidates) {
     const auto [shorter, longer] = std::minmax({candidate.size(), word.size()});
-    if (longer - shorter >= best_distance) continue;  // the distance is this at least
+    if (longer - shorter >= best_distance) continue;  // a lower bound of the distance
     const std::size_t distance = edit_distance(ascii_lower(word), ascii_lower(candidate));
     if (distance < best_distance) {
       best = candidate;
@@ -111,7 +112,7 @@ std::string shell_quoted(const std::string& text) {
           std::string::npos)
     return text;
   const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-  if (std::any_of(text.begin(), text.end(), is_control)) {  // so that it stays one line
+  if (std::any_of(text.begin(), text.end(), is_control)) {  // keeps the result on one line
     std::string quoted = "$'";
     for (const char c : text)
       quoted += is_control(static_cast<unsigned char>(c)) ? fmt::format("\\x{:02x}", static_cast<unsigned char>(c))
@@ -127,7 +128,7 @@ std::string shell_quoted(const std::string& text) {
 std::string printable(std::string_view text, std::size_t most) {
   std::string shown;
   while (!text.empty()) {
-    const std::size_t sound = valid_utf8(text.substr(0, 4));  // at least the first character, when it is one
+    const std::size_t sound = valid_utf8(text.substr(0, 4));  // at least the first character if it is valid
     const auto lead = static_cast<unsigned char>(text[0]);
     const std::size_t length = sound == 0 || lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     const char32_t code = sound == 0 ? lead : code_point(text.substr(0, length));
@@ -152,7 +153,7 @@ std::size_t valid_utf8(std::string_view text) {
                                : lead < 0xf0 ? 3
                                : lead < 0xf5 ? 4
                                              : 0;
-    // The second byte of some leads has a narrower range: shorter forms, surrogates and what is beyond U+10FFFF.
+    // Some lead bytes restrict the second byte: no overlong forms, no surrogates, nothing beyond U+10FFFF.
     const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
     const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
     if (length == 0 || (length > 1 && (byte(1) < low || byte(1) > high))) return i;

@@ -22,7 +22,8 @@ namespace fs = std::filesystem;
 struct Signature {
   std::string_view bytes;
   FileKind kind;
-  /// The bytes are letters that a text may begin with, a column called "ORC", so it must hold bytes that no text has.
+  /// The magic bytes are letters with which a text may begin (for example a column called "ORC"), so the file must also
+  /// contain bytes that no text has.
   bool of_letters = false;
 };
 
@@ -77,15 +78,15 @@ constexpr auto k_signatures = std::to_array<Signature>({
      {"a pointer of Git LFS, not the file itself", "get the file with 'git lfs pull'"}},
 });
 
-/// Whether the first bytes have what no text in UTF-8 has.
+/// Returns whether the first bytes contain something that is invalid in UTF-8 text.
 bool looks_binary(std::string_view bytes) {
   const std::string_view start = bytes.substr(0, 4096);
   const bool controls = std::ranges::any_of(
       start, [](unsigned char c) { return c < 0x20 && c != '\t' && c != '\n' && c != '\r' && c != '\f'; });
-  return controls || valid_utf8(start) + 4 < start.size();  // the last character may be cut
+  return controls || valid_utf8(start) + 4 < start.size();  // the last character may be truncated
 }
 
-/// A zip archive says by the names of its members what it is.
+/// Detects the kind of a zip archive by the names of its members.
 FileKind kind_of_zip(std::string_view bytes) {
   const auto has = [&](std::string_view name) { return bytes.find(name) != std::string_view::npos; };
   if (has("xl/workbook.xml") || has("xl/worksheets/")) return {"an Excel workbook (.xlsx)", k_sheet};
@@ -100,14 +101,14 @@ FileKind kind_of_zip(std::string_view bytes) {
   return {"a zip archive", k_unpack};
 }
 
-/// The container of AVIF, HEIC and films.
+/// The container of AVIF, HEIC and videos.
 FileKind kind_of_iso_media(std::string_view brand) {
   if (brand == "avif" || brand == "avis") return {"an AVIF image", k_itself, true};
   if (brand.starts_with("hei") || brand.starts_with("hev") || brand == "mif1") return {"a HEIC image", k_itself, true};
   return {"a video or another container", k_itself};
 }
 
-/// Text of a kind of its own.
+/// Detects text formats other than tables and lists: markup, ARFF, JSON.
 std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
   bytes.remove_prefix(std::min(bytes.find_first_not_of(" \t\r\n"), bytes.size()));
@@ -126,7 +127,7 @@ std::optional<FileKind> kind_of_markup(std::string_view bytes) {
   return std::nullopt;
 }
 
-/// `bytes` follow the byte order mark.
+/// Decodes UTF-16; `bytes` start after the byte order mark.
 std::string from_utf16(std::string_view bytes, bool big_endian, const fs::path& file) {
   std::string text;
   text.reserve(bytes.size());
@@ -156,7 +157,7 @@ std::string from_utf16(std::string_view bytes, bool big_endian, const fs::path& 
   return text;
 }
 
-/// Whether most of every second of the first bytes is 0, as in Latin text of UTF-16.
+/// Returns whether most of every second byte is 0, as in Latin text in UTF-16.
 bool looks_like_utf16(std::string_view bytes) {
   const std::string_view start = bytes.substr(0, 64);
   for (const std::size_t first : {std::size_t{0}, std::size_t{1}}) {
@@ -196,7 +197,7 @@ std::optional<FileKind> kind_of_file(std::string_view bytes) {
   });
   if (found != k_signatures.end()) return found->kind;
   if (bytes.starts_with("PK\x03\x04") || bytes.starts_with("PK\x05\x06")) return kind_of_zip(bytes);
-  // Protocols 2 to 5 begin with their number; no text in UTF-8 does.
+  // Pickle protocols 2 to 5 begin with their number; no UTF-8 text does.
   if (bytes.size() > 2 && bytes[0] == '\x80' && bytes[1] >= 2 && bytes[1] <= 5)
     return FileKind{"a pickle of Python objects, which is never opened, since it may run code", k_from_python};
   if (bytes.size() > 12 && bytes.substr(4, 4) == "ftyp") return kind_of_iso_media(bytes.substr(8, 4));

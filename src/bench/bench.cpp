@@ -39,7 +39,7 @@ double median(std::vector<double> values) {
 /// Contenders of one size, measured in turns.
 class Race {
  public:
-  /// Returns the number of the contender.
+  /// Returns the index of the contender.
   std::size_t enter(std::function<void()> work) {
     contenders_.push_back({std::move(work), 1, {}});
     return contenders_.size() - 1;
@@ -54,8 +54,8 @@ class Race {
         time = seconds_of(one.work, one.times) / static_cast<double>(one.times);
       }
     }
-    // Each round another one begins, and each warms up first: nobody always runs behind the one that left the caches
-    // cold.
+    // Each round starts with another contender, and each warms up first, so that no contender always follows the one
+    // that leaves the caches cold.
     for (std::size_t round = 0; round < static_cast<std::size_t>(options.rounds); ++round)
       for (std::size_t k = 0; k < contenders_.size(); ++k) {
         Contender& one = contenders_[(round + k) % contenders_.size()];
@@ -66,7 +66,7 @@ class Race {
 
   double seconds(std::size_t one) const { return median(contenders_[one].seconds); }
 
-  /// Median over the rounds of the time of `a` over that of `b` in the same round.
+  /// Median over the rounds of the time of `a` divided by that of `b` in the same round.
   double ratio(std::size_t a, std::size_t b) const {
     std::vector<double> ratios;
     for (std::size_t round = 0; round < contenders_[a].seconds.size(); ++round)
@@ -98,15 +98,15 @@ ULMUS_BEST_VECTORS void multiply(std::uint16_t* values, std::int64_t begin, std:
   for (std::int64_t i = begin; i < end; ++i) values[i] = static_cast<std::uint16_t>(values[i] * factor);
 }
 
-/// The machine's in-place multiplication of a memory: each byte in and out once, nothing to compute. By a factor of 1,
-/// so the values stay the same; 16-bit types are multiplied as integers.
+/// An in-place multiplication of memory, the machine's limit: reads and writes each byte once and computes almost
+/// nothing. The factor is 1, so the values stay the same; 16-bit types are multiplied as integers.
 template <class T>
 void multiply_in_place(T* memory, std::int64_t count, int threads) {
   using Value = std::conditional_t<sizeof(T) == 2, std::uint16_t, T>;
   static volatile Value one = 1;
   const Value factor = one;
   const auto values = reinterpret_cast<Value*>(memory);
-  if (count < (1 << 15)) threads = 1;  // as the loss does: on little memory starting threads is all one would measure
+  if (count < (1 << 15)) threads = 1;  // as in the loss: with little memory only the start of threads would be measured
 #pragma omp parallel for schedule(static) num_threads(threads) if (threads > 1)
   for (int t = 0; t < threads; ++t) multiply(values, count * t / threads, count * (t + 1) / threads, factor);
 }
@@ -121,12 +121,12 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
     labels.push_back(static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(size.c))));
   const ClassCounts class_counts(counts);
 
-  // One memory for all: which pages and cache sets it has matters more than the loss.
+  // One buffer for all: its pages and cache sets affect the time more than the loss does.
   const std::int64_t elements = size.n * size.c;
   std::vector<T> memory(static_cast<std::size_t>(elements));
   for (T& value : memory) value = T(static_cast<float>(stream.uniform()));
 
-  // For the losses that look at them.
+  // For losses that use features and a head.
   const auto normals = [&](std::int64_t n) {
     std::vector<double> values(static_cast<std::size_t>(n));
     for (double& value : values) value = stream.normal();
@@ -145,7 +145,7 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
   Race race;
   const auto enter = [&](const std::string& text) {
     Loss made(LossSpec::parse(text), class_counts);
-    made.set_epoch(1, 2);  // a loss that is plain at first is itself in the second half
+    made.set_epoch(1, 2);  // losses with a key `from` are active in the second half
     LossBatch batch{.labels = labels, .threads = threads};
     if (made.spec().definition().needs.features) batch.features = head;
     return race.enter([&, batch, loss = std::move(made)]() mutable {

@@ -1,6 +1,6 @@
-// OpenBLAS maps a buffer for each processor while it is loaded, before main, and where a limit of the address space
-// (ulimit -v) denies it, tries again for ever. What runs here runs before any library is initialised, so it uses
-// nothing but system calls and plain functions of the C library.
+// OpenBLAS maps a buffer per processor while it is loaded, before main, and retries forever if a limit of the address
+// space (ulimit -v) denies it. The code here runs before any library is initialised, so it uses only system calls and
+// plain functions of the C library.
 #include "ulmus/train/address_space.hpp"
 
 #include <fcntl.h>
@@ -17,7 +17,7 @@
 namespace {
 
 constexpr std::uint64_t k_mebibyte = std::uint64_t{1} << 20;
-constexpr std::uint64_t k_buffer = ulmus::detail::k_openblas_buffer + k_mebibyte;  // and what malloc adds
+constexpr std::uint64_t k_buffer = ulmus::detail::k_openblas_buffer + k_mebibyte;  // including malloc's overhead
 constexpr std::uint64_t k_slack = 96 * k_mebibyte;                                 // for the other libraries
 
 std::uint64_t address_space_in_use() {

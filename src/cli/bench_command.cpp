@@ -15,7 +15,7 @@
 namespace ulmus::cli {
 namespace {
 
-/// The pieces of a comma-separated list, each made by `parse`.
+/// Splits a comma-separated list and converts each item with `parse`.
 template <class Parse>
 auto parse_list(const std::string& text, Parse parse) {
   std::vector<decltype(parse(text))> values;

@@ -6,7 +6,7 @@ class App;
 
 namespace ulmus::cli {
 
-/// Adds every command to the program. Each runs when it is parsed and throws ulmus::Error.
+/// Adds all commands to the program. Each runs when it is parsed and throws ulmus::Error.
 void add_commands(CLI::App& program);
 
 void add_run_commands(CLI::App& program);    ///< compare, train

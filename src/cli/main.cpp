@@ -31,9 +31,9 @@ namespace {
 using ulmus::Error;
 using ulmus::ErrorKind;
 
-/// OpenBLAS takes a processor newer than itself for the oldest that it knows, "Prescott". Without AVX, the products of
+/// OpenBLAS treats a processor newer than itself as the oldest that it knows, "Prescott". Without AVX, the products of
 /// large heads run at a quarter of their speed (Debian 12 on Intel's Emerald Rapids). OPENBLAS_CORETYPE corrects that,
-/// but OpenBLAS reads it while it is loaded, so a command that multiplies starts the program again.
+/// but OpenBLAS reads it while it is loaded, so a command that multiplies restarts the program.
 void reexec_with_openblas_coretype(char** arguments) {
   constexpr const char* k_variable = "OPENBLAS_CORETYPE";
   const auto core_name = reinterpret_cast<const char* (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
@@ -41,9 +41,9 @@ void reexec_with_openblas_coretype(char** arguments) {
   const std::string best = ulmus::available_targets().front();
   if (best != "avx512" && best != "avx2") return;
   setenv(k_variable, best == "avx512" ? "SkylakeX" : "Haswell", 1);
-  std::error_code unknown;  // by its path, so that its name stays
+  std::error_code unknown;  // by its path, to keep the process name
   execv(std::filesystem::read_symlink("/proc/self/exe", unknown).c_str(), arguments);
-  // If that fails, continue slowly.
+  // If this fails, continue slowly.
 }
 
 void reject_unknown_command(const CLI::App& program, const std::vector<std::string>& arguments) {
@@ -74,7 +74,7 @@ int run(std::vector<std::string> arguments) {
   } catch (const CLI::Success& help) {
     return program.exit(help);
   } catch (const CLI::Error& error) {
-    // A mistyped name is the likelier reason why something is missing.
+    // If something is missing, a mistyped option name is the more likely reason.
     const std::vector<CLI::App*> commands = program.get_subcommands();
     for (const CLI::App* command : commands) ulmus::cli::reject_extras(*command);
     ulmus::cli::reject_extras(program);
@@ -84,25 +84,25 @@ int run(std::vector<std::string> arguments) {
   return 0;
 }
 
-/// Prints one line, whatever characters a path or an argument holds.
+/// Prints one line, whatever characters a path or an argument contains.
 int report_error(int code, std::string_view message) {
   ulmus::cli::print_stderr("ulmus: " + ulmus::printable(message, std::string_view::npos) + "\n");
   return code;
 }
 
-/// The exit code for a bug of ulmus itself: ULMUS_INTERNAL in ulmus/c.h.
+/// The exit code for a bug in ulmus itself: ULMUS_INTERNAL in ulmus/c.h.
 constexpr int k_internal = 70;
 
 constexpr const char* k_out_of_memory = "out of memory; try a smaller --batch-size or smaller images";
 
-/// LibTorch and OpenCV have no exception type of their own for it.
+/// LibTorch and OpenCV do not have their own exception type for it.
 bool is_out_of_memory(const std::string& message) {
   return message.find("DefaultCPUAllocator") != std::string::npos ||
          message.find("CUDA out of memory") != std::string::npos ||
          message.find("Insufficient memory") != std::string::npos;
 }
 
-/// Without what LibTorch appends: a stack trace, from the second line on.
+/// Removes the stack trace that LibTorch appends from the second line on.
 std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
 
 }  // namespace
@@ -125,7 +125,7 @@ int main(int count, char** values) {
     return report_error(error.exit_code(), error.what());
   } catch (const std::bad_alloc&) {
     return report_error(static_cast<int>(ErrorKind::environment), k_out_of_memory);
-  } catch (const std::system_error& error) {  // no thread, no folder
+  } catch (const std::system_error& error) {  // cannot start a thread or access a folder
     return report_error(static_cast<int>(ErrorKind::environment), error.what());
   } catch (const std::exception& error) {
     const std::string message = first_line(error.what());

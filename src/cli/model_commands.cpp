@@ -21,7 +21,7 @@ namespace {
 
 void print_line(const std::string& text) { print(text + "\n"); }
 
-/// What eval, predict and export are told about the run.
+/// The options that select the run and its models for eval, predict and export.
 struct Request {
   std::string run;
   ModelSelection models;

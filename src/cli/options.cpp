@@ -27,7 +27,7 @@ std::vector<std::string> arguments_of(const std::filesystem::path& path) {
           std::ranges::find(k_of_the_command, setting.name) == k_of_the_command.end())
         throw_unknown_setting(setting, path.string());
     } catch (const Error& error) {
-      // A wrong option is wrong usage, in a file as on the command line.
+      // An invalid option is a usage error, in a file as on the command line.
       throw Error(ErrorKind::usage, error.what());
     }
     if (!setting.value.empty()) arguments.push_back(fmt::format("--{}={}", setting.name, setting.value));
@@ -40,7 +40,7 @@ bool gives(const std::vector<std::string>& arguments, const std::string& option)
       arguments, [&](const std::string& argument) { return argument == option || argument.starts_with(option + "="); });
 }
 
-/// A configuration may be somebody else's, and a TorchScript file is code, so its name there is not enough.
+/// A configuration may come from somebody else, and a TorchScript file is code, so naming it there is not sufficient.
 void require_named_script(const std::vector<std::string>& settings, const std::vector<std::string>& typed,
                           const std::filesystem::path& path) {
   for (const std::string& setting : settings)
@@ -97,7 +97,7 @@ std::uint64_t parse_unsigned(const std::string& text, const std::string& name) {
 }  // namespace
 
 std::string option_on_command_line(std::string_view name, std::string_view value) {
-  // Where a room's own name for it would say too little beside the options of the other rooms.
+  // Options whose name in their own module would be too vague next to the options of other modules.
   static const std::map<std::string_view, std::string_view> k_other_names = {
       {"rng", "split-rng"}, {"script", "trust-model"}, {"model_file", "trust-model"}};
   const auto other = k_other_names.find(name);

@@ -8,10 +8,10 @@
 
 namespace ulmus::cli {
 
-/// A plan for people: the data, the model, a line for each loss, and how many trials run at a time.
+/// A plan as readable text: the data, the model, one line per loss, and the number of concurrent trials.
 std::string to_text(const Plan& plan);
 
-/// A plan for programs; `folder` is where it would be trained.
+/// A plan as JSON; `folder` is where it would be trained.
 Json to_json(const Plan& plan, const std::filesystem::path& folder);
 
 }  // namespace ulmus::cli

@@ -61,7 +61,7 @@ void ProgressPrinter::draw_bar(const Progress& progress) {
 void ProgressPrinter::operator()(const FeatureProgress& progress) {
   if (quiet_) return;
   const bool done = progress.done == progress.samples;
-  // Without a terminal, a line every half a minute is enough.
+  // Without a terminal, a line every half a minute is sufficient.
   const double interval = terminal_ ? k_redraw_seconds : 30;
   if (!done && progress.elapsed_seconds - last_drawn_ < interval) return;
   last_drawn_ = done ? -1 : progress.elapsed_seconds;

@@ -6,8 +6,8 @@
 
 namespace ulmus::cli {
 
-/// Shows a run on standard error: on a terminal a bar with the remaining time, redrawn in place; otherwise a plain line
-/// an epoch.
+/// Shows the progress of a run on standard error: on a terminal a bar with the remaining time, redrawn in place;
+/// otherwise a plain line per epoch.
 class ProgressPrinter {
  public:
   explicit ProgressPrinter(bool quiet);
@@ -20,7 +20,7 @@ class ProgressPrinter {
 
  private:
   void draw_bar(const Progress& progress);
-  /// Draws a bar of which `fraction` is filled, and `after` behind it.
+  /// Draws a bar of which `fraction` is filled, followed by `after`.
   void draw_bar(double fraction, const std::string& after);
   void clear_bar();
 

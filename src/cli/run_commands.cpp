@@ -36,7 +36,7 @@ struct RunRequest {
   bool quiet = false;
 };
 
-/// runs/compare-1, or the first number that is free.
+/// Returns runs/compare-1, or the first number that is free.
 fs::path free_folder(const std::string& command) {
   for (int i = 1;; ++i) {
     const fs::path folder = fmt::format("runs/{}-{}", command, i);
@@ -44,8 +44,8 @@ fs::path free_folder(const std::string& command) {
   }
 }
 
-/// A TorchScript file is code: it is loaded where `--model` or `--trust-model` was typed, never because a folder says
-/// so.
+/// A TorchScript file is code: it is loaded only if it was typed as `--model` or `--trust-model`, never because a
+/// folder names it.
 void use_script(RunRequest& request) {
   const std::string kind = "torchscript:";
   const std::string& model = request.options.model;
@@ -70,7 +70,7 @@ void run(const std::string& command, RunRequest request) {
     throw Error(ErrorKind::usage,
                 fmt::format("'ulmus train' trains one loss, but '{}' came; use 'ulmus compare' for several",
                             option_text(request.options.losses)));
-  // A run that was begun keeps its order of classes.
+  // A resumed run keeps its order of classes.
   const Plan plan =
       plan_run(request.options, resume ? read_split(folder / "split.json").class_names : std::vector<std::string>{});
   if (request.dry_run) {

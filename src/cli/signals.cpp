@@ -22,7 +22,7 @@ constexpr timespec k_patience = {.tv_sec = 5, .tv_nsec = 0};
 std::atomic<bool> g_stop = false;
 static_assert(std::atomic<bool>::is_always_lock_free);
 
-std::mutex g_mutex;  // guards what follows
+std::mutex g_mutex;  // guards the variables below
 int g_graceful = 0;
 std::string g_message;
 
@@ -54,20 +54,20 @@ void watch() {
     const std::lock_guard lock(g_mutex);
     graceful = g_graceful > 0;
   }
-  if (graceful) sigtimedwait(&set, nullptr, &k_patience);  // for the second signal, or until patience ends
+  if (graceful) sigtimedwait(&set, nullptr, &k_patience);  // waits for the second signal, or for the timeout
   end_now();
 }
 
-/// Where there is no thread to wait for signals.
+/// Fallback if no thread can wait for signals.
 void on_signal(int) { ::_exit(static_cast<int>(ErrorKind::interrupted)); }
 
 }  // namespace
 
 void watch_signals() {
-  // A shell that runs us in the background has them ignored; who sends one still means it.
+  // A shell that runs us in the background makes us ignore them; a signal sent explicitly must still work.
   for (const int number : {SIGINT, SIGTERM}) std::signal(number, SIG_DFL);
   const sigset_t set = signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // every later thread inherits this; only the one below takes them
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);  // later threads inherit this mask; only the one below gets the signals
   try {
     std::thread(watch).detach();
   } catch (const std::system_error&) {

@@ -4,17 +4,18 @@
 
 namespace ulmus::cli {
 
-/// From now on the first SIGINT or SIGTERM ends the program with exit code 130: at once, or where a GracefulStop lives,
-/// when that has come to its end, at most some seconds later. Temporary files are removed. The second ends it at once.
+/// After this call the first SIGINT or SIGTERM ends the program with exit code 130: immediately or, while a
+/// GracefulStop exists, when that has ended, at most a few seconds later. Temporary files are removed. The second
+/// signal ends it immediately.
 void watch_signals();
 
-/// Whether a signal asked for the end.
+/// Returns whether a signal requested a stop.
 bool stop_requested() noexcept;
 
-/// While one lives, what runs asks stop_requested() and ends by itself.
+/// While an object exists, the running code polls stop_requested() and ends by itself.
 class GracefulStop {
  public:
-  /// `message` is said if it takes too long.
+  /// `message` is printed if stopping takes too long.
   explicit GracefulStop(std::string message);
   ~GracefulStop();
   GracefulStop(const GracefulStop&) = delete;

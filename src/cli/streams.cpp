@@ -21,7 +21,7 @@ int g_output_error = 0;  // errno of the first failure
 void prepare_streams() {
   for (const int file : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
     if (::fcntl(file, F_GETFD) < 0 && errno == EBADF)
-      ::open("/dev/null", file == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // takes the lowest number, this one
+      ::open("/dev/null", file == STDERR_FILENO ? O_WRONLY : O_RDONLY);  // returns the lowest free number, this one
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);
 }

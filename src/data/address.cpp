@@ -15,8 +15,8 @@ namespace {
 
 struct Source {
   std::string_view name;
-  std::string_view form;  ///< how it is written
-  std::string_view rest;  ///< what comes after the colon; empty: nothing does
+  std::string_view form;  ///< syntax of the address
+  std::string_view rest;  ///< what follows the colon; empty: nothing
   std::vector<std::string> keys;
 };
 
@@ -59,7 +59,7 @@ std::vector<std::string> pieces(std::string_view text) {
   return list;
 }
 
-/// What was probably meant when it is the path of something that is there.
+/// Suggests an address for text that is an existing path.
 std::string address_of_path(const std::filesystem::path& path) {
   std::error_code ignored;
   if (path.empty() || !std::filesystem::exists(path, ignored)) return "";
@@ -87,7 +87,7 @@ std::string address_of_path(const std::filesystem::path& path) {
   const std::string near = nearest_name(text.substr(0, colon), names);
   if (near.empty())
     throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; choose one of {}", text, join(forms, ", ")));
-  // With what was given after the colon, so that the whole can be typed again.
+  // Includes the text after the colon, so that the suggestion can be used as it is.
   const Source& source = *std::ranges::find(sources(), near, &Source::name);
   throw Error(ErrorKind::usage, fmt::format("unknown data address '{}'; did you mean '{}'?", text,
                                             source.rest.empty() || colon == std::string_view::npos

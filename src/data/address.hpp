@@ -8,30 +8,30 @@
 
 namespace ulmus::detail {
 
-/// A data address taken apart: `source`, `source:rest` or `source:rest?key=value&key=value`.
+/// A parsed data address: `source`, `source:rest` or `source:rest?key=value&key=value`.
 struct Address {
-  std::string text;                                       ///< as it was given
-  std::string source;                                     ///< one of the known ones
-  std::string rest;                                       ///< as it was given
-  std::vector<std::pair<std::string, std::string>> keys;  ///< as they were given; each once, not empty
+  std::string text;                                       ///< as given
+  std::string source;                                     ///< a known source
+  std::string rest;                                       ///< as given
+  std::vector<std::pair<std::string, std::string>> keys;  ///< as given; each once, not empty
 
   std::optional<std::string> find(std::string_view key) const;
-  /// The pieces of a value between commas; none without the key.
+  /// The comma-separated items of a value; none if the key is missing.
   std::vector<std::string> list(std::string_view key) const;
   /// The rest as one path.
   std::string file() const;
-  /// The pieces of the rest between commas.
+  /// The comma-separated items of the rest.
   std::vector<std::string> files() const;
 };
 
-/// In what follows the colon, `%26`, `%2C`, `%3F` and `%25` stand for `&`, `,`, `?` and `%`; other percent signs for
-/// themselves. `folder:DIR` has no keys, and its rest is taken as it is.
+/// After the colon, `%26`, `%2C`, `%3F` and `%25` stand for `&`, `,`, `?` and `%`; other percent signs are literal.
+/// `folder:DIR` has no keys, and its rest is used unchanged.
 ///
-/// Throws Error{usage} for an unknown source or key (with the nearest name), a rest that is missing or one too many, a
-/// key without a value or given twice.
+/// Throws Error{usage} for an unknown source or key (with the nearest name), a rest that is missing or not allowed, and
+/// a key that has no value or is duplicate.
 Address parse_address(std::string_view text);
 
-/// The piece of an address that a text becomes part of: the inverse of the signs above.
+/// Escapes a text for use in an address: the inverse of the decoding above.
 std::string escape_address(std::string_view text);
 
 }  // namespace ulmus::detail

@@ -20,8 +20,8 @@ void random_crop(const Image& image, std::int64_t pad, Stream& stream) {
   shift(image, pad - top, pad - left);
 }
 
-/// A part is never larger than the image, so there is nothing to shrink. The exact kind gives the same bits on every
-/// machine.
+/// A part is never larger than the image, so no shrinking is needed. The exact interpolation gives the same bits on
+/// every machine.
 void random_resized_crop(const Image& image, double smallest_share, Stream& stream) {
   const CropBox chosen = random_crop(image.shape.height, image.shape.width, smallest_share, stream);
   const cv::Rect part(static_cast<int>(chosen.left), static_cast<int>(chosen.top), static_cast<int>(chosen.width),

@@ -15,11 +15,11 @@ using detail::k_most_strength;
 
 [[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// Their order is that of application.
+/// In the order of application.
 const std::array<std::string, 9> k_names{"crop",        "rrc",    "flip",  "jitter", "autoaugment",
                                          "randaugment", "cutout", "mixup", "cutmix"};
 
-/// What follows a name's colon: one bare value, or keys with values.
+/// The text after a name's colon: one value, or keys with values.
 class Settings {
  public:
   Settings(std::string_view name, std::string_view value, bool given) : name_(name), value_(value), given_(given) {}
@@ -37,7 +37,7 @@ class Settings {
     return given_ ? parse_integer(value_, fmt::format("the value of augmentation '{}'", name_)) : otherwise;
   }
 
-  /// Each `key=value` to the variable of that key.
+  /// Assigns each `key=value` to the variable of that key.
   template <class Number>
   void assign(std::initializer_list<std::pair<std::string, Number*>> variables) const {
     if (!given_) return;
@@ -69,7 +69,7 @@ class Settings {
   bool given_;
 };
 
-/// Values are checked against what the data must have by `require_applicable`; here only that there is something to do.
+/// `require_applicable` checks values against the data; here only values without any effect are rejected.
 void set(Augmentation& a, std::string_view name, const Settings& settings, const ImageShape& shape) {
   const auto positive = [&](auto value) {
     if (!(value > 0))

@@ -29,7 +29,7 @@ constexpr auto k_spellings = std::to_array<Spelling>({
     {"\xe2\x80\x93", '-'},  // en dash
 });
 
-/// The cell with one byte for every kind of space, apostrophe and minus.
+/// Returns the cell with one byte for every kind of space, apostrophe and minus.
 std::string plainly(std::string_view cell) {
   std::string text;
   while (!cell.empty()) {
@@ -45,14 +45,15 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || static_cast<unsigned char>(c) >= 0x80;
 }
 
-// The longer of two that begin alike comes first.
+// If one is a prefix of another, the longer one comes first.
 constexpr auto k_currencies = std::to_array<std::string_view>(
     {"US$", "HK$", "NZ$", "AU$", "CA$", "R$",  "C$",  "A$",  "S$",  "$",   "€",   "£",   "¥",
      "₹",   "₩",   "₽", "₺",   "₪",   "₫",   "₴",   "₦",   "₱",   "฿",   "₿", "¢",   "USD",
      "EUR", "GBP", "JPY", "CNY", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "INR", "BRL",
      "CAD", "AUD", "NZD", "MXN", "ZAR", "TRY", "KRW", "Rs.", "Rs",  "kr",  "Fr."});
 
-/// From a digit, or a mark before one, to the end of the number: marks stand between digits, a space before three.
+/// Returns the end of a number that starts with a digit, or with a mark before a digit: marks stand between digits, a
+/// space stands before three digits.
 std::size_t digits_end(std::string_view text, std::size_t at) {
   const auto digit_at = [&](std::size_t i) { return i < text.size() && is_digit(text[i]); };
   for (;;) {
@@ -72,7 +73,7 @@ std::size_t digits_end(std::string_view text, std::size_t at) {
       return exponent;
     }
   }
-  // "5." is a number, "5. Platz" is none.
+  // "5." is a number, "5. Platz" is not.
   return at + 1 == text.size() && (text[at] == '.' || text[at] == ',') ? at + 1 : at;
 }
 
@@ -83,7 +84,7 @@ bool is_unit(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return is_letter(c) || std::string_view("%\"'$/. ").find(c) < 7; });
 }
 
-/// Digits in groups of three, or of two before the last three as in India; "" when they are in other groups.
+/// Removes the separators of groups of three digits, or of two before the last three as in India; "" for other groups.
 std::string ungrouped(std::string_view whole, char decimal) {
   const auto mark = std::ranges::find_if_not(whole, is_digit);
   if (mark == whole.end()) return std::string(whole);
@@ -117,7 +118,7 @@ std::optional<double> number_in(std::string_view cell) {
   double value = 0;
   const auto [stopped, status] = std::from_chars(cell.data(), cell.data() + cell.size(), value);
   if (cell.empty() || stopped != cell.data() + cell.size()) return std::nullopt;
-  // Too large or too small: strtod tells which, and rounds the small ones.
+  // Too large or too small: strtod decides which, and rounds small values.
   if (status == std::errc::result_out_of_range) value = std::strtod(std::string(cell).c_str(), nullptr);
   if (status == std::errc::invalid_argument || !std::isfinite(value)) return std::nullopt;
   return value;
@@ -151,7 +152,7 @@ std::optional<WrittenNumber> written_number(std::string_view cell) {
   const std::size_t end = digits_end(text, 0);
   number.digits = text.substr(0, end);
   text.remove_prefix(end);
-  // What follows: a unit, and the end of parentheses or a sign, before or after it.
+  // After the number: a unit, and a closing parenthesis or a sign, in either order.
   for (int i = 0; i < 2; ++i) {
     while (text.ends_with(' ')) text.remove_suffix(1);
     skip_spaces();
@@ -180,7 +181,7 @@ std::optional<WrittenNumber> written_number(std::string_view cell) {
 bool same_unit(std::string_view a, std::string_view b) {
   if (a.size() > b.size()) std::swap(a, b);
   if (a == b) return true;
-  // "min" and "mins" are one; "m" and "ms" are not.
+  // "min" and "mins" are the same unit; "m" and "ms" are not.
   const std::string_view rest = b.starts_with(a) ? b.substr(a.size()) : "";
   return a.size() >= 3 && (rest == "s" || rest == "e" || rest == "n" || rest == "en" || rest == ".");
 }

@@ -17,10 +17,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// One of the two sets, as its authors publish it.
+/// One of the two sets, as published by its authors.
 struct Version {
   std::int64_t classes;
-  std::string folder;  ///< of the unpacked archive
+  std::string folder;  ///< folder in the unpacked archive
   std::vector<std::string> train;
   std::vector<std::string> test;
   std::string names;
@@ -46,7 +46,7 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, ignored);
 }
 
-/// A folder with some of the files counts as found, so that a missing one is reported by name.
+/// A folder with only some of the files counts as found, so that a missing file is reported by name.
 bool holds_files(const fs::path& folder, const Version& version) {
   const auto is_there = [&](const std::string& file) { return is_file(folder / file); };
   return std::ranges::any_of(version.train, is_there) || std::ranges::any_of(version.test, is_there);
@@ -95,7 +95,7 @@ class CifarImages : public ImageSource {
   }
 
  private:
-  std::string records_;  ///< of all files; the pixels end each
+  std::string records_;  ///< of all files; each record ends with the pixels
   std::int64_t record_bytes_;
 };
 

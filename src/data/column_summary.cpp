@@ -19,11 +19,11 @@ std::string count_text(std::size_t count, std::string_view one, std::string_view
   return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
-/// Kind, values and treatment of a column that is used.
+/// Sets kind, values and treatment of a column that is used.
 void describe_numbers(const Table& table, std::size_t c, ColumnSummary& summary) {
   const NumberFormat& format = table.columns[c].number;
   double smallest = HUGE_VAL, largest = -HUGE_VAL;
-  std::string_view special;  // of the cells that are no plain numbers, the one that is furthest from 0
+  std::string_view special;  // the cell furthest from 0 among those that are not plain numbers
   double of_special = 0;
   bool grouped = false;
   for (std::int64_t row = 0; row < table.size(); ++row) {

@@ -19,7 +19,7 @@ namespace ulmus {
 namespace detail {
 namespace {
 
-// Fewer rows are too few to tell a number of the row from a measurement.
+// With fewer rows, row numbers cannot be distinguished from measurements.
 constexpr std::int64_t k_min_rows_to_count = 10;
 constexpr std::int64_t k_min_rows_to_rise = 50;
 constexpr std::int64_t k_min_rows_of_digit_dates = 10;
@@ -36,26 +36,26 @@ struct Unit {
   std::string prefix, suffix;
 };
 
-/// What the cells of a column could be.
+/// The possible readings of a column's cells.
 struct Facts {
-  std::int64_t cells = 0;        ///< that are not missing
+  std::int64_t cells = 0;        ///< cells that are not missing
   std::int64_t plain = 0;        ///< plain numbers
-  std::int64_t digit_dates = 0;  ///< plain numbers that are written as 20210315 or 03.2021
+  std::int64_t digit_dates = 0;  ///< plain numbers in the form 20210315 or 03.2021
 
-  // of the cells with the most frequent unit
+  // numbers with the most frequent unit
   Unit unit;
   bool several_units = false;
-  bool few_units = false;       ///< two to five
+  bool few_units = false;       ///< two to five units
   std::int64_t written = 0;     ///< numbers with any unit
-  std::int64_t with_point = 0;  ///< that are numbers with a decimal point
-  std::int64_t with_comma = 0;  ///< likewise with a decimal comma
-  char mark = '\0';             ///< ',' or '.' where one stands in a cell; '*': both do
-  bool all_marked = true;       ///< one stands in every cell
-  bool large_unmarked = false;  ///< a cell without a mark is 1000 or more
+  std::int64_t with_point = 0;  ///< of these, numbers with a decimal point
+  std::int64_t with_comma = 0;  ///< of these, numbers with a decimal comma
+  char mark = '\0';             ///< ',' or '.' if it occurs in a cell; '*': both do
+  bool all_marked = true;       ///< every cell has a mark
+  bool large_unmarked = false;  ///< a cell without a mark is at least 1000
 
-  std::array<std::int64_t, k_orders.size()> dates{};  ///< by order
+  std::array<std::int64_t, k_orders.size()> dates{};  ///< number of dates per order
   std::int64_t any_date = 0;
-  bool orders_differ = false;  ///< a cell is another day as dmy than as mdy
+  bool orders_differ = false;  ///< a cell is a different day as dmy than as mdy
 
   bool numeric(char decimal) const { return (decimal == ',' ? with_comma : with_point) == cells; }
   bool decimal_unclear() const { return mark != '\0' && numeric('.') && numeric(','); }
@@ -67,7 +67,7 @@ bool is_digit_date(std::string_view cell) {
   return moment && !moment->timed && moment->year >= 1900 && moment->year <= 2100;
 }
 
-/// `digits` of a number and the number with its sign gone.
+/// Updates the facts about decimal marks; `digits` are those of a number, without its sign.
 void note_marks(Facts& facts, const std::string& digits) {
   const bool point = digits.find('.') != std::string::npos, comma = digits.find(',') != std::string::npos;
   const char mark = point && comma ? '*' : point ? '.' : comma ? ',' : '\0';
@@ -137,7 +137,7 @@ Facts facts_of(const Table& table, std::size_t column) {
   throw Error(ErrorKind::data, cell_text(table, row, column) + what);
 }
 
-/// The first cell for which `fits(cell)` does not hold.
+/// Returns the first cell for which `fits(cell)` is false.
 template <class Fits>
 std::int64_t first_misfit(const Table& table, std::size_t column, Fits fits) {
   std::int64_t misfit = -1;
@@ -147,8 +147,7 @@ std::int64_t first_misfit(const Table& table, std::size_t column, Fits fits) {
   return misfit;
 }
 
-/// What a file tells about its columns as a whole: the answer of those that can be read in one way only, when they
-/// agree.
+/// What the file as a whole indicates: the reading of the unambiguous columns, if they agree.
 struct Evidence {
   char decimal = '\0';
   std::optional<DateOrder> dates;
@@ -175,14 +174,14 @@ Evidence evidence_of(std::span<const Facts> columns, const CsvOptions& options) 
   return evidence;
 }
 
-/// The decimal mark of a column where `,` or `.` before three digits may be that or group thousands; '\0' when nothing
-/// tells.
+/// Returns the decimal mark of a column where `,` or `.` before three digits may be a decimal mark or group thousands;
+/// '\0' if undecided.
 char choose_decimal(const Facts& facts, const Evidence& evidence, char delimiter) {
   if (evidence.decimal != '\0') return evidence.decimal;
   if (facts.mark == '*') return '\0';
   if (facts.all_marked) return '.';  // the two readings differ by a factor of 1000 in every cell
   if (facts.mark == '.') {
-    // Thousands as in "345" and "1.105" are believed only where semicolons speak for a decimal comma.
+    // Values such as "345" and "1.105" are read as thousands only if semicolons suggest a decimal comma.
     return delimiter == ';' && !facts.large_unmarked ? ',' : '.';
   }
   return delimiter == ';' || facts.large_unmarked ? '\0' : '.';
@@ -225,14 +224,14 @@ void make_date(const Table& table, std::size_t column, const Facts& facts, const
       ", and no row of the column tells whether the day or the month comes first; add &dates=dmy or &dates=mdy");
 }
 
-/// Rows of every value of a column.
+/// Number of rows for every value of a column.
 std::unordered_map<std::string_view, std::int64_t> counts_of(const Table& table, std::size_t column) {
   std::unordered_map<std::string_view, std::int64_t> counts;
   for_each_cell(table, column, [&](std::int64_t, std::string_view cell) { ++counts[cell]; });
   return counts;
 }
 
-/// Throws for a column that is nearly of one kind.
+/// Throws for a column where almost all cells are of one kind.
 void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
   const std::string cure = fmt::format(
       "; correct it, leave it empty if it is missing, or add &categorical={} if all "
@@ -264,7 +263,7 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
       column, fmt::format(", but {} of its {} values are {}{}", numbers, facts.cells, what, cure));
 }
 
-/// Throws for measurements in units that differ from row to row, which would look like names of the rows.
+/// Throws for measurements whose units differ between rows, which would look like row names.
 void refuse_mixed_units(const Table& table, std::size_t column, const Facts& facts) {
   if (table.columns[column].kind != ColumnKind::categorical || !facts.few_units || 10 * facts.written < 9 * facts.cells)
     return;
@@ -300,9 +299,9 @@ void decide(const Table& table, std::size_t column, const Facts& facts, const Ev
   }
 }
 
-/// Whether a name says that its column names rows: "id", "PassengerId", "customer_no".
+/// Returns whether the name of a column suggests that it identifies rows: "id", "PassengerId", "customer_no".
 bool names_an_identifier(std::string_view name) {
-  std::string last;  // word, in lower case
+  std::string last;  // last word, in lower case
   for (std::size_t i = 0; i < name.size(); ++i) {
     const char c = name[i];
     const bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z';
@@ -342,7 +341,7 @@ std::string why_a_number_is_left_out(const Table& table, std::size_t column) {
   return dense || named ? "has another whole number in every row" : "";
 }
 
-/// Why a column is left out by default; empty when it is not.
+/// The reason why a column is left out by default; empty if it is not.
 std::string why_left_out(const Table& table, std::size_t column, std::int64_t cells) {
   const TableColumn& made = table.columns[column];
   if (made.kind == ColumnKind::numeric && made.number.plain()) return why_a_number_is_left_out(table, column);

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The rows of a table before it is known which of them train.
+/// The rows of a table before the training rows are known.
 class UnencodedRows : public FeatureSource {
  public:
   explicit UnencodedRows(std::shared_ptr<const Table> table) : table_(std::move(table)) {}

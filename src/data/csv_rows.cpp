@@ -47,9 +47,9 @@ void RowReader::skip_white() {
   while (at_white() && (spaced_ || text_[at_] != delimiter_)) ++at_;
 }
 
-/// After a line break of any kind.
+/// Skips a line break of any kind.
 void RowReader::pass_line_end() {
-  // CR CR LF comes from writing CRLF to a file that makes CRLF of LF.
+  // CR CR LF results from writing CRLF to a file that converts LF to CRLF.
   if (text_.substr(at_, 3) == "\r\r\n")
     at_ += 2;
   else if (text_.substr(at_, 2) == "\r\n")
@@ -58,7 +58,7 @@ void RowReader::pass_line_end() {
   ++number_;
 }
 
-/// Goes past what ends a field; whether the row has another one.
+/// Skips the end of a field; returns whether the row has another field.
 bool RowReader::more() {
   if (spaced_) {
     skip_white();
@@ -70,7 +70,7 @@ bool RowReader::more() {
   return another;
 }
 
-/// Reads a field up to its delimiter or line end; whether it was quoted.
+/// Reads a field up to its delimiter or line end; returns whether it was quoted.
 bool RowReader::field() {
   if (count_ == fields.size()) fields.emplace_back();
   std::string& text = fields[count_++];

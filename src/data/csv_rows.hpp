@@ -8,25 +8,25 @@
 
 namespace ulmus::detail {
 
-/// Where no delimiter is found, a line is one field; no text holds this one.
+/// If no delimiter is found, a line is one field; no text contains this character.
 constexpr char k_no_delimiter = '\0';
 
-/// Between columns any number of spaces and tabs may stand, as at the ends of a line.
+/// Columns are separated by any number of spaces and tabs, which may also surround a line.
 constexpr char k_space = ' ';
 
-/// Rows of the fields of a CSV (RFC 4180), one after the other. Refers to the text and to the path.
+/// Reads the rows of a CSV (RFC 4180) one after the other. Refers to the text and the path.
 class RowReader {
  public:
   RowReader(std::string_view text, const std::filesystem::path& file, char delimiter, std::int64_t first_line)
       : text_(text), file_(file), delimiter_(delimiter), number_(first_line) {}
 
   std::vector<std::string> fields;
-  std::int64_t line = 0;         ///< where the row begins
-  std::int64_t blank_lines = 0;  ///< passed over
-  bool blank_is_a_row = false;   ///< in a file of one column, where it is a missing cell
+  std::int64_t line = 0;         ///< line where the row begins
+  std::int64_t blank_lines = 0;  ///< number of skipped lines
+  bool blank_is_a_row = false;   ///< true in a file of one column, where a blank line is a missing cell
 
-  /// Reads the next row; false at the end. Throws Error{data} naming the line of a quote without its end or with text
-  /// after it.
+  /// Reads the next row; false at the end. Throws Error{data} naming the line of a quote that is not closed or is
+  /// followed by text.
   bool next();
 
  private:
@@ -44,17 +44,17 @@ class RowReader {
   char delimiter_;
   bool spaced_ = delimiter_ == k_space;
   std::size_t at_ = 0;
-  std::int64_t number_;    ///< of the line at `at_`
-  std::size_t count_ = 0;  ///< fields of the row so far
+  std::int64_t number_;    ///< number of the line at `at_`
+  std::size_t count_ = 0;  ///< number of fields of the row so far
 };
 
 /// The most frequent delimiter in the first line that is neither blank nor a comment.
 char guess_delimiter(std::string_view text);
 
-/// Whether white space alone stands between the columns: the header has several words, and the row after it as many.
+/// Returns whether only white space separates the columns: the header has several words, and the next row has as many.
 bool is_spaced(std::string_view text, const std::filesystem::path& file);
 
-/// Takes Excel's line `sep=;` off the text; the delimiter that it names, or '\0'.
+/// Removes Excel's line `sep=;` from the text; returns the delimiter that it names, or '\0'.
 char take_separator_line(std::string_view& text);
 
 }  // namespace ulmus::detail

@@ -42,7 +42,7 @@ Dataset Dataset::with_info(DatasetInfo info) const {
 
 std::vector<std::int64_t> Dataset::counts() const {
   std::vector<std::int64_t> counts(class_names().size(), 0);
-  if (counts.empty()) return counts;  // no labels either
+  if (counts.empty()) return counts;  // there are no labels either
   for (const std::int64_t label : labels()) ++counts[static_cast<std::size_t>(label)];
   return counts;
 }

@@ -12,9 +12,9 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr double k_day = 86400;  // seconds
+constexpr double k_day = 86400;  // in seconds
 
-// By the letters that tell them apart, in English and German.
+// Identified by the distinctive first letters, in English and German.
 struct Name {
   std::string_view letters;
   int number;
@@ -47,7 +47,7 @@ constexpr auto k_weekdays = std::to_array<std::string_view>(
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || static_cast<unsigned char>(c) >= 0x80; }
 
-/// Reads what a date is made of from the front of a text in lower case.
+/// Reads the parts of a date from the front of a text in lower case.
 class Reader {
  public:
   explicit Reader(std::string_view lower) : rest_(lower) {}
@@ -76,7 +76,7 @@ class Reader {
     while (take(" ")) continue;
   }
 
-  /// What separates two parts of a date; '\0' for nothing that does.
+  /// The separator between two parts of a date; '\0' if there is none.
   char separator() {
     if (rest_.empty()) return '\0';
     const char c = rest_[0];
@@ -171,7 +171,7 @@ std::optional<std::chrono::year_month_day> read_period(Reader& reader) {
   if (!reader.take("w")) return std::nullopt;
   const int week = number(2);
   const int day = reader.at_end() || reader.separator() != '-' ? 1 : number(1);
-  const auto fourth = date_of(year, 1, 4);  // of January, which is in week 1
+  const auto fourth = date_of(year, 1, 4);  // 4 January is always in week 1
   if (!fourth || week < 1 || week > 53 || day < 1 || day > 7) return std::nullopt;
   const std::chrono::sys_days fourth_day(*fourth);
   const auto monday = fourth_day - std::chrono::days(std::chrono::weekday(fourth_day).iso_encoding() - 1);
@@ -216,7 +216,7 @@ std::optional<std::chrono::year_month_day> read_date(Reader& reader, std::string
     case DateOrder::dmy:
       return is_day(a) && is_month(b) && year_last ? date_of(full_year(c), b.value, a.value) : std::nullopt;
     case DateOrder::mdy:
-      // With full stops the day comes first everywhere.
+      // With full stops the day always comes first.
       if (separators[0] == '.' && a.digits > 0) return std::nullopt;
       return is_month(a) && is_day(b) && year_last ? date_of(full_year(c), a.value, b.value) : std::nullopt;
     case DateOrder::clock:
@@ -255,7 +255,7 @@ std::optional<double> read_clock(Reader& reader, bool duration) {
   return 3600.0 * hour + 60.0 * value_of(minutes) + seconds;
 }
 
-/// Seconds that a zone is before UTC; 0 without one.
+/// Seconds to add to local time to get UTC; 0 without a zone.
 std::optional<double> read_zone(Reader& reader) {
   reader.skip_spaces();
   if (reader.at_end() || reader.take("z") || reader.take("utc") || reader.take("gmt")) return 0;

@@ -20,7 +20,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-/// A reader of 16 and 32 bit numbers; 0 beyond the end.
+/// Reads 16 and 32 bit numbers; 0 beyond the end.
 struct TiffBytes {
   std::string_view bytes;
   bool little_endian;
@@ -40,7 +40,7 @@ bool is_bmp(std::string_view bytes) {
   return std::ranges::find(k_header_sizes, TiffBytes{bytes, true}.at(14, 4)) != k_header_sizes.end();
 }
 
-/// Text may begin with "P1" too, so a number or a comment must follow.
+/// Text may also begin with "P1", so a number or a comment must follow.
 bool is_pnm(std::string_view bytes) {
   if (bytes.size() < 4 || bytes[0] != 'P' || bytes[1] < '1' || bytes[1] > '6') return false;
   const std::string_view rest = bytes.substr(2);
@@ -75,7 +75,7 @@ RawImage decode_raw(std::string_view bytes, std::int64_t max_pixels) {
   throw DecodeError(ImageFault::no_image, "it begins like no JPEG, PNG, WebP, TIFF, BMP or PNM file");
 }
 
-/// The bits that the largest colour needs, at least 8.
+/// The number of bits that the largest colour value needs, at least 8.
 int bits_in_use(const cv::Mat& image, int colours) {
   std::uint16_t largest = 0xff;
   for (int y = 0; y < image.rows; ++y) {
@@ -101,7 +101,7 @@ cv::Mat to_8_bits(const cv::Mat& image, int colours, int bits) {
   return narrow;
 }
 
-/// Without the last channel, alpha; says whether it changed anything.
+/// Composes the image on white and removes alpha, the last channel; reports whether that changed any pixel.
 cv::Mat on_white(const cv::Mat& image, bool premultiplied, bool& transparent) {
   const int channels = image.channels(), colours = channels - 1;
   cv::Mat opaque(image.size(), CV_8UC(colours));
@@ -121,7 +121,7 @@ cv::Mat on_white(const cv::Mat& image, bool premultiplied, bool& transparent) {
   return opaque;
 }
 
-/// EXIF's eight orientations: from 5 on, rows and columns change places first.
+/// EXIF's eight orientations: from 5 on, rows and columns are swapped first.
 cv::Mat upright(const cv::Mat& image, int orientation) {
   if (orientation == 1) return image;
   cv::Mat turned = orientation >= 5 ? cv::Mat(image.t()) : image.clone();
@@ -155,7 +155,7 @@ DecodedImage decode_known(std::string_view bytes, const DecodeOptions& options) 
   return image;
 }
 
-/// OpenCV's and the machine's own errors become ours.
+/// Converts OpenCV and system exceptions into ours.
 template <class Action>
 auto guarded(Action action) {
   try {

@@ -1,4 +1,4 @@
-/// Formats without a library of their own: Windows bitmaps, and the six of Netpbm.
+/// Formats decoded without a library: Windows bitmaps, and the six of Netpbm.
 
 #include <fmt/format.h>
 
@@ -20,7 +20,7 @@ std::uint32_t little_endian(std::string_view bytes, std::size_t at, std::size_t 
   return value;
 }
 
-/// Reads numbers of a Netpbm file between white space and comments.
+/// Reads the numbers of a Netpbm file, separated by white space and comments.
 class PnmText {
  public:
   explicit PnmText(std::string_view text) : rest_(text) {}
@@ -37,7 +37,7 @@ class PnmText {
     rest_.remove_prefix(digits);
     return value;
   }
-  /// A pixel of P1, which may stand beside the next without a space.
+  /// A pixel of P1; no space is required between pixels.
   std::uint32_t bit() {
     skip_space();
     if (rest_.empty()) damaged("the file ends early");
@@ -46,7 +46,7 @@ class PnmText {
     rest_.remove_prefix(1);
     return one ? 1 : 0;
   }
-  /// The bytes after the header and its one white space.
+  /// The bytes after the header and one white space character.
   std::string_view binary() const { return rest_.substr(std::min<std::size_t>(1, rest_.size())); }
 
  private:
@@ -67,7 +67,7 @@ RawImage decode_bmp(std::string_view bytes, std::int64_t max_pixels) {
   const std::uint32_t pixels_at = at(10, 4), header_size = at(14, 4);
   const bool core = header_size == k_core_header;
   const auto width = static_cast<std::int32_t>(core ? at(18, 2) : at(18, 4));
-  const auto height = static_cast<std::int32_t>(core ? at(20, 2) : at(22, 4));  // negative: the first row comes first
+  const auto height = static_cast<std::int32_t>(core ? at(20, 2) : at(22, 4));  // negative: top row first
   const std::uint32_t bits = core ? at(24, 2) : at(28, 2);
   const std::uint32_t compression = core ? k_rgb : at(30, 4);
   if (width <= 0) damaged("its width is not above 0");
@@ -80,7 +80,7 @@ RawImage decode_bmp(std::string_view bytes, std::int64_t max_pixels) {
   const std::uint64_t row_bytes = (static_cast<std::uint64_t>(width) * bits + 31) / 32 * 4;
   if (pixels_at > bytes.size() || row_bytes * rows > bytes.size() - pixels_at) damaged("the file ends early");
 
-  // Blue, green, red and alpha of a pixel of 16 or 32 bits.
+  // Masks of blue, green, red and alpha for pixels of 16 or 32 bits.
   std::array<std::uint32_t, 4> masks{0xff, 0xff00, 0xff0000, 0};
   if (bits == 16) masks = {0x1f, 0x3e0, 0x7c00, 0};
   if (compression == k_bit_fields) {
@@ -127,7 +127,7 @@ RawImage decode_bmp(std::string_view bytes, std::int64_t max_pixels) {
     }
   }
   if (!alpha) return image;
-  // Programs that know no transparency leave zeros.
+  // Programs without support for transparency write zeros.
   cv::Mat opacity;
   cv::extractChannel(image.pixels, opacity, 3);
   if (cv::countNonZero(opacity) == 0)
@@ -147,7 +147,7 @@ RawImage decode_pnm(std::string_view bytes, std::int64_t max_pixels) {
   const bool wide = white > 0xff;
   const std::string_view data = header.binary();
   const std::uint64_t row_bytes = kind == 4 ? (width + 7) / 8 : std::uint64_t{width} * channels * (wide ? 2 : 1);
-  // A number of a text needs a byte.
+  // A number in text format takes at least one byte.
   if (text ? std::uint64_t{width} * height * channels > bytes.size() : row_bytes * height > data.size())
     damaged("the file ends early");
 

@@ -2,7 +2,7 @@
 #include <csetjmp>
 #include <cstdio>
 
-// jpeglib.h needs FILE before it.
+// jpeglib.h needs FILE to be declared.
 #include <jpeglib.h>
 //
 #include <jerror.h>
@@ -15,13 +15,13 @@ namespace {
 constexpr std::string_view k_exif_name("Exif\0", 5);
 constexpr unsigned k_largest_marker = 0xffff;
 
-/// A decompression that frees itself. libjpeg reports errors by not returning from a function, so we leave by longjmp.
+/// An RAII decompressor. libjpeg's error handler must not return, so ours leaves with longjmp.
 struct Decompression {
   jpeg_decompress_struct info{};
   jpeg_error_mgr errors{};
   std::jmp_buf on_error{};
   std::array<char, JMSG_LENGTH_MAX> message{};
-  bool damage = false;     ///< libjpeg has painted over some
+  bool damage = false;     ///< libjpeg has replaced damaged parts
   bool left_over = false;  ///< bytes before the end of the image
   int orientation = 1;
 
@@ -50,7 +50,7 @@ struct Decompression {
   Decompression(const Decompression&) = delete;
   Decompression& operator=(const Decompression&) = delete;
 
-  /// Warnings about headers that change no pixel are none.
+  /// Ignores warnings about headers that do not affect pixels.
   static bool is_damage(int code) {
     return code != JWRN_ADOBE_XFORM && code != JWRN_BOGUS_ICC && code != JWRN_JFIF_MAJOR && code != JWRN_NOT_SEQUENTIAL;
   }
@@ -64,12 +64,12 @@ struct Decompression {
       }
   }
 
-  /// False where libjpeg or we cannot read it, with a message. No object of this function has a destructor, for
-  /// longjmp's sake.
+  /// Returns false with a message if the image cannot be read. This function has no objects with destructors, because
+  /// of longjmp.
   bool decode(std::string_view bytes, std::int64_t max_pixels, cv::Mat& image) {
     if (setjmp(on_error) != 0) return false;
     jpeg_create_decompress(&info);
-    info.client_data = this;  // creating it has set all to 0 but the error manager
+    info.client_data = this;  // jpeg_create_decompress has zeroed everything except the error manager
     jpeg_save_markers(&info, JPEG_APP0 + 1, k_largest_marker);
     jpeg_mem_src(&info, reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<unsigned long>(bytes.size()));
     jpeg_read_header(&info, TRUE);

@@ -11,7 +11,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// A reader that frees itself. libpng leaves by longjmp, as libjpeg does.
+/// An RAII reader. libpng reports errors with longjmp, as our libjpeg handler does.
 struct PngReader {
   png_structp png = nullptr;
   png_infop info = nullptr;
@@ -35,13 +35,13 @@ struct PngReader {
       std::memcpy(to, self.rest.data(), size);
       self.rest.remove_prefix(size);
     });
-    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // ours is on the product
+    png_set_user_limits(png, PNG_UINT_31_MAX, PNG_UINT_31_MAX);  // our own limit applies to the product
   }
   ~PngReader() { png_destroy_read_struct(&png, &info, nullptr); }
   PngReader(const PngReader&) = delete;
   PngReader& operator=(const PngReader&) = delete;
 
-  /// False with a message. No object of this function has a destructor, for longjmp's sake.
+  /// Returns false with a message. This function has no objects with destructors, because of longjmp.
   bool decode(std::int64_t max_pixels, cv::Mat& image, std::vector<png_bytep>& rows) {
     if (setjmp(png_jmpbuf(png)) != 0) return false;
     png_read_info(png, info);
@@ -69,9 +69,9 @@ struct PngReader {
   }
 };
 
-/// Whether the chunk acTL, which libpng does not know, announces frames before the first image data.
+/// Returns whether the chunk acTL, which libpng does not know, announces frames before the first image data.
 bool is_animated(std::string_view bytes) {
-  constexpr std::size_t k_signature = 8, k_around = 12;  // of a chunk: its length, name and checksum
+  constexpr std::size_t k_signature = 8, k_around = 12;  // size of a chunk's length, name and checksum
   for (std::size_t at = k_signature; at + k_around <= bytes.size();) {
     const std::string_view name = bytes.substr(at + 4, 4);
     if (name == "acTL") return true;

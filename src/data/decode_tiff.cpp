@@ -9,13 +9,13 @@
 
 #include "data/codecs.hpp"
 #include "ulmus/base/text.hpp"
-// After OpenCV, which uses names that libtiff declares deprecated.
+// Must follow OpenCV, which uses names that libtiff declares deprecated.
 #include <tiffio.h>
 
 namespace ulmus::detail {
 namespace {
 
-/// A file in memory, and what libtiff says of it.
+/// A file in memory, and libtiff's messages about it.
 struct TiffSource {
   std::string_view bytes;
   std::uint64_t at = 0;
@@ -46,7 +46,7 @@ int keep_error(TIFF*, void* handle, const char*, const char* format, va_list val
     std::vsnprintf(text.data(), text.size(), format, values);
     from.message = text.data();
   }
-  return 1;  // and no word of it on standard error
+  return 1;  // suppresses output on standard error
 }
 
 int drop_warning(TIFF*, void*, const char*, const char*, va_list) { return 1; }
@@ -67,7 +67,7 @@ TiffFile open_tiff(TiffSource& from, tmsize_t largest_allocation) {
           TIFFClose};
 }
 
-/// What a page says of its samples.
+/// The sample layout declared by a page.
 struct Layout {
   std::uint32_t width = 0, height = 0;
   std::uint16_t bits = 1, samples = 1, photometric = 0, planar = PLANARCONFIG_CONTIG, orientation = 1;
@@ -114,7 +114,7 @@ void check_samples(const Layout& page) {
         fmt::format("it has {} samples a pixel, expected grey or colours, with transparency at most", page.samples));
 }
 
-/// Copies samples of `columns` pixels at (x, y). A plane of its own has one sample a pixel.
+/// Copies the samples of `columns` pixels at (x, y). A separate plane has one sample per pixel.
 template <class Sample>
 void copy_row(const void* from, int samples, int first, int colours, cv::Mat& image, int y, int x, int columns) {
   const auto* sample = static_cast<const Sample*>(from);
@@ -127,7 +127,7 @@ void copy_row(const void* from, int samples, int first, int colours, cv::Mat& im
     }
 }
 
-/// Grey or RGB of 8 or 16 bits, with all of its levels.
+/// Reads grey or RGB of 8 or 16 bits at full precision.
 void read_samples(TIFF* tiff, const Layout& page, tmsize_t largest_allocation, RawImage& image) {
   const int colours = page.colours();
   const bool alpha = page.samples > colours && page.alpha();
@@ -168,14 +168,14 @@ void read_samples(TIFF* tiff, const Layout& page, tmsize_t largest_allocation, R
       }
 }
 
-/// Everything else by libtiff's own conversion: palettes, fewer than 8 bits, YCbCr, CMYK, Lab.
+/// Reads everything else with libtiff's conversion: palettes, fewer than 8 bits, YCbCr, CMYK, Lab.
 void read_converted(TIFF* tiff, const Layout& page, RawImage& image) {
   char why[1024] = "";
   if (TIFFRGBAImageOK(tiff, why) == 0)
     throw DecodeError(ImageFault::unsupported, fmt::format("libtiff cannot convert it: {}", printable(why)));
   const auto width = static_cast<int>(page.width), height = static_cast<int>(page.height);
   cv::Mat raster(height, width, CV_8UC4);
-  // Its own orientation: nothing is turned here.
+  // Requests the image's own orientation, so that libtiff does not rotate it.
   if (TIFFReadRGBAImageOriented(tiff, page.width, page.height, raster.ptr<std::uint32_t>(), page.orientation, 1) == 0)
     damaged(source(TIFFClientdata(tiff)).message);
   image.pixels.create(height, width, page.grey() ? CV_8UC1 : CV_8UC3);
@@ -192,7 +192,7 @@ void read_converted(TIFF* tiff, const Layout& page, RawImage& image) {
   }
 }
 
-/// Whether another page follows that is no smaller copy of the first.
+/// Returns whether another page follows that is not a smaller copy of the first.
 bool has_more_pages(TIFF* tiff) {
   constexpr int k_most_copies = 64;
   for (int i = 0; i < k_most_copies && TIFFReadDirectory(tiff) == 1; ++i) {

@@ -23,7 +23,7 @@ RawImage decode_webp(std::string_view bytes, std::int64_t max_pixels) {
   const cv::Rect box(first.x_offset, first.y_offset, first.width, first.height);
   const cv::Rect canvas(0, 0, static_cast<int>(width), static_cast<int>(height));
   if ((box & canvas) != box) damaged("its first frame leaves the canvas");
-  const bool alpha = first.has_alpha != 0 || box != canvas;  // what the frame leaves is transparent
+  const bool alpha = first.has_alpha != 0 || box != canvas;  // pixels outside the frame are transparent
   image.pixels = cv::Mat::zeros(canvas.size(), alpha ? CV_8UC4 : CV_8UC3);
   cv::Mat part = image.pixels(box);
   const auto decode = alpha ? WebPDecodeBGRAInto : WebPDecodeBGRInto;

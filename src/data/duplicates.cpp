@@ -21,15 +21,15 @@ namespace {
 
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
-/// One part of the data; `table` of `csv:` alone.
+/// One part of the data; `table` is set only for `csv:`.
 struct Part {
   const Dataset& data;
   const Table* table;
-  std::string_view sample;  ///< what a sample of it is called
+  std::string_view sample;  ///< what messages call one of its samples
 };
 
-/// What a row of a table holds, its columns in the order of `columns`. -0 is 0, and all ways of writing that a cell is
-/// missing are the same.
+/// Canonical content of a table row, with columns in the order of `columns`. -0 is written as 0, and all spellings of a
+/// missing cell are equal.
 std::string row_bytes(const Table& table, std::int64_t row, std::span<const std::size_t> columns) {
   std::string bytes;
   for (const std::size_t column : columns) {
@@ -51,7 +51,7 @@ std::string row_bytes(const Table& table, std::int64_t row, std::span<const std:
 std::string feature_bytes(const Dataset& data, std::int64_t index) {
   std::vector<float> values(at(data.shape().pixels()));
   data.read_features(index, values);
-  for (float& value : values) value += 0.0F;  // -0 is 0
+  for (float& value : values) value += 0.0F;  // converts -0 to 0
   return {reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float)};
 }
 
@@ -61,7 +61,7 @@ std::string pixel_bytes(const Dataset& data, std::int64_t index) {
   return pixels;
 }
 
-/// Where the columns of `order` that are not left out are in `table`.
+/// Indices in `table` of the columns of `order` that are not left out.
 std::vector<std::size_t> columns_in_order(const Table& table, const Table& order) {
   std::vector<std::size_t> columns;
   for (const TableColumn& wanted : order.columns)
@@ -71,8 +71,8 @@ std::vector<std::size_t> columns_in_order(const Table& table, const Table& order
   return columns;
 }
 
-/// SHA-256 of what each sample holds, [N]. The error thrown is that of the first sample that has one, whatever the
-/// number of threads.
+/// SHA-256 of each sample's content, [N]. Throws the error of the first failing sample, independent of the number of
+/// threads.
 std::vector<std::string> digests_of(const Part& part, const Table* order, int threads) {
   const std::vector<std::size_t> columns =
       part.table ? columns_in_order(*part.table, *order) : std::vector<std::size_t>{};
@@ -108,13 +108,13 @@ std::string name_of(const Part& part, std::int64_t index) {
 
 using FirstSeen = std::unordered_map<std::string_view, std::int64_t>;
 
-/// Adds sample `copy`, which holds what `original` does.
+/// Records that sample `copy` has the same content as `original`.
 void add_copy(Duplicates& found, const Part& part, std::int64_t copy, const Part& of, std::int64_t original) {
   if (found.copies++ == 0) found.pair = {name_of(part, copy), name_of(of, original)};
   if (part.data.labels()[at(copy)] != of.data.labels()[at(original)]) ++found.contradicting;
 }
 
-/// The copies inside a part. `first` gets the first sample of every kind.
+/// Finds the copies inside a part. `first` receives the first sample with each content.
 Duplicates duplicates_in(const Part& part, const std::vector<std::string>& digests, FirstSeen& first) {
   Duplicates found;
   for (std::int64_t i = 0; i < part.data.size(); ++i)

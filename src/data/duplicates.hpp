@@ -4,8 +4,8 @@
 
 namespace ulmus::detail {
 
-/// Compares the samples of both parts by what they hold and fills `in_train`, `in_test` and `leak`. `threads` as in
-/// InspectionOptions. The error thrown is that of the first sample that has one, whatever the number of threads.
+/// Compares the samples of both parts by content and fills `in_train`, `in_test` and `leak`. `threads` as in
+/// InspectionOptions. Throws the error of the first failing sample, independent of the number of threads.
 void find_duplicates(const OpenedData& data, int threads, Inspection& inspection);
 
 }  // namespace ulmus::detail

@@ -22,7 +22,7 @@ namespace {
 
 using detail::is_missing;
 
-/// The middle one, or the mean of the two middle ones. `values` is not empty; its order is lost.
+/// The median; of an even number the mean of the middle two. `values` must not be empty and is reordered.
 double median_of(std::vector<double>& values) {
   const auto middle = values.begin() + std::ssize(values) / 2;
   std::ranges::nth_element(values, middle);
@@ -34,7 +34,7 @@ struct Standardisation {
   double median = 0, mean = 0, stddev = 0;
 };
 
-/// Of the values that are there, for `rows` cells, at least as many. Throws when they are too large.
+/// Standardisation from the present values of `rows` cells, `rows` >= values.size(). Throws if they are too large.
 Standardisation standardisation_of(std::vector<double> values, std::size_t rows, const Table& table,
                                    const std::string& column) {
   if (values.empty()) return {};
@@ -72,7 +72,7 @@ void learn_numeric(const Table& table, std::size_t column, std::span<const std::
   encoding.stddev = learnt.stddev;
 }
 
-/// Of a cell of a date column; nothing when it is missing.
+/// Parses a cell of a date column; nothing if it is missing.
 std::optional<detail::Moment> moment_at(const Table& table, std::int64_t row, std::size_t column, DateOrder order) {
   const std::string_view cell = table.cell(row, column);
   if (is_missing(cell)) return std::nullopt;
@@ -84,7 +84,7 @@ std::optional<detail::Moment> moment_at(const Table& table, std::int64_t row, st
   return moment;
 }
 
-/// What a part is of a moment; of those that come round again, where in their cycle, from 0 to 1.
+/// The value of a part of a moment; for cyclic parts the position in the cycle, from 0 to 1.
 double value_of(const detail::Moment& moment, DatePart part) {
   switch (part) {
     case DatePart::time:
@@ -126,7 +126,7 @@ void learn_categorical(const Table& table, std::size_t column, std::span<const s
                        ColumnEncoding& encoding) {
   const std::map<std::string, std::int64_t> counts = detail::level_counts(table, column, rows);
   encoding.missing = std::ranges::any_of(rows, [&](std::int64_t row) { return is_missing(table.cell(row, column)); });
-  std::vector<std::pair<std::int64_t, std::string_view>> frequent;  // by falling count, then by name
+  std::vector<std::pair<std::int64_t, std::string_view>> frequent;  // by descending count, then by name
   for (const auto& [level, count] : counts) frequent.emplace_back(-count, level);
   std::ranges::sort(frequent);
   for (const auto& [count, level] : frequent) {
@@ -144,7 +144,7 @@ void learn_categorical(const Table& table, std::size_t column, std::span<const s
                     detail::advised(encoding.name)));
 }
 
-/// Writes the features of one column to a row of the data set; zeros are there already.
+/// Writes the features of one column to a row of the data set, which must be zero before.
 class ColumnWriter {
  public:
   ColumnWriter(const ColumnEncoding& encoding, std::size_t first)
@@ -193,10 +193,10 @@ class ColumnWriter {
 
   const ColumnEncoding& encoding_;
   std::size_t first_;
-  NameIndex places_;  ///< the levels, then those that share a feature
+  NameIndex places_;  ///< levels with their own feature, then those that share one
 };
 
-/// For each column of the encoding, its place in the table.
+/// For each column of the encoding, its index in the table.
 std::vector<std::size_t> match_columns(const Table& table, const TableEncoding& encoding) {
   std::unordered_map<std::string_view, std::size_t> places;
   for (std::size_t i = 0; i < table.columns.size(); ++i) places.emplace(table.columns[i].name, i);
@@ -234,7 +234,7 @@ std::vector<std::int64_t> match_labels(const Table& table, const std::vector<std
   return labels;
 }
 
-/// Feature vectors in memory, one after the other.
+/// Feature vectors in memory, in row order.
 class EncodedRows : public FeatureSource {
  public:
   EncodedRows(std::vector<float> values, std::vector<std::int64_t> lines)

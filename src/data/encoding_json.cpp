@@ -16,7 +16,7 @@ namespace {
 using detail::k_date_part_names;
 
 constexpr int k_schema_version = 2;
-constexpr int k_plain_schema_version = 1;  // of encodings without dates, number formats and columns left out
+constexpr int k_plain_schema_version = 1;  // for encodings without dates, number formats and left-out columns
 
 constexpr std::array<std::string_view, 4> k_order_names{"ymd", "dmy", "mdy", "clock"};
 
@@ -25,7 +25,7 @@ std::string name_in(const std::array<std::string_view, count>& names, Value valu
   return std::string(names[static_cast<std::size_t>(value)]);
 }
 
-/// An unknown name becomes the first value, so that writing the encoding again shows the difference.
+/// An unknown name becomes the first value, so that re-serialising the encoding reveals the difference.
 template <class Value, std::size_t count>
 Value named_in(const std::array<std::string_view, count>& names, const std::string& name) {
   const auto found = std::ranges::find(names, name);
@@ -117,7 +117,7 @@ bool has_repeats(std::vector<std::string> names) {
   return std::ranges::adjacent_find(names) != names.end();
 }
 
-/// What learn_encoding makes holds for what is read back, too.
+/// Checks the invariants of learn_encoding for an encoding that was read.
 void check(const TableEncoding& encoding) {
   if (encoding.class_names.size() < 2 || has_repeats(encoding.class_names))
     throw_damaged("expected two or more different class names");

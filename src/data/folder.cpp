@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 enum class PartName { none, train, test, validation };
 
-/// What a folder's name says about which part of the data it holds.
+/// The part of the data that a folder's name indicates.
 PartName part_of(std::string name) {
   for (char& c : name)
     if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
@@ -28,9 +28,9 @@ PartName part_of(std::string name) {
   return PartName::none;
 }
 
-/// What lies in a folder, apart from clutter.
+/// The content of a folder, without clutter.
 struct Listing {
-  std::vector<std::string> folders;  ///< in the byte order of their names
+  std::vector<std::string> folders;  ///< sorted by the bytes of their names
   std::vector<fs::path> files;
 };
 
@@ -50,7 +50,7 @@ Listing list_folder(const fs::path& folder) {
   return found;
 }
 
-/// The names of the images of a class, below `part`, those in its sub-folders too.
+/// The names of the images of a class, relative to `part`, including its sub-folders.
 std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& passed_over) {
   ImageWalker walk({part / name}, part);
   std::vector<std::string> images;
@@ -64,7 +64,7 @@ std::vector<std::string> image_names(const fs::path& part, const std::string& na
   return images;
 }
 
-/// The classes are the subfolders, or the given ones (of the training part, or of a run), which `lacking` has.
+/// The classes are the sub-folders, or the given ones (of the training part, or of a run), which belong to `lacking`.
 ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes, std::string_view lacking,
                      KindCounts& passed_over) {
   ImageFiles files;
@@ -88,7 +88,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
     LabelTexts texts;
     for (const std::string& name : names) texts.add(name);
     const auto place = [&](std::size_t i) { return fmt::format("the folder '{}'", (folder / names[i]).string()); };
-    // A folder that is called `NA` or `-1` was made so.
+    // A folder name such as `NA` or `-1` is intentional.
     files.class_names =
         classes_of(texts, {.literal = texts.distinct, .twins_are_literal = false, .file = folder, .place = place})
             .names;
@@ -102,7 +102,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
                                                printable(name), lacking, index.advice(name)));
     places.emplace_back(*place, name);
   }
-  std::ranges::sort(places);  // images in the order of the classes
+  std::ranges::sort(places);  // images in class order
   for (const auto& [label, name] : places) {
     for (std::string& image : image_names(folder, name, passed_over)) {
       files.names.push_back(std::move(image));
@@ -114,8 +114,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
   return files;
 }
 
-/// Folders that are parts of the data, and what lies beside them. Without `train` and `test` the folder is itself the
-/// training part.
+/// The folders of the parts, and other entries. Without `train` and `test` the folder itself is the training part.
 struct Parts {
   std::string train, test;
   std::vector<std::string> validation, others;
@@ -123,7 +122,7 @@ struct Parts {
   bool divided() const { return !train.empty() || !test.empty(); }
 };
 
-/// A class may be called "train" too: a part is divided into classes, or has nothing but parts beside it.
+/// A class may also be called "train": a part contains class folders, or there are only parts next to it.
 Parts find_parts(const fs::path& folder) {
   const std::vector<std::string> names = list_folder(folder).folders;
   const bool only_parts =
@@ -146,7 +145,7 @@ Parts find_parts(const fs::path& folder) {
   return parts;
 }
 
-/// A line for folders that hold images and are not used.
+/// Returns a line about folders that contain images and are not used.
 std::vector<std::string> unused_lines(const fs::path& folder, const Parts& parts) {
   std::vector<std::string> lines;
   for (const std::string& name : parts.validation)

@@ -66,7 +66,7 @@ std::string decompressed(std::string bytes, const fs::path& file, std::int64_t l
     if (code == Z_STREAM_END) {
       const std::size_t left = stream.avail_in + (bytes.size() - fed);
       if (left == 0) return content;
-      // Another member may follow; zeros are the padding of a block device.
+      // Another member may follow; zeros are block device padding.
       const std::string_view rest = std::string_view(bytes).substr(bytes.size() - left);
       if (rest.find_first_not_of('\0') == std::string_view::npos) return content;
       if (!rest.starts_with("\x1f\x8b")) damaged("bytes after its end");

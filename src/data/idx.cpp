@@ -36,7 +36,7 @@ std::vector<std::string> class_names(std::string_view name) {
   return {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
 }
 
-/// `folder/base` or `folder/base.gz`, whichever is there.
+/// `folder/base` or `folder/base.gz`, whichever exists.
 std::optional<fs::path> find_file(const fs::path& folder, const char* base) {
   std::error_code ignored;
   for (const char* ending : {"", ".gz"})
@@ -44,7 +44,7 @@ std::optional<fs::path> find_file(const fs::path& folder, const char* base) {
   return std::nullopt;
 }
 
-/// A folder with some of the files counts as found, so that a missing one is reported by name.
+/// A folder with only some of the files counts as found, so that a missing file is reported by name.
 bool holds_files(const fs::path& folder) {
   return std::ranges::any_of(std::array{k_train.images, k_train.labels, k_test.images, k_test.labels},
                              [&](const char* base) { return find_file(folder, base).has_value(); });
@@ -69,7 +69,7 @@ fs::path find_folder(std::string_view name, const fs::path& data_root) {
   throw Error(ErrorKind::data, fmt::format("'{}' {}; get the file again", file.string(), what));
 }
 
-/// Plain and gzip files alike: zlib looks at the first bytes.
+/// Reads plain and gzip files: zlib detects the format from the first bytes.
 class GzipReader {
  public:
   explicit GzipReader(const fs::path& path) : path_(path), file_(::gzopen(path.c_str(), "rb")) {
@@ -81,8 +81,8 @@ class GzipReader {
   GzipReader(const GzipReader&) = delete;
   GzipReader& operator=(const GzipReader&) = delete;
 
-  /// Appends the next `count` bytes, fewer at the end of the file. Grows with what comes, so a header that promises too
-  /// much costs no memory.
+  /// Appends the next `count` bytes, or fewer at the end of the file. Grows as data arrive, so that a header with an
+  /// exaggerated size costs no memory.
   void append(std::string& content, std::size_t count) {
     constexpr std::size_t k_chunk = 1 << 22;
     while (count > 0) {

@@ -10,7 +10,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// f x + (1 - f) r, with one r for all pixels.
+/// f x + (1 - f) r, with the same r for all pixels.
 void blend(const Image& image, double f, double r) {
   look_up(image.pixels, make_table([&](int x) { return cv::saturate_cast<Byte>(f * x + (1 - f) * r); }));
 }
@@ -36,7 +36,7 @@ void contrast(const Image& image, double f) {
 }
 
 void saturation(const Image& image, double f) {
-  if (image.shape.channels == 1) return;  // a grey image is its own grey
+  if (image.shape.channels == 1) return;  // a grey image already is its grey version
   const std::vector<Byte> grey = image.grey();
   std::array<double, 256> own, others;
   for (std::size_t x = 0; x < 256; ++x) {
@@ -112,7 +112,7 @@ void warp(const Image& image, const cv::Matx23d& from) {
   });
 }
 
-/// In place: a row that moves down makes room before the one above it comes.
+/// In place: rows are moved in an order that never overwrites a row that is still needed.
 void shift(const Image& image, std::int64_t down, std::int64_t right) {
   const auto [channels, height, width] = image.shape;
   const std::int64_t kept = std::max<std::int64_t>(0, width - std::abs(right));

@@ -8,13 +8,13 @@
 
 #include "ulmus/data/dataset.hpp"
 
-/// Operations on the planes of an image, in place; augment.hpp has their formulas.
+/// In-place operations on the planes of an image; formulas in augment.hpp.
 namespace ulmus::detail {
 
 using Byte = std::uint8_t;
 using LookUpTable = std::array<Byte, 256>;
 
-/// An image of an augmentation, channels first; grey or RGB where an operation looks at colours.
+/// An image to augment, channels first; grey or RGB for colour operations.
 struct Image {
   std::span<Byte> pixels;
   const ImageShape& shape;
@@ -50,14 +50,14 @@ void brightness(const Image& image, double f);
 void contrast(const Image& image, double f);
 void saturation(const Image& image, double f);
 void sharpness(const Image& image, double f);
-/// By `shift` 256ths of the circle; RGB.
+/// Rotates the hue by `shift` 256ths of the circle; RGB only.
 void turn_hue(const Image& image, int shift);
 void autocontrast(const Image& image);
 void equalize(const Image& image);
 
-/// Pixel (x, y) of the result comes from (m00 x + m01 y + m02, m10 x + m11 y + m12), the nearest; black from outside.
+/// Pixel (x, y) of the result is the pixel nearest to (m00 x + m01 y + m02, m10 x + m11 y + m12); black outside.
 void warp(const Image& image, const cv::Matx23d& from);
-/// Moves the image `down` and `right`; black from outside.
+/// Moves the image by `down` and `right`; black outside.
 void shift(const Image& image, std::int64_t down, std::int64_t right);
 
 }  // namespace ulmus::detail

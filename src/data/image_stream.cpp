@@ -36,7 +36,7 @@ struct ImageStream::State {
         walk(std::move(paths)) {
     try {
       for (int i = 0; i < options.threads; ++i) workers.emplace_back([this] { work(); });
-    } catch (const std::system_error& error) {  // fewer threads do the same, if there is one
+    } catch (const std::system_error& error) {  // fewer threads give the same result, if there is at least one
       if (workers.empty())
         throw Error(ErrorKind::environment, fmt::format("cannot start a thread that decodes images: {}; give the "
                                                         "program more processes or memory",
@@ -51,7 +51,7 @@ struct ImageStream::State {
     changed.notify_all();
   }
 
-  /// No exception leaves the thread.
+  /// Thread function; must not throw.
   void work() {
     try {
       while (read_batch()) {
@@ -63,7 +63,7 @@ struct ImageStream::State {
     changed.notify_all();
   }
 
-  /// False when there is none left.
+  /// Returns false if no batch is left.
   bool read_batch() {
     std::vector<fs::path> paths;
     ImageBatch batch;
@@ -125,7 +125,7 @@ struct ImageStream::State {
       ++returned;
     }
     changed.notify_all();
-    return !batch.paths.empty() || !batch.failures.empty();  // the last batch may hold nothing
+    return !batch.paths.empty() || !batch.failures.empty();  // the last batch may be empty
   }
 
   std::vector<std::string> lines() {
@@ -139,15 +139,15 @@ struct ImageStream::State {
   std::vector<detail::PixelTable> tables;
   detail::ReadOptions reading;
 
-  std::mutex mutex;  // guards what follows
+  std::mutex mutex;  // guards the members below
   std::condition_variable changed;
   detail::ImageWalker walk;
-  bool walked = false;  ///< no path is left
+  bool walked = false;  ///< no paths are left
   bool stopped = false;
-  std::int64_t taken = 0, returned = 0;  ///< batches
+  std::int64_t taken = 0, returned = 0;  ///< numbers of batches
   std::map<std::int64_t, ImageBatch> ready;
   detail::ImageNotes notes;
-  std::exception_ptr failure;  ///< of a thread; ends everything
+  std::exception_ptr failure;  ///< from a thread; ends the stream
 
   std::vector<std::jthread> workers;  // joined first
 };

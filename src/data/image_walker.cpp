@@ -24,7 +24,7 @@ bool is_among(const std::string& text, const std::array<std::string_view, N>& li
 constexpr std::array<std::string_view, 15> k_image_endings{".jpg", ".jpeg", ".jpe", ".jfif", ".jif",
                                                            ".png", ".apng", ".bmp", ".dib",  ".webp",
                                                            ".tif", ".tiff", ".pgm", ".ppm",  ".pbm"};
-/// Raw files of cameras, which look like TIFF and hold a small preview where TIFF has the image.
+/// Camera raw files, which look like TIFF but contain a small preview as their image.
 constexpr std::array<std::string_view, 11> k_raw_endings{".3fr", ".arw", ".cr2", ".dcr", ".dng", ".iiq",
                                                          ".kdc", ".nef", ".nrw", ".pef", ".srw"};
 

@@ -24,18 +24,18 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// An image as it is kept: channels first, RGB or grey.
+/// A decoded image in memory: channels first, RGB or grey.
 struct Image {
   std::vector<std::uint8_t> pixels;
   ImageShape shape;
-  std::string sha256;  ///< of the file
+  std::string sha256;  ///< hash of the file
   ImageTraits traits;
-  std::string error;                       ///< why it is not decoded
-  ImageFault fault = ImageFault::damaged;  ///< the kind of that
+  std::string error;                       ///< why it was not decoded
+  ImageFault fault = ImageFault::damaged;  ///< the kind of error
   bool resized = false;
 
   bool decoded() const { return shape.channels > 0; }
-  /// Gives the memory back, which `pixels = {}` would keep.
+  /// Frees the memory, which `pixels = {}` would keep.
   void drop_pixels() { std::vector<std::uint8_t>().swap(pixels); }
 };
 
@@ -45,7 +45,7 @@ DecodeOptions decode_options(const OpenOptions& options) {
   return {.max_pixels = options.max_pixels, .bits = options.image_bits};
 }
 
-/// What is done to every image.
+/// The processing applied to every image.
 struct Preparation {
   DecodeOptions decode;
   std::optional<std::int64_t> side;
@@ -60,7 +60,7 @@ DecodedImage decode_sized(std::string_view bytes, const Preparation& preparation
   return image;
 }
 
-/// The rectangle of the whole image that `choose` wants, scaled to the size of `shape`.
+/// Decodes the rectangle of the whole image that `choose` selects, scaled to the size of `shape`.
 DecodedImage decode_crop(std::string_view bytes, const CropChooser& choose, const ImageShape& shape,
                          const DecodeOptions& options) {
   const auto [decoded, traits] = decode_image(bytes, options);
@@ -78,8 +78,8 @@ ImageShape shape_of(const cv::Mat& image) {
   return {.channels = image.channels(), .height = image.rows, .width = image.cols};
 }
 
-/// Writes the pixels channels first, in the order R, G, B. Colours are taken apart in one sweep: cv::split needs four
-/// times as long for an image of 224 x 224.
+/// Writes the pixels channels first, in the order R, G, B. One pass splits the colours: cv::split takes four times as
+/// long for an image of 224 x 224.
 void write_planes(const cv::Mat& image, std::uint8_t* pixels) {
   const auto width = static_cast<std::size_t>(image.cols);
   for (int y = 0; y < image.rows; ++y, pixels += width) {
@@ -99,7 +99,7 @@ void write_planes(const cv::Mat& image, std::uint8_t* pixels) {
   }
 }
 
-/// Without pixels and with an error when it cannot be decoded.
+/// The result has an error and no pixels if the file cannot be decoded.
 Image load(const fs::path& path, const Preparation& preparation) {
   const std::string bytes = read_file(path);
   Image image;
@@ -139,7 +139,7 @@ std::string size_text(const ImageShape& shape) { return fmt::format("{} x {}", s
 
 bool same_size(const ImageShape& a, const ImageShape& b) { return a.height == b.height && a.width == b.width; }
 
-/// The files of both parts, one after the other.
+/// The files of both parts, concatenated.
 struct AllFiles {
   const ImageFiles& train;
   const ImageFiles& test;
@@ -148,7 +148,7 @@ struct AllFiles {
   fs::path path(std::size_t i) const { return i < train.size() ? train.path(i) : test.path(i - train.size()); }
 };
 
-/// Height and width of the first image, which all must have; three channels unless all are grey.
+/// Height and width of the first image, which all images must have; three channels unless all are grey.
 ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
   ImageShape common;
   std::size_t first = 0;
@@ -173,9 +173,9 @@ struct Loaded {
   std::vector<Image> images;  ///< of all files in order
   ImageShape shape;
   ImageNotes notes;
-  Preparation preparation;  ///< with the bits in use
-  bool resized;             ///< whether any of them was
-  bool kept;                ///< whether the pixels of all of them fit in the memory limit; none is kept otherwise
+  Preparation preparation;  ///< including the used bits
+  bool resized;             ///< whether any image was resized
+  bool kept;                ///< whether the pixels of all images fit in the memory limit; otherwise none are kept
 };
 
 /// Calls `work` for 0 to `size` on several threads, as many as `wanted` and the machine allow.
@@ -189,10 +189,10 @@ void in_parallel(std::size_t size, int wanted, const Work& work) {
   });
 }
 
-/// The error thrown is that of the first file that has one, whatever the number of threads.
+/// Throws the error of the first failing file, independent of the number of threads.
 Loaded load_all(const AllFiles& files, const OpenOptions& options) {
   std::vector<Image> images(files.size());
-  std::atomic<std::size_t> end{files.size()};  // no file from here on is needed: one before it has an error
+  std::atomic<std::size_t> end{files.size()};  // files from here on are not needed, because an earlier one has an error
   std::atomic<std::int64_t> bytes{0};
   std::atomic<bool> first_known{false};
   std::mutex mutex;
@@ -207,7 +207,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
       bytes += images[i].shape.pixels();
       if (bytes > options.memory_limit) images[i].drop_pixels();
       if (i == 0) first_known = images[0].decoded();
-      // Another size is an error that common_shape reports; there is no use in decoding what comes after it.
+      // common_shape reports a different size as an error, so later images need not be decoded.
       if (first_known && images[i].decoded() && !same_size(images[i].shape, images[0].shape)) {
         const std::lock_guard lock(mutex);
         if (i + 1 < end) end = i + 1;
@@ -229,7 +229,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
   const bool fit = bytes <= options.memory_limit;
   if (!fit)
     for (auto& image : images) image.drop_pixels();
-  if (options.image_bits == 0 && notes.bits() > 0) {  // known only now
+  if (options.image_bits == 0 && notes.bits() > 0) {  // only known now
     preparation.decode.bits = notes.bits();
     if (fit && notes.bits() < 16)
       in_parallel(images.size(), options.threads, [&](std::size_t i) {
@@ -248,7 +248,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
           .kept = fit};
 }
 
-/// A grey image among coloured ones has its plane, the first `plane` pixels, repeated.
+/// Repeats the plane of a grey image, the first `plane` pixels, for the other channels.
 void repeat_planes(std::span<std::uint8_t> pixels, std::size_t plane) {
   for (std::size_t i = plane; i < pixels.size(); i += plane) std::memcpy(pixels.data() + i, pixels.data(), plane);
 }
@@ -258,7 +258,7 @@ void copy_planes(std::span<const std::uint8_t> planes, std::span<std::uint8_t> o
   repeat_planes(out, planes.size());
 }
 
-/// Writes all planes of `out`, to which a grey image among coloured ones is repeated.
+/// Writes all planes of `out`; the plane of a grey image is repeated.
 void write_image(const cv::Mat& image, std::span<std::uint8_t> out) {
   write_planes(image, out.data());
   repeat_planes(out, static_cast<std::size_t>(shape_of(image).pixels()));
@@ -270,7 +270,7 @@ class CheckedImages : public ImageSource {
   CheckedImages(const Loaded& loaded)
       : shape_(loaded.shape), preparation_(loaded.preparation), resized_(loaded.resized), kept_(loaded.kept) {}
 
-  /// Appends the next image; its pixels are taken over where they are kept in memory.
+  /// Appends the next image; takes over its pixels if images are kept in memory.
   void add(fs::path path, std::vector<std::uint8_t>& pixels) {
     paths_.push_back(std::move(path));
     if (kept_) pixels_.push_back(std::move(pixels));
@@ -300,7 +300,7 @@ class CheckedImages : public ImageSource {
     cv::Mat image;
     try {
       image = decode(bytes).pixels;
-    } catch (const DecodeError&) {  // it was an image
+    } catch (const DecodeError&) {  // it was decodable when the data were opened
     }
     if (image.empty() || !same_size(shape_of(image), shape_) || image.channels() > shape_.channels)
       throw Error(ErrorKind::data,
@@ -313,7 +313,7 @@ class CheckedImages : public ImageSource {
   bool resized_;
   bool kept_;
   std::vector<fs::path> paths_;
-  std::vector<std::vector<std::uint8_t>> pixels_;  ///< [N] where they are kept
+  std::vector<std::vector<std::uint8_t>> pixels_;  ///< [N] if kept
 };
 
 Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded& loaded) {
@@ -341,7 +341,7 @@ Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded&
 
 // ---- one at a time
 
-/// Images that are decoded when they are asked for.
+/// Images that are decoded when they are read.
 class ImagesOnDemand : public ImageSource {
  public:
   using Pixels = std::vector<std::uint8_t>;
@@ -360,7 +360,7 @@ class ImagesOnDemand : public ImageSource {
     write_image(decoded, out);
     if (kept_.empty()) return;
     const std::int64_t planes = shape_of(decoded).pixels();
-    // Two threads may decode the same image; the first one's pixels stay.
+    // Two threads may decode the same image; the pixels of the first are kept.
     auto pixels = std::make_unique<const Pixels>(out.begin(), out.begin() + planes);
     if (const Pixels* none = nullptr; kept_[i].compare_exchange_strong(none, pixels.get())) pixels.release();
   }
@@ -388,7 +388,7 @@ class ImagesOnDemand : public ImageSource {
         throw_undecodable(path, fmt::format("it has 16 bits a sample and the images before have 8; say with {} how "
                                             "many are in use (here {})",
                                             option_name("image_bits"), traits.bits));
-      traits.bits = 0;  // scaled as the options say
+      traits.bits = 0;  // already scaled according to the options
       ImageNotes notes;
       notes.add(traits, path);
       for (const std::string& line : notes.lines(0))
@@ -401,7 +401,7 @@ class ImagesOnDemand : public ImageSource {
 
   ImageFiles files_;
   Preparation preparation_;
-  mutable std::vector<std::atomic<const Pixels*>> kept_;  ///< [N], a cache; empty when the images are decoded again
+  mutable std::vector<std::atomic<const Pixels*>> kept_;  ///< [N], a cache; empty if images are decoded each time
 };
 
 }  // namespace

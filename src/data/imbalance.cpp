@@ -18,7 +18,7 @@ namespace {
 
 using Kind = ImbalanceProfile::Kind;
 
-/// q(c) / q(0) of the header, in factors that neither cancel for a large alpha nor overflow for a small one.
+/// q(c) / q(0) of the header, as factors that neither cancel for a large alpha nor overflow for a small one.
 double pareto_fraction(double alpha, std::int64_t c, std::int64_t classes) {
   const double rank = std::log(static_cast<double>(c + 1) / static_cast<double>(classes + 1)) / alpha;
   const double first = std::log(1 / static_cast<double>(classes + 1)) / alpha;
@@ -41,7 +41,7 @@ double fraction(const ImbalanceProfile& profile, std::int64_t c, std::int64_t cl
   return 1;
 }
 
-/// The whole of `text` as a count of at least 1; 0 when it is none.
+/// Parses the whole of `text` as a count of at least 1; 0 if it is not one.
 std::int64_t count_in(std::string_view text) {
   std::int64_t count = 0;
   const char* end = text.data() + text.size();
@@ -148,7 +148,8 @@ std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std:
   std::vector<std::int64_t> counts = kept(wanted);
   if (enough(counts)) return counts;
 
-  // n[c] = trunc(n_max * fraction) <= available[c] bounds n_max from above up to rounding, which the loop settles.
+  // n[c] = trunc(n_max * fraction) <= available[c] is an upper bound of n_max, except for rounding, which the loop
+  // corrects.
   double n_max = static_cast<double>(total);
   for (std::size_t c = 0; c < counts.size(); ++c)
     n_max = std::min(n_max, std::ceil(static_cast<double>(available[c] + 1) / fractions[c]));

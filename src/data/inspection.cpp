@@ -34,7 +34,7 @@ Counts classes_with(const Counts& counts, std::int64_t count) {
   return classes;
 }
 
-/// A table has columns until its encoding, and with it the number of features, is learnt from a split.
+/// A table has columns until its encoding, which determines the number of features, is learnt from a split.
 std::string samples_text(const OpenedData& data) {
   if (data.train_table)
     return fmt::format("rows of {} columns",
@@ -95,8 +95,8 @@ Inspection inspect(std::string_view address, OpenOptions open, const InspectionO
   const bool cifar = parsed.source == "cifar10" || parsed.source == "cifar100";
   const bool image_files =
       parsed.source == "folder" || parsed.source == "list" || (cifar && detail::cifar_is_folders(parsed.source, open));
-  // A list with a size is opened without decoding its images, and has another SHA-256 then: that of a run without
-  // --skip-bad. Only an image that cannot be decoded makes a difference.
+  // A list with a size is opened without decoding its images; its SHA-256 then equals that of a run without --skip-bad.
+  // Only an undecodable image makes a difference.
   if (!image_files || (parsed.source == "list" && open.image_size)) try {
       return inspect(open_data(address, open), options);
     } catch (const Error& error) {

@@ -19,7 +19,7 @@ std::string number_text(std::int64_t number, std::string_view one, std::string_v
   return fmt::format("{} {}", number, number == 1 ? one : many);
 }
 
-/// Positions of the counts, the largest first; equal ones in label order.
+/// Indices of the counts in descending order; equal ones in label order.
 std::vector<std::size_t> by_size(const Counts& counts) {
   std::vector<std::size_t> order(counts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -27,7 +27,7 @@ std::vector<std::size_t> by_size(const Counts& counts) {
   return order;
 }
 
-/// The names of the first few of some classes.
+/// The names of the first few of the given classes.
 std::string names_text(const Inspection& inspection, const Counts& classes) {
   constexpr std::size_t k_named = 5;
   std::string text;

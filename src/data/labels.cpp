@@ -24,7 +24,7 @@ std::string column_text(const LabelRules& rules) {
   return rules.column.empty() ? "" : fmt::format(" (column '{}')", printable(rules.column));
 }
 
-/// `accepted` are names that are classes whatever they look like.
+/// `accepted` are names that are classes even if they look like a missing mark.
 void refuse_missing(const LabelTexts& texts, const LabelRules& rules, std::span<const std::string> accepted) {
   std::vector<bool> missing;
   for (const std::string& text : texts.distinct)
@@ -44,7 +44,7 @@ void refuse_missing(const LabelTexts& texts, const LabelRules& rules, std::span<
                   place, printable(text), column_text(rules), others, printable(text)));
 }
 
-/// Names that look alike though they are different classes; single letters differ by their case.
+/// Throws for different classes whose names look alike; single letters may differ by case.
 void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
   const auto is_letter = [](const std::string& name) {
     return !name.empty() && valid_utf8(std::string_view(name).substr(0, 4)) == name.size() &&
@@ -69,10 +69,10 @@ void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
   }
 }
 
-/// Numbers with fractions that hardly repeat, or values that are different in most samples.
+/// Throws for fractional numbers that rarely repeat, or values that differ in most samples.
 void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples, const LabelRules& rules) {
   constexpr std::int64_t k_few_samples = 20;
-  constexpr std::int64_t k_few_classes = 10;  // ratings have halves
+  constexpr std::int64_t k_few_classes = 10;  // e.g. ratings with halves
   if (samples < k_few_samples) return;
   const bool numbers = common_spelling(names) == &number_name;
   const bool fractions = numbers && std::ranges::any_of(names, [](const std::string& name) {
@@ -92,7 +92,7 @@ void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples
                            : "name the column of the classes with label=, or cut a quantity into ranges before"));
 }
 
-/// -1 marks a sample without a label in many sets; beside 1 alone it is one of two classes.
+/// -1 marks a sample without a label in many sets; with only 1 as the other label, it is one of two classes.
 void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
   std::vector<std::string> numbers;
   for (const std::string& text : texts.distinct) numbers.push_back(*number_name(text));
@@ -107,7 +107,7 @@ void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
                       rules.place(texts.first(i)), texts.distinct[i], texts.distinct[i]));
 }
 
-/// "id,name" and the like.
+/// Returns whether a line is a header such as "id,name".
 bool is_title(std::string_view line) {
   static constexpr std::array<std::string_view, 9> k_titles{"id",       "index",     "idx",      "class", "label",
                                                             "class_id", "class_idx", "label_id", "target"};
@@ -155,7 +155,7 @@ Classes classes_of(const LabelTexts& texts, const LabelRules& rules) {
   std::map<std::string, std::vector<std::size_t>> groups;
   for (std::size_t i = 0; i < texts.distinct.size(); ++i)
     groups[spelling == nullptr ? texts.distinct[i] : *spelling(texts.distinct[i])].push_back(i);
-  // `1.0` is a 1 that went through a program which needed a place for what is missing.
+  // `1.0` is a 1 that passed through a program which stores columns with missing values as floats.
   const bool has_points =
       spelling == &number_name && std::ranges::any_of(texts.distinct, [](const std::string& text) {
         return text.find('.') != std::string::npos && number_name(text)->find('.') == std::string::npos;
@@ -206,7 +206,7 @@ ClassFile parse_class_file(std::string_view bytes, const std::filesystem::path& 
   for (std::size_t i = 0; i < file.names.size(); ++i)
     if (file.names[i].empty()) fail(i + 1, "is blank");
 
-  // `0 cat`: every line has a whole number before its name, below a header perhaps.
+  // `0 cat`: every line has an integer before its name, possibly below a header.
   if (file.names.size() > 2 && is_title(file.names[0]) && starts_with_number(file.names[1]))
     file.names.erase(file.names.begin());
   std::map<std::string, std::string> name_of;

@@ -22,13 +22,13 @@ namespace fs = std::filesystem;
 
 std::string place(const fs::path& path, std::int64_t line) { return fmt::format("'{}' line {}", path.string(), line); }
 
-/// Whether the path has a `..` component, by its text alone.
+/// Returns whether the text of the path has a `..` component.
 bool climbs(std::string_view name) {
   const std::vector<std::string> parts = split(name, '/');
   return std::ranges::find(parts, "..") != parts.end();
 }
 
-/// Of Unix or Windows.
+/// Absolute on Unix or Windows.
 bool is_absolute(std::string_view name) {
   return name.starts_with('/') || (name.size() > 2 && name[1] == ':' && (name[2] == '\\' || name[2] == '/'));
 }
@@ -45,13 +45,13 @@ std::string_view trim(std::string_view text) {
 
 bool is_image(std::string_view text) { return has_image_ending(fs::path(std::string(text))); }
 
-/// A line taken apart: two fields in most lists.
+/// A parsed line: two fields in most lists.
 struct Fields {
   std::vector<std::string> texts;
   bool quoted = false;
 };
 
-/// Fields between quotes or, where there is one, `separator`; white space of any length is one.
+/// Splits at `separator` outside quotes; white space of any length is one separator.
 Fields split_fields(std::string_view line, char separator) {
   Fields fields;
   const auto ends_field = [&](char c) { return separator == ' ' ? is_white(c) : c == separator; };
@@ -78,8 +78,7 @@ Fields split_fields(std::string_view line, char separator) {
   return fields;
 }
 
-/// The path up to the last image's extension that a separator follows, and what is after it. Without any, the last
-/// field and what is before it.
+/// Splits after the last image extension that a separator follows. Without any, splits off the last field.
 Fields path_first(std::string_view line) {
   const auto fields = [&](std::size_t end) {
     std::size_t begin = end;
@@ -112,13 +111,13 @@ Fields fields_of(std::string_view line) {
   return path_first(line);
 }
 
-/// What stands between the fields of a line of a table; white space where nothing else does.
+/// The separator of the fields of a table line; white space if there is no other.
 char separator_of(std::string_view line) {
   const std::size_t mark = line.find_first_of(",;\t");
   return mark == std::string_view::npos ? ' ' : line[mark];
 }
 
-/// Titles of the columns of a list, as programs write them.
+/// Header lines of lists, as programs write them.
 bool is_header(std::span<const std::string> fields) {
   static const std::vector<std::string> k_titles{
       "path",      "paths",      "file",      "files",      "filename", "file_name",  "filepath",   "file_path",
@@ -133,13 +132,13 @@ bool is_header(std::span<const std::string> fields) {
 }
 
 struct ListPart {
-  ImageFiles files;  ///< the labels come later
+  ImageFiles files;  ///< without labels yet
   LabelTexts labels;
   std::vector<std::int64_t> lines;
-  std::vector<std::uintmax_t> bytes;  ///< of every file
+  std::vector<std::uintmax_t> bytes;  ///< size of every file
 };
 
-/// Sizes of all files, which shows at the same time that they are there.
+/// Sizes of all files; also verifies that they exist.
 std::vector<std::uintmax_t> file_sizes(const ImageFiles& files, std::span<const std::int64_t> lines,
                                        const fs::path& list) {
   std::vector<std::uintmax_t> sizes(files.size());
@@ -147,7 +146,7 @@ std::vector<std::uintmax_t> file_sizes(const ImageFiles& files, std::span<const 
   std::size_t first = 0;
   for (std::size_t i = 0; i < files.size(); ++i) {
     std::error_code code;
-    sizes[i] = fs::file_size(files.path(i), code);  // fails for what is no file, too
+    sizes[i] = fs::file_size(files.path(i), code);  // also fails if it is not a file
     if (code && missing++ == 0) first = i;
   }
   if (missing == 0) return sizes;
@@ -161,8 +160,8 @@ std::vector<std::uintmax_t> file_sizes(const ImageFiles& files, std::span<const 
                                            place(list, lines[first]), files.path(first).string(), rest));
 }
 
-/// A list from Windows has its paths with backslashes: they are separators where the first file is there so, and not
-/// otherwise.
+/// Lists from Windows have paths with backslashes: they are separators only if that gives the path of an existing first
+/// file.
 void turn_backslashes(ImageFiles& files) {
   const auto first =
       std::ranges::find_if(files.names, [](const std::string& name) { return name.find('\\') != name.npos; });
@@ -178,7 +177,7 @@ void turn_backslashes(ImageFiles& files) {
   }
 }
 
-/// One file has one label.
+/// Throws for a file with two labels.
 void refuse_two_labels(const ImageFiles& files, const LabelTexts& labels, std::span<const std::int64_t> lines,
                        const fs::path& list) {
   std::unordered_map<std::string_view, std::size_t> seen;
@@ -248,7 +247,7 @@ ListLines read_list(std::string_view bytes, const fs::path& path, const fs::path
     if (line.find('\t') != std::string_view::npos) {
       const std::vector<std::string> columns = split_fields(line, '\t').texts;
       if (columns.size() == 3 && is_image(columns[2]) && is_number(columns[0]) && is_number(columns[1]))
-        parts = {columns[2], columns[1]};  // of MXNet
+        parts = {columns[2], columns[1]};  // MXNet format
     }
     if (parts.size() > 2)
       fail(
@@ -312,8 +311,8 @@ OpenedData open_list(const Address& address, const OpenOptions& options) {
     test.bytes = file_sizes(test.files, test.lines, *test_file);
   }
 
-  // Which files cannot be decoded, or whether all have one size, is known only after all have been decoded.
-  // So are the bits in use where samples have more than 8, which the first image tells.
+  // Skipping bad files and checking for one size require decoding all files. So do the used bits if samples have more
+  // than 8 bits, which is checked on the first image.
   if (options.skip_bad || !options.image_size ||
       (options.image_bits == 0 && has_deep_samples(train.files.path(0), options)))
     return open_images(train.files, test.files, options);

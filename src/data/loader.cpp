@@ -60,7 +60,7 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
                               index, data.name(), data.size(), sample));
 }
 
-/// Of features, in two passes over the samples.
+/// Statistics of features, in two passes over the samples.
 Normalisation feature_statistics(const Dataset& data, std::vector<std::int64_t> indices) {
   std::ranges::sort(indices);
   const auto features = static_cast<std::size_t>(data.shape().channels);
@@ -124,8 +124,8 @@ Normalisation channel_statistics(const Dataset& data, std::span<const std::int64
   return statistics;
 }
 
-/// A ring of `prefetch` slots: batch n lives in slot n % prefetch. A worker claims the next batch number once the batch
-/// that had its slot is delivered, so slots are never shared and the lock is held for the counters alone.
+/// A ring of `prefetch` slots: batch n uses slot n % prefetch. A worker claims the next batch number once the previous
+/// batch in that slot has been delivered, so slots are never shared and the lock only protects the counters.
 struct Loader::State {
   struct Slot {
     Batch batch;
@@ -138,15 +138,15 @@ struct Loader::State {
   LoaderOptions options;
   std::vector<detail::PixelTable> tables;
   std::int64_t epoch = 0;
-  bool with_replacement = false;    ///< the order of this epoch was drawn so
-  std::vector<std::int64_t> order;  ///< of this epoch and shard
+  bool with_replacement = false;    ///< whether the order of this epoch was drawn with replacement
+  std::vector<std::int64_t> order;  ///< for this epoch and shard
 
   std::mutex mutex;
   std::condition_variable slot_free;
   std::condition_variable batch_ready;
   std::vector<Slot> ring;
-  std::int64_t total = 0;      ///< batches of this epoch; 0 before the first one
-  std::int64_t claimed = 0;    ///< batches that a worker has begun
+  std::int64_t total = 0;      ///< batches in this epoch; 0 before the first epoch
+  std::int64_t claimed = 0;    ///< batches that a worker has started
   std::int64_t delivered = 0;  ///< batches returned by `next`
   bool stopping = false;
   std::vector<std::jthread> workers;
@@ -282,7 +282,7 @@ struct Loader::State {
     try {
       for (std::int64_t i = 0; i < std::min<std::int64_t>(options.threads, total - first_batch); ++i)
         workers.emplace_back([this] { work(); });
-    } catch (const std::exception&) {  // the system gives no more: fewer do the same, without any next() does it
+    } catch (const std::exception&) {  // no more threads: fewer do the same; without any, next() does the work
     }
   }
 

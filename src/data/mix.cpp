@@ -9,7 +9,7 @@ namespace ulmus {
 namespace {
 
 /// The logarithm of a number with the Gamma distribution (alpha, 1): Marsaglia and Tsang 2000, for alpha + 1, times
-/// u^(1 / alpha). In logarithms, because the number itself may be below the smallest double for a small alpha.
+/// u^(1 / alpha). In logarithms, because for a small alpha the number may be below the smallest double.
 double log_gamma_variate(double alpha, Stream& stream) {
   const double d = alpha + 1 - 1.0 / 3;
   const double c = 1 / std::sqrt(9 * d);

@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Fills `out` from position `begin` on. By reads, as a mapped file that becomes shorter is a signal; the operating
-/// system keeps in memory what was read, and gives it back when memory is short.
+/// Fills `out` from position `begin` on. Uses reads, because truncating a mapped file raises a signal; the operating
+/// system caches what was read and frees it when memory is short.
 void read_exactly(const InputFile& file, std::size_t begin, std::span<char> out) {
   const std::size_t came = file.read(begin, out);
   if (came < out.size())
@@ -34,7 +34,7 @@ std::string read_exactly(const InputFile& file, std::size_t begin, std::size_t s
   return bytes;
 }
 
-/// The rows of a file of features in C order, read when they are asked for.
+/// The rows of a feature file in C order, read on demand.
 class RowsOnDemand : public FeatureSource {
  public:
   RowsOnDemand(std::unique_ptr<const InputFile> file, const NpyHeader& header)
@@ -53,7 +53,7 @@ class RowsOnDemand : public FeatureSource {
   NpyHeader header_;
 };
 
-/// The rows of a file in Fortran order, in memory, as each is spread over the file.
+/// The rows of a feature file in Fortran order, in memory, because each row is spread over the file.
 class RowsInMemory : public FeatureSource {
  public:
   RowsInMemory(const InputFile& file, const NpyHeader& header)
@@ -69,7 +69,7 @@ class RowsInMemory : public FeatureSource {
   NpyHeader header_;
 };
 
-/// Goes once through the file: its SHA-256, and whether all features are finite.
+/// One pass over the file: computes its SHA-256 and checks that all features are finite.
 std::string check_features(const InputFile& file, const NpyHeader& header) {
   Sha256 digest;
   digest.add(read_exactly(file, 0, header.begin));
@@ -99,7 +99,7 @@ std::string check_features(const InputFile& file, const NpyHeader& header) {
   return digest.hex();
 }
 
-/// Features and their labels, still as text; without a file of labels there are none.
+/// Features and their labels as text; no labels without a label file.
 struct Part {
   DatasetInfo info;
   std::shared_ptr<const FeatureSource> features;

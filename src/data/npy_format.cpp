@@ -28,8 +28,8 @@ constexpr std::string_view k_save = "save it with np.save(path, x)";
   throw Error(ErrorKind::data, fmt::format("'{}' {}", path.string(), what));
 }
 
-/// The literal of a Python dict in a header, as far as headers go: {'descr': '<f4', 'fortran_order': False,
-/// 'shape': (3, 4), }.
+/// Parses the literal of a Python dict as it occurs in headers: {'descr': '<f4', 'fortran_order': False, 'shape': (3,
+/// 4), }.
 class HeaderParser {
  public:
   HeaderParser(std::string_view text, const fs::path& path) : text_(text), path_(path) {}
@@ -112,7 +112,7 @@ class HeaderParser {
       if (status != std::errc{} || size < 0) fail();
       at_ = static_cast<std::size_t>(stopped - text_.data());
       shape->push_back(size);
-      accept_word("L");  // of Python 2
+      accept_word("L");  // written by Python 2
       if (!accept(',')) {
         expect(')');
         break;
@@ -127,7 +127,7 @@ class HeaderParser {
 
 std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
 
-/// Kind, width and byte order of the values.
+/// Parses kind, width and byte order of the values.
 void read_dtype(const std::string& descr, NpyKind kind, NpyHeader& header) {
   const std::string_view wanted = kind == NpyKind::features ? "numbers or booleans" : "numbers, booleans or texts";
   const std::string dtype = kind == NpyKind::features ? "np.float32" : "np.int64";
@@ -172,7 +172,7 @@ Stored value_at(const NpyHeader& header, const char* bytes) {
   return std::bit_cast<Stored>(raw);
 }
 
-/// Calls `action` with a null pointer to the type of the array's numbers.
+/// Calls `action` with a null pointer to the array's element type.
 template <class Action>
 auto with_type(const NpyHeader& header, Action action) {
   const bool is_signed = header.kind == 'i';
@@ -195,7 +195,7 @@ auto with_type(const NpyHeader& header, Action action) {
   }
 }
 
-/// A text of fixed width, as UTF-8: without the zeros at its end.
+/// A text of fixed width, as UTF-8, without trailing zeros.
 std::string text_at(const NpyHeader& header, const char* bytes) {
   std::string text;
   if (header.kind == 'S') {
@@ -215,7 +215,7 @@ double as_double(Stored value) {
     return static_cast<double>(value);
 }
 
-/// A label's number as text; whole floats as whole numbers.
+/// A numeric label as text; integral floats as integers.
 template <class Stored>
 std::string number_text(Stored value) {
   if constexpr (std::is_integral_v<Stored>)

@@ -36,7 +36,7 @@ std::optional<ClassFile> class_file(const Address& address) {
 
 namespace {
 
-/// `data` with its address as name and, where it has the classes of a run, their numbers as labels.
+/// Returns `data` with its address as name and, if it has the classes of a run, with their numbers as labels.
 Dataset named(const Dataset& data, std::string_view address, const std::vector<std::string>& known) {
   DatasetInfo info = data.info();
   info.name = address;
@@ -118,7 +118,7 @@ std::optional<ImageShape> first_image_shape(std::string_view address, const Open
       const cv::Mat pixels =
           detail::decode_image(read_file(file), {.max_pixels = options.max_pixels, .bits = options.image_bits}).pixels;
       return ImageShape{.channels = pixels.channels(), .height = pixels.rows, .width = pixels.cols};
-    } catch (const detail::DecodeError&) {  // opening the data says what is wrong with it
+    } catch (const detail::DecodeError&) {  // opening the data reports the error
     } catch (const Error&) {
     }
   return std::nullopt;

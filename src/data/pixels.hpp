@@ -9,7 +9,7 @@
 
 namespace ulmus::detail {
 
-/// What each 8-bit value becomes, one table per channel.
+/// Maps each 8-bit value to its normalised value, one table per channel.
 using PixelTable = std::array<float, 256>;
 
 inline std::vector<PixelTable> pixel_tables(const Normalisation& normalisation, std::int64_t channels) {

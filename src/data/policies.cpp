@@ -24,7 +24,7 @@ enum class Operation {
   equalize,
   invert,
 };
-constexpr std::uint64_t k_rand_operations = 14;  // all but the last
+constexpr std::uint64_t k_rand_operations = 14;  // all except the last
 
 struct Step {
   Operation operation;
@@ -32,7 +32,7 @@ struct Step {
   int level;  ///< 0 to 9
 };
 
-/// Table 7 of the AutoAugment paper. A level that means nothing (of invert, autocontrast, equalize) is 0.
+/// Table 7 of the AutoAugment paper. A level without effect (invert, autocontrast, equalize) is 0.
 constexpr std::array<std::array<Step, 2>, 25> k_cifar10_policy = [] {
   using enum Operation;
   return std::array<std::array<Step, 2>, 25>{{
@@ -61,7 +61,7 @@ void apply(const Image& image, Operation operation, double v, bool negative) {
   switch (operation) {
     case Operation::identity:
       return;
-    // The half pixel is where the centre of the first row or column lies.
+    // The centre of the first row or column is at half a pixel.
     case Operation::shear_x:
       return warp(image, {1, sign * 0.3 * v, sign * 0.15 * v, 0, 1, 0});
     case Operation::shear_y:

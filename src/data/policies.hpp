@@ -5,9 +5,9 @@
 
 namespace ulmus::detail {
 
-constexpr std::int64_t k_most_strength = 30;  ///< of randaugment
+constexpr std::int64_t k_most_strength = 30;  ///< for randaugment
 
-/// AutoAugment and RandAugment; augment.hpp has their operations and draws.
+/// AutoAugment and RandAugment; operations and draws are documented in augment.hpp.
 void auto_augment(const Image& image, Stream& stream);
 void rand_augment(const Image& image, std::int64_t operations, std::int64_t strength, Stream& stream);
 

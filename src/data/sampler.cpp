@@ -149,7 +149,7 @@ std::vector<std::int64_t> sample_epoch(const Sampler& sampler, std::span<const s
   for (const auto& members : by_class) counts.push_back(std::ssize(members));
   std::vector<double> sums = class_probabilities(sampler, counts, options.epoch, options.epochs);
   std::partial_sum(sums.begin(), sums.end(), sums.begin());
-  // Rounding may leave the last sum below 1; its class is where the sums reach their end first.
+  // Rounding may leave the last sum below 1; then use the class where the sums first reach their maximum.
   const auto last = std::ranges::lower_bound(sums, sums.empty() ? 0 : sums.back());
   for (std::int64_t p = rank; p < positions; p += world) {
     Stream stream(options.seed, "sample", epoch, static_cast<std::uint64_t>(p));

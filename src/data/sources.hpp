@@ -15,7 +15,7 @@
 
 namespace ulmus::detail {
 
-/// Largest height and width, in pixels, that is read from an IDX file or resized to.
+/// Maximum height and width, in pixels, of IDX images and of resized images.
 constexpr std::int64_t k_max_image_side = 16384;
 
 /// `fashion-mnist` or `mnist`: four IDX files, plain or gzip, with a training and a test part.
@@ -24,43 +24,44 @@ OpenedData open_idx(std::string_view name, const OpenOptions& options);
 /// `cifar10` or `cifar100`: the files of the official binary version, or folders of images.
 OpenedData open_cifar(std::string_view name, const OpenOptions& options);
 
-/// Whether that is made of image files, or not there.
+/// Returns whether the set consists of image files, or does not exist.
 bool cifar_is_folders(std::string_view name, const OpenOptions& options);
 
-/// A folder of images per class below `folder`, or below its `train` and `test`.
-/// The first image files of the training part, at most so many; none where there is no such folder.
+/// The first image files of the training part, at most `most`; none if there is no such folder.
 std::vector<std::filesystem::path> first_of_folder(const std::filesystem::path& folder, const OpenOptions& options,
                                                    std::size_t most);
 std::vector<std::filesystem::path> first_of_list(const Address& address, std::size_t most);
 
+/// A folder of images per class below `folder`, or below its `train` and `test`.
 OpenedData open_folder(const std::filesystem::path& folder, const OpenOptions& options);
 
-/// Image files and their labels, a line each.
+/// Image files and their labels, one per line.
 OpenedData open_list(const Address& address, const OpenOptions& options);
 
-/// A table with a label column; still to be encoded.
+/// A table with a label column, not yet encoded.
 OpenedData open_csv(const Address& address, const OpenOptions& options);
 
 /// Two NumPy arrays, features and labels.
 OpenedData open_npy(const Address& address, const OpenOptions& options);
 
-/// Of the same kinds, without labels (table.hpp).
+/// The same kinds without labels (table.hpp).
 Dataset open_unlabelled_csv(const std::filesystem::path& file, const Address& training, const TableEncoding& encoding);
 Dataset open_unlabelled_npy(const std::filesystem::path& file, std::vector<std::string> class_names);
 
-/// Where a named data set may lie: each of `names`, then nothing, below data_root and $ULMUS_DATA, and each below
-/// /usr/share/datasets. The first is the name that is in the address. Throws Error{data} when data_root is no folder.
+/// Paths where a named data set may be: each of `names`, then no name, below data_root and $ULMUS_DATA, and each of
+/// `names` below /usr/share/datasets. The first name is the one in the address. Throws Error{data} if data_root is not
+/// a folder.
 std::vector<std::filesystem::path> search_paths(std::span<const std::string> names,
                                                 const std::filesystem::path& data_root);
 
-/// Throws Error{data} that says where the set was looked for and what to do.
+/// Throws Error{data} that lists the searched places and gives advice.
 [[noreturn]] void throw_not_found(std::string_view name, std::span<const std::filesystem::path> places,
                                   std::string_view advice);
 
-/// Throws Error{usage} for options that apply to images alone.
+/// Throws Error{usage} for options that apply only to images.
 void refuse_image_options(const OpenOptions& options, std::string_view source);
 
-/// The names that the key `literal` of an address calls classes whatever they look like.
+/// The names that the key `literal` of an address declares to be classes.
 std::vector<std::string> literal_names(const Address& address);
 
 /// The class file that an address names.

@@ -25,7 +25,7 @@ constexpr int k_schema_version = 1;
 
 using Counts = std::vector<std::int64_t>;
 
-/// NumPy's legacy generator and its shuffle, as defined in the header.
+/// NumPy's legacy generator and its shuffle, as specified in the header.
 class NumpyShuffle {
  public:
   explicit NumpyShuffle(std::uint64_t seed) : generator_(static_cast<std::uint32_t>(seed)) {}
@@ -60,7 +60,7 @@ std::int64_t test_count(std::int64_t images, double fraction) {
   return images < 2 ? 0 : std::clamp<std::int64_t>(rounded, 1, images - 1);
 }
 
-/// The largest whole ratio with which every class keeps at least `least` samples; 0 when not even 1 does. The smallest
+/// The largest integer ratio with which every class keeps at least `least` samples; 0 if there is none. The smallest
 /// count never grows with the ratio, so bisection finds it.
 std::int64_t largest_ratio(ImbalanceProfile profile, const Counts& available, std::int64_t least) {
   const auto works = [&](std::int64_t ratio) {
@@ -81,7 +81,7 @@ std::int64_t largest_ratio(ImbalanceProfile profile, const Counts& available, st
   return good;
 }
 
-/// Every class must keep a training sample beside its validation samples.
+/// Every class must keep a training sample in addition to its validation samples.
 void check_counts(const Counts& kept, const Counts& available, const std::vector<std::string>& class_names,
                   const SplitOptions& options, const ImbalanceProfile& profile) {
   const auto smallest = std::ranges::min_element(kept);
@@ -201,7 +201,7 @@ std::string to_json(const Split& split) {
        {"schema_version", "data", "data_sha256", "test_sha256", "imbalance", "seed", "rng", "validation_per_class",
         "test_fraction", "class_names", "train_counts", "train", "validation", "test", "sha256"}) {
     if (!json.contains(key)) continue;
-    // An address may hold a path that is not UTF-8; no decision depends on it.
+    // An address may contain a path that is not UTF-8; no decision depends on it.
     text += fmt::format("  \"{}\": {}{}\n", key, json[key].dump(-1, ' ', false, Json::error_handler_t::replace),
                         std::string_view(key) == "sha256" ? "" : ",");
   }

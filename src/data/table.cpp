@@ -34,7 +34,7 @@ std::string delimiter_text(char delimiter) {
                                        : std::string(1, delimiter);
 }
 
-/// What to say about a header in which a name is not found: whether it is a row, not a header.
+/// Advice for a header in which a name is not found, for example if it looks like a data row.
 std::string header_hint(std::span<const std::string> names) {
   const auto numbers =
       std::ranges::count_if(names, [](const std::string& name) { return number_in(name).has_value(); });
@@ -72,7 +72,7 @@ void check_header(std::span<const std::string> names, std::int64_t line, const f
         file, line, fmt::format(" has the column name '{}' twice; rename one{}", printable(*twin), header_hint(names)));
 }
 
-/// Columns without a name, such as the row numbers that pandas and R write, are called by their place: "column 1".
+/// Names columns without a name, such as the row numbers that pandas and R write, by position: "column 1".
 void name_unnamed(std::vector<std::string>& names) {
   for (std::size_t i = 0; i < names.size(); ++i) {
     std::string place = fmt::format("column {}", i + 1);
@@ -81,10 +81,10 @@ void name_unnamed(std::vector<std::string>& names) {
   }
 }
 
-/// Columns of the file that become columns of the table, in order.
+/// The columns of the file that become columns of the table, in order.
 struct Header {
   std::size_t fields = 0;
-  std::optional<std::size_t> label;  ///< none: no label is read
+  std::optional<std::size_t> label;  ///< nothing: no label is read
   std::vector<std::size_t> kept;
   std::vector<TableColumn> columns;
 };
@@ -128,7 +128,7 @@ Header read_header(std::span<const std::string> names, std::int64_t line, const 
   return header;
 }
 
-/// The columns of the training part, wherever they are in this file.
+/// Finds the columns of the training part, in any order.
 Header match_header(std::span<const std::string> names, std::int64_t line, const fs::path& file,
                     const CsvOptions& options, const Table& training) {
   check_header(names, line, file);
@@ -148,7 +148,7 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
     return position;
   };
   header.label = take(training.label);
-  // What is left out may be missing here; it is not read.
+  // Left-out columns are not read and may be missing.
   std::erase_if(header.columns, [](const TableColumn& column) { return !column.left_out.empty(); });
   for (const TableColumn& column : header.columns) header.kept.push_back(take(column.name));
   for (const TableColumn& column : training.columns) positions.erase(column.name);
@@ -162,7 +162,7 @@ Header match_header(std::span<const std::string> names, std::int64_t line, const
   return header;
 }
 
-/// The columns that were trained on, wherever they are in this file.
+/// Finds the columns of the encoding, in any order.
 Header trained_header(std::span<const std::string> names, std::int64_t line, const fs::path& file,
                       const TableEncoding& encoding) {
   check_header(names, line, file);
@@ -180,7 +180,7 @@ Header trained_header(std::span<const std::string> names, std::int64_t line, con
   return header;
 }
 
-/// Cells and labels, the labels still being text.
+/// Reads cells and labels; labels are still text.
 detail::LabelTexts read_rows(RowReader& reader, const Header& header, const CsvOptions& options, Table& table) {
   detail::LabelTexts labels;
   while (reader.next()) {
@@ -229,8 +229,9 @@ std::string table_sha256(const Table& table, std::string_view bytes) {
   return sha256(content + sha256(bytes));
 }
 
-/// Goes to the header: past lines that begin with `#`, unless one of them is the header. `is_header` tells by the names
-/// that are wanted; when it knows neither, a comment has another number of fields than the line after it.
+/// Skips to the header: past lines that begin with `#`, unless one of them is the header. `is_header` decides by the
+/// wanted names; if it accepts neither this line nor the next, a comment is a line with another number of fields than
+/// the next one.
 template <class IsHeader>
 std::int64_t find_header(RowReader& reader, const fs::path& file, IsHeader is_header) {
   const auto read = [&] {
@@ -250,9 +251,9 @@ std::int64_t find_header(RowReader& reader, const fs::path& file, IsHeader is_he
   return comments;
 }
 
-/// Everything but the classes and the kinds of the columns; `labels` take the labels as text. `make_header` is called
-/// with the names of the columns and their line; `wanted` are names that the header has. Of `options`, the
-/// delimiter becomes that of the file.
+/// Reads everything except the classes and the kinds of the columns; `labels` receives the labels as text.
+/// `make_header` is called with the column names and their line; `wanted` are names that the header contains. The
+/// delimiter in `options` is set to that of the file.
 template <class MakeHeader>
 Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions& options, detail::LabelTexts& labels,
                  std::span<const std::string> wanted, MakeHeader make_header) {

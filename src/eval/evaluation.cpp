@@ -54,13 +54,13 @@ void check(const MatrixView<const float>& logits, std::span<const std::int64_t> 
 
 struct RowResult {
   std::int64_t predicted = 0;
-  std::int64_t rank = 0;  ///< classes that beat the true one
+  std::int64_t rank = 0;  ///< number of classes that rank above the true one
   double margin = 0;
   double confidence = 0;  ///< probability of the predicted class
   double nll = 0;
 };
 
-/// Two passes: the comparisons, then the exponentials. `row` is for the error message.
+/// Two passes: comparisons, then exponentials. `row` is for the error message.
 RowResult evaluate_row(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row) {
   const float truth = z[label];
   std::int64_t predicted = 0;
@@ -139,7 +139,7 @@ MarginDistribution distribution(std::vector<double> margins, const std::vector<d
   return result;
 }
 
-/// The results of each class from the confusion matrix; the caller fills in the margins.
+/// Computes the results of each class from the confusion matrix; the caller adds the margins.
 std::vector<ClassResult> class_results(const std::vector<SparseCounts>& confusion, const ClassCounts& counts) {
   const std::size_t classes = confusion.size();
   std::vector<std::int64_t> predicted(classes, 0), correct(classes, 0);
@@ -163,7 +163,7 @@ std::vector<ClassResult> class_results(const std::vector<SparseCounts>& confusio
   return results;
 }
 
-/// The averages over classes, from their results.
+/// Computes the averages over classes from their results.
 void average(Evaluation& evaluation, ShotThresholds thresholds) {
   Mean recall, f1, log_recall, many, medium, few;
   evaluation.worst_class = std::numeric_limits<double>::infinity();

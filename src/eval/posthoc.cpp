@@ -23,7 +23,7 @@ constexpr std::array k_known = {Known{PostHoc::Kind::none, "none", 0}, Known{Pos
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// The training prior pi; every class must occur.
+/// The training prior pi; every class must have samples.
 std::vector<double> positive_prior(const ClassCounts& counts, const PostHoc& posthoc) {
   const auto values = counts.values();
   if (const auto empty = std::ranges::find(values, 0); empty != values.end())

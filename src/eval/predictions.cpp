@@ -19,7 +19,7 @@ using nlohmann::ordered_json;
 
 std::string number_text(double value) { return fmt::format("{:.6g}", value); }
 
-/// Whether a spreadsheet would compute a field in place of showing it; a number computes to itself.
+/// Returns whether a spreadsheet would evaluate a field as a formula; a number is safe.
 bool is_formula(std::string_view text) {
   if (text.empty() || std::string_view("=+-@\t\r").find(text[0]) == std::string_view::npos) return false;
   double value = 0;
@@ -28,7 +28,7 @@ bool is_formula(std::string_view text) {
   return std::from_chars(begin, end, value).ptr != end;
 }
 
-/// The same six digits as a number.
+/// The value rounded to the same six digits.
 double rounded(double value) { return std::strtod(number_text(value).c_str(), nullptr); }
 
 }  // namespace

@@ -21,7 +21,7 @@ namespace {
 
 void normalise(std::vector<double>& prior) {
   const double most = *std::max_element(prior.begin(), prior.end());
-  for (double& p : prior) p /= most;  // so that the sum cannot overflow
+  for (double& p : prior) p /= most;  // prevents overflow of the sum
   const double sum = std::accumulate(prior.begin(), prior.end(), 0.0);
   for (double& p : prior) p /= sum;
 }
@@ -35,7 +35,7 @@ bool is_number(const std::string& text) {
   }
 }
 
-/// `place` says which number is meant.
+/// `place` describes the position of a number for messages.
 std::vector<double> read_numbers(std::span<const std::string> texts, ErrorKind kind, const std::string& where,
                                  const std::function<std::string(std::size_t)>& place) {
   std::vector<double> prior;
@@ -69,7 +69,7 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
   }
   if (const auto pieces = split(text, ','); is_number(pieces[0]))
     return read_numbers(pieces, classes, ErrorKind::usage, option_name("prior"));
-  // A text that cannot be a path, for example a very long one, is no file either.
+  // A text that cannot be a path, for example because it is very long, is not a file.
   if (std::error_code reason; !std::filesystem::exists(text, reason)) {
     const std::vector<std::string> names = {"uniform", "train"};
     const std::string near = nearest_name(text, names);
@@ -89,10 +89,10 @@ std::vector<double> parse_prior(const std::string& text, const ClassCounts& trai
 
 std::vector<double> assumed_prior(const LossSpec& spec, const ClassCounts& train_counts) {
   Loss loss(spec, train_counts);
-  loss.set_epoch(1, 2);  // the end of a training: everything late has begun
+  loss.set_epoch(1, 2);  // the end of a training, when all deferred parts are active
   std::vector<double> prior = train_counts.prior();
   const auto weights = loss.class_weights();
-  std::vector<double> draws;  // a rule that samples comes on top of weights of the loss's own
+  std::vector<double> draws;  // a sampling rule is combined with the loss's own weights
   if (spec.resamples()) draws = spec.rule()->weights(spec.rule_keys(), train_counts);
   for (std::size_t j = 0; j < prior.size(); ++j) {
     if (!weights.empty()) prior[j] *= weights[j];

@@ -21,7 +21,7 @@ double fit_temperature(MatrixView<const float> logits, std::span<const std::int6
   untempered.offset.clear();
   untempered.temperature = 1;
   std::vector<double> p(classes), u(classes);
-  // With b = 1 / T and u = b v + offset, the derivative by b of a sample's loss is sum_j p[j] v[j] - v[y].
+  // With b = 1 / T and u = b v + offset, the derivative of a sample's loss with respect to b is sum_j p[j] v[j] - v[y].
   const auto slope_at = [&](double inverse) {
     tempered.temperature = 1 / inverse;
     double sum = 0;

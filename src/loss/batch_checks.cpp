@@ -13,7 +13,7 @@ namespace {
 
 [[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::data, message); }
 
-/// Throws unless the addresses of a matrix can be computed.
+/// Throws unless all addresses of a matrix can be computed without overflow.
 void check_size(std::string_view what, std::int64_t rows, std::int64_t row_stride, std::int64_t element_bytes) {
   if (rows > 0 && row_stride > std::numeric_limits<std::ptrdiff_t>::max() / element_bytes / rows)
     refuse(fmt::format("{} of {} rows with row stride {} is larger than memory can be", what, rows, row_stride));
@@ -105,7 +105,7 @@ void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t class
     refuse(fmt::format("the position of the first row is {}, expected 0 or more, and room for {} rows",
                        batch.first_position, rows));
   const auto out_of_range = [classes, ignored = batch.ignore_index.value_or(0)](std::int64_t label) {
-    return (label < 0 || label >= classes) && label != ignored;  // where none is ignored, 0 is in range anyway
+    return (label < 0 || label >= classes) && label != ignored;  // if no label is ignored, 0 is in range anyway
   };
   const auto bad = std::find_if(batch.labels.begin(), batch.labels.end(), out_of_range);
   if (bad != batch.labels.end())

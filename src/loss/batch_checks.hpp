@@ -4,31 +4,31 @@
 
 #include "ulmus/loss/loss.hpp"
 
-/// What is checked of a batch at the border of the loss room, before anything is read or written. Behind it nothing
-/// checks a shape again.
+/// Validation of a batch at the interface of the loss module, before anything is read or written. Code behind it does
+/// not check shapes again.
 namespace ulmus::detail {
 
-/// The batch beside its logits: labels, weights, features, head, offsets and noise against `rows` and `classes`.
-/// Throws Error{data} for the first that does not fit.
+/// Checks everything except the logits: labels, weights, features, head, offsets and noise, against `rows` and
+/// `classes`. Throws Error{data} for the first that does not match.
 void check_options(const LossBatch& batch, std::int64_t rows, std::int64_t classes);
 
-/// A matrix as its fields tell it.
+/// Address and shape of a matrix.
 struct Layout {
   bool null;
   std::int64_t rows, columns, row_stride;
   std::int64_t element_bytes;
 };
 
-/// Throws Error{data} unless the logits are [N, classes] and the gradient, where there is one, is as large.
+/// Throws Error{data} unless the logits are [N, classes] and the gradient, if any, has the same shape.
 void check_logits(const Layout& logits, const Layout& gradient, std::int64_t classes);
 
-/// Throws Error{data} unless the logits are of `columns` of `classes` classes, from class_offset on.
+/// Throws Error{data} unless the logits cover `columns` of `classes` classes, starting at class_offset.
 void check_classes(std::int64_t columns, std::int64_t class_offset, std::int64_t classes);
 
-/// Throws Error{data} unless there is one for each row, with a rival among the classes where the row counts.
+/// Throws Error{data} unless there is one per row, whose rival is one of the classes if the row counts.
 void check_statistics(std::span<const RowStatistics> statistics, std::span<const double> weights, std::int64_t classes);
 
-/// All of a batch.
+/// Checks all of a batch.
 template <class T>
 void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient, std::int64_t classes) {
   const auto layout = [](const auto& of) { return Layout{of.empty(), of.rows, of.columns, of.row_stride, sizeof(T)}; };
@@ -37,7 +37,7 @@ void check_batch(MatrixView<const T> logits, const LossBatch& batch, MatrixView<
   if (batch.class_offset != 0) check_classes(logits.columns, batch.class_offset, classes);
 }
 
-/// All of a batch of which the logits of some classes are here.
+/// Checks all of a batch that has the logits of a shard of the classes.
 template <class T>
 void check_shard(MatrixView<const T> logits, const LossBatch& batch, MatrixView<T> gradient, std::int64_t classes) {
   check_classes(logits.columns, batch.class_offset, classes);
@@ -46,7 +46,7 @@ void check_shard(MatrixView<const T> logits, const LossBatch& batch, MatrixView<
   check_options(batch, logits.rows, classes);
 }
 
-/// Throws Error{usage} when the loss needs features or a head that did not come.
+/// Throws Error{usage} if the loss needs features or a head and they are missing.
 void check_needs(const LossDefinition& definition, const LossBatch& batch);
 
 }  // namespace ulmus::detail

@@ -19,30 +19,30 @@
 #include "ulmus/loss/row_statistics.hpp"
 #include "ulmus/loss/view.hpp"
 
-/// The loop over the rows of a batch, around the row kernel: tiles of rows, on a team of threads.
+/// The loop over the rows of a batch that calls the row kernel: tiles of rows, on several threads.
 namespace ulmus::detail {
 
-/// The numbers of a loss, with slopes and offsets also in the type that float, bfloat16 and half are computed in.
+/// The parameters of a loss, with slopes and offsets also in the type in which float, bfloat16 and half are computed.
 struct LossNumbers {
   const KernelParams& params;
   const LossHooks& hooks;
   std::span<const float> slope, offset;  ///< [C]; empty: none
 };
 
-/// What is known of the rows beside their logits, and what is to be written for each; all [N].
+/// Inputs and outputs per row other than logits and gradient; all [N].
 struct BatchRows {
-  std::span<const std::int64_t> labels;      ///< of all C classes
-  std::span<const double> weights;           ///< 0 where a row is ignored
-  std::span<double> losses;                  ///< to be written
-  std::span<std::uint8_t> correct;           ///< to be written, see LossBatch; empty: not wanted
-  std::span<const double> shape_parameters;  ///< where it differs from row to row; empty: that of the loss
+  std::span<const std::int64_t> labels;      ///< numbered among all C classes
+  std::span<const double> weights;           ///< 0 for an ignored row
+  std::span<double> losses;                  ///< output
+  std::span<std::uint8_t> correct;           ///< output, see LossBatch; empty: not computed
+  std::span<const double> shape_parameters;  ///< one per row; empty: the parameter of the loss
 
-  // For a shape that looks at more than the cross entropy.
+  // For a shape that depends on more than the cross entropy.
   std::span<const double> class_weights;
   std::span<const double> feature_norms;
-  std::span<double> norm_gradient;  ///< to be written
+  std::span<double> norm_gradient;  ///< output
 
-  /// Of all classes, where the logits are those of a shard; empty: the logits are all there is.
+  /// Statistics of all classes if the logits are those of a shard; empty: the logits cover all classes.
   std::span<const RowStatistics> statistics;
 
   BatchRows slice(std::int64_t begin, std::int64_t end) const {
@@ -55,7 +55,8 @@ struct BatchRows {
   }
 };
 
-/// True when argmax, as torch counts it, is the label: NaN is the largest, and of equal ones the lowest class counts.
+/// Returns whether argmax, as defined by torch, is the label: NaN counts as the largest, and among equal values the
+/// lowest class wins.
 template <class T>
 bool is_argmax(const T* row, std::int64_t classes, std::int64_t label) {
   if (label < 0 || label >= classes) return false;
@@ -68,7 +69,7 @@ bool is_argmax(const T* row, std::int64_t classes, std::int64_t label) {
   return true;
 }
 
-/// One batch, or a shard [N, columns] of its classes, on its way through the row kernel.
+/// Runs one batch, or a shard [N, columns] of its classes, through the row kernel.
 template <class T>
 class BatchLoop {
  public:
@@ -108,14 +109,15 @@ class BatchLoop {
                                                : kernels.plain;
   }
 
-  /// Losses and gradients of all rows, on a team of at most so many threads (see team_size).
+  /// Computes losses and gradients of all rows, on at most `most_threads` threads (see team_size).
   void evaluate(int most_threads) const {
     for_each_tile(most_threads, [this](std::int64_t t, bool has_next, Workspace& workspace) {
       evaluate_tile(t, has_next, workspace);
     });
   }
 
-  /// Statistics of all rows over the classes of the shard, [N]; those of a row that does not count stay as they are.
+  /// Computes statistics of all rows over the classes of the shard, [N]; those of a row that does not count stay
+  /// unchanged.
   void collect_statistics(std::span<RowStatistics> statistics, int most_threads) const {
     for_each_tile(most_threads, [this, statistics](std::int64_t t, bool has_next, Workspace& workspace) {
       collect_tile(t, has_next, workspace, statistics);
@@ -126,7 +128,7 @@ class BatchLoop {
   static constexpr auto k_most_rows = static_cast<std::size_t>(k_most_tile_rows);
   using OfRows = std::array<double, k_most_rows>;
 
-  /// Memory of one thread: exponentials, where they do not lie in the gradient itself, and the blocks of the rows.
+  /// Buffers of one thread: exponentials, unless they are stored in the gradient itself, and the blocks of the rows.
   struct Workspace {
     std::vector<A> exponentials;
     std::vector<double> maxima, sums;
@@ -137,12 +139,12 @@ class BatchLoop {
   struct TileRows {
     std::int64_t begin;
     std::size_t count;
-    std::array<std::int64_t, k_most_rows> label;  ///< among these logits; -1: in another shard
+    std::array<std::int64_t, k_most_rows> label;  ///< index among these logits; -1: in another shard
     OfRows true_logit;                            ///< z[y]
-    OfRows rival_logit;                           ///< the largest wrong z
+    OfRows rival_logit;                           ///< the largest incorrect z
     OfRows true_slope;                            ///< dt / dv[y]
-    OfRows lowered;                               ///< v[y] - t, what the margin takes from the true logit
-    OfRows sum, gap;                              ///< of the epilogue
+    OfRows lowered;                               ///< v[y] - t, the amount by which the margin lowers the true logit
+    OfRows sum, gap;                              ///< inputs of the epilogue
     OfRows wrong_dlogit, true_dlogit;             ///< sum over j != y of dl/dv[j], and dl/dv[y]
   };
 
@@ -180,7 +182,7 @@ class BatchLoop {
     });
   }
 
-  /// A row that does not count goes along under a label that exists.
+  /// A row that does not count is processed with a valid label.
   TileRows make_rows(std::int64_t t) const {
     TileRows tile;
     tile.begin = t * tile_rows();
@@ -191,7 +193,7 @@ class BatchLoop {
       tile.label[i] = !(weight(tile, i) > 0) ? 0 : here ? label : -1;
     }
     tile.true_slope.fill(1);
-    for (std::size_t i = tile.count; i < k_most_rows; ++i) tile.sum[i] = tile.gap[i] = 0;  // the epilogue takes vectors
+    for (std::size_t i = tile.count; i < k_most_rows; ++i) tile.sum[i] = tile.gap[i] = 0;  // the epilogue reads them
     return tile;
   }
 
@@ -240,9 +242,9 @@ class BatchLoop {
         std::fill_n(gradient_.row(rows.begin + static_cast<std::int64_t>(i)), logits_.columns, T(0));
   }
 
-  /// The sweep over all classes.
+  /// The forward sweep over all classes.
   void forward(const Tile<T>& tile, TileRows& rows, ForwardResult* results) const {
-    // Rule and accuracy read the logits, over which the sweep may write its exponentials.
+    // Rule and accuracy read the logits, which the sweep may overwrite with its exponentials.
     const bool reads_logits = moves_true_logit() || !rows_.correct.empty();
     for (std::size_t i = 0; reads_logits && i < rows.count; ++i) {
       const T* z = logits_of(rows, i);
@@ -251,7 +253,7 @@ class BatchLoop {
       if (!rows_.correct.empty() && in_place()) mark_by_argmax(rows, i);
     }
     kernel_.forward(tile, terms_, results);
-    if (!moves_true_logit() && rows_.correct.empty()) {  // most: nothing but margins
+    if (!moves_true_logit() && rows_.correct.empty()) {  // the common case: only margins
       for (std::size_t i = 0; i < rows.count; ++i) {
         rows.sum[i] = results[i].sum;
         rows.gap[i] =
@@ -269,7 +271,7 @@ class BatchLoop {
     for (std::size_t i = 0; i < rows.count; ++i) rows.gap[i] = terms_.scale * (rows.gap[i] + rows.lowered[i]);
   }
 
-  /// The sweep over the classes of a shard, for the gradient, beside the statistics of all classes.
+  /// The forward sweep over the classes of a shard, for the gradient, given the statistics of all classes.
   void forward_shard(const Tile<T>& tile, TileRows& rows, ForwardResult* results) const {
     const RowStatistics* all = rows_.statistics.data() + rows.begin;
     for (std::size_t i = 0; i < rows.count; ++i) {
@@ -306,7 +308,7 @@ class BatchLoop {
     }
   }
 
-  /// What rule or margins take from the true logits; `rival(i)` is the class of row i's rival.
+  /// Lowers the true logits by the rule or by the margins; `rival(i)` is the class of row i's rival.
   template <class Rival>
   void lower_true_logits(TileRows& rows, const Rival& rival) const {
     if (!moves_true_logit()) {
@@ -324,7 +326,7 @@ class BatchLoop {
     for (std::size_t i = 0; i < rows.count; ++i) rows.lowered[i] = rows.true_logit[i] - moved[i];
   }
 
-  /// Losses of the samples, and the sums of their gradients.
+  /// Computes the losses of the samples and the sums of their gradients.
   void run_epilogue(TileRows& rows) const {
     OfRows shape_parameter, value, slope;
     shape_parameter.fill(params_.shape_parameter);
@@ -342,13 +344,13 @@ class BatchLoop {
     }
   }
 
-  /// v[m] - v[y]. NaN where the true logit has overflowed: its loss would be 0 and hide that.
+  /// v[m] - v[y]. NaN if the true logit has overflowed: its loss would otherwise be 0 and hide the overflow.
   static double gap(double largest_wrong, double true_value) {
     return true_value == std::numeric_limits<double>::infinity() ? std::numeric_limits<double>::quiet_NaN()
                                                                  : largest_wrong - true_value;
   }
 
-  /// That of a row that counts, of all C classes.
+  /// The label of a row that counts, numbered among all C classes.
   std::int64_t label_of_all(const TileRows& rows, std::size_t i) const {
     return weight(rows, i) > 0 ? rows_.labels.data()[rows.begin + static_cast<std::int64_t>(i)] : 0;
   }
@@ -376,7 +378,7 @@ class BatchLoop {
     rows_.correct[row] = is_argmax(logits_of(rows, i), logits_.columns, rows_.labels[row]) ? 1 : 0;
   }
 
-  /// From what the sweep knows; only a tie, a NaN and a row that does not count need a second look.
+  /// Uses the results of the sweep; only ties, NaN and rows that do not count need another look at the logits.
   void mark_correct(const TileRows& rows, std::size_t i) const {
     const double ahead = adjusts_logits() ? rows.rival_logit[i] - rows.true_logit[i] : rows.gap[i];
     const bool known = weight(rows, i) > 0 && !std::isnan(rows.sum[i]) && (ahead < 0 || ahead > 0);
@@ -384,7 +386,7 @@ class BatchLoop {
     rows_.correct[static_cast<std::size_t>(rows.begin) + i] = ahead < 0 ? 1 : 0;
   }
 
-  /// Cross entropy c and q = 1 - exp(-c) become the loss and its derivative by the distance.
+  /// Converts cross entropy c and q = 1 - exp(-c) into the loss and its derivative with respect to the distance.
   void apply_shape(std::size_t i, double& value, double& slope) const {
     const ShapedLoss shaped =
         hooks_.shape({value, slope, std::exp(-value)}, rows_.feature_norms[i], rows_.class_weights[i]);

@@ -8,8 +8,8 @@
 
 namespace ulmus::detail {
 
-/// A batch for the hooks that look at all of it. `labels` are the batch's, -1 where a row does not count; the gradient
-/// may be empty.
+/// Makes the view of a batch for hooks that read the whole batch. `labels` are the batch's, -1 for a row that does not
+/// count; the gradient may be empty.
 template <class T>
 BatchView make_batch_view(const Loss& loss, MatrixView<const T> logits, const LossBatch& batch,
                           std::span<const std::int64_t> labels, MatrixView<T> gradient = {}) {

@@ -37,12 +37,12 @@ std::string& last_error() {
 ulmus_status fail(ulmus_status status, const char* message) noexcept {
   try {
     last_error() = message;
-  } catch (...) {  // no memory even for the message: the status must do
+  } catch (...) {  // not enough memory for the message: only the status reports the error
   }
   return status;
 }
 
-/// Runs `body` and turns what it throws into a status.
+/// Runs `body` and converts exceptions into a status.
 template <class Body>
 ulmus_status guarded(Body body) noexcept {
   try {
@@ -52,7 +52,7 @@ ulmus_status guarded(Body body) noexcept {
     return fail(static_cast<ulmus_status>(error.exit_code()), error.what());
   } catch (const std::bad_alloc&) {
     return fail(ULMUS_ENVIRONMENT, "out of memory");
-  } catch (const std::length_error&) {  // more than a vector can hold
+  } catch (const std::length_error&) {  // more elements than a vector can hold
     return fail(ULMUS_ENVIRONMENT, "out of memory");
   } catch (const std::exception& error) {
     return fail(ULMUS_INTERNAL, error.what());
@@ -65,7 +65,7 @@ void expect(const void* pointer, const char* what) {
   if (pointer == nullptr) throw Error(ErrorKind::usage, fmt::format("{} is a null pointer", what));
 }
 
-/// Copies to a caller's buffer of `capacity` places.
+/// Copies to a caller's buffer with space for `capacity` values.
 void copy_out(std::span<const double> values, double* buffer, std::int64_t capacity, const char* what) {
   if (capacity < static_cast<std::int64_t>(values.size()))
     throw Error(ErrorKind::usage,
@@ -74,7 +74,7 @@ void copy_out(std::span<const double> values, double* buffer, std::int64_t capac
   std::copy(values.begin(), values.end(), buffer);
 }
 
-/// A caller's batch, of this version or a smaller one, with zeros in the fields it does not have.
+/// Copies a caller's batch of this or an earlier version; missing fields become zero.
 ulmus_batch read_batch(const ulmus_batch* batch) {
   expect(batch, "batch");
   constexpr std::size_t k_sizes[] = {offsetof(ulmus_batch, features), sizeof(ulmus_batch)};
@@ -117,7 +117,7 @@ ulmus::MatrixView<T> optional_matrix(T* data, std::int64_t rows, std::int64_t co
   return data == nullptr ? ulmus::MatrixView<T>() : ulmus::MatrixView<T>(data, rows, columns);
 }
 
-/// The options of a batch, checked as far as pointers go.
+/// Converts the options of a batch; only the pointers are checked.
 ulmus::LossBatch options_of(const ulmus::Loss& loss, const ulmus_batch& batch) {
   const std::int64_t classes = loss.counts().classes(), width = batch.feature_width;
   if (batch.n < 0) throw Error(ErrorKind::data, fmt::format("the batch has {} rows, expected 0 or more", batch.n));

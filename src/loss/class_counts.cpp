@@ -13,7 +13,7 @@
 namespace ulmus {
 namespace {
 
-/// Scales weights so that their mean over the classes with samples is 1; the others stay 0.
+/// Scales weights so that their mean over the classes with samples is 1; zero weights stay 0.
 void normalise(std::vector<double>& weights, std::span<const std::int64_t> counts) {
   const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
   const auto present = std::count_if(counts.begin(), counts.end(), [](std::int64_t n) { return n > 0; });
@@ -63,7 +63,7 @@ std::vector<double> ClassCounts::effective_number_weights(double beta) const {
     throw Error(ErrorKind::usage, fmt::format("beta is {}, expected a number in [0, 1)", beta));
   std::vector<double> weights;
   for (const std::int64_t n : counts_) {
-    const double effective_number = -std::expm1(static_cast<double>(n) * std::log(beta));  // times 1 - beta
+    const double effective_number = -std::expm1(static_cast<double>(n) * std::log(beta));  // multiplied by 1 - beta
     weights.push_back(n == 0 ? 0 : 1 / effective_number);
   }
   normalise(weights, counts_);
@@ -79,7 +79,7 @@ std::vector<double> ClassCounts::inverse_frequency_weights() const {
 
 std::vector<double> ClassCounts::power_weights(double rho) const {
   std::vector<double> weights = prior();
-  // Powers that no double holds are taken relative to the largest: what the normalised weights are does not change.
+  // Powers outside the range of double are computed relative to the largest; normalised weights do not change.
   constexpr double k_safe_exponent = 600;
   double top = -std::numeric_limits<double>::infinity();
   for (const double p : weights)

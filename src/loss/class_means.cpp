@@ -7,7 +7,7 @@ namespace ulmus::detail {
 
 namespace {
 
-/// What a batch adds: for each class its samples, [C], then the sum of their features, [C, D].
+/// The update by a batch: for each class the number of samples, [C], then the sum of their features, [C, D].
 std::vector<double> collect_class_sums(const BatchView& batch) {
   const auto& features = batch.features.features;
   std::vector<double> delta(static_cast<std::size_t>(batch.classes * (1 + features.columns)));
@@ -16,7 +16,7 @@ std::vector<double> collect_class_sums(const BatchView& batch) {
     const std::int64_t label = batch.labels[static_cast<std::size_t>(i)];
     const double* feature = features.row(i);
     const auto finite = [](double x) { return std::isfinite(x); };
-    // The loss of such a batch is no number; the means shall not stay so.
+    // The loss of such a batch is NaN anyway; the means must not become NaN permanently.
     if (label < 0 || !std::all_of(feature, feature + features.columns, finite)) continue;
     ++delta[static_cast<std::size_t>(label)];
     for (std::int64_t k = 0; k < features.columns; ++k) sums[label * features.columns + k] += feature[k];
@@ -24,7 +24,7 @@ std::vector<double> collect_class_sums(const BatchView& batch) {
   return delta;
 }
 
-/// mean = momentum * mean + (1 - momentum) * batch mean; the first time the batch mean itself.
+/// mean = momentum * mean + (1 - momentum) * batch mean; for the first batch the batch mean itself.
 void apply_class_means(LossState& state, std::span<const double> delta, double momentum, std::int64_t classes) {
   const auto width = static_cast<std::int64_t>(delta.size()) / classes - 1;
   state.values.resize(delta.size());

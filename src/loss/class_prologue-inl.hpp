@@ -1,6 +1,7 @@
-// The class prologues: v of the logits z of classes j, j+1, ..., and what the chain rule makes of a gradient. A row is
-// taken relative to an origin, its true logit, where the slopes allow: then a common offset cancels here too.
-// Included once for every instruction set, from row_kernel-inl.hpp.
+// The class prologues: they compute v from the logits z of classes j, j+1, ..., and apply the chain rule to a gradient.
+// If the slopes permit, a row is computed relative to an origin, its true logit, so that a common offset cancels here
+// too.
+// Included once per instruction set, from row_kernel-inl.hpp.
 #if defined(ULMUS_CLASS_PROLOGUE_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_CLASS_PROLOGUE_INL
 #undef ULMUS_CLASS_PROLOGUE_INL
@@ -22,7 +23,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// v[j] = z[j].
 template <class A>
 struct Uniform {
-  static constexpr bool k_tables = false;  ///< whether v needs tables of the classes
+  static constexpr bool k_tables = false;  ///< whether v needs per-class tables
 
   explicit Uniform(const ClassTerms<A>&, std::size_t = 0) {}
 

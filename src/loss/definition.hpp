@@ -7,7 +7,7 @@
 
 #include "ulmus/loss/family.hpp"
 
-/// What the files of losses/ share: ranges and keys, and the numbers that they make of class counts.
+/// Helpers for the files of losses/: ranges, keys, and parameters computed from class counts.
 namespace ulmus::detail {
 
 inline constexpr double k_infinity = std::numeric_limits<double>::infinity();
@@ -29,11 +29,11 @@ inline constexpr Key k_scale{"scale", 1, k_positive, "multiplies the logits befo
 inline constexpr Key k_smoothing{
     "smoothing", 0, {0, 1}, "share of the label that goes to the mean over all classes", "definition"};
 
-/// What a margin is added to: cross entropy or balanced softmax.
+/// The loss to which a margin is added: cross entropy or balanced softmax.
 inline constexpr std::string_view k_bases[] = {"ce", "bs"};
 
-/// Counts as numbers to take logarithms and powers of: a class without samples counts like the rarest one that has
-/// some, as it does for the margins of LDAM. [C]
+/// Counts for logarithms and powers: a class without samples has the count of the rarest class with samples, as for the
+/// margins of LDAM. [C]
 std::vector<double> positive_counts(const ClassCounts& counts);
 
 /// log(n) / scale of each class, after positive_counts. [C]
@@ -48,8 +48,8 @@ std::vector<double> frequency_slopes(const ClassCounts& counts, double gamma);
 /// KernelParams::smoothing, the same for every class; empty for 0. [C]
 std::vector<double> same_smoothing(const ClassCounts& counts, double smoothing);
 
-/// Throws Error{usage} unless every one of a loss's numbers for the classes is finite, also as a float: with some
-/// keys and counts powers and products leave what there is. `what` is a plural in words.
+/// Throws Error{usage} unless all per-class parameters of a loss are finite, also as float: with some keys and counts,
+/// powers and products overflow. `what` is a plural noun for the message.
 void require_finite(std::span<const double> of_classes, std::string_view what);
 
 }  // namespace ulmus::detail

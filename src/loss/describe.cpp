@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// What a loss looks at beside logits, labels and counts.
+/// The inputs that a loss needs in addition to logits, labels and counts.
 std::string needs_text(const LossDefinition& definition) {
   std::vector<std::string> needs;
   if (definition.needs.features) needs.emplace_back("features");
@@ -65,12 +65,12 @@ std::string keys_markdown(std::span<const Key> keys) {
   return text;
 }
 
-/// True for a loss that smooths labels by its definition.
+/// True for a loss whose definition smooths labels.
 bool smooths_labels(const LossDefinition& definition) {
   return detail::is_smoothed(definition.make_params(KeyValues(definition.keys), ClassCounts({1, 1})));
 }
 
-/// False where the loss, with its keys at their defaults, computes something beside the kernel.
+/// False if the loss, with default keys, computes something outside the kernel.
 bool in_kernel(const LossDefinition& definition) {
   const KeyValues keys(definition.keys);
   const LossHooks hooks = definition.hooks(keys, ClassCounts({1, 1}));

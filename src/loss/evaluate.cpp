@@ -1,4 +1,4 @@
-// Evaluating a batch: a whole one, and one of which the logits of some classes are here.
+// Evaluation of a whole batch, and of a shard of the classes of a batch.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ void clear_gradients(const FeatureBatch& of) {
   std::fill(of.head_bias_gradient.begin(), of.head_bias_gradient.end(), 0.0);
 }
 
-/// NaN where one is infinite: the influence of such a sample would take its loss to 0 and hide that.
+/// NaN if a feature is infinite: the influence of such a sample would make its loss 0 and hide the overflow.
 std::vector<double> l1_norms(MatrixView<const double> features) {
   std::vector<double> norms;
   for (std::int64_t i = 0; i < features.rows; ++i) {
@@ -35,7 +35,7 @@ std::vector<double> l1_norms(MatrixView<const double> features) {
   return norms;
 }
 
-/// The only class is right, whatever number its logit is.
+/// With a single class the prediction is always correct, whatever its logit.
 template <class T>
 double evaluate_one_class(MatrixView<const T> logits, std::span<const double> weights, MatrixView<T> gradient,
                           std::span<double> losses) {
@@ -51,7 +51,7 @@ double evaluate_one_class(MatrixView<const T> logits, std::span<const double> we
   return sum;
 }
 
-/// A batch beside its logits, made ready for the loop over its rows.
+/// The data of a batch other than its logits, prepared for the loop over its rows.
 struct PreparedBatch {
   detail::Weighting weighting;
   std::vector<double> own_losses, shape_parameters, feature_norms, norm_gradient;
@@ -84,7 +84,7 @@ struct PreparedBatch {
 
   double reduced_loss() const { return std::accumulate(losses.begin(), losses.end(), 0.0) * weighting.gradient_scale; }
 
-  /// The gradient of the features by their norms.
+  /// Writes the gradient of the features that comes from their norms.
   void write_feature_gradient(const FeatureBatch& features) const {
     if (feature_norms.empty() || features.gradient.empty()) return;
     for (std::int64_t i = 0; i < features.features.rows; ++i)
@@ -95,7 +95,7 @@ struct PreparedBatch {
   }
 };
 
-/// LossBatch::correct from a look at the logits.
+/// Computes LossBatch::correct from the logits.
 template <class T>
 void mark_correct(MatrixView<const T> logits, const LossBatch& batch) {
   for (std::size_t i = 0; i < batch.correct.size(); ++i)
@@ -180,7 +180,7 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
     made_offsets = hooks_.batch_offset(detail::make_batch_view(*this, logits, batch, labels));
     offsets = {made_offsets.data(), rows, counts_.classes()};
   }
-  // In place, the term of the whole batch must see the logits before the gradient takes their place.
+  // In-place evaluation: the term of the whole batch must read the logits before the gradient overwrites them.
   std::vector<T> kept;
   MatrixView<const T> before = logits;
   if (has_term && gradient.data == logits.data) {
@@ -203,7 +203,7 @@ double Loss::evaluate(MatrixView<const T> logits, const LossBatch& batch, Matrix
   prepared.write_feature_gradient(batch.features);
   if (has_term && std::any_of(labels.begin(), labels.end(), [](std::int64_t label) { return label >= 0; })) {
     const BatchView view = detail::make_batch_view(*this, before, batch, labels, gradient);
-    if (is_stateful() && state_.values.empty()) {  // a first batch without an update before it
+    if (is_stateful() && state_.values.empty()) {  // the first batch, without an update before it
       LossState state = state_;
       hooks_.apply_update(state, hooks_.collect_update(view, state));
       value += hooks_.batch_term(view, state);

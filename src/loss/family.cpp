@@ -3,7 +3,7 @@
 namespace ulmus {
 
 // clang-format off
-/// Every loss, in the order in which they are listed; each is defined in the file of its name in losses/.
+/// Every loss, in listing order; each is defined in losses/NAME.cpp.
 #define ULMUS_LOSSES(LOSS) \
   LOSS(ce) \
   LOSS(ldam) \

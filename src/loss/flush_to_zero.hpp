@@ -6,8 +6,9 @@
 
 namespace ulmus::detail {
 
-/// While it lives, results of this thread below the smallest normal number are 0. The gradient of a wrong class is
-/// often that small where logits lie far apart, and x86 stops for each: the whole call took three times as long.
+/// While an object lives, results of this thread below the smallest normal number are flushed to 0. The gradient of an
+/// incorrect class is often that small if logits are far apart, and x86 handles each such number slowly: the whole call
+/// took three times as long.
 class FlushToZero {
 #if defined(__SSE2__)
  public:

@@ -11,7 +11,7 @@
 namespace ulmus {
 namespace {
 
-constexpr double k_floor = 1e-6;  // of distributions and divergences, released code
+constexpr double k_floor = 1e-6;  // lower bound of distributions and divergences, released code
 
 using Row = std::span<const double>;
 
@@ -19,7 +19,7 @@ using Row = std::span<const double>;
 double divergence(Row a, Row b) {
   double sum = 0;
   for (std::size_t j = 0; j < a.size(); ++j) {
-    if (a[j] == b[j]) continue;  // adds nothing, and most classes are far from both
+    if (a[j] == b[j]) continue;  // contributes nothing; most classes are far from both
     const double middle = (a[j] + b[j]) / 2;
     sum += a[j] * std::log(a[j] / middle) + b[j] * std::log(b[j] / middle);
   }
@@ -89,7 +89,7 @@ GraphMargins graph_margins(const Graph& graph, std::span<const std::int64_t> lab
   for (std::size_t c = 0; c < classes; ++c)
     for (double& q : row(usual, c)) q = std::max(members[c] > 0 ? q / members[c] : 0, k_floor);
 
-  std::vector<double> between(classes * classes);  // of classes with training nodes
+  std::vector<double> between(classes * classes);  // between classes with training nodes
   for (std::size_t a = 0; a < classes; ++a)
     for (std::size_t b = 0; b < a && members[a] > 0; ++b)
       if (members[b] > 0)

@@ -1,5 +1,5 @@
-// Logits of each type, loaded and stored as vectors of what they are computed in.
-// Included once for every instruction set, from row_kernel-inl.hpp.
+// Loads and stores logits of each type as vectors of the type in which they are computed.
+// Included once per instruction set, from row_kernel-inl.hpp.
 #if defined(ULMUS_LOGIT_TYPES_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_LOGIT_TYPES_INL
 #undef ULMUS_LOGIT_TYPES_INL
@@ -17,7 +17,7 @@ HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// True where binary16 converts in one instruction.
+/// True if binary16 is converted in one instruction.
 constexpr bool k_converts_half = HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON;
 
 template <class D, class T>
@@ -46,7 +46,7 @@ HWY_INLINE void WriteLogits(D d, hn::Vec<D> value, T* to) {
   if constexpr (std::is_same_v<T, hn::TFromD<D>>) {
     hn::StoreU(value, d, to);
   } else if constexpr (std::is_same_v<T, BFloat16>) {
-    // To nearest, ties to even. A NaN here has zeros in its low half and stays one.
+    // Rounds to nearest, ties to even. A NaN here has zeros in its low half and stays NaN.
     const hn::Rebind<std::uint16_t, D> storage;
     const hn::RebindToUnsigned<D> bits;
     const auto bits32 = hn::BitCast(bits, value);

@@ -16,7 +16,7 @@ namespace ulmus {
 
 namespace {
 
-/// The spec, which leaves no key to the trainer.
+/// Returns the spec after checking that no key is `auto`.
 LossSpec require_values(LossSpec spec) {
   if (const Key* key = spec.automatic())
     throw Error(ErrorKind::usage,
@@ -38,7 +38,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
         std::pair(&params_.true_margin, "margins"), std::pair(&params_.rival_margin, "margins of the rival"),
         std::pair(&params_.class_weight, "class weights")})
     detail::require_finite(*values, what);
-  // Slopes of one are none.
+  // Slopes that are all 1 are dropped.
   if (std::all_of(params_.slope.begin(), params_.slope.end(), [](double a) { return a == 1; })) params_.slope.clear();
   slope_.assign(params_.slope.begin(), params_.slope.end());
   offset_.assign(params_.offset.begin(), params_.offset.end());
@@ -50,7 +50,7 @@ Loss::Loss(LossSpec spec, ClassCounts counts)
     weights_ = spec_.rule()->weights(spec_.rule_keys(), counts_);
   row_loss_ = detail::is_smoothed(params_) ? detail::smoothed_row_loss(params_, hooks_.row_offset) : hooks_.row_loss;
   state_.values = hooks_.initial_state;
-  constexpr std::int64_t k_many_epochs = 1'000'000;  // epoch 0 of a long training: nothing late has begun
+  constexpr std::int64_t k_many_epochs = 1'000'000;  // large enough that at epoch 0 no deferred part has started
   set_epoch(0, k_many_epochs);
 }
 

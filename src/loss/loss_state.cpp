@@ -1,4 +1,4 @@
-// The state that a loss carries from batch to batch: its checks, and how it moves.
+// The state that a loss keeps between batches: validation and updates.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,8 @@
 namespace ulmus {
 namespace {
 
-/// The counts in a state and in an update of it, and the scores of loce: up to here every whole number is a double.
+/// Bound of the counts in a state and in an update, and of the scores of loce: every integer up to it is exact in
+/// double.
 constexpr double k_largest_count = 0x1p53;
 
 bool is_count(double value) { return value >= 0 && value <= k_largest_count; }

@@ -15,12 +15,13 @@
 namespace ulmus::detail {
 namespace {
 
-/// A batch with fewer logits than this runs on the calling thread: starting threads would cost more than they save.
+/// A batch with fewer logits runs on the calling thread: starting threads would cost more than they save.
 constexpr std::int64_t k_parallel_logits = 1 << 15;
 
 constexpr int k_threads_of_a_processor = 4;
 
-/// The first exception of a team. None may leave a thread's function or a parallel region: the process would end.
+/// Stores the first exception of a team. An exception must not leave a thread's function or a parallel region: the
+/// process would terminate.
 class FirstException {
  public:
   template <class Work>
@@ -40,7 +41,7 @@ class FirstException {
   std::exception_ptr exception_;
 };
 
-#ifdef __SANITIZE_THREAD__  // which cannot see that libgomp's threads wait for each other
+#ifdef __SANITIZE_THREAD__  // ThreadSanitizer does not see that libgomp's threads wait for each other
 
 template <class Share>
 void run_team(int threads, const Share& share) {
@@ -49,7 +50,7 @@ void run_team(int threads, const Share& share) {
   int me = 1;
   try {
     for (; me < threads; ++me) team.emplace_back([&share, me, threads] { share(me, threads); });
-  } catch (const std::system_error&) {  // no thread for these shares: they are done here
+  } catch (const std::system_error&) {  // no thread for these shares: run them here
     for (; me < threads; ++me) share(me, threads);
   }
   share(0, threads);
@@ -58,8 +59,8 @@ void run_team(int threads, const Share& share) {
 
 #else
 
-/// How many threads, at most `wanted`, the system lets this process start beside the calling one. They are started and
-/// ended again, which costs some tens of microseconds.
+/// Returns how many threads, at most `wanted`, the system lets this process start besides the calling one. Starts and
+/// joins them, which takes some tens of microseconds.
 int startable(int wanted) {
   struct Gate {
     std::mutex mutex;
@@ -87,15 +88,15 @@ int startable(int wanted) {
 
 template <class Share>
 void run_team(int threads, const Share& share) {
-  // Where libgomp cannot start a thread it ends the process. Its threads stay with the thread that began the team, so
-  // each of those asks the system once, for its largest team.
+  // libgomp terminates the process if it cannot start a thread. Its threads stay with the thread that started the team,
+  // so each such thread probes the system once, for its largest team.
   thread_local int proven = 1;
   if (threads > proven) {
     threads = 1 + startable(threads - 1);
     proven = std::max(proven, threads);
   }
 #pragma omp parallel num_threads(threads)
-  share(omp_get_thread_num(), omp_get_num_threads());  // OpenMP may give fewer threads than asked for
+  share(omp_get_thread_num(), omp_get_num_threads());  // OpenMP may provide fewer threads than requested
 }
 
 #endif

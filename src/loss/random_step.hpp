@@ -5,16 +5,16 @@
 #include "ulmus/base/random.hpp"
 #include "ulmus/loss/hooks.hpp"
 
-/// The random draws of a loss, whose state is the batches seen.
+/// The random draws of a loss, whose state is the number of batches seen.
 namespace ulmus::detail {
 
-/// The stream of a sample: a function of seed, step and place in the batch.
+/// The random stream of a sample: a function of seed, step and position in the batch.
 inline Stream draws_of(std::string_view loss, const Sample& sample, const LossState& state) {
   return Stream(state.seed, loss, static_cast<std::uint64_t>(state.values[0]),
                 static_cast<std::uint64_t>(sample.position));
 }
 
-/// Counts a batch once, whoever of its processes has the first row.
+/// Counts each batch once, in the process that has the first row.
 inline void count_batches(LossHooks& hooks) {
   hooks.initial_state = {0};
   hooks.collect_update = [](const BatchView& batch, const LossState&) {

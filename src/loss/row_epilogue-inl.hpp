@@ -1,5 +1,5 @@
-// The row epilogue: what is done once a row, in double, between the two sweeps of the row kernel; a few rows at once.
-// Included once for every instruction set, from row_kernel-inl.hpp.
+// The row epilogue: per-row computation in double between the two sweeps of the row kernel, for several rows at once.
+// Included once per instruction set, from row_kernel-inl.hpp.
 #if defined(ULMUS_ROW_EPILOGUE_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_ROW_EPILOGUE_INL
 #undef ULMUS_ROW_EPILOGUE_INL
@@ -23,7 +23,7 @@ struct CrossEntropy {
 };
 
 /// With S the sum, softplus(log S + g) is log1p(S exp(g)) for g <= 0 and g + log(S + exp(-g)) for g > 0: the only
-/// exponential is of a number below 0, and what is small is never a difference of what is large.
+/// exponential has a negative argument, and no small result is a difference of large numbers.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE CrossEntropy<V> SoftPlus(D d, V sum, V gap) {
   const V zero = hn::Zero(d), one = hn::Set(d, 1.0);
@@ -37,7 +37,7 @@ HWY_INLINE CrossEntropy<V> SoftPlus(D d, V sum, V gap) {
   return {hn::IfThenElse(hn::IsNaN(q), q, c), q, p};
 }
 
-// The shapes: loss of a sample and its derivative by d.
+// The shapes: loss of a sample and its derivative with respect to d.
 
 struct PlainShape {
   template <class D, class V>
@@ -47,7 +47,7 @@ struct PlainShape {
   }
 };
 
-/// (1 - p)^gamma * c: neither 1 - p nor its power loses digits, and no 0 * infinity for gamma < 1.
+/// (1 - p)^gamma * c: 1 - p and its power keep their precision, and gamma < 1 does not give 0 * infinity.
 struct FocalShape {
   template <class D, class V>
   HWY_INLINE void operator()(D d, const CrossEntropy<V>& of, V gamma, V& value, V& slope) const {

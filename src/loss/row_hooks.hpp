@@ -11,7 +11,7 @@
 #include "loss/batch_loop.hpp"
 #include "loss/weighting.hpp"
 
-/// The losses whose hooks look at one row at a time, in double.
+/// Evaluation of losses whose hooks process one row at a time, in double.
 namespace ulmus::detail {
 
 /// The rows of a batch in double, in chunks that stay in the cache.
@@ -23,7 +23,7 @@ struct RowsInDouble {
   const LossBatch& batch;
   const Weighting& weighting;
 
-  /// Calls of_chunk(begin, end) for all rows, on a team; a chunk is one thread's.
+  /// Calls of_chunk(begin, end) for all rows, on several threads; each chunk runs on one thread.
   template <class OfChunk>
   void for_each_chunk(OfChunk of_chunk) const {
     const std::int64_t chunk_rows = std::max<std::int64_t>(1, k_chunk_logits / logits.columns);
@@ -37,7 +37,7 @@ struct RowsInDouble {
 
   bool counts(std::int64_t i) const { return weighting.weights[static_cast<std::size_t>(i)] > 0; }
 
-  /// Row i as a hook takes it; `row`, [C], takes its logits.
+  /// Reads row i in the form that hooks take; `row`, [C], receives its logits.
   Sample read(std::int64_t i, std::span<double> row) const {
     std::transform(logits.row(i), logits.row(i) + logits.columns, row.begin(), to_double<T>);
     Sample sample{.logits = row,
@@ -49,14 +49,14 @@ struct RowsInDouble {
   }
 };
 
-/// True where something has overflowed or is no number; -infinity is a class that is masked.
+/// True if a logit is +infinity or NaN; -infinity masks a class.
 inline bool has_overflowed(std::span<const double> logits) {
-  std::int64_t overflowed = 0;  // as wide as a logit, so that the loop goes in vectors
+  std::int64_t overflowed = 0;  // as wide as a logit, so that the loop is vectorised
   for (const double z : logits) overflowed += !(z < std::numeric_limits<double>::infinity());
   return overflowed > 0;
 }
 
-/// A loss with a loss of its own for each row.
+/// Evaluates a loss with its own row loss.
 template <class T>
 void run_row_loss(const RowsInDouble<T>& rows,
                   const std::function<double(const Sample& sample, std::span<double> gradient)>& row_loss,
@@ -82,7 +82,7 @@ void run_row_loss(const RowsInDouble<T>& rows,
   });
 }
 
-/// A loss with offsets of its own for each row: they are added to a copy of the row, which goes through the kernel.
+/// Evaluates a loss with offsets for each row: they are added to a copy of the row, which goes through the kernel.
 /// `offsets`, [N, C], come from the whole batch; empty: none.
 template <class T>
 void run_row_offset(const RowsInDouble<T>& rows, const LossNumbers& numbers, const LossState& state,
@@ -94,7 +94,7 @@ void run_row_offset(const RowsInDouble<T>& rows, const LossNumbers& numbers, con
     std::vector<double> row(size), offset(size);
     std::vector<A> moved(size * static_cast<std::size_t>(end - begin));
     for (std::int64_t i = begin; i < end; ++i) {
-      if (!rows.counts(i)) continue;  // zeros will do
+      if (!rows.counts(i)) continue;  // the row stays zero
       const Sample sample = rows.read(i, row);
       std::fill(offset.begin(), offset.end(), 0);
       if (!offsets.empty()) std::copy_n(offsets.row(i), classes, offset.begin());

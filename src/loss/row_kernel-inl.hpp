@@ -1,7 +1,7 @@
-// The row kernel. Included once for every instruction set, from row_kernel.cpp.
+// The row kernel. Included once per instruction set, from row_kernel.cpp.
 //
 // Cross entropy is softplus(d) with the distance d = logsumexp over j != y of u[j] - u[y] and u[j] = scale * v[j] (see
-// family.hpp). With the rival m, the largest wrong v, everything is written relative to it,
+// family.hpp). Everything is computed relative to the rival m, the incorrect class with the largest v:
 //
 //     e[j] = exp(scale * (v[j] - v[m]))     <= 1, and e[m] = 1: no overflow, a sum of at least 1
 //     d    = log(sum over j != y of e[j]) + scale * (v[m] - v[y] + margin)
@@ -11,18 +11,18 @@
 //     dl/dv[j] =  sigmoid(d) * scale * e[j] / sum        j != y
 //     dl/dv[y] = -sigmoid(d) * scale
 //
-// never "probability minus one", so the gradient keeps its digits when the sample is nearly right. What is done once a
-// row in the middle is the row epilogue (row_epilogue-inl.hpp); here are the vector sweeps before it (`Forward`: rival,
-// e, sum) and after it (`Backward`: multiply). `e` lies where the gradient will be, so in place a logit crosses the
-// memory bus twice: in, and out as a gradient.
+// never "probability minus one", so the gradient keeps its precision for a sample that is almost correct. The per-row
+// computation in the middle is the row epilogue (row_epilogue-inl.hpp); this file has the vector sweeps before it
+// (`Forward`: rival, e, sum) and after it (`Backward`: multiply). `e` is stored where the gradient will be, so in place
+// a logit crosses the memory bus twice: in as a logit, and out as a gradient.
 //
-// A row of many classes is cut into blocks, each relative to its own largest wrong logit: the second look at a block
-// (the exponentials) finds it in the first-level cache, each exponential is computed once however long the row is, and
-// the multiplication at the end also moves a block from its own maximum to the row's. While exponentials are computed
-// the next row is fetched. Rows of a few classes go across lanes instead (small_c-inl.hpp).
+// A row of many classes is divided into blocks, each relative to its own largest incorrect logit: the second pass over
+// a block (the exponentials) finds it in the first-level cache, each exponential is computed once for any row length,
+// and the multiplication at the end also rescales a block from its own maximum to the row's. While exponentials are
+// computed, the next row is prefetched. Rows of a few classes are vectorised across rows instead (small_c-inl.hpp).
 //
-// The order of all additions is fixed by the number of classes, the label and the instruction set: the bits of a row
-// depend neither on the rows around it nor on alignment nor on whether the gradient is written in place.
+// The order of all additions is fixed by the number of classes, the label and the instruction set: the bits of a row do
+// not depend on the other rows, on alignment, or on whether the gradient is written in place.
 #if defined(ULMUS_ROW_KERNEL_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_ROW_KERNEL_INL
 #undef ULMUS_ROW_KERNEL_INL
@@ -48,12 +48,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class A>
 constexpr A k_minus_infinity = -std::numeric_limits<A>::infinity();
 
-/// A skip index that no block contains: the label is in another block, or in none.
+/// A skip index that no block contains: the label is in another block, or missing.
 constexpr std::size_t k_no_skip = static_cast<std::size_t>(-1);
 
-/// Visits n >= Lanes(d) values: full(i, v, k) for a vector at i, where k < 4 numbers the accumulators in turn, and
-/// masked(i, v, mask) where only some lanes are new and not at skip_index: around skip_index, and at the end. The last
-/// vector overlaps the one before it. It is loaded first, because full and masked may overwrite what they read.
+/// Visits n >= Lanes(d) values: full(i, v, k) for a vector at i, where k < 4 is the accumulator to use, and masked(i,
+/// v, mask) if only some lanes are new and not at skip_index: around skip_index, and at the end. The last vector
+/// overlaps the one before it. It is loaded first, because full and masked may overwrite what they read.
 template <class D, class T, class Full, class Masked>
 HWY_INLINE void ForEachVector(D d, const T* values, std::size_t n, std::size_t skip_index, Full full, Masked masked) {
   const hn::RebindToSigned<D> index;
@@ -84,8 +84,8 @@ HWY_INLINE void ForEachVector(D d, const T* values, std::size_t n, std::size_t s
   }
 }
 
-/// The largest v, without the one at skip_index. A NaN may be passed over: the sum will meet it. Stores v unless `kept`
-/// is null.
+/// The largest v except the one at skip_index. May miss a NaN, which the sum will propagate. Stores v unless `kept` is
+/// null.
 template <class T, class P, class A = Compute<T>>
 HWY_INLINE A BlockMaximum(const T* logits, std::size_t n, std::size_t skip_index, const P& prologue, A origin,
                           A* kept) {
@@ -105,7 +105,7 @@ HWY_INLINE A BlockMaximum(const T* logits, std::size_t n, std::size_t skip_index
   return hn::GetLane(hn::MaxOfLanes(d, hn::Max(hn::Max(best[0], best[1]), hn::Max(best[2], best[3]))));
 }
 
-/// The first class whose v is the maximum; the first wrong class when none is (all NaN).
+/// The first class whose v is the maximum; the first incorrect class if none is (all NaN).
 template <class T, class P, class A = Compute<T>>
 HWY_INLINE std::size_t FirstMaximum(const T* logits, std::size_t n, std::size_t skip_index, const P& prologue, A origin,
                                     A maximum) {
@@ -125,14 +125,14 @@ HWY_INLINE std::size_t FirstMaximum(const T* logits, std::size_t n, std::size_t 
   return skip_index == 0 ? 1 : 0;
 }
 
-/// What to fetch while a block is worked on: the logits that lie as far into it as the work is into the block.
+/// The logits to prefetch while a block is processed, at the same relative position as the processing of the block.
 template <class T>
 struct Ahead {
   const T* logits;
   bool to_first_level;
 };
 
-/// Stores e = exp(scale * (v - maximum)) (unless `e` is null) and returns their sum without the one at skip_index.
+/// Stores e = exp(scale * (v - maximum)) (unless `e` is null) and returns their sum except the one at skip_index.
 template <class T, class P, class U, class A = Compute<T>>
 HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t skip_index, const P& prologue, A origin,
                                     A maximum, const ClassTerms<A>& terms, A* e, Ahead<U> ahead) {
@@ -161,7 +161,7 @@ HWY_INLINE double BlockExponentials(const T* logits, std::size_t n, std::size_t 
   return static_cast<double>(hn::GetLane(hn::SumOfLanes(d, total)));
 }
 
-/// The same when the maximum is not finite: 1 where v is the maximum, else 0, or NaN.
+/// The same if the maximum is not finite: 1 where v equals the maximum, else 0, or NaN.
 template <class T, class P, class A = Compute<T>>
 HWY_NOINLINE double InfiniteBlockExponentials(const T* logits, std::size_t n, std::size_t skip_index, const P& prologue,
                                               A origin, A maximum, A* e) {
@@ -175,7 +175,7 @@ HWY_NOINLINE double InfiniteBlockExponentials(const T* logits, std::size_t n, st
   return sum;
 }
 
-/// Block b of a row: about equal lengths of at least a vector, beginning at multiples of one.
+/// Block b of a row: blocks have about equal lengths of at least one vector and begin at multiples of a vector.
 inline std::size_t BlockBegin(std::int64_t b, std::int64_t classes, std::size_t lanes) {
   const auto begin = static_cast<std::size_t>(b * classes / block_count(classes));
   return b == block_count(classes) ? begin : begin - begin % lanes;
@@ -190,12 +190,12 @@ HWY_INLINE ForwardResult ForwardRow(const Tile<T>& tile, std::int64_t i, const C
   A* exponentials = tile.exponentials == nullptr ? nullptr : tile.exponentials + i * tile.exponentials_stride;
   double* maxima = tile.maxima + i * blocks;
   const bool has_label = tile.labels[i] >= 0;
-  const auto label = static_cast<std::size_t>(tile.labels[i]);  // without one, beyond every block
+  const auto label = static_cast<std::size_t>(tile.labels[i]);  // missing: beyond every block
   const P<A> row_prologue(terms);
   const A true_logit = has_label ? static_cast<A>(row[label]) : A{0};
   const A origin = row_prologue.Origin(true_logit);
-  // A short row is fetched to the first-level cache, one that fits the second-level cache beside its successor (and
-  // tables) to that; of a longer one the next block.
+  // A short row is prefetched to the first-level cache, and a row that fits the second-level cache together with the
+  // next row and the tables to the second level; of a longer row only the next block is prefetched.
   const auto bytes = classes * static_cast<std::int64_t>(sizeof(T));
   const bool short_row = bytes <= (1 << 13), row_ahead = bytes * (P<A>::k_tables ? 3 : 1) <= (1 << 19);
 
@@ -208,7 +208,7 @@ HWY_INLINE ForwardResult ForwardRow(const Tile<T>& tile, std::int64_t i, const C
     const T* logits = row + begin;
     A* e = exponentials == nullptr ? nullptr : exponentials + begin;
     const Ahead<T> ahead{row_ahead ? next + begin : b + 1 < blocks ? logits + n : next, short_row};
-    // What needs tables is made once and kept where the exponentials will be.
+    // Values of v that need tables are computed once and kept in the memory of the exponentials.
     A* kept = P<A>::k_tables ? e : nullptr;
     const A maximum = BlockMaximum(logits, n, skip_index, prologue, origin, kept);
     maxima[b] = static_cast<double>(maximum);
@@ -228,7 +228,7 @@ HWY_INLINE ForwardResult ForwardRow(const Tile<T>& tile, std::int64_t i, const C
       rest(logits, prologue, origin);
   }
 
-  // From here on maxima[b] is the factor that moves block b from its own maximum to the row's.
+  // From here on maxima[b] is the factor that rescales block b from its own maximum to the row's.
   double sum = 0;
   const auto row_maximum = static_cast<double>(top);
   for (std::int64_t b = 0; b < blocks; ++b) {

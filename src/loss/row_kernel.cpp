@@ -1,8 +1,8 @@
 #include "loss/row_kernel.hpp"
 
-// Instruction sets that would add code but no speed.
+// Instruction sets that would increase the code size but not the speed.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
-// Also those below what the compiler takes for granted: on AArch64, or with -march, there would be no scalar code.
+// Includes targets below the compiler's baseline: on AArch64, or with -march, there would otherwise be no scalar code.
 #define HWY_COMPILE_ALL_ATTAINABLE
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
@@ -14,7 +14,7 @@
 HWY_BEFORE_NAMESPACE();
 namespace ulmus::detail::HWY_NAMESPACE {
 
-// Every instantiation of the kernel: four logit types by four prologues, and three shapes.
+// All instantiations of the kernel: four logit types times four prologues, and three shapes.
 
 template <class T>
 RowKernels::Of<T> KernelsOf() {
@@ -30,7 +30,7 @@ RowKernels::Of<T> KernelsOf() {
           .largest_wrong_logit = LargestWrongLogit<T>};
 }
 
-/// result[i] = function(d, x[i]) with d of as many lanes as there are values left.
+/// result[i] = function(d, x[i]): in whole vectors, then in single lanes for the remaining values.
 template <class A, class Function>
 void ForMany(const A* x, A* result, std::int64_t n, Function function) {
   const hn::ScalableTag<A> d;
@@ -71,7 +71,7 @@ void TurnOfMany(const double* z, double* t, double* slope, std::int64_t n) {
   for (; i < n; ++i) turn(hn::CappedTag<double, 1>(), i);
 }
 
-/// All of this instruction set.
+/// All kernels of this instruction set.
 inline RowKernels Kernels() {
   return {.f32 = KernelsOf<float>(),
           .f64 = KernelsOf<double>(),
@@ -124,7 +124,7 @@ std::string name_of_target(std::int64_t target) {
   }
 }
 
-/// Best first: a better target has a lower bit.
+/// Best first: better targets have lower bits.
 const std::vector<Target>& targets() {
   static const std::vector<Target> table = [] {
     std::vector<Target> found;

@@ -5,11 +5,11 @@
 
 #include "ulmus/loss/float16.hpp"
 
-/// The border between the batch loop (batch_loop.hpp), compiled once, and the row kernels (row_kernel-inl.hpp),
+/// The interface between the batch loop (batch_loop.hpp), compiled once, and the row kernels (row_kernel-inl.hpp),
 /// compiled for every instruction set.
 namespace ulmus::detail {
 
-/// What logits of type T are computed in.
+/// The type in which logits of type T are computed.
 template <class T>
 using Compute = std::conditional_t<std::is_same_v<T, double>, double, float>;
 
@@ -23,16 +23,16 @@ T round_to(double value) {
   return static_cast<T>(static_cast<Compute<T>>(value));
 }
 
-/// Rows of at most this many classes go across lanes, several rows at once.
+/// Rows of at most this many classes are vectorised across rows.
 constexpr std::int64_t k_small_c = 16;
 
-/// Rows of at most this many classes share a call, so that their epilogues go across lanes.
+/// Rows of at most this many classes share a call, so that their epilogues are vectorised across rows.
 constexpr std::int64_t k_shared_call_classes = 1024;
 
-/// The most rows in a tile.
+/// Maximum number of rows in a tile.
 constexpr std::int64_t k_most_tile_rows = 16;
 
-/// Longer rows are cut into blocks of about this many classes, each with a maximum of its own.
+/// Longer rows are divided into blocks of about this many classes, each with its own maximum.
 constexpr std::int64_t k_block_classes = 4096;
 
 constexpr std::int64_t block_count(std::int64_t classes) { return (classes + k_block_classes - 1) / k_block_classes; }
@@ -48,28 +48,28 @@ struct ClassTerms {
 
 /// The result of the forward sweep over a row. Its values of v are relative to `origin`.
 struct ForwardResult {
-  double maximum;      ///< v[m], the largest wrong one; -infinity: there is no wrong class
-  double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1; 0: there is no wrong class
+  double maximum;      ///< v[m], the largest incorrect one; -infinity: there is no incorrect class
+  double sum;          ///< sum over j != y of exp(u[j] - u[m]), at least 1; 0: there is no incorrect class
   double true_value;   ///< v[y]; -infinity: the label is not among these classes
-  double origin;       ///< to be added to `maximum` and `true_value`
-  std::int64_t rival;  ///< m; -1: there is no wrong class, or it was not asked for
+  double origin;       ///< add it to `maximum` and `true_value`
+  std::int64_t rival;  ///< m; -1: there is no incorrect class, or it was not requested
 };
 
-/// A few rows, and the memory that their two calls share.
+/// A few rows, and the memory that the two calls for them share.
 template <class T>
 struct Tile {
   using A = Compute<T>;
 
   const T* logits;
   std::int64_t logits_stride;
-  T* gradient;  ///< may be `logits`; null: not wanted
+  T* gradient;  ///< may be `logits`; null: not computed
   std::int64_t gradient_stride;
   const std::int64_t* labels;  ///< [rows], -1: not among these classes
   std::int64_t rows;           ///< at most k_most_tile_rows
   std::int64_t classes;
   bool wants_rival;
-  const T* next;    ///< the logits that come after this tile
-  A* exponentials;  ///< where those of row i begin, i * exponentials_stride on; null with many classes: not wanted
+  const T* next;    ///< the logits after this tile
+  A* exponentials;  ///< exponentials of row i start at i * exponentials_stride; null with many classes: not computed
   std::int64_t exponentials_stride;
   double* maxima;  ///< [rows, blocks]
   double* sums;    ///< [blocks]
@@ -78,16 +78,16 @@ struct Tile {
 /// The row kernel for one logit type and one class prologue.
 template <class T>
 struct RowKernel {
-  std::int64_t rows;  ///< in a tile with at most k_small_c classes
-  /// The results of each row; leaves exponentials and maxima.
+  std::int64_t rows;  ///< rows per tile with at most k_small_c classes
+  /// Computes the results of each row; stores exponentials and maxima for backward.
   void (*forward)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, ForwardResult* results);
   /// gradient[y] = true_dlogit * slope[y], gradient[j] = wrong_dlogit * slope[j] * exp(u[j] - u[m]) / sum.
   void (*backward)(const Tile<T>& tile, const ClassTerms<Compute<T>>& terms, const ForwardResult* results,
                    const double* wrong_dlogit, const double* true_dlogit);
 };
 
-/// The row epilogue, for `rows` rows: with the distance d = log(sum) + gap, the loss of the sample and its derivative
-/// by d; a shape's parameter is one for each row. The arrays have k_most_tile_rows places.
+/// The row epilogue for `rows` rows: from the distance d = log(sum) + gap it computes the loss of the sample and its
+/// derivative with respect to d. The parameter of a shape is given per row. The arrays have k_most_tile_rows elements.
 using RowEpilogue = void (*)(const double* parameter, std::int64_t rows, const double* sum, const double* gap,
                              double* value, double* slope);
 
@@ -97,7 +97,7 @@ struct RowKernels {
   struct Of {
     RowKernel<T> small_c_uniform, small_c_shifted, small_c_scaled, small_c_affine;
     RowKernel<T> large_c_uniform, large_c_shifted, large_c_scaled, large_c_affine;
-    /// max over j != y of z[j], for more than k_small_c classes; a NaN may be passed over.
+    /// max over j != y of z[j], for more than k_small_c classes; may miss a NaN.
     Compute<T> (*largest_wrong_logit)(const T* row, std::int64_t classes, std::int64_t label);
   };
   Of<float> f32;
@@ -107,14 +107,14 @@ struct RowKernels {
   RowEpilogue plain;  ///< softplus(d)
   RowEpilogue focal;  ///< sigmoid(d)^parameter * softplus(d)
   RowEpilogue poly;   ///< softplus(d) + parameter * sigmoid(d)
-  /// exp(scale * x[i]) for x <= 0 as the kernels compute it; `result` may be `x`.
+  /// exp(scale * x[i]) for x <= 0, as computed by the kernels; `result` may be `x`.
   void (*exp_f32)(double scale, const float* x, float* result, std::int64_t n);
   void (*exp_f64)(double scale, const double* x, double* result, std::int64_t n);
-  /// Of n values in [-1, 1], and of n angles; `result` may be the argument.
+  /// arccos of n values in [-1, 1], and cosine of n angles; `result` may be the argument.
   void (*acos_f64)(const double* x, double* result, std::int64_t n);
   void (*cos_f64)(const double* x, double* result, std::int64_t n);
-  /// n angles arccos(z[i]) turned by t[i], which has the derivative slope[i] by z[i]; t[i] becomes the cosine of the
-  /// sum and slope[i] its derivative.
+  /// Rotates n angles arccos(z[i]) by t[i], whose derivative with respect to z[i] is slope[i]; t[i] becomes the cosine
+  /// of the sum and slope[i] its derivative.
   void (*turn_f64)(const double* z, double* t, double* slope, std::int64_t n);
 
   template <class T>
@@ -126,7 +126,7 @@ struct RowKernels {
   }
 };
 
-/// Those of the target in use; throws as target_in_use() does.
+/// The kernels of the target in use; throws as target_in_use() does.
 const RowKernels& row_kernels();
 
 }  // namespace ulmus::detail

@@ -16,7 +16,7 @@ double exponentials(std::span<double> values, std::int64_t skip) {
   const double largest = *std::max_element(values.begin(), values.end());
   if (std::isfinite(largest))
     for (double& value : values) value -= largest;
-  else  // its difference to itself is no number, but its exponential is still 1
+  else  // the difference of equal infinities is NaN, but the exponential is still 1
     for (double& value : values) value = value == largest ? 0 : value - largest;
   row_kernels().exp_f64(1, values.data(), values.data(), static_cast<std::int64_t>(values.size()));
   if (skip >= 0) values[static_cast<std::size_t>(skip)] = 0;

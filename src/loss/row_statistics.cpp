@@ -8,10 +8,10 @@
 namespace ulmus {
 namespace {
 
-/// The larger one; NaN where one is.
+/// The larger one; NaN if either is NaN.
 double largest(double a, double b) { return std::isnan(a) || std::isnan(b) ? a + b : std::max(a, b); }
 
-/// -1 is no class.
+/// -1 means no class.
 std::int64_t lowest_class(std::int64_t a, std::int64_t b) { return a < 0 || b < 0 ? std::max(a, b) : std::min(a, b); }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// The rules behind a loss's name: how rare classes are favoured beside the loss.
+// The rules after a loss's name: methods that favour rare classes in addition to the loss.
 #include "loss/rules.hpp"
 
 #include <fmt/format.h>
@@ -28,7 +28,7 @@ std::vector<double> effective_number(const KeyValues& keys, const ClassCounts& c
   return counts.effective_number_weights(keys["beta"]);
 }
 
-/// How often an image of a class is drawn, beside the images of the others: 1 / n, or by the effective number.
+/// Relative frequency with which an image of each class is drawn: 1 / n, or by the effective number.
 std::vector<double> image_weights(const KeyValues& keys, const ClassCounts& counts) {
   return keys["beta"] == 1 ? counts.inverse_frequency_weights() : counts.effective_number_weights(keys["beta"]);
 }

@@ -7,7 +7,7 @@
 
 namespace ulmus::detail {
 
-/// The class weights of +weights=FILE, [C]. Throws Error{data} for a file that does not fit the classes.
+/// Reads the class weights of +weights=FILE, [C]. Throws Error{data} for a file that does not match the classes.
 std::vector<double> read_weights(const std::string& path, const ClassCounts& counts);
 
 }  // namespace ulmus::detail

@@ -1,6 +1,6 @@
-// The row kernel of row_kernel-inl.hpp for few classes (small C): lane i works on row i, class after class. A lane
-// without a row computes something that nobody reads.
-// Included once for every instruction set, from row_kernel.cpp.
+// The row kernel of row_kernel-inl.hpp for few classes (small C): lane i processes row i, class after class. The
+// results of lanes without a row are unused.
+// Included once per instruction set, from row_kernel.cpp.
 #if defined(ULMUS_SMALL_C_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_SMALL_C_INL
 #undef ULMUS_SMALL_C_INL
@@ -57,7 +57,7 @@ void ForwardSmallC(const Tile<T>& tile, const ClassTerms<A>& terms, ForwardResul
   V sum = hn::Zero(d);
   for (std::size_t j = 0; j < classes; ++j) {
     const V v = hn::LoadU(d, e + j * lanes);
-    // Where the maximum is infinite, the difference of two equal values is no number, but its exponential is still 1.
+    // If the maximum is infinite, the difference of two equal values is NaN, but its exponential is still 1.
     const V value = hn::IfThenElse(hn::Eq(v, top), one, exp(hn::Sub(v, top)));
     sum = hn::Add(sum, hn::IfThenZeroElse(hn::Eq(labels, hn::Set(d, static_cast<A>(j))), value));
     hn::StoreU(value, d, e + j * lanes);

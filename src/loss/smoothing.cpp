@@ -15,7 +15,7 @@ double value_of(const std::vector<double>& of_class, std::size_t j, double other
   return of_class.empty() ? otherwise : of_class[j];
 }
 
-/// The true logit of a row lowered in v, [C], whose adjusted logits it has; returns the derivative of v[y] by z[y].
+/// Lowers the true logit of a row in v, [C], its adjusted logits; returns the derivative of v[y] with respect to z[y].
 double lower_true_logit(const KernelParams& params, const Sample& sample, std::span<double> v) {
   const auto y = static_cast<std::size_t>(sample.label);
   const double slope = value_of(params.slope, y, 1);
@@ -65,7 +65,7 @@ std::function<double(const Sample& sample, std::span<double> gradient)> smoothed
     const double c = cross_entropy(u, sample.label);
     for (std::size_t j = 0; j < classes; ++j)
       u[j] = params->scale * (j == y ? true_slope : value_of(params->slope, j, 1)) * (u[j] - share + (j == y ? s : 0));
-    return s == 0 ? c : c + s * (true_logit - mean);  // a masked class has no mean
+    return s == 0 ? c : c + s * (true_logit - mean);  // with a masked class the mean is not finite
   };
 }
 

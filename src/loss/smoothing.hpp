@@ -9,11 +9,11 @@
 
 namespace ulmus::detail {
 
-/// True when some class's labels are smoothed.
+/// True if labels of any class are smoothed.
 bool is_smoothed(const KernelParams& params);
 
-/// The loss of a sample, as LossHooks::row_loss: what the kernel computes of the numbers, and label smoothing, which
-/// the kernel has not. `row_offset` may be empty and may not read a state.
+/// The loss of a sample, as LossHooks::row_loss: the computation of the kernel plus label smoothing, which the kernel
+/// does not support. `row_offset` may be empty and must not read a state.
 std::function<double(const Sample& sample, std::span<double> gradient)> smoothed_row_loss(
     const KernelParams& params,
     const std::function<void(const Sample& sample, const LossState& state, std::span<double> offset)>& row_offset);

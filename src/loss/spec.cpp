@@ -29,7 +29,7 @@ const Entry& find(std::span<const Entry> table, std::string_view name, std::stri
   refuse(fmt::format("unknown {} '{}'{}; {}", what, name, place, suggest(name, names(table))));
 }
 
-/// `name`, `name:key=value,...` or `name=file` taken apart.
+/// The parts of `name`, `name:key=value,...` or `name=file`.
 struct Part {
   std::string name;
   std::vector<std::string> settings;
@@ -46,7 +46,7 @@ struct Part {
   }
 };
 
-/// The value of a key from its text.
+/// Parses the value of a key.
 KeyValue read_value(const Key& key, const std::string& value, std::string_view text) {
   const std::string what = fmt::format("{} in loss '{}'", key.name, text);
   if (!key.choices.empty()) {
@@ -58,7 +58,7 @@ KeyValue read_value(const Key& key, const std::string& value, std::string_view t
   }
   if (value == "auto" && !key.automatic.empty()) return Automatic();
   const double number = parse_number(value, what);
-  // Far inside of what float holds, so that products of a few keys are numbers, too.
+  // Far within the range of float, so that products of several keys are finite, too.
   constexpr double k_largest = 1e30;
   if (number != 0 && !(std::fabs(number) <= k_largest && std::fabs(number) >= 1 / k_largest))
     refuse(fmt::format("{} is {}, expected 0 or a number of a size from 1e-30 to 1e30", what, format_number(number)));
@@ -100,7 +100,7 @@ LossSpec::LossSpec(const LossDefinition& definition, const Rule* rule)
       rule_keys_(rule ? std::span<const Key>(rule->keys) : std::span<const Key>{}) {}
 
 LossSpec LossSpec::parse(std::string_view text) {
-  // An exponent's plus sign (1e+3) follows a digit and an e; every other plus begins a rule.
+  // The plus sign of an exponent (1e+3) follows a digit and an e; every other plus starts a rule.
   std::vector<std::string> parts{""};
   for (std::size_t i = 0; i < text.size(); ++i) {
     const bool exponent =
@@ -177,7 +177,7 @@ const Key* LossSpec::automatic() const {
 
 namespace {
 
-/// For what a loss fills in whatever the counts are.
+/// For loss properties that do not depend on the counts.
 ClassCounts any_counts() { return ClassCounts({1, 1}); }
 
 long long epoch_at(double fraction, long long epochs) {
@@ -201,8 +201,8 @@ long long LossSpec::start_epoch(long long epochs) const {
 }
 
 std::vector<long long> LossSpec::choice_epochs(long long epochs) const {
-  constexpr double k_early = 0.2;         // most of the training has the value, and the features say something
-  constexpr double k_without_rule = 0.8;  // where drw begins by default
+  constexpr double k_early = 0.2;         // most of the training uses the value, and features are informative by then
+  constexpr double k_without_rule = 0.8;  // where drw starts by default
   const long long early = std::max(1LL, epoch_at(k_early, epochs));
   const long long late = std::max(1LL, deferred() ? rule_epoch(epochs) : epoch_at(k_without_rule, epochs));
   if (early >= late) return {late};
@@ -235,7 +235,7 @@ Head LossSpec::choose_head(std::string_view requested) const {
 std::vector<std::string> split_losses(std::string_view list) {
   std::vector<std::string> texts;
   for (const std::string& piece : split(list, ',')) {
-    // `key=value` goes on with the loss before it; in `loss:key=value` and `loss+weights=FILE` something comes first.
+    // `key=value` continues the preceding loss; in `loss:key=value` and `loss+weights=FILE` another mark comes first.
     const std::size_t mark = piece.find_first_of(":=+");
     const bool continues = mark != std::string::npos && piece[mark] == '=' && !texts.empty();
     if (continues) {

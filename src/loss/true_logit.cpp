@@ -9,12 +9,12 @@
 namespace ulmus::detail {
 namespace {
 
-/// t in place of z[y], and dt / dz[y].
+/// t, which replaces z[y], and dt / dz[y].
 struct TrueLogit {
   double t, slope;
 };
 
-/// A rule of one row at a time: of_row(z[y], the largest wrong logit, y).
+/// Applies a rule row by row: of_row(z[y], the largest incorrect logit, y).
 template <class OfRow>
 void each_row(const TrueLogits& rows, OfRow of_row) {
   for (std::size_t i = 0; i < rows.z.size(); ++i) {
@@ -24,13 +24,13 @@ void each_row(const TrueLogits& rows, OfRow of_row) {
   }
 }
 
-/// The sine of an angle from its cosine; never 0, so that the angle has a derivative at 0 and pi too.
+/// The sine of an angle from its cosine; never 0, so that the angle has a derivative also at 0 and pi.
 double sine(double cosine) { return std::sqrt(std::max(1 - cosine * cosine, 1e-12)); }
 
 void add_class_angle(const TrueLogitRule& rule, const TrueLogits& rows) {
   for (std::size_t i = 0; i < rows.z.size(); ++i) {
     const double margin = rule.of_class[static_cast<std::size_t>(rows.label[i])];
-    const bool wrong = rows.rival[i] > rows.z[i];  // a factor, because a branch on it would be guessed wrong
+    const bool wrong = rows.rival[i] > rows.z[i];  // a factor, because a branch would often be mispredicted
     const double difficulty = static_cast<double>(wrong) * rule.a * margin;
     rows.t[i] = margin + difficulty * (1 - rows.z[i]);
     rows.slope[i] = -difficulty;
@@ -47,7 +47,7 @@ void add_angle(double m, const TrueLogits& rows) {
 }
 
 void add_stopped_angle(double m, const TrueLogits& rows) {
-  constexpr double k_largest_angle = 3.14159;  // of opensphere's code
+  constexpr double k_largest_angle = 3.14159;  // from opensphere's code
   std::copy(rows.z.begin(), rows.z.end(), rows.t.begin());
   arc_cosines(rows.t);
   for (double& angle : rows.t) angle = std::min(angle + m, k_largest_angle);
@@ -62,7 +62,7 @@ void multiply_angle(double m, const TrueLogits& rows) {
   cosines(rows.t);
   for (std::size_t i = 0; i < rows.t.size(); ++i) {
     const double half_turns = rows.slope[i] * std::numbers::inv_pi;
-    const auto k = half_turns >= 0 ? static_cast<std::int64_t>(half_turns) : 0;  // 0 for NaN, which t is already
+    const auto k = half_turns >= 0 ? static_cast<std::int64_t>(half_turns) : 0;  // 0 for NaN; t is already NaN
     rows.t[i] = (k % 2 == 0 ? rows.t[i] : -rows.t[i]) - 2 * static_cast<double>(k);
     rows.slope[i] = 1;
   }

@@ -1,4 +1,4 @@
-// Included once for every instruction set, from row_kernel-inl.hpp.
+// Included once per instruction set, from row_kernel-inl.hpp.
 #if defined(ULMUS_VECTOR_EXP_INL) == defined(HWY_TARGET_TOGGLE)
 #ifdef ULMUS_VECTOR_EXP_INL
 #undef ULMUS_VECTOR_EXP_INL
@@ -50,10 +50,10 @@ class ScaledExp {
         lowest_(hn::Set(d, static_cast<A>(-K::bias / (scale * 0x1.71547652b82fep+0)))) {}
 
   /// Range reduction 2^(n + f): adding a large number rounds x * scale * log2(e) to the integer n and leaves n + bias
-  /// in the low bits of the sum, where one shift makes the float 2^n of it. The lowest x has n = -bias, whose 2^n is 0.
+  /// in the low bits of the sum, from which one shift makes the float 2^n. The lowest x has n = -bias, whose 2^n is 0.
   ///
-  /// Exactly 1 at 0; 0 below 2^-126.5 (float) or 2^-1022.5 (double), so also at -infinity; NaN for NaN. Error at most
-  /// 1 + 0.8 |log2 of the result| ulp, and twice the second term without fused multiply-add (sse4, scalar): the
+  /// Exactly 1 at 0; 0 below 2^-126.5 (float) or 2^-1022.5 (double), hence also at -infinity; NaN for NaN. Error at
+  /// most 1 + 0.8 |log2 of the result| ulp, and twice the second term without fused multiply-add (sse4, scalar): the
   /// rounding of scale * log2(e), as if the scale itself were rounded.
   HWY_INLINE V operator()(V x) const {
     const hn::RebindToUnsigned<D> bits;
@@ -69,7 +69,7 @@ class ScaledExp {
   }
 
  private:
-  /// The larger of both, NaN where x is: what the x86 instruction does with its second operand.
+  /// The larger of both, NaN if x is NaN: the x86 instruction returns its second operand then.
   static HWY_INLINE V NotBelow(V x, V lowest) {
     if constexpr (HWY_ARCH_X86 != 0 && HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
       return hn::Max(lowest, x);

@@ -8,12 +8,12 @@
 
 namespace ulmus::detail {
 
-/// How the samples of a batch weigh.
+/// The weights of the samples of a batch.
 struct Weighting {
-  std::vector<double> weights;        ///< [N], 0 where a row is ignored
+  std::vector<double> weights;        ///< [N], 0 for an ignored row
   std::vector<double> class_weights;  ///< [N]
-  Normaliser normaliser = {};         ///< that of the batch, or the one it states
-  double gradient_scale = 1;          ///< 1 / Normaliser::divisor; 0 where that is 0
+  Normaliser normaliser = {};         ///< the normaliser of the batch, or the one given in the batch
+  double gradient_scale = 1;          ///< 1 / Normaliser::divisor; 0 if the divisor is 0
 
   /// Sample::unweighted of row i.
   double unweighted(std::size_t i) const {
@@ -25,7 +25,8 @@ struct Weighting {
 /// `class_weights`: [C]; empty: ones.
 Weighting weigh(const LossBatch& batch, std::span<const double> class_weights);
 
-/// The labels, -1 where a row does not count: its label is ignored, or its weight (where there are `weights`) is 0.
+/// Returns the labels, -1 for a row that does not count: its label is ignored, or its weight (if there are `weights`)
+/// is 0.
 std::vector<std::int64_t> counted_labels(const LossBatch& batch, std::span<const double> weights);
 
 }  // namespace ulmus::detail

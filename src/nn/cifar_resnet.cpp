@@ -29,7 +29,7 @@ class BasicBlockImpl : public torch::nn::Module {
   }
 
  private:
-  /// Option A: every second row and column, zeros for the new channels, half of them on each side. No parameters.
+  /// Option A: every second row and column, and zeros for the new channels, half of them on each side. No parameters.
   torch::Tensor shortcut(const torch::Tensor& x) const {
     const auto thinned =
         x.index({Slice(), Slice(), Slice(0, torch::indexing::None, 2), Slice(0, torch::indexing::None, 2)});

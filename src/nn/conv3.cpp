@@ -7,8 +7,8 @@ using torch::nn::BatchNorm2d;
 using torch::nn::Conv2d;
 using torch::nn::Conv2dOptions;
 
-/// Three 3x3 convolutions with batch norm; a 2x2 maximum before the first two norms, where it spares three quarters of
-/// their work; the mean over the plane at the end.
+/// Three 3x3 convolutions with batch norm; 2x2 max pooling before the first two norms, where it saves three quarters of
+/// their work; global average pooling at the end.
 class Conv3 : public ClassifierImpl {
  public:
   explicit Conv3(const ModelOptions& options)

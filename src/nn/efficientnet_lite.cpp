@@ -20,16 +20,16 @@ Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel = 1, std::int
 
 BatchNorm2d norm(std::int64_t channels) { return BatchNorm2d(BatchNorm2dOptions(channels).eps(1e-3).momentum(0.01)); }
 
-/// Zeros before and after `size` values, so that a convolution gives ceil(size / stride): TensorFlow's `SAME`, which
-/// puts the odd one after.
+/// Zeros before and after `size` values, so that a convolution returns ceil(size / stride) values: TensorFlow's `SAME`,
+/// which puts the odd zero after.
 std::pair<std::int64_t, std::int64_t> same_padding(std::int64_t size, std::int64_t kernel, std::int64_t stride) {
   const std::int64_t outputs = (size + stride - 1) / stride;
   const std::int64_t padding = std::max<std::int64_t>((outputs - 1) * stride + kernel - size, 0);
   return {padding / 2, padding - padding / 2};
 }
 
-/// A convolution with `SAME` padding and its norm. A norm that only applies its statistics is a factor and an offset of
-/// each channel: where no gradient is wanted they go into the convolution, which saves a pass over its output.
+/// A convolution with `SAME` padding and its norm. In evaluation mode a norm is a factor and an offset per channel:
+/// without gradients they are merged into the convolution, which saves a pass over its output.
 torch::Tensor conv_norm(Conv2d& convolution, BatchNorm2d& normalisation, const torch::Tensor& x) {
   const auto& options = convolution->options;
   const std::int64_t kernel = options.kernel_size()->at(0), stride = options.stride()->at(0);
@@ -52,7 +52,7 @@ torch::Tensor conv_norm(Conv2d& convolution, BatchNorm2d& normalisation, const t
 struct BlockShape {
   std::int64_t in;
   std::int64_t out;
-  std::int64_t kernel;  ///< of the depthwise convolution
+  std::int64_t kernel;  ///< kernel size of the depthwise convolution
   std::int64_t stride;
   std::int64_t expansion;  ///< 1: no expanding convolution
 };
@@ -89,7 +89,7 @@ class BlockImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Block);
 
-/// A stage of blocks at width and depth 1.
+/// A stage of blocks, for width and depth factors of 1.
 struct Stage {
   std::int64_t blocks;
   std::int64_t kernel;
@@ -100,9 +100,9 @@ struct Stage {
 
 constexpr Stage k_stages[] = {{1, 3, 1, 1, 16},  {2, 3, 2, 6, 24},  {2, 5, 2, 6, 40}, {3, 3, 2, 6, 80},
                               {3, 5, 1, 6, 112}, {4, 5, 2, 6, 192}, {1, 3, 1, 6, 320}};
-constexpr std::int64_t k_stem = 32, k_features = 1280;  // of every Lite model
+constexpr std::int64_t k_stem = 32, k_features = 1280;  // the same in every Lite model
 
-/// The nearest multiple of 8, at least nine tenths of what was asked for.
+/// The nearest multiple of 8 that is at least nine tenths of the scaled number.
 std::int64_t channels_at(double width, std::int64_t channels) {
   const double wanted = width * static_cast<double>(channels);
   const auto rounded = std::max<std::int64_t>(8, static_cast<std::int64_t>(wanted + 4) / 8 * 8);

@@ -30,7 +30,7 @@ class Mlp : public ClassifierImpl {
   }
 
  private:
-  /// Dropout from a stream of our own: LibTorch's generator is shared by everything that trains in the process.
+  /// Dropout from our own stream: LibTorch's generator is shared by everything that trains in the process.
   torch::Tensor drop(const torch::Tensor& x, std::size_t layer) const {
     if (!is_training() || dropout_ == 0) return x;
     Stream stream(seed_, "dropout", step_, layer);

@@ -7,19 +7,19 @@
 
 namespace ulmus::detail {
 
-/// What is known of a model, or of a kind of models that takes an argument after a colon, before it is made. This and
-/// ulmus/nn/model_options.hpp need no LibTorch.
+/// Properties of a model, or of a kind of models with an argument after a colon, that are known without building it.
+/// This file and ulmus/nn/model_options.hpp need no LibTorch.
 struct ModelKind {
   std::string name;
-  std::int64_t smallest_side;  ///< of the images; 1: features too
+  std::int64_t smallest_side;  ///< smallest image side; 1: also supports features
   bool takes_argument;
   double (*least_parameters)(const ModelOptions&);
 };
 
-/// The kind of the model `name`. Throws Error{usage} for another name, or an argument that it does not take.
+/// The kind of the model `name`. Throws Error{usage} for an unknown name, or an argument that it does not take.
 const ModelKind& model_kind(const std::string& name);
 
-/// What follows the colon of a model's name; empty without one.
+/// The text after the colon of a model's name; empty without one.
 std::string argument_of(const std::string& name);
 
 /// The keys of `mlp:layers=2,width=256,dropout=0.1`.
@@ -29,7 +29,7 @@ struct MlpShape {
   double dropout = 0.1;
 };
 
-/// Throws Error{usage} for another key, or a value out of range.
+/// Throws Error{usage} for an unknown key, or a value out of range.
 MlpShape mlp_shape(const std::string& name);
 
 }  // namespace ulmus::detail

@@ -15,12 +15,12 @@ using detail::ModelKind;
 
 [[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// Of a first convolution of 16 filters of 3x3 and a head over 64 features, the smallest in the table.
+/// A first convolution with 16 filters of 3x3 and a head on 64 features, the smallest in the table.
 double convolution_parameters(const ModelOptions& options) {
   return 16 * 9 * static_cast<double>(options.channels) + 64 * static_cast<double>(options.classes);
 }
 
-/// Of the first convolution, 32 filters of 3x3, and a head over 1280 features.
+/// The first convolution, 32 filters of 3x3, and a head on 1280 features.
 double efficientnet_parameters(const ModelOptions& options) {
   return 32 * 9 * static_cast<double>(options.channels) + 1280 * static_cast<double>(options.classes);
 }
@@ -37,11 +37,11 @@ double linear_parameters(const ModelOptions& options) {
   return static_cast<double>(options.channels * options.height * options.width) * static_cast<double>(options.classes);
 }
 
-/// Its file says how wide its features are.
+/// The file determines the number of features.
 double head_parameters(const ModelOptions& options) { return static_cast<double>(options.classes); }
 
 const std::vector<ModelKind>& kinds() {
-  // Three resolutions of at least 2 pixels.
+  // Allows three resolutions of at least 2 pixels.
   constexpr std::int64_t cifar = 8, torchvision = 16, efficientnet = 16;
   static const std::vector<ModelKind> table = {{"conv3", cifar, false, convolution_parameters},
                                                {"resnet20", cifar, false, convolution_parameters},

@@ -18,7 +18,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// LibTorch's message is pages of context; its first line says what is wrong.
+/// LibTorch's message has pages of context; its first line states the error.
 std::string first_line(const std::exception& error) {
   std::string text = error.what();
   if (const auto* torch_error = dynamic_cast<const c10::Error*>(&error)) text = torch_error->what_without_backtrace();
@@ -44,7 +44,7 @@ Script load_script(const ModelOptions& options) {
   const std::string path = options.script.string();
   if (!std::filesystem::is_regular_file(path))
     throw Error(ErrorKind::data, fmt::format("cannot read the model '{}': no such file", path));
-  // Read once, so that what is compared is what is run.
+  // Read once, so that the bytes that were verified are those that run.
   std::string bytes = read_file(path);
   Script script{.module = {}, .sha256 = sha256(bytes)};
   if (!options.script_sha256.empty() && script.sha256 != options.script_sha256)
@@ -68,7 +68,7 @@ torch::nn::Module& child(torch::nn::Module& parent, const std::string& name) {
   return *parent.register_module(name, std::make_shared<torch::nn::Module>());
 }
 
-/// A module of TorchScript is no torch::nn::Module: its tensors are registered once more, so that they are trained,
+/// A TorchScript module is not a torch::nn::Module: its tensors are also registered here, so that they are trained,
 /// moved and saved like all others.
 class TorchScript : public ClassifierImpl {
  public:
@@ -93,7 +93,8 @@ class TorchScript : public ClassifierImpl {
   }
 
   torch::Tensor features(const torch::Tensor& images) override {
-    // Optimised, the first calls run other code than the later ones, and a resumed run would differ in its bits.
+    // With the optimiser, the first calls would run other code than later ones, and a resumed run would differ in its
+    // bits.
     const torch::jit::GraphOptimizerEnabledGuard as_written(false);
     const bool vectors = images.dim() == 4 && images.size(2) == 1 && images.size(3) == 1;
     return module_.forward({vectors ? images.flatten(1) : images}).toTensor();
@@ -107,7 +108,7 @@ class TorchScript : public ClassifierImpl {
   }
 
  private:
-  /// D', found by a dry run.
+  /// D', determined by a dry run.
   std::int64_t feature_width(const ModelOptions& options) {
     const torch::NoGradGuard no_gradient;
     module_.eval();

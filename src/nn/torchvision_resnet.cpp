@@ -12,7 +12,7 @@ Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t
   return Conv2d(Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).groups(groups).bias(false));
 }
 
-/// What a block is made of. `width` is that of its middle, `out` four times the stage's planes with a bottleneck.
+/// The parameters of a block. `width` is that of its middle; `out` is four times the stage's planes with a bottleneck.
 struct BlockShape {
   std::int64_t in;
   std::int64_t width;
@@ -21,7 +21,7 @@ struct BlockShape {
   std::int64_t groups;
 };
 
-/// The convolutions of a block with their norms, and a projection where the shape changes (option B).
+/// The convolutions of a block with their norms, and a projection if the shape changes (option B).
 class BlockImpl : public torch::nn::Module {
  public:
   BlockImpl(const BlockShape& shape, bool bottleneck) {
@@ -60,7 +60,7 @@ class BlockImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Block);
 
-/// What tells the family's members apart.
+/// The differences between the models of the family.
 struct Variant {
   std::int64_t blocks[4];
   bool bottleneck;

@@ -12,7 +12,7 @@ Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t
   return Conv2d(Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
 }
 
-/// Norm and ReLU before each convolution; where the width changes, the shortcut is projected from the activated input.
+/// Norm and ReLU before each convolution; if the width changes, the shortcut is projected from the activated input.
 class WideBlockImpl : public torch::nn::Module {
  public:
   WideBlockImpl(std::int64_t in, std::int64_t out, std::int64_t stride)

@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t k_most_margin_bins = 48;
 constexpr double k_negligible_share = 0.002;
 
-/// Mean and range over seeds of a number; null where no seed has it.
+/// Mean and range of a number over seeds; null if no seed has it.
 class Band {
  public:
   void add(std::optional<double> value) {
@@ -43,7 +43,7 @@ class Band {
 
 Json empty_band() { return {{"mean", Json::array()}, {"low", Json::array()}, {"high", Json::array()}}; }
 
-/// Neighbouring classes in order of frequency that share a point of the class axis.
+/// Groups neighbouring classes, ordered by frequency, that share a point on the class axis.
 std::vector<std::span<const std::size_t>> class_bins(const ClassOrder& order) {
   const std::span<const std::size_t> classes = order.by_count;
   const std::size_t size = block_size(classes.size(), k_most_class_bins);
@@ -53,7 +53,7 @@ std::vector<std::span<const std::size_t>> class_bins(const ClassOrder& order) {
   return bins;
 }
 
-/// `label` is short enough for an axis, `title` names what the bin holds.
+/// `label` is short enough for an axis, `title` describes the content of the bin.
 Json bins_json(const RunFolder& run, const std::vector<std::span<const std::size_t>>& bins, ShotThresholds thresholds) {
   Json json = {{"label", Json::array()}, {"title", Json::array()}, {"count", Json::array()}, {"shot", Json::array()}};
   for (const auto& bin : bins) {
@@ -80,7 +80,8 @@ Json recall_json(std::span<const MemberResult> members, const std::vector<std::s
   return json;
 }
 
-/// The learning curve of a loss: null without records. `from` is the epoch (from 1) where re-weighting sets in late.
+/// The learning curve of a loss: null without records. `from` is the epoch (from 1) at which deferred re-weighting
+/// starts.
 Json curve_json(const RunFolder& run, const std::string& loss, bool on_test) {
   struct Point {
     Band score, train_loss;
@@ -126,7 +127,7 @@ Json matrix_json(const std::vector<SparseCounts>& confusion) {
   return json;
 }
 
-/// Adds a histogram to one over coarser or equal edges, bin by bin by its centre; exact because edges are nested.
+/// Adds a histogram to one with coarser or equal edges, bin by bin by its centre; exact because edges are nested.
 void add_histogram(std::vector<double>& sum, const std::vector<double>& sum_edges, const Evaluation& evaluation,
                    std::span<const std::size_t> classes) {
   const auto& edges = evaluation.margin_edges;
@@ -141,7 +142,7 @@ void add_histogram(std::vector<double>& sum, const std::vector<double>& sum_edge
       sum[targets[static_cast<std::size_t>(bin)]] += static_cast<double>(count);
 }
 
-/// Drops the bins at both ends that hold next to nothing in every curve and joins the rest until they are few.
+/// Drops the bins at both ends that are nearly empty in every curve, and joins the rest until they are few.
 void trim_and_join(std::vector<double>& edges, const std::vector<MarginCurve*>& curves) {
   std::size_t begin = edges.size(), end = 0;
   for (const MarginCurve* curve : curves) {
@@ -172,7 +173,7 @@ void normalise(MarginCurve& curve, double total, const std::vector<double>& edge
     curve.density[bin] /= std::max(total, 1.0) * (edges[bin + 1] - edges[bin]);
 }
 
-/// Charts of the losses that share a head, and so the unit of their margins.
+/// Charts of the losses with the same head, whose margins therefore have the same unit.
 void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>& charts,
                         const ClassOrder& order) {
   std::vector<double> edges = {0};
@@ -184,7 +185,7 @@ void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<cons
   std::vector<MarginCurve*> curves;
   std::vector<double> totals;
   for (const auto& [chart, members] : charts) {
-    // Clang 14 captures no binding by itself.
+    // Clang 14 cannot capture structured bindings.
     const auto pool = [&, members = members](MarginCurve& curve, Evaluation MemberResult::*set,
                                              std::span<const std::size_t> classes) {
       curve.density.assign(edges.size() - 1, 0);

@@ -10,33 +10,33 @@ namespace ulmus {
 
 /// A set of classes whose margins are shown as one density.
 struct MarginCurve {
-  std::vector<double> density;  ///< over the bins of MarginChart
-  double negative = 0;          ///< share of the samples with a margin below 0
+  std::vector<double> density;  ///< per bin of MarginChart
+  double negative = 0;          ///< share of the samples with a negative margin
 };
 
-/// The margins of one loss on bins that all losses with the same head share.
+/// The margins of one loss, with the same bins for all losses with the same head.
 struct MarginChart {
   std::string unit;             ///< "cosine" or "logit"
   std::vector<double> centres;  ///< of the bins
   MarginCurve test_head, test_tail, train_head, train_tail;
 };
 
-/// Of each loss.
+/// One chart per loss.
 std::vector<MarginChart> margin_charts(const ReportModel& report);
 
-/// Everything that the page's script draws: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
+/// The data for the page's script: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
 Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins);
 
-/// From this many classes on, confusion is drawn instead of written out.
+/// With at least this many classes, confusion is drawn rather than written as a table.
 inline constexpr std::size_t k_most_classes_written = 30;
 
-/// Cells along one side of a drawn confusion matrix at most; more classes are joined in equal blocks.
+/// Maximum number of cells along one side of a drawn confusion matrix; more classes are joined in equal blocks.
 inline constexpr std::size_t k_most_matrix_cells = 128;
 
-/// Points along the class axis of a chart at most; more classes are joined in equal bins.
+/// Maximum number of points on the class axis of a chart; more classes are joined in equal bins.
 inline constexpr std::size_t k_most_class_bins = 100;
 
-/// Classes joined so that `classes` need at most `most` blocks.
+/// Number of classes per block such that `classes` need at most `most` blocks.
 inline std::size_t block_size(std::size_t classes, std::size_t most) { return (classes + most - 1) / most; }
 
 }  // namespace ulmus

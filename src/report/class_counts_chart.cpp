@@ -15,7 +15,7 @@ namespace {
 
 using Counts = std::vector<std::int64_t>;
 
-/// Positions of the counts, the largest first; equal ones in label order.
+/// Indices of the counts in descending order; equal ones in label order.
 std::vector<std::size_t> by_size(const Counts& counts) {
   std::vector<std::size_t> order(counts.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -23,7 +23,7 @@ std::vector<std::size_t> by_size(const Counts& counts) {
   return order;
 }
 
-/// Where a count lies on the axis, from 0 to 1. A logarithmic axis begins at one half, so that 1 has a bar.
+/// The position of a count on the axis, from 0 to 1. A logarithmic axis starts at one half, so that 1 has a bar.
 class Axis {
  public:
   Axis(std::int64_t largest, bool logarithmic) : largest_(static_cast<double>(largest)), logarithmic_(logarithmic) {}
@@ -57,7 +57,7 @@ constexpr std::size_t k_most_bars = 100;
 constexpr int k_plot_width = 560;
 constexpr int k_plot_top = 56;
 
-/// A horizontal bar with its name and count for every class.
+/// A horizontal bar with name and count for every class.
 std::string bars(const ClassCountsChart& chart, const std::vector<std::size_t>& order, const Axis& axis) {
   constexpr int k_left = 220;
   constexpr int k_row = 18;
@@ -83,7 +83,7 @@ std::string bars(const ClassCountsChart& chart, const std::vector<std::size_t>& 
                      height + 12, body);
 }
 
-/// The outline of bars that stand side by side, at most one a pixel, with some of the names below.
+/// The outline of adjacent bars, at most one per pixel, with some of the names below.
 std::string outline(const ClassCountsChart& chart, const std::vector<std::size_t>& order, const Axis& axis) {
   constexpr int k_left = 70;
   constexpr int k_height = 320;

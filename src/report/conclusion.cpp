@@ -13,10 +13,10 @@ std::size_t balanced() { return metric_index("balanced_accuracy"); }
 
 double balanced_mean(const LossSummary& loss) { return loss.test.metrics[balanced()].mean.value(); }
 
-/// Balanced accuracy of one loss above another, seed by seed, so that what a seed does to both cancels.
+/// Balanced accuracy of one loss minus another, seed by seed, so that effects of the seed on both cancel.
 struct Difference {
   double mean = 0;
-  std::size_t seeds = 0;  ///< that both have
+  std::size_t seeds = 0;  ///< number of seeds that both have
   std::optional<Interval> interval;
 };
 

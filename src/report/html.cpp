@@ -27,21 +27,22 @@ constexpr std::array k_chartjs_paths = {"/usr/share/javascript/chart.js/chart.mi
                                         "/usr/local/share/javascript/chart.js/chart.min.js"};
 constexpr const char* k_chartjs_variable = "ULMUS_CHARTJS";
 
-/// Rows of the per-class table at most; results/*.json has every class.
+/// Maximum number of rows of the per-class table; results/*.json has every class.
 constexpr std::size_t k_most_class_rows = 10000;
 
-/// Cells of a confusion table above this share are so dark that their number is written in the colour of the page.
+/// Cells of a confusion table above this share are so dark that their number is written in the page's background
+/// colour.
 constexpr double k_deep_share = 0.72;
 
-/// Confusion tables of more classes get the whole width of the page.
+/// Confusion tables of more classes get the full width of the page.
 constexpr std::size_t k_most_classes_side_by_side = 14;
 
 constexpr std::string_view k_table_end = "</tbody></table></div>";
 
-/// Losses whose colours differ; later ones repeat them with a dashed line.
+/// Number of different colours; later losses repeat them with a dashed line.
 constexpr std::size_t k_colours = 8;
 
-/// JSON that may stand inside a script element: no `<`, so no tag can end or open there.
+/// Escapes JSON for use inside a script element: without `<`, no tag can end or open there.
 std::string script_json(const Json& json) {
   std::string result;
   for (const char c : json.dump()) {
@@ -53,8 +54,8 @@ std::string script_json(const Json& json) {
   return result;
 }
 
-/// A library's text with `</script` written so that it does not end the element; in a string or expression of
-/// JavaScript, the only places for it, `<\/` means the same.
+/// Escapes `</script` in a library's text so that it does not end the element; in a JavaScript string or expression,
+/// the only places where it can occur, `<\/` means the same.
 std::string script_text(std::string text) {
   constexpr std::string_view tag = "/script";
   for (std::size_t at = text.find('<'); at != std::string::npos; at = text.find('<', at + 1)) {
@@ -114,7 +115,7 @@ std::string swatch(std::size_t loss) {
                      loss >= k_colours ? " dashed" : "");
 }
 
-/// "Top-1" with a hyphen that keeps the word on one line.
+/// "Top-1" with a non-breaking hyphen.
 std::string with_fixed_hyphens(std::string_view label) {
   std::string result;
   for (const char c : label) {
@@ -143,7 +144,7 @@ std::string loss_label(const Summary& summary, std::size_t loss) {
                      with_line_breaks(summary.losses[loss].loss));
 }
 
-/// Opens a table in a box that scrolls by itself, so that the page never does. Titles are HTML.
+/// Opens a table in its own scrolling box, so that the page never scrolls sideways. Titles are HTML.
 std::string table_start(std::string_view kind, std::string_view caption, const std::vector<std::string>& titles) {
   std::string text = fmt::format(
       R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}"><caption>{0}</caption>)"
@@ -169,7 +170,8 @@ std::string metric_value(const Metric& metric, const MetricSummary& value) {
               : "");
 }
 
-/// Rows: losses. Columns: every metric. Only the test set marks its best, because only there losses are compared.
+/// Rows: losses. Columns: all metrics. Best values are only marked for the test set, because losses are only compared
+/// there.
 template <class SetOf>
 std::string metrics_table(const Summary& summary, std::string_view caption, bool mark_best, SetOf set_of) {
   std::vector<std::string> titles = {"Loss"};
@@ -469,7 +471,7 @@ std::string provenance(const RunFolder& run, const Summary& summary, const std::
   return text;
 }
 
-/// What was read from each column of a table.
+/// The columns of a table and how each was read.
 std::string columns_table(const RunFolder& run) {
   if (run.columns.empty()) return "";
   std::string text = table_start("numbers words", "Columns of the table",
@@ -481,7 +483,7 @@ std::string columns_table(const RunFolder& run) {
   return collapsible("Columns of the table", text + std::string(k_table_end));
 }
 
-/// What of the data was not used or changed.
+/// What was ignored or changed in the data.
 std::string notes_list(const RunFolder& run) {
   if (run.notes.empty()) return "";
   std::string text = "<p class=\"soft\">Notes on the data</p><ul class=\"notes\">";

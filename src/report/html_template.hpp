@@ -6,11 +6,11 @@
 
 namespace ulmus {
 
-/// Text that may stand in HTML and in its attributes.
+/// Escapes text for HTML and its attributes.
 std::string html_escape(std::string_view text);
 
-/// Puts the pieces into the template, where it has `{{name}}`, in one pass, so what a piece holds is never read as a
-/// slot.
+/// Replaces each `{{name}}` in the template by its piece, in one pass, so that a piece is never interpreted as a
+/// template.
 std::string render_template(std::string_view page, const std::map<std::string, std::string, std::less<>>& pieces);
 
 }  // namespace ulmus

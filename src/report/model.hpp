@@ -10,7 +10,8 @@
 
 namespace ulmus {
 
-/// Classes from frequent to rare, lower index first among equals, and their outer thirds (one class each for two).
+/// Classes by descending frequency, lower index first on a tie, and their outer thirds (one class each for two
+/// classes).
 struct ClassOrder {
   std::vector<std::size_t> by_count;
   std::size_t third = 1;
@@ -21,32 +22,31 @@ struct ClassOrder {
 
 ClassOrder class_order(std::span<const std::int64_t> train_counts);
 
-/// The members of each loss, parallel to Summary::losses. [losses][seeds]
+/// The models of each loss, parallel to Summary::losses. [losses][seeds]
 std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run);
 
-/// Mean test recall of some classes; absent when none has support.
+/// Mean test recall of the given classes; absent if none has support.
 std::optional<double> group_recall(const Evaluation& evaluation, std::span<const std::size_t> classes);
 
-/// The same, as a mean over seeds.
+/// The same, averaged over seeds.
 std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
 
-/// The sum of the counts.
 std::int64_t total_count(const SparseCounts& counts);
 
-/// The values that the sentences, tables and charts of a report share, computed once. Refers to the run and the
-/// summary.
+/// The values shared by the sentences, tables and charts of a report, computed once. Refers to the run and the summary.
 struct ReportModel {
   const RunFolder& run;
   const Summary& summary;
   ClassOrder order;
   std::vector<std::span<const MemberResult>> members;  ///< [losses][seeds]
-  /// Test confusion of all seeds together, [losses][C]: of each class what was predicted, both as positions in `order`.
+  /// Test confusion summed over all seeds, [losses][C]: predicted classes for each true class, both as indices into
+  /// `order`.
   std::vector<std::vector<SparseCounts>> confusions;
 
   ReportModel(const RunFolder& of_run, const Summary& its_summary);
 };
 
-/// As conclusion(run, summary) of report.hpp.
+/// As conclusion(run, summary) in report.hpp.
 std::string conclusion(const ReportModel& report);
 
 }  // namespace ulmus

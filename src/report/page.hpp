@@ -2,10 +2,10 @@
 
 namespace ulmus {
 
-/// The template of the report, src/report/page.html, with a `{{name}}` for every piece that html() fills in.
+/// The template of the report, src/report/page.html, with a `{{name}}` for every piece that html() inserts.
 extern const char* const k_page;
 
-/// The template of a tuning's page, src/report/tuning_page.html.
+/// The template of the tuning page, src/report/tuning_page.html.
 extern const char* const k_tuning_page;
 
 }  // namespace ulmus

@@ -24,7 +24,7 @@ constexpr int k_split_schema_version = 1;
                                            printable(reason, k_long_text)));
 }
 
-/// Reads a JSON file of a schema version and hands it to `use`; what is missing or mistyped names the file.
+/// Reads a JSON file of a schema version and passes it to `use`; errors about missing or mistyped values name the file.
 template <class Use>
 auto with_json(const Path& path, int schema_version, Use use) {
   try {
@@ -69,12 +69,12 @@ EpochRecord epoch_record(const Json& json) {
   return record;
 }
 
-/// A line is some hundreds of bytes; that of a loss with many trials some thousands.
+/// A line has a few hundred bytes; for a loss with many trials a few thousand.
 constexpr std::size_t k_longest_line = 1 << 16;
 
-/// The JSON object that ends a line. A crash may leave the beginning of a line in front of the next one.
+/// The JSON object at the end of a line. A crash may leave the beginning of a line in front of the next one.
 std::optional<Json> last_object(std::string_view line) {
-  if (line.size() > k_longest_line) return std::nullopt;  // each start below looks at what is left of the line
+  if (line.size() > k_longest_line) return std::nullopt;  // the loop below is quadratic in the length of the line
   for (std::size_t start = line.find('{'); start != std::string_view::npos; start = line.find('{', start + 1)) try {
       Json json = parse_json(line.substr(start));
       if (json.contains("loss")) return json;
@@ -152,7 +152,7 @@ bool within(const SparseCounts& tally, std::size_t size) {
   return tally.empty() || (tally.begin()->first >= 0 && tally.rbegin()->first < static_cast<std::int64_t>(size));
 }
 
-/// The report indexes by class and adds histograms, so shapes are checked once, here.
+/// The report indexes by class and adds histograms, so shapes are validated once, here.
 void check_shapes(const Evaluation& evaluation, std::size_t classes, const Path& path) {
   bool fits = evaluation.confusion.size() == classes && evaluation.classes.size() == classes &&
               evaluation.margin_edges.size() >= 2 && evaluation.worst_class_index >= 0 &&

@@ -17,7 +17,7 @@
 namespace ulmus {
 namespace {
 
-/// ordered: the file reads from the run to its results.
+/// ordered: the file goes from the run to its results.
 using nlohmann::ordered_json;
 
 constexpr auto k_metrics = std::to_array<Metric>({
@@ -101,7 +101,7 @@ LossSummary summarize_loss(std::span<const MemberResult> members, const std::vec
   return summary;
 }
 
-/// Members that have an epoch but no result, in the order of the metrics.
+/// Trials that have an epoch but no result, in the order of metrics.jsonl.
 std::vector<std::string> unfinished_members(const RunFolder& run) {
   std::vector<std::string> unfinished;
   for (const EpochRecord& record : run.epochs) {

@@ -15,7 +15,7 @@ struct Shown {
   std::string_view title;
 };
 
-/// In the order they are shown; a narrow terminal loses the last ones.
+/// In display order; a narrow terminal omits the last ones.
 constexpr auto k_shown = std::to_array<Shown>({{"balanced_accuracy", "balanced"},
                                                {"top1", "top-1"},
                                                {"many_shot", "many"},
@@ -28,7 +28,7 @@ constexpr auto k_shown = std::to_array<Shown>({{"balanced_accuracy", "balanced"}
 constexpr std::size_t k_shortest_class = 8;
 constexpr std::size_t k_shortest_loss = 28;
 
-/// Code points, which is what a terminal shows of ordinary names.
+/// Number of code points, which equals the width of ordinary names on a terminal.
 std::size_t display_width(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
@@ -41,7 +41,7 @@ std::string pad(std::string_view text, std::size_t width, bool left) {
 
 struct Column {
   std::string title;
-  bool left = false;    ///< aligned to the left
+  bool left = false;    ///< left-aligned
   bool absent = false;  ///< no loss has a value
   std::vector<std::string> cells;
   std::vector<bool> best;
@@ -83,14 +83,14 @@ std::vector<Column> all_columns(const Summary& summary, std::size_t loss_width, 
   return columns;
 }
 
-/// Two spaces between columns, the first of which may hold a mark; the last column may be marked, too.
+/// Two spaces between columns, the first of which may contain a mark; the last column may also be marked.
 std::size_t table_width(const std::vector<Column>& columns) {
   std::size_t sum = 2 * columns.size() - 1;
   for (const Column& column : columns) sum += column.width;
   return sum;
 }
 
-/// What a narrow terminal costs, in this order: columns without any value, the ends of class names and of losses, the
+/// Omits on a narrow terminal, in this order: columns without any value, the ends of class names and of losses, the
 /// last columns.
 std::vector<Column> fit_columns(const Summary& summary, std::size_t width) {
   std::size_t loss_width = k_shortest_loss, class_width = k_shortest_class;
@@ -111,7 +111,7 @@ std::vector<Column> fit_columns(const Summary& summary, std::size_t width) {
   return columns;
 }
 
-/// Breaks text between words; every line ends with a newline.
+/// Wraps text between words; every line ends with a newline.
 std::string wrap(std::string_view text, std::size_t width) {
   std::string result;
   std::size_t used = 0;

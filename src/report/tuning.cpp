@@ -21,12 +21,12 @@ using Number = std::optional<double>;
 /// An axis of the trade-off: the recall of a group of classes.
 struct Axis {
   std::string title;
-  std::vector<double> values;  ///< of each candidate, in percent
-  double low = 0;              ///< of the picture
+  std::vector<double> values;  ///< per candidate, in percent
+  double low = 0;              ///< limits of the plot
   double high = 100;
   double step = 10;
 
-  /// Room around the values, on steps that are read easily.
+  /// Sets the limits around the values, rounded to readable steps.
   void fit() {
     const auto [least, most] = std::ranges::minmax(values);
     for (const double candidate : {0.5, 1.0, 2.0, 5.0, 10.0, 20.0}) {
@@ -39,8 +39,8 @@ struct Axis {
   double share(double value) const { return (value - low) / (high - low); }
 };
 
-/// Many-shot against few-shot accuracy, medium-shot where no class has few; the outer thirds of the classes where the
-/// groups tell nothing apart.
+/// Many-shot against few-shot accuracy, or medium-shot if no class has few samples; the outer thirds of the classes if
+/// the groups do not separate them.
 std::pair<Axis, Axis> trade_off_axes(const Tuning& tuning) {
   const Evaluation& first = tuning.candidates.front().validation;
   std::vector<std::int64_t> counts;
@@ -63,7 +63,7 @@ std::pair<Axis, Axis> trade_off_axes(const Tuning& tuning) {
   return {head, tail};
 }
 
-/// The entries of the list of losses, in their order.
+/// The entries of the list of losses, in order.
 std::vector<std::string> list_entries(const Tuning& tuning) {
   std::vector<std::string> entries;
   for (const TuneCandidate& candidate : tuning.candidates)
@@ -76,7 +76,7 @@ std::size_t entry_index(const std::vector<std::string>& entries, const TuneCandi
   return static_cast<std::size_t>(std::ranges::find(entries, candidate.entry) - entries.begin());
 }
 
-/// Standard error of a balanced accuracy: that of a mean of independent shares.
+/// Standard error of a balanced accuracy: that of a mean of independent proportions.
 double standard_error(const Evaluation& evaluation) {
   double variance = 0, classes = 0;
   for (const ClassResult& result : evaluation.classes) {
@@ -107,21 +107,21 @@ std::string caption(const Tuning& tuning) {
       percent(standard_error(tuning.candidates[tuning.chosen].validation)));
 }
 
-/// The numbers of a row.
+/// The numbers of a table row.
 std::vector<std::string> row_cells(const Evaluation& e) {
   return {percent(e.balanced_accuracy), percent(e.many_shot),   percent(e.medium_shot),
           percent(e.few_shot),          percent(e.worst_class), fmt::format("{:.3f}", e.nll)};
 }
 constexpr const char* k_titles[] = {"balanced", "many", "medium", "few", "worst", "NLL"};
 
-/// A picture of characters: each entry of the list a letter, the trained head `o`, the chosen one `*`.
+/// A character plot: each entry of the list is a letter, the trained head is `o`, the chosen one `*`.
 std::string character_picture(const Tuning& tuning, std::size_t width) {
   constexpr std::size_t k_rows = 14, k_margin = 6;
   const auto [head, tail] = trade_off_axes(tuning);
   const std::vector<std::string> entries = list_entries(tuning);
   const std::size_t columns = std::min<std::size_t>(width - k_margin, 72);
   std::vector<std::string> rows(k_rows, std::string(columns, ' '));
-  // Clang 14 captures no binding by itself.
+  // Clang 14 cannot capture structured bindings.
   const auto put = [&, head = head, tail = tail](std::size_t i, char c) {
     const auto x = static_cast<std::size_t>(std::lround(head.share(head.values[i]) * static_cast<double>(columns - 1)));
     const auto y = static_cast<std::size_t>(std::lround(tail.share(tail.values[i]) * static_cast<double>(k_rows - 1)));
@@ -183,7 +183,7 @@ std::string svg(const Tuning& tuning) {
       R"-(<text transform="translate(16 {:.1f}) rotate(-90)" text-anchor="middle">Recall of the {}, %</text>)-",
       (k_top + k_height - k_bottom) / 2, html_escape(tail.title));
   for (std::size_t e = 0; e < entries.size(); ++e) {
-    // One dial makes a curve; several make a cloud.
+    // A single grid key gives a curve; several give a cloud of points.
     std::string points;
     bool curve = true;
     for (std::size_t i = 1; i < tuning.candidates.size(); ++i)

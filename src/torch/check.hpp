@@ -6,13 +6,13 @@
 
 namespace ulmus::detail {
 
-/// Throws Error{data} for shapes, dtypes and devices that do not fit.
+/// Throws Error{data} for shapes, dtypes and devices that do not match.
 void check_tensors(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss, const HeadInputs& head);
 
-/// True where the numbers of the loss and its offsets say all of it: no hook computes a loss or a term of its own.
+/// True if the parameters of the loss and its offsets determine it: no hook computes its own loss or term.
 bool is_composable(const Loss& loss);
 
-/// What a batch adds to the state of a loss that carries one; the tensors may lie on any device.
+/// Computes a batch's update of the state of a loss; the tensors may be on any device.
 std::vector<double> collect_update(const Loss& loss, const torch::Tensor& logits, const torch::Tensor& labels,
                                    const HeadInputs& head);
 

@@ -1,4 +1,4 @@
-// The family once more, written with tensor operations: from the same numbers as the kernel's.
+// The family implemented with tensor operations, from the same parameters as the kernel.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -14,7 +14,7 @@ namespace {
 
 using torch::Tensor;
 
-/// A batch of a loss on its way through tensor operations.
+/// Evaluates a batch with tensor operations.
 struct Composer {
   const Loss& loss;
   const Tensor& z;  ///< [N, C]
@@ -36,7 +36,7 @@ struct Composer {
     return rows.masked_fill(is_label, -std::numeric_limits<double>::infinity());
   }
 
-  /// The true logit by its rule, which is not Kind::margins.
+  /// The true logit after the rule, which must not be Kind::margins.
   Tensor moved_true_logit() const {
     using Kind = TrueLogitRule::Kind;
     const TrueLogitRule& rule = params.true_logit;
@@ -72,7 +72,7 @@ struct Composer {
     return t;
   }
 
-  /// The scaled logits, the true one lowered.
+  /// The scaled logits, with the true one lowered.
   Tensor scaled_logits() const {
     Tensor v = z;
     if (!params.slope.empty()) v = v * constant(params.slope);
@@ -88,11 +88,11 @@ struct Composer {
     return params.scale * v.scatter(1, column, true_logit.unsqueeze(1)) + offsets();
   }
 
-  /// Those that the loss room makes.
+  /// The offsets computed by the loss module.
   Tensor offsets() const {
     const LossHooks& hooks = loss.hooks();
     const Tensor none = torch::zeros({}, z.options().requires_grad(false));
-    if (!hooks.row_offset && !(hooks.batch_offset && loss.active())) return none;  // no copy to the host
+    if (!hooks.row_offset && !(hooks.batch_offset && loss.active())) return none;  // avoids a copy to the host
     const Tensor rows = z.detach().to(torch::kCPU, torch::kDouble).contiguous(),
                  targets = labels.to(torch::kCPU).contiguous();
     Tensor features;
@@ -123,7 +123,7 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
                             loss.spec().text()));
   const bool narrow = logits.scalar_type() == torch::kHalf || logits.scalar_type() == torch::kBFloat16;
 
-  // A row of a class with weight 0 costs nothing, whatever is in it.
+  // A row of a class with weight 0 contributes no loss, whatever it contains.
   const auto in_force = loss.class_weights();
   const bool some_weightless = std::any_of(in_force.begin(), in_force.end(), [](double w) { return w == 0; });
   const Tensor wide = narrow ? logits.to(torch::kFloat) : logits;
@@ -141,7 +141,7 @@ Tensor composed_loss(const Tensor& logits, const Tensor& labels, const Loss& los
   Tensor losses = c, unweighted;
   if (!params.smoothing.empty()) losses = c + composer.of_label(params.smoothing) * (composer.of_label(u) - u.mean(1));
   if (params.shape == Shape::focal) losses = (-torch::expm1(-c)).pow(params.shape_parameter) * c;
-  if (params.shape == Shape::poly) {  // its second term has no class weights
+  if (params.shape == Shape::poly) {  // the second term of poly has no class weights
     unweighted = params.shape_parameter * -torch::expm1(-c);
     if (some_weightless) unweighted = unweighted.masked_fill(weightless, 0);
   }

@@ -45,7 +45,7 @@ void detail::check_tensors(const Tensor& logits, const Tensor& labels, const Los
 
 namespace {
 
-/// LibTorch's name of an element type of the kernel.
+/// LibTorch's dtype for an element type of the kernel.
 template <class T>
 constexpr torch::ScalarType k_scalar_type = torch::CppTypeToScalarType<T>::value;
 template <>
@@ -61,7 +61,7 @@ double evaluate(const Tensor& logits, const LossBatch& batch, const Loss& loss, 
   return loss.evaluate(input, batch, MatrixView<T>(static_cast<T*>(gradient.data_ptr()), rows, classes));
 }
 
-/// Calls evaluate with the element type of the logits; nothing when the kernel has none for it.
+/// Calls evaluate with the element type of the logits; returns nothing if the kernel does not support it.
 template <class... T>
 std::optional<double> evaluate_any(const Tensor& logits, const LossBatch& batch, const Loss& loss,
                                    const Tensor& gradient) {
@@ -76,7 +76,7 @@ bool has_kernel(const Tensor& logits) {
          (type == torch::kFloat || type == torch::kDouble || type == torch::kBFloat16 || type == torch::kHalf);
 }
 
-/// A matrix of the head in double, as the losses that read it take it, and a place for its gradient.
+/// A matrix of the head in double, as required by losses that read it, and a buffer for its gradient.
 struct InDouble {
   Tensor values, gradient;
 
@@ -95,7 +95,7 @@ struct InDouble {
   }
 };
 
-/// Everything of a head in double.
+/// All head inputs in double.
 struct HeadInDouble {
   InDouble features, weight, bias;
 
@@ -147,7 +147,7 @@ class FusedLoss : public torch::autograd::Function<FusedLoss> {
     if (torch::GradMode::is_enabled())
       throw Error(ErrorKind::usage,
                   "the fused loss has no second derivative; use composed_loss where create_graph is needed");
-    const bool unit = outer[0].item<double>() == 1;  // a plain backward(): spare a sweep over the gradient
+    const bool unit = outer[0].item<double>() == 1;  // a plain backward(): saves a pass over the gradient
     tensor_list gradients = context->get_saved_variables();
     for (Tensor& gradient : gradients)
       if (gradient.defined() && !unit) gradient = gradient * outer[0];
@@ -183,7 +183,7 @@ std::vector<double> detail::collect_update(const Loss& loss, const Tensor& logit
 
 namespace {
 
-/// The kernel on copies in double in the CPU's memory; autograd takes the gradients back.
+/// Runs the kernel on double copies in CPU memory; autograd transfers the gradients back.
 Tensor on_host(const Tensor& logits, const Tensor& labels, const Loss& loss, Reduction reduction,
                const HeadInputs& head) {
   const auto copy = [](const Tensor& tensor) {
@@ -209,7 +209,7 @@ Tensor margin_loss(const Tensor& logits, const Tensor& labels, const Loss& loss,
     return composable ? composed_loss(logits, labels, loss, reduction, head)
                       : on_host(logits, labels, loss, reduction, head);
   }
-  // An input of an autograd function must be a tensor: an empty one where there is nothing, or nothing that is read.
+  // An input of an autograd function must be a tensor: pass an empty one if it is missing or not read.
   const Needs& needs = loss.spec().definition().needs;
   const auto input = [nothing = torch::empty({0}, logits.options().requires_grad(false))](
                          const Tensor& tensor, bool used) { return used && tensor.defined() ? tensor : nothing; };

@@ -13,7 +13,7 @@ namespace ulmus::detail {
 namespace {
 
 constexpr std::uint64_t k_mebibyte = std::uint64_t{1} << 20;
-/// For what is allocated before the first product.
+/// Reserve for allocations before the first product.
 constexpr std::uint64_t k_slack = 128 * k_mebibyte;
 
 std::uint64_t address_space_in_use() {

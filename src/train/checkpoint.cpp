@@ -21,9 +21,9 @@ namespace ulmus::detail {
 namespace {
 
 const std::string k_optimizer = "optimizer.";
-const std::string k_weights = "optimizer.weights.";  // beside their average
+const std::string k_weights = "optimizer.weights.";  // in addition to their average
 
-/// As it is stored: on the CPU, row-major.
+/// The stored form: on the CPU, row-major.
 torch::Tensor to_stored(const torch::Tensor& tensor) { return tensor.detach().cpu().contiguous(); }
 
 void require_like(const std::filesystem::path& path, const std::string& name, const torch::Tensor& actual,

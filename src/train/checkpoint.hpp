@@ -12,21 +12,22 @@
 namespace ulmus::detail {
 
 /// Writes parameters and buffers under their names and, with an optimizer, its state: `optimizer.momentum.<parameter>`
-/// of SGD; `optimizer.exp_avg.`, `optimizer.exp_avg_sq.` and `optimizer.step.` of AdamW. With an average, its tensors
-/// have the names, and with an optimizer too, the model's own are under `optimizer.weights.<name>`.
+/// for SGD; `optimizer.exp_avg.`, `optimizer.exp_avg_sq.` and `optimizer.step.` for AdamW. With an average, the
+/// averaged tensors have the plain names; if there is also an optimizer, the model's own tensors are stored under
+/// `optimizer.weights.<name>`.
 void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& info, const Classifier& model,
                      torch::optim::Optimizer* optimizer, const WeightAverage* average = nullptr);
 
-/// Whether a tensor of a checkpoint serves only to train on: state of the optimizer or the loss.
+/// Returns whether a tensor of a checkpoint is only needed to continue training: state of the optimizer or the loss.
 bool is_training_state(const std::string& name);
 
-/// Loads into a model built from the checkpoint's own ModelOptions. Throws Error{data} when a tensor is missing or has
-/// another shape.
+/// Loads a checkpoint into a model built from the checkpoint's own ModelOptions. Throws Error{data} if a tensor is
+/// missing or has another shape.
 void load_checkpoint(const SafetensorsFile& file, Classifier& model, torch::optim::Optimizer* optimizer,
                      WeightAverage* average = nullptr);
 
-/// Throws Error{numerical} naming the checkpoint when a weight or a statistic of its model is not finite, as its
-/// predictions would not be either.
+/// Throws Error{numerical} naming the checkpoint if a weight or statistic of its model is not finite, because its
+/// predictions would not be finite either.
 void require_finite(const std::filesystem::path& path, const Classifier& model);
 
 }  // namespace ulmus::detail

@@ -20,7 +20,7 @@ Head parse_head(const std::string& name, const std::filesystem::path& path) {
   throw_bad_checkpoint(path, fmt::format("it has the unknown head '{}'", printable(name)));
 }
 
-/// A text that is "" when it is absent.
+/// A text; "" means absent.
 std::optional<std::string> optional_text(const Json& info, const char* key) {
   const std::string text = info.value(key, "");
   return text.empty() ? std::nullopt : std::optional(text);
@@ -36,7 +36,7 @@ std::vector<double> read_loss_state(const SafetensorsFile& file) {
   return values;
 }
 
-/// What save_checkpoint writes holds for what is read, so that no number of a damaged file is taken for a size.
+/// Checks the invariants of save_checkpoint, so that no number from a damaged file is used as a size.
 void check_info(const CheckpointInfo& info, const SafetensorsHeader& header, const std::filesystem::path& path) {
   double elements = 0;
   for (const StoredTensor& tensor : header.tensors)

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// Balanced accuracy on the validation part, from the result of the model; absent without a validation part.
+/// Balanced accuracy on the validation part, from the model's result; absent without a validation part.
 std::optional<double> validation_accuracy(const fs::path& folder, const CheckpointedModel& trained) {
   const fs::path result = folder / "results" / trained.checkpoint.stem().concat(".json");
   if (!fs::exists(result))
@@ -67,7 +67,8 @@ Classifier CheckpointedModel::load_from(const SafetensorsFile& file,
   try {
     model = make_model(options);
   } catch (const Error& error) {
-    // The checkpoint names the model, so a wrong name is a fault of the file; a missing script is for the user to name.
+    // The checkpoint names the model, so a wrong name is a fault of the file; a missing script must be named by the
+    // user.
     if (error.kind() != ErrorKind::usage || script) throw;
     throw Error(ErrorKind::data, fmt::format("checkpoint '{}' does not fit: {}", file.path().string(), error.what()));
   }

@@ -16,41 +16,41 @@
 
 namespace ulmus::detail {
 
-/// A trained model of a run as its checkpoint has it.
+/// A trained model of a run, described by its checkpoint.
 struct CheckpointedModel {
   std::filesystem::path checkpoint;
   CheckpointInfo info;
   LossSpec loss;
 
-  std::string label() const;  ///< "ce", or the name that `tune` gave it
+  std::string label() const;  ///< "ce", or the name given by `tune`
   std::string name() const;   ///< "ce seed 0"
-  /// The loss with the value that the trainer chose for a key `auto`.
+  /// The loss with the value that the trainer chose for an `auto` key.
   LossSpec resolved() const;
-  /// Builds the model and loads its weights. `info` and `loss` are read again from the same file, which a training may
-  /// have replaced meanwhile. `model_file` is the file of a TorchScript backbone, which only the user can name; see
-  /// RunOptions. Throws Error{usage} when it is missing or cannot apply.
+  /// Builds the model and loads its weights. Rereads `info` and `loss` from the same file, because a training may have
+  /// replaced it meanwhile. `model_file` is the file of a TorchScript backbone, which only the user can name; see
+  /// RunOptions. Throws Error{usage} if it is missing or does not apply.
   Classifier load(const std::optional<std::string>& model_file);
-  /// The same model with the weights of another file.
+  /// The same model with weights from another file.
   Classifier load_from(const SafetensorsFile& file, const std::optional<std::string>& model_file) const;
 };
 
-/// Every model of a run, in the order of their files' names. Throws Error{usage} when there is none.
+/// Every model of a run, ordered by file name. Throws Error{usage} if there is none.
 std::vector<CheckpointedModel> all_models(const std::filesystem::path& folder);
 
 /// "ce seed 0; ldam seed 0", for messages.
 std::string names_of(const std::vector<CheckpointedModel>& models);
 
-/// Those of the models of a run that are selected. Throws Error{usage} when there is none, listing all of them.
+/// Returns the models that match the selection. Throws Error{usage} listing all models if none matches.
 std::vector<CheckpointedModel> select_models(std::vector<CheckpointedModel> models, const ModelSelection& selection,
                                              const std::filesystem::path& folder);
 
-/// The selected models of a run, in the order of their files' names. Throws Error{usage} when there is none.
+/// The selected models of a run, ordered by file name. Throws Error{usage} if there is none.
 std::vector<CheckpointedModel> find_models(const std::filesystem::path& folder, const ModelSelection& selection);
 
-/// The one model to predict with; predict_run says how it is chosen.
+/// The one model to predict with, chosen as described for predict_run.
 CheckpointedModel choose_model(const std::filesystem::path& folder, const ModelSelection& selection);
 
-/// for_each_logits with the normalisation of the model. Throws Error{data} for data that are not of its shape,
+/// for_each_logits with the normalisation of the model. Throws Error{data} for data of another shape, and
 /// Error{numerical} naming the first sample whose logits are not finite.
 void for_each_output(Classifier& model, const CheckpointedModel& trained, const Dataset& data,
                      const std::vector<std::int64_t>& indices, int loader_threads, const Placement& placement,

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The file of predictions, one line for each sample and model.
+/// The file of predictions, one line per sample and model.
 class PredictionFile {
  public:
   PredictionFile(const fs::path& path, const std::vector<std::string>& class_names)
@@ -30,7 +30,7 @@ class PredictionFile {
     file_.write(writer_.header(std::vector<std::string>{"loss", "seed", "sample", "true"}));
   }
 
-  /// A batch: logits [n, C], labels and indices [n].
+  /// Adds a batch: logits [n, C], labels and indices [n].
   void add(const detail::CheckpointedModel& trained, const ScoreTransform& transform, MatrixView<const float> logits,
            std::span<const std::int64_t> labels, std::span<const std::int64_t> indices) {
     std::vector<double> p(class_names_.size());
@@ -54,7 +54,7 @@ class PredictionFile {
   PredictionWriter writer_;
 };
 
-/// Evaluates transformed scores in the units of the head.
+/// Evaluates transformed scores in the units of the head's output.
 class ScoreEvaluator {
  public:
   ScoreEvaluator(const ClassCounts& counts, ScoreTransform transform)
@@ -73,7 +73,7 @@ class ScoreEvaluator {
   detail::Evaluator evaluator_;
 };
 
-/// Warns about the classes that the evaluated samples lack.
+/// Warns about classes that are missing from the evaluated samples.
 void report_absent_classes(const Dataset& data, std::span<const std::int64_t> indices, const std::string& address) {
   std::vector<bool> present(data.class_names().size(), false);
   for (const std::int64_t i : indices)

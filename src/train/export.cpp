@@ -20,7 +20,7 @@ namespace {
 constexpr std::int64_t k_checked_images = 4;
 constexpr double k_accepted_difference = 1e-5;
 
-/// Images, or features as images of 1x1, in [0, 1], the same every time.
+/// Images in [0, 1], or features as images of 1x1; always the same.
 torch::Tensor random_images(const ModelOptions& model) {
   auto images = torch::empty({k_checked_images, model.channels, model.height, model.width}, torch::kFloat);
   Stream stream(0, "export");
@@ -35,7 +35,7 @@ torch::Tensor probabilities_of(const detail::CheckpointedModel& trained, Classif
   const torch::NoGradGuard no_gradient;
   const Normalisation& normalisation = trained.info.normalisation;
   torch::Tensor input = images;
-  if (!normalisation.mean.empty()) {  // a table's encoding has standardised it
+  if (!normalisation.mean.empty()) {  // the encoding of a table has already standardised it
     const auto by_channel = [](const std::vector<float>& values) {
       return torch::tensor(values, torch::kFloat).reshape({1, -1, 1, 1});
     };
@@ -49,7 +49,7 @@ std::string encode_weights(const detail::CheckpointedModel& trained, const Class
   for (const auto& item : model->named_parameters()) file.tensors[item.key()] = item.value().detach().contiguous();
   for (const auto& item : model->named_buffers()) file.tensors[item.key()] = item.value().contiguous();
   const detail::CheckpointInfo& info = trained.info;
-  file.metadata = {{"format", "pt"},  // by which loaders know whose layout the tensors have
+  file.metadata = {{"format", "pt"},  // tells loaders which framework's layout the tensors have
                    {"classes", Json(info.class_names).dump()},
                    {"mean", Json(info.normalisation.mean).dump()},
                    {"stddev", Json(info.normalisation.stddev).dump()},
@@ -82,7 +82,7 @@ ExportResult export_run(const std::filesystem::path& folder, const RunOptions& r
                         const ExportOptions& options) {
   detail::CheckpointedModel trained = detail::choose_model(folder, options.model);
   const bool script = options.format == ExportFormat::torchscript;
-  detail::make_placement(run_options);  // refuses a device that is not here; the file is made on the CPU
+  detail::make_placement(run_options);  // throws for an unavailable device; the file is made on the CPU
   if (script) detail::require_scriptable(trained.info.model);
   Classifier model = trained.load(run_options.model_file);
 

@@ -10,18 +10,18 @@
 
 namespace ulmus::detail {
 
-/// The metadata's key for what the features are of.
+/// The metadata key that identifies the origin of the features.
 inline constexpr const char* k_features_origin = "origin";
 
-/// A file of features: tensors `features`, F32 [n, D], and `indices`, I64 [n], ascending, of samples of a data set.
+/// A file of features: tensors `features`, F32 [n, D], and `indices`, I64 [n], ascending sample indices of a data set.
 class FeatureFile {
  public:
-  /// Throws Error{data} when the file has other features than those of `origin`, of another width, or indices that are
-  /// not ascending from 0 to below `samples`.
+  /// Throws Error{data} if the file has features of another origin than `origin` or of another width, or indices that
+  /// are not ascending within [0, `samples`).
   FeatureFile(const std::filesystem::path& path, const std::string& origin, std::int64_t width, std::int64_t samples);
 
   std::span<const std::int64_t> indices() const { return indices_; }
-  /// Reads the features at a position of indices(), [D]. May be called from several threads.
+  /// Reads the features at a position in indices(), [D]. Thread-safe.
   void read(std::int64_t position, std::span<float> features) const;
 
  private:

@@ -11,7 +11,7 @@
 
 namespace ulmus::detail {
 
-/// The features that a backbone computes for a part of a data set.
+/// The features of a part of a data set, computed by a backbone.
 struct FeatureSet {
   torch::Tensor features;            ///< float [N, D]
   std::vector<std::int64_t> labels;  ///< [N]
@@ -21,7 +21,7 @@ struct FeatureSet {
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                             const Normalisation& normalisation, int loader_threads, const Placement& placement);
 
-/// Reads the samples of a data set of features, in the order of the indices.
+/// Reads samples of a data set of features, in the order of the indices.
 FeatureSet read_features(const Dataset& features, const std::vector<std::int64_t>& indices);
 
 }  // namespace ulmus::detail

@@ -18,10 +18,10 @@
 /// classes need much memory.
 namespace ulmus::detail {
 
-/// A batch as a tensor [n, channels, height, width] over its memory.
+/// A tensor [n, channels, height, width] that shares the memory of a batch.
 torch::Tensor images_of(Batch& batch, const ImageShape& shape);
 
-/// float [n, D] or [n, C], and the labels [n].
+/// Receives float [n, D] or [n, C], and the labels [n].
 using BatchVisitor = std::function<void(const torch::Tensor&, std::span<const std::int64_t>)>;
 
 /// Visits the features, on the placement's device.
@@ -39,16 +39,15 @@ Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vec
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
                           int loader_threads, const Placement& placement);
 
-/// The indices of every sample.
 std::vector<std::int64_t> all_indices(const Dataset& data);
 
-/// The first row [n, ...] with a value that is infinite or not a number, if there is one.
+/// The first row of [n, ...] that contains an infinity or NaN, if any.
 std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows);
 
-/// Rows of `columns` values that make up at most 16 million; at least 1.
+/// Number of rows of `columns` values with at most 16 million values in total; at least 1.
 std::int64_t rows_at_once(std::int64_t columns);
 
-/// A contiguous float tensor [N, C] on the CPU as what the kernels and evaluators take.
+/// Views a contiguous float tensor [N, C] on the CPU as a matrix for kernels and evaluators.
 MatrixView<const float> view_of(const torch::Tensor& tensor);
 
 }  // namespace ulmus::detail

@@ -22,15 +22,15 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Samples of a file: at worst so many are computed again when the process is killed.
+/// Maximum samples per file; at most this many are recomputed if the process is killed.
 constexpr std::size_t k_most_samples = 4096;
 
-/// The bytes of a tensor, as they lie in memory when it is a contiguous float tensor on the CPU.
+/// The bytes of a contiguous float tensor on the CPU.
 std::string_view bytes_of(const torch::Tensor& tensor) {
   return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
 }
 
-/// SHA-256 of the tensors of a model below the head, with their names.
+/// SHA-256 of all tensors of a model except the head, including their names.
 std::string backbone_sha256(const Classifier& model) {
   std::map<std::string, torch::Tensor> tensors;
   for (const auto& item : model->named_parameters()) tensors[item.key()] = item.value();
@@ -44,7 +44,7 @@ std::string backbone_sha256(const Classifier& model) {
   return hash.hex();
 }
 
-/// The files of an origin begin with this.
+/// Prefix of the file names of an origin.
 std::string stem_of(const std::string& origin) { return origin.substr(0, 16); }
 
 std::vector<fs::path> files_of(const fs::path& folder, const std::string& origin) {
@@ -57,7 +57,7 @@ std::vector<fs::path> files_of(const fs::path& folder, const std::string& origin
   return files;
 }
 
-/// Puts the files of other runs into `folder`, without a second copy where the file system allows.
+/// Adds the files of other runs to `folder`, as links rather than copies if the file system permits.
 void take_over(const FeatureOptions& options, const std::string& origin) {
   for (const fs::path& other : options.others)
     for (const fs::path& file : files_of(other, origin)) {
@@ -70,7 +70,7 @@ void take_over(const FeatureOptions& options, const std::string& origin) {
     }
 }
 
-/// The features of a data set, of those samples whose features are in the files that were added.
+/// The features of a data set, for the samples whose features are in the added files.
 class FeatureStore : public FeatureSource {
  public:
   FeatureStore(Dataset data, std::string origin, std::int64_t width)
@@ -111,7 +111,7 @@ class FeatureStore : public FeatureSource {
   std::vector<Place> places_;
 };
 
-/// Tells how far the computing is.
+/// Reports the progress of the computation.
 class Watch {
  public:
   Watch(const FeatureOptions& options, std::int64_t samples) : options_(options), samples_(samples) {}
@@ -137,7 +137,7 @@ class Watch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-/// Writes the features [n, D] of these samples, ascending, as a file.
+/// Writes the features [n, D] of these samples, ascending, to a file.
 fs::path write_file_of(const torch::Tensor& features, const std::vector<std::int64_t>& indices, const Dataset& data,
                        const std::string& origin, const fs::path& folder) {
   if (const auto row = first_not_finite(features)) {
@@ -156,8 +156,7 @@ fs::path write_file_of(const torch::Tensor& features, const std::vector<std::int
   return path;
 }
 
-/// Computes the features of these samples, ascending, and writes their file; when it is interrupted, the file of those
-/// that are done.
+/// Computes the features of these samples, ascending, and writes their file; if interrupted, writes the completed ones.
 fs::path write_features(Classifier& model, const Dataset& data, std::vector<std::int64_t> indices, std::int64_t width,
                         const std::string& origin, const FeatureOptions& options, Watch& watch) {
   const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);

@@ -13,15 +13,15 @@
 #include "ulmus/nn/model.hpp"
 #include "ulmus/train/run.hpp"
 
-/// The features of a frozen backbone: each image goes through it once, whatever is trained on them afterwards. They lie
-/// in the folder `features` of a run, in files of up to some thousand samples that are written whole, so what was
-/// interrupted goes on, and a file is read in pieces, so memory does not grow with the number of samples.
+/// The features of a frozen backbone: each image is processed once, for any number of trainings. They are stored in the
+/// folder `features` of a run, in files of up to a few thousand samples that are written atomically, so that an
+/// interrupted computation can continue. Files are read in pieces, so memory does not grow with the number of samples.
 namespace ulmus::detail {
 
-/// How the computing of features is asked for and watched.
+/// How features are computed, and callbacks.
 struct FeatureOptions {
-  std::filesystem::path folder;  ///< where the files lie
-  /// Folders of other runs, whose features of the same origin are taken over.
+  std::filesystem::path folder;  ///< folder of the files
+  /// Folders of other runs whose features of the same origin are reused.
   std::vector<std::filesystem::path> others = {};
   Normalisation normalisation{};
   int loader_threads = 1;
@@ -30,19 +30,19 @@ struct FeatureOptions {
   std::function<bool()> stop = {};
 };
 
-/// The folders `features` of the runs that lie beside this one.
+/// The folders `features` of the runs next to this one.
 std::vector<std::filesystem::path> feature_folders_beside(const std::filesystem::path& run);
 
-/// What the features of a data set depend on, as a SHA-256: the tensors of the backbone, the data and their shape, the
-/// normalisation and the precision.
+/// SHA-256 of everything that determines the features of a data set: the tensors of the backbone, the data and their
+/// shape, the normalisation and the precision.
 std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options);
 
-/// The data set with the features of `model` for samples: computes those of `indices` (in any order) that no file has,
+/// The data set with the features of `model` as samples: computes those of `indices` (in any order) that no file has,
 /// and writes them. Labels, names and hash are those of `data`; a sample that is not among the indices cannot be read.
 ///
 /// Throws Error{numerical} naming the first sample whose features are not finite, Error{data} for an image that cannot
 /// be decoded and for a damaged file of features, Error{environment} for a full disk (what was written stays, and is
-/// used the next time), Error{interrupted}.
+/// reused the next time), and Error{interrupted}.
 Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,
                       const FeatureOptions& options);
 

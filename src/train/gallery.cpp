@@ -25,7 +25,7 @@ constexpr std::size_t k_rarest_shown = 16, k_most_frequent_shown = 8;  ///< of m
 constexpr std::size_t k_losses = 12;                                   ///< with mistakes of their own
 constexpr std::size_t k_mistakes = 8, k_mistakes_per_class = 2, k_rescued = 12, k_pairs = 4, k_images_per_pair = 2;
 
-/// What the test images are taken for by one trained model, in the order of the test part.
+/// The predictions of one trained model for the test images, in the order of the test part.
 struct Predictions {
   std::string loss;
   std::vector<std::int64_t> classes;
@@ -98,7 +98,7 @@ class Gallery {
     return {{"image", thumbnails_.add(test_, test_indices_[i])}, {"predicted", predicted}, {"confidence", confidence}};
   }
 
-  /// The positions of the test part that hold, the one with the lowest key first.
+  /// The positions in the test part for which `holds` is true, by ascending key.
   template <class Holds, class Key>
   std::vector<std::size_t> sorted(Holds holds, Key key) const {
     std::vector<std::size_t> found;

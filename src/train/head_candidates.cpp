@@ -14,7 +14,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// The values that are tried for a key of an entry when there is no grid.
+/// Default values to try for a key without a grid.
 struct DefaultGrid {
   std::string_view entry, key, grid;
 };

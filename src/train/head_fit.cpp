@@ -17,9 +17,9 @@ namespace F = torch::nn::functional;
 using torch::Tensor;
 
 constexpr double k_cosine_rate = 0.1;
-constexpr double k_linear_rate = 2;  // over |h|^2: the curvature of the cross entropy is at most |h|^2 / 2
+constexpr double k_linear_rate = 2;  // divided by |h|^2: the curvature of the cross entropy is at most |h|^2 / 2
 
-/// A head by itself in the form of a model, so that its first weights are those of `initialise`.
+/// A head as a model without backbone, so that `initialise` sets its first weights.
 class HeadOnly : public ClassifierImpl {
  public:
   HeadOnly(std::int64_t width, const ModelOptions& options) { add_head(width, options); }
@@ -41,7 +41,7 @@ std::span<double> values_of(const Tensor& tensor) {
   return {tensor.data_ptr<double>(), static_cast<std::size_t>(tensor.numel())};
 }
 
-/// Features and head in double precision, for the losses that need them, and the gradients of the head.
+/// Features and head in double precision for losses that need them, and the gradients of the head.
 struct HeadBatch {
   Tensor features, weight, bias, weight_gradient, bias_gradient;
 
@@ -66,7 +66,7 @@ struct HeadBatch {
   }
 };
 
-/// One parameter under SGD with momentum and weight decay, by LibTorch's definition.
+/// Updates one parameter by SGD with momentum and weight decay, as LibTorch defines it.
 class SgdParameter {
  public:
   explicit SgdParameter(Tensor parameter)
@@ -84,9 +84,9 @@ class SgdParameter {
 /// The mean of the rows' squared lengths.
 double mean_square(const Tensor& rows) { return rows.square().sum(1).mean().item<double>(); }
 
-/// Runs the minibatches of every epoch: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a
-/// step. `x` are rows of `table`, `square` is the mean squared length of what the parameters multiply; Losses
-/// that need the head get `head`.
+/// Runs the minibatches of all epochs: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a step.
+/// `x` are rows of `table`, `square` is the mean squared length of the vectors that the parameters multiply. Losses
+/// that need the head receive `head`.
 template <class Output, class Learn>
 void run_sgd(const FeatureSet& train, const Tensor& table, double square, const LossSpec& spec,
              const ClassCounts& counts, const HeadWeights& head, const HeadFitOptions& options, Output output,
@@ -103,7 +103,7 @@ void run_sgd(const FeatureSet& train, const Tensor& table, double square, const 
   const LearningRateSchedule schedule{.kind = LearningRateSchedule::Kind::cosine,
                                       .base = options.lr.value_or(default_head_rate(head.kind, square)),
                                       .warmup = 0};
-  // A sampling rule of the loss takes precedence over the options; it is in force from the start.
+  // A sampling rule of the loss takes precedence over the options; it is active from the start.
   const Sampler sampler = spec.resamples()
                               ? Sampler{.kind = Sampler::Kind::deferred, .beta = spec.rule_keys()["beta"], .from = 0}
                               : options.sampler;
@@ -170,7 +170,7 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
         return x.mm(unit.t());
       },
       [&](const Tensor& x, const Tensor& gradient, const HeadBatch&, double rate) {
-        // Only the part orthogonal to the weight passes the normalisation, divided by the weight's length.
+        // The normalisation passes only the gradient orthogonal to the weight, divided by the weight's length.
         const Tensor by_unit = gradient.t().mm(x);
         const Tensor along = (by_unit * unit).sum(1, true);
         const Tensor length = head.weight.norm(2, {1}, true).clamp_min(k_smallest_norm);

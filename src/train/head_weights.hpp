@@ -15,30 +15,30 @@
 
 namespace ulmus::detail {
 
-/// The last layer of a classifier by itself.
+/// The last layer of a classifier.
 struct HeadWeights {
   Head kind = Head::linear;
   torch::Tensor weight;  ///< float [C, D]
   torch::Tensor bias;    ///< float [C]; undefined for a cosine head
 };
 
-/// Rows of a cosine head and of its features are divided by their length, or by this where they are shorter.
+/// Lower bound of the length by which rows of a cosine head and of its features are divided.
 inline constexpr double k_smallest_norm = 1e-12;
 
-/// Rows [N, D], each divided by its length.
+/// Divides each row of [N, D] by its length.
 torch::Tensor unit_rows(const torch::Tensor& rows);
 
 /// The head of a model, sharing its memory.
 HeadWeights head_of(Classifier& model);
 
-/// Copies a head's weights into a model with a head of its kind and shape.
+/// Copies a head's weights into a model whose head has the same kind and shape.
 void set_head(Classifier& model, const HeadWeights& head);
 
-/// Features [N, D] to the head's output [N, C].
+/// Maps features [N, D] to the head's output [N, C].
 torch::Tensor head_output(const HeadWeights& head, const torch::Tensor& features);
 
 /// Calls visit(first row, output [n, C]) for slices of the rows of `features`, so that the outputs of all rows never
-/// exist at once.
+/// exist at the same time.
 template <class Visit>
 void for_each_slice(const HeadWeights& head, const torch::Tensor& features, Visit visit) {
   const std::int64_t rows = features.size(0), most = rows_at_once(head.weight.size(0));
@@ -46,13 +46,13 @@ void for_each_slice(const HeadWeights& head, const torch::Tensor& features, Visi
     visit(first, head_output(head, features.narrow(0, first, std::min(most, rows - first))).contiguous());
 }
 
-/// W[j] / |W[j]|^tau of a linear head, without its bias. Kang et al., ICLR 2020, equation 3.
+/// W[j] / |W[j]|^tau for a linear head, without its bias. Kang et al., ICLR 2020, equation 3.
 HeadWeights tau_normalised(const HeadWeights& head, double tau);
 
 /// Evaluates a head on features [N, D] and their labels.
 Evaluation evaluate_head(const HeadWeights& head, const FeatureSet& set, const ClassCounts& counts, double scale);
 
-/// The position of the best: by balanced accuracy, among equals by negative log-likelihood, then the first.
+/// Index of the best evaluation: by balanced accuracy, then by negative log-likelihood, then the first.
 std::size_t best_evaluation(const std::vector<Evaluation>& evaluations);
 
 }  // namespace ulmus::detail

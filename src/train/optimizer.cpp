@@ -26,7 +26,7 @@ std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& mo
     return !parameter.requires_grad() ||
            std::ranges::any_of(undecayed, [&](const torch::Tensor& other) { return parameter.is_same(other); });
   });
-  const double rate = options.lr.value_or(0);  // the trainer sets that of every step
+  const double rate = options.lr.value_or(0);  // the trainer sets the rate at every step
   if (options.optimizer == "adamw")
     return make<torch::optim::AdamW>(decayed, undecayed,
                                      torch::optim::AdamWOptions(rate).weight_decay(options.weight_decay.value()));

@@ -13,12 +13,12 @@
 
 namespace ulmus::detail {
 
-/// SGD with momentum, or AdamW (betas 0.9 and 0.999, epsilon 1e-8), as the resolved options say, over the parameters
-/// that require a gradient. `undecayed`: those of them without weight decay.
+/// Makes SGD with momentum or AdamW (betas 0.9 and 0.999, epsilon 1e-8), according to the resolved options, for the
+/// parameters that require a gradient. `undecayed`: parameters without weight decay.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& model, const RunOptions& options,
                                                         const std::vector<torch::Tensor>& undecayed);
 
-/// The key of a parameter's state in an optimizer: LibTorch keys it by text up to 1.13 and by address since.
+/// The key of a parameter's state in an optimizer: text in LibTorch up to 1.13, an address since then.
 template <class Map>
 auto state_key(const Map&, const torch::Tensor& parameter) {
   if constexpr (std::is_same_v<typename Map::key_type, std::string>) {
@@ -30,11 +30,10 @@ auto state_key(const Map&, const torch::Tensor& parameter) {
   }
 }
 
-/// Drops the state of a parameter whose values were replaced: moments and steps.
+/// Drops the state (moments and steps) of a parameter whose values were replaced.
 void forget(torch::optim::Optimizer& optimizer, const torch::Tensor& parameter);
 
-/// Scales the gradients of the optimizer's parameters down to this Euclidean norm, all of them together, where they are
-/// longer.
+/// Scales down the gradients of all parameters of the optimizer if their joint Euclidean norm exceeds `norm`.
 void clip_gradients(const torch::optim::Optimizer& optimizer, double norm);
 
 }  // namespace ulmus::detail

@@ -22,7 +22,7 @@ void require(bool holds, const char* option, Number value, const char* expected)
   if (!holds) throw_usage(fmt::format("{} is {}, expected {}", option_name(option), value, expected));
 }
 
-/// An unset option has no range.
+/// An unset option is always in range.
 template <class Number, class Holds>
 void require(const std::optional<Number>& value, Holds holds, const char* option, const char* expected) {
   if (value) require(holds(*value), option, *value, expected);

@@ -35,7 +35,7 @@ std::string toml_value(const Value& value) {
   return option_text(value);
 }
 
-/// Calls expected(type) when the setting is not of the field's type.
+/// Calls expected(type) if the setting does not have the field's type.
 template <class Field, class Expected>
 void read_value(const Setting& setting, Field& field, Expected expected) {
   if constexpr (k_is_optional<Field>) {
@@ -70,7 +70,7 @@ void read_value(const Setting& setting, Field& field, Expected expected) {
   }
 }
 
-/// The names of all options, for "did you mean".
+/// The names of all options, for suggestions.
 std::vector<std::string> option_names() {
   std::vector<std::string> names;
   const RunOptions defaults;

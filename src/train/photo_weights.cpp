@@ -16,12 +16,12 @@
 namespace ulmus::detail {
 namespace {
 
-/// The model for photographs, if its weights are stored.
+/// The model for photographs if its weights are stored.
 constexpr const char* k_photo_model = "efficientnet-lite0";
-constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; for smaller images the small networks do better
+constexpr std::int64_t k_smallest_photo = 48;  ///< shorter side; the small networks are better for smaller images
 constexpr std::int64_t k_small_photo_size = 160;
 
-/// The shape of the first image if it is a photograph: in colour, and not tiny.
+/// The shape of the first image if it is a photograph: coloured and not tiny.
 std::optional<ImageShape> first_photo(const RunOptions& o) {
   OpenOptions open = open_options(o);
   open.image_size.reset();

@@ -36,7 +36,7 @@ torch::Device parse_device(const std::string& name) {
                   TORCH_VERSION, devices == 0 ? "cpu only" : fmt::format("cpu and cuda:0 to cuda:{}", devices - 1)));
 }
 
-/// Whether the processor multiplies bfloat16 itself (x86: AVX512-BF16 or AMX; ARM: BF16).
+/// Returns whether the processor has bfloat16 instructions (x86: AVX512-BF16 or AMX; ARM: BF16).
 bool has_bf16_instructions() {
   std::ifstream file("/proc/cpuinfo");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
@@ -60,7 +60,7 @@ void enable_autocast(c10::DeviceType device, bool on) {
 #endif
 }
 
-/// bfloat16 on this thread while it lives.
+/// Enables bfloat16 on this thread for the lifetime of the object.
 class Autocast {
  public:
   explicit Autocast(c10::DeviceType device) : device_(device) {
@@ -69,7 +69,7 @@ class Autocast {
   }
   ~Autocast() {
     enable_autocast(device_, false);
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();  // of weights that soon change
+    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();  // weights will change
   }
   Autocast(const Autocast&) = delete;
   Autocast& operator=(const Autocast&) = delete;

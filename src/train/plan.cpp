@@ -25,21 +25,20 @@ namespace {
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// A run of a few minutes for the small network; a short schedule for the others (the reference protocol has 200
-/// epochs).
+/// A few minutes for the small network; a short schedule for the others (the reference protocol has 200 epochs).
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
 
-/// Tables differ in size far more than in difficulty: at least 2000 steps, in 10 to 200 epochs.
+/// Tables vary more in size than in difficulty: at least 2000 steps, in 10 to 200 epochs.
 std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_size) {
   const std::int64_t steps = (samples + batch_size - 1) / batch_size;
   return std::clamp<std::int64_t>((2000 + steps - 1) / steps, 10, 200);
 }
 
-/// Sets the options that depend on the data and the model, and refuses those that cannot apply to them.
+/// Sets the options that depend on the data and the model, and throws for options that cannot apply to them.
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
-  // A head on features that are computed once is trained as one on a table of features.
+  // A head on precomputed features is trained like a head on a table of features.
   const bool head_alone = !features && o.freeze == "backbone" && (o.augment == "auto" || o.augment == "none");
   if (head_alone) o.augment = "none";
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
@@ -72,13 +71,13 @@ Augmentation make_augmentation(std::string& name, const std::string& model, cons
   if (name == "auto" && (model == "conv3" || data.is_features()))
     name = "none";  // the small network underfits in its few epochs
   else if (name == "auto")
-    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is no digit
+    name = data.name() == "mnist" ? "crop" : "crop-flip";  // a mirrored digit is not a digit
   const Augmentation augmentation = Augmentation::parse(name, data.shape());
   require_applicable(augmentation, data);
   return augmentation;
 }
 
-/// How a loss draws its images: by its rule for sampling, or as the run says.
+/// How a loss samples images: by its sampling rule, or by the sampler of the run.
 Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
   const Sampler sampler = Sampler::parse(run_sampler);
   if (!loss.resamples()) return sampler;
@@ -90,7 +89,7 @@ Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
-/// Refuses a loss with a key `auto` in a run that cannot choose its value.
+/// Throws for a loss with an `auto` key in a run that cannot choose its value.
 void check_choice(const LossSpec& loss, const RunOptions& options) {
   const Key* key = loss.automatic();
   if (!key) return;
@@ -136,7 +135,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   if (options.image_bits && data.image_bits == 0)
     throw_usage(fmt::format("{} cannot apply: the data are no image files; leave it out",
                             option_name("image_bits", option_text(options.image_bits))));
-  if (data.image_bits != 0) options.image_bits = data.image_bits;  // to scale images of 16 bits the same ever after
+  if (data.image_bits != 0) options.image_bits = data.image_bits;  // fixes the scaling of 16-bit images
   if (data.test && options.test_fraction != RunOptions().test_fraction)
     throw_usage(fmt::format("{} cannot apply: the data have a test part; leave it out",
                             option_name("test_fraction", format_number(options.test_fraction))));
@@ -158,7 +157,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                                       .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
 
-  std::map<Head, std::int64_t> parameters;  // a large model takes a second to make
+  std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
   std::optional<Normalisation> weights_normalisation;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
@@ -179,15 +178,15 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                         .seed = options.seed + static_cast<std::uint64_t>(s),
                         .parameters = parameters.at(heads[i])});
   const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // a device has one memory
+  const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // all jobs share the device's memory
   options.jobs = std::min(options.jobs.value_or(default_jobs), static_cast<std::int64_t>(trials.size()));
   if (!options.threads) options.threads = std::max<std::int64_t>(1, cores / *options.jobs);
   ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
-    Loss(detail::initial_loss(loss), counts);  // reads the file of class weights, if there is one
+    Loss(detail::initial_loss(loss), counts);  // also reads the file of class weights, if any
   }
-  // The encoding of a table has standardised it.
+  // The encoding of a table has already standardised it.
   Normalisation normalisation;
   if (!encoding)
     normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);

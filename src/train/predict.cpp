@@ -21,7 +21,7 @@ namespace {
 
 using Fields = std::vector<PredictionWriter::Field>;
 
-/// Writes a line of predictions for each row of logits.
+/// Writes one line of predictions per row of logits.
 class LineWriter {
  public:
   LineWriter(PredictionWriter writer, ScoreTransform transform, const PredictHooks& hooks, std::size_t classes)
@@ -107,7 +107,7 @@ std::vector<Dataset> open_features(const std::vector<std::filesystem::path>& pat
 
 void predict_features(const std::vector<Dataset>& files, const detail::CheckpointedModel& trained, Classifier& model,
                       const detail::Placement& placement, LineWriter& writer) {
-  constexpr std::int64_t k_rows = 4096;  // at a time
+  constexpr std::int64_t k_rows = 4096;  // per batch
   const bool has_lines = files.front().line(0).has_value();
   writer.begin(has_lines ? std::vector<std::string>{"path", "row", "line"} : std::vector<std::string>{"path", "row"});
   for (const Dataset& file : files)

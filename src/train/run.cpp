@@ -41,7 +41,7 @@ std::string command_text(const std::string& command, const RunOptions& options) 
 
 namespace {
 
-/// Every sample that the run trains or evaluates on, as the frozen backbone sees it.
+/// Replaces every sample that the run trains or evaluates on by its features from the frozen backbone.
 detail::FrozenData compute_frozen_data(const Plan& plan, const fs::path& folder, const RunHooks& hooks) {
   at::set_num_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
   const ModelOptions options = detail::model_options(plan.options, plan.data.train, Head::linear);
@@ -72,7 +72,7 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& comman
   detail::require_address_space(plan.jobs(), plan.threads());
   const detail::RunFolderLock lock(folder, resume);
   const fs::path split_file = folder / "split.json";
-  // Ulmus 0.1 wrote config.toml first, and may have been killed before the split.
+  // Ulmus 0.1 wrote config.toml first, and may have been killed before it wrote the split.
   if (resume && (detail::holds_trained_models(folder) || fs::exists(split_file))) {
     const Split before = read_split(split_file);
     if (before.sha256 != plan.split.sha256)

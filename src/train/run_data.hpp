@@ -16,10 +16,10 @@ namespace ulmus::detail {
 void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
                        const std::string& cure);
 
-/// Logs what was not used of the opened data and what was changed (all_notes), each line once.
+/// Logs what was ignored or changed in the opened data (all_notes), each line once.
 void report_notes(const OpenedData& data);
 
-/// Opens the data of a run, or other data to evaluate it on, with its classes by name; a table is encoded as in the
+/// Opens the data of a run, or other data to evaluate it on, with classes matched by name; a table is encoded as in the
 /// checkpoint.
 OpenedData open_run_data(const RunOptions& options, const std::optional<std::string>& encoding,
                          const std::vector<std::string>& classes);

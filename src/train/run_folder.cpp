@@ -20,14 +20,14 @@ namespace fs = std::filesystem;
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// The folders in a run folder that hold the files of its trials, and the features that they are trained on.
+/// Sub-folders of a run folder with the files of its trials, and the features on which they are trained.
 const std::vector<std::string> k_trial_folders = {"checkpoints", "results"};
 const std::vector<std::string> k_folders = {"checkpoints", "results", "features"};
 
-/// The files that a run writes before it has a checkpoint, beside config.toml.
+/// The files, besides config.toml, that a run writes before its first checkpoint.
 const std::vector<std::string> k_first_files = {"split.json", "columns.json", "notes.json", "metrics.jsonl", "log.txt"};
 
-/// Throws Error{environment} when the folder cannot be read.
+/// Throws Error{environment} if the folder cannot be read.
 std::vector<fs::path> list_folder(const fs::path& folder) {
   std::vector<fs::path> entries;
   std::error_code code;
@@ -43,8 +43,9 @@ bool holds_only_temporaries(const fs::path& folder) {
   return fs::is_directory(folder, unknown) && std::ranges::all_of(list_folder(folder), is_temporary);
 }
 
-/// Whether a folder holds only what a run leaves that ended before it wrote config.toml, or that was removed in part,
-/// so that a new run may use it. Files that could be somebody else's count as ours only beside our lock file.
+/// Returns whether a folder contains only the remains of a run that ended before it wrote config.toml, or that was
+/// partially removed, so that a new run may use it. Files that may belong to others count as ours only next to our lock
+/// file.
 bool is_abandoned(const fs::path& folder) {
   std::error_code unknown;
   if (fs::exists(folder / "config.toml", unknown)) return false;
@@ -59,12 +60,12 @@ bool is_abandoned(const fs::path& folder) {
   return true;
 }
 
-/// Removes the files that a run writes before its first checkpoint, config.toml first: without it, the rest is no run.
-/// Files of others stay. Returns false when something could not be removed.
+/// Removes the files that a run writes before its first checkpoint, config.toml first: without it, the rest is not a
+/// run. Keeps other files. Returns false if something could not be removed.
 bool remove_first_files(const fs::path& folder) {
   std::error_code code;
   fs::remove(folder / "config.toml", code);
-  if (code) return false;  // it stays a run, and can be resumed
+  if (code) return false;  // it remains a run and can be resumed
   bool all = true;
   const auto remove = [&](const fs::path& path) {
     fs::remove(path, code);
@@ -82,7 +83,7 @@ bool remove_first_files(const fs::path& folder) {
 }  // namespace
 
 void require_free_folder(const fs::path& folder) {
-  std::error_code unknown;  // making the folder says what is wrong
+  std::error_code unknown;  // creating the folder reports the error
   if (fs::exists(folder / "config.toml", unknown))
     throw_usage(fmt::format("'{}' already holds a run; go on with it by {}, or choose another {}", folder.string(),
                             option_name("resume", shell_quoted(folder.string())), option_name("out")));
@@ -117,7 +118,7 @@ RunFolderLock::RunFolderLock(const fs::path& path, bool resume) : path_(path), i
   bool ours = resume;
   try {
     if (is_new_) {
-      require_free_folder(path_);  // another process may have made a run here before we had the lock
+      require_free_folder(path_);  // another process may have created a run here before we acquired the lock
       ours = true;
       remove_first_files(path_);
     }
@@ -135,7 +136,7 @@ RunFolderLock::~RunFolderLock() {
     std::error_code unknown;
     const bool has_features = fs::exists(path_ / "features", unknown) && !holds_only_temporaries(path_ / "features");
     if (is_new_ && holds_only_temporaries(path_ / "checkpoints") && !has_features) roll_back();
-  } catch (const Error&) {  // a folder that cannot be read stays
+  } catch (const Error&) {  // a folder that cannot be read is kept
   }
 }
 
@@ -146,7 +147,7 @@ void RunFolderLock::roll_back() {
   remove_empty_folders();
 }
 
-/// Leaves a folder that existed before, and one in which others have put something.
+/// Keeps a folder that existed before, and one that contains files of others.
 void RunFolderLock::remove_empty_folders() {
   std::error_code ignored;
   if (existed_) return;

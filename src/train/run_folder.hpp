@@ -8,15 +8,15 @@
 
 namespace ulmus::detail {
 
-/// Whether a run folder holds a checkpoint or a result. Throws Error{environment} when it cannot be read.
+/// Returns whether a run folder contains a checkpoint or a result. Throws Error{environment} if it cannot be read.
 bool holds_trained_models(const std::filesystem::path& folder);
 
-/// The folder of a run while this process, and no other, writes to it. A new folder is removed again when the run ends
-/// before it has a checkpoint to resume from, or features.
+/// Exclusive write access of this process to the folder of a run. A new folder is removed if the run ends before it has
+/// features, or a checkpoint from which it can be resumed.
 class RunFolderLock {
  public:
-  /// Creates and locks a new folder, or locks the one of the run to `resume`. Throws Error{usage} when a new run cannot
-  /// be made there, Error{environment} when the folder cannot be written or another process has it.
+  /// Creates and locks a new folder, or locks the one of the run to `resume`. Throws Error{usage} if a new run cannot
+  /// be created there, and Error{environment} if the folder cannot be written or is locked by another process.
   RunFolderLock(const std::filesystem::path& path, bool resume);
   ~RunFolderLock();
   RunFolderLock(const RunFolderLock&) = delete;
@@ -27,7 +27,7 @@ class RunFolderLock {
   void remove_empty_folders();
 
   std::filesystem::path path_;
-  std::filesystem::path first_created_;  ///< the outermost folder that did not exist before
+  std::filesystem::path first_created_;  ///< the outermost folder that was created
   bool is_new_;
   bool existed_ = false;
   std::optional<FolderLock> lock_;

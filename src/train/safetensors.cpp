@@ -46,7 +46,7 @@ std::string encode_safetensors(const TensorFile& file) {
     throw Error(ErrorKind::data, fmt::format("a checkpoint of {} tensors would have a header of {} bytes, at most {} "
                                              "can be read; give the classes shorter names",
                                              file.tensors.size(), text.size(), k_longest_header));
-  text.append((8 - text.size() % 8) % 8, ' ');  // the data begin aligned
+  text.append((8 - text.size() % 8) % 8, ' ');  // aligns the beginning of the data
   std::string bytes(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>((text.size() >> (8 * i)) & 0xff);
   bytes += text;

@@ -9,16 +9,16 @@
 
 namespace ulmus::detail {
 
-/// Named tensors and text metadata, as a safetensors file holds them.
+/// Named tensors and text metadata, the content of a safetensors file.
 struct TensorFile {
   std::map<std::string, torch::Tensor> tensors;  ///< contiguous, on the CPU: float, double, half, bfloat16, int64
   std::map<std::string, std::string> metadata;
 };
 
-/// The bytes of a safetensors file; ulmus/base/safetensors.hpp says what one is.
+/// Serialises to the safetensors format; see ulmus/base/safetensors.hpp.
 std::string encode_safetensors(const TensorFile& file);
 
-/// Everything of an open file. Nothing in it is executed.
+/// Reads everything from an open file. Nothing in it is executed.
 TensorFile read_tensors(const SafetensorsFile& file);
 
 }  // namespace ulmus::detail

@@ -31,7 +31,7 @@ ScoreAdjuster::ScoreAdjuster(const std::filesystem::path& folder, const RunOptio
       placement_(make_placement(options)) {
   if (adjustment.prior) {
     prior_ = parse_prior(*adjustment.prior, counts_);
-    assumed_prior(counts_.prior(), posthoc_, counts_);  // refuses what cannot be combined, before anything is read
+    assumed_prior(counts_.prior(), posthoc_, counts_);  // throws for invalid combinations before anything is read
   }
   if (!fit_temperature_) return;
   if (split_.validation.empty())
@@ -64,7 +64,7 @@ ScoreAdjuster::Fit ScoreAdjuster::fit(const CheckpointedModel& trained, Classifi
   }
   if (temperature_) fit.transform.temperature = *temperature_;
   if (fit_temperature_) {
-    // All logits at once, as the fit reads them many times.
+    // Stores all logits, because the fit reads them many times.
     torch::Tensor logits = torch::empty({std::ssize(split_.validation), counts_.classes()}, torch::kFloat);
     std::vector<std::int64_t> labels;
     for_each_output(model, trained, data_.train, split_.validation, loader_threads_, placement_,

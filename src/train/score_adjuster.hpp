@@ -13,10 +13,10 @@
 
 namespace ulmus::detail {
 
-/// An adjustment of the outputs of a run's models.
+/// Adjusts the outputs of a run's models.
 class ScoreAdjuster {
  public:
-  /// Opens the run's data when a temperature is to be fitted. Throws Error{usage} for an adjustment that cannot apply.
+  /// Opens the run's data if a temperature must be fitted. Throws Error{usage} for an adjustment that cannot apply.
   ScoreAdjuster(const std::filesystem::path& folder, const RunOptions& options, const AdjustmentOptions& adjustment,
                 Split split, const std::optional<std::string>& encoding);
 
@@ -24,7 +24,7 @@ class ScoreAdjuster {
     ScoreTransform transform;
     std::vector<double> assumed_prior;  ///< empty without a test prior
   };
-  /// The adjustment for one of the models; changes the head of `model` for tau-norm.
+  /// Fits the adjustment for one of the models; for tau-norm changes the head of `model`.
   Fit fit(const CheckpointedModel& trained, Classifier& model) const;
 
   const std::vector<double>& prior() const { return prior_; }
@@ -40,7 +40,7 @@ class ScoreAdjuster {
   bool fit_temperature_ = false;
   int loader_threads_;
   Placement placement_;
-  OpenedData data_;  ///< opened only when a temperature is fitted
+  OpenedData data_;  ///< opened only if a temperature is fitted
 };
 
 }  // namespace ulmus::detail

@@ -22,22 +22,22 @@ constexpr std::array k_torchvision = {"resnet18", "resnet50", "resnext50"};
 
 bool is_efficientnet_lite(const ModelOptions& model) { return model.name.starts_with("efficientnet-lite"); }
 
-/// Models of linear layers alone, over features or the pixels of an image in one row.
+/// Returns whether the model has only linear layers, on features or on flattened images.
 bool takes_vectors(const ModelOptions& model) {
   return model.name == "linear" || model.name == "mlp" || model.name.starts_with("mlp:");
 }
 
-/// A module with the tensors and the modules of `from`, under the same names.
+/// Makes a module with the tensors and sub-modules of `from`, under the same names.
 torch::jit::Module mirror(const torch::nn::Module& from, const std::string& name,
                           const std::shared_ptr<torch::jit::CompilationUnit>& unit) {
   torch::jit::Module module(c10::QualifiedName(name), unit, /*shouldMangle=*/true);
-  module.register_attribute("training", c10::BoolType::get(), false);  // what train() and eval() look for
+  module.register_attribute("training", c10::BoolType::get(), false);  // train() and eval() require it
   for (const auto& item : from.named_parameters(/*recurse=*/false))
     module.register_parameter(item.key(), item.value().detach(), /*is_buffer=*/false);
   for (const auto& item : from.named_buffers(/*recurse=*/false))
     module.register_parameter(item.key(), item.value(), /*is_buffer=*/true);
   for (const auto& item : from.named_children()) {
-    // A number, as the blocks of a layer are called, cannot be the last part of a type's name.
+    // A number, the name of the blocks of a layer, is not allowed as the last part of a type name.
     const std::string last =
         std::isdigit(static_cast<unsigned char>(item.key()[0])) ? "Block" + item.key() : item.key();
     module.register_module(item.key(), mirror(*item.value(), name + "." + last, unit));
@@ -45,7 +45,7 @@ torch::jit::Module mirror(const torch::nn::Module& from, const std::string& name
   return module;
 }
 
-/// "layer1.0.conv1" as an expression: getattr(self.layer1, "0").conv1.
+/// Converts "layer1.0.conv1" to an expression: getattr(self.layer1, "0").conv1.
 std::string module_at(const std::string& name) {
   std::string expression = "self";
   for (const std::string& piece : split(name, '.')) {
@@ -56,7 +56,7 @@ std::string module_at(const std::string& name) {
   return expression;
 }
 
-/// Writes `forward`, a statement a line.
+/// Writes `forward`, one statement per line.
 class Source {
  public:
   explicit Source(const Classifier& model) : modules_(model->named_modules()) {}
@@ -65,7 +65,7 @@ class Source {
 
   std::string conv(const std::string& name, const std::string& x) const {
     const auto& options = module<torch::nn::Conv2dImpl>(name).options;
-    using std::get;  // LibTorch has a variant of its own up to 2.0
+    using std::get;  // LibTorch has its own variant up to 2.0
     const auto& padding = get<torch::ExpandingArray<2>>(options.padding());
     return fmt::format("torch.conv2d({}, {}.weight, None, [{}], [{}], [1, 1], {})", x, module_at(name),
                        fmt::join(*options.stride(), ", "), fmt::join(*padding, ", "), options.groups());
@@ -137,7 +137,7 @@ void add_torchvision_resnet(Source& source) {
     }
 }
 
-/// Pads images as TensorFlow's `SAME` does.
+/// Pads images like TensorFlow's `SAME`.
 constexpr const char* k_same_source = R"(
 def same(self, x: Tensor, kernel: int, stride: int) -> Tensor:
     height = max(((x.size(2) + stride - 1) // stride - 1) * stride + kernel - x.size(2), 0)
@@ -166,7 +166,7 @@ void add_efficientnet_lite(Source& source) {
   source.line("x = " + clipped(layer("conv_head", "bn2", "x")));
 }
 
-/// The dropout of training is no part of it.
+/// Omits dropout, which is only used in training.
 void add_mlp(Source& source) {
   for (int i = 1; source.has(fmt::format("fc{}", i)); ++i)
     source.line(fmt::format("x = torch.relu({})",
@@ -205,7 +205,7 @@ std::string forward_source(const CheckpointInfo& info, const Classifier& model, 
          ("def forward(self, images: Tensor) -> Tensor:\n" + source.text());
 }
 
-/// Of a channel each, to go along with images [N, C, H, W], or features [N, C].
+/// One value per channel, shaped to broadcast with images [N, C, H, W] or features [N, C].
 torch::Tensor by_channel(const std::vector<float>& values, const ModelOptions& model) {
   const torch::Tensor row = torch::tensor(values, torch::kFloat);
   return model.height == 1 && model.width == 1 ? row.reshape({1, -1}) : row.reshape({1, -1, 1, 1});

@@ -30,7 +30,7 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-/// A tensor over the same memory.
+/// A tensor that shares the memory of the labels.
 torch::Tensor labels_of(std::vector<std::int64_t>& labels) {
   return torch::from_blob(labels.data(), {static_cast<std::int64_t>(labels.size())}, torch::kInt64);
 }
@@ -48,16 +48,16 @@ LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed)
   return LossModule(std::move(loss), reduction);
 }
 
-/// The 0-based epoch where the loss changes last: a deferred rule, a key `from`, or the choice of a key `auto`.
+/// The 0-based epoch of the last change of the loss: a deferred rule, a key `from`, or the choice of an `auto` key.
 std::int64_t last_change(const LossSpec& loss, std::int64_t epochs) {
   std::int64_t last = std::max(loss.rule_epoch(epochs), loss.start_epoch(epochs));
   if (loss.automatic()) last = std::max<std::int64_t>(last, loss.choice_epochs(epochs).back());
   return last;
 }
 
-/// The rate of a head on features in a run without a rate: that of fit_head.
+/// The learning rate of a head on features if the run has none: that of fit_head.
 double head_rate(Head head, const Dataset& features, const std::vector<std::int64_t>& indices) {
-  if (head == Head::cosine) return default_head_rate(head, 1);  // whatever the lengths of the features
+  if (head == Head::cosine) return default_head_rate(head, 1);  // independent of the lengths of the features
   double squares = 0;
   std::vector<float> values(static_cast<std::size_t>(features.shape().channels));
   for (const std::int64_t index : indices) {
@@ -67,7 +67,7 @@ double head_rate(Head head, const Dataset& features, const std::vector<std::int6
   return default_head_rate(head, squares / static_cast<double>(indices.size()));
 }
 
-/// How the current weights do on the parts that they are not trained on.
+/// Evaluations of the current weights on the parts that are not used for training.
 struct Evaluations {
   Evaluation test;
   std::optional<Evaluation> validation;
@@ -90,7 +90,7 @@ class Trainer {
         loader_(train_, plan.split.train,
                 {.batch_size = plan.options.batch_size,
                  .shuffle = true,
-                 // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.
+                 // Batch norm over vectors has no variance for a single sample; every epoch leaves out a different one.
                  .drop_last = static_cast<std::int64_t>(plan.split.train.size()) % plan.options.batch_size == 1,
                  .augmentation = plan.augmentation,
                  .normalisation = normalisation_,
@@ -108,7 +108,7 @@ class Trainer {
       for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
     std::vector<torch::Tensor> biases;
     if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
-      // The sigmoid losses start from a prior probability; weight decay would pull the bias away from it.
+      // Sigmoid losses start from a prior probability; weight decay would pull the bias away from it.
       const torch::NoGradGuard no_gradient;
       biases.push_back(model_->head_inputs({}).bias.fill_(bias));
     }
@@ -186,7 +186,7 @@ class Trainer {
       const auto logits = model_->classify(features);
       std::int64_t correct_in_batch = 0;
       auto loss = loss_(logits, labels, model_->head_inputs(features), &correct_in_batch);
-      if (!batch.second_labels.empty())  // mixed of two samples
+      if (!batch.second_labels.empty())  // each is a mix of two samples
         loss = batch.lambda * loss +
                (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device),
                                                 loss_->loss(), loss_->reduction(), model_->head_inputs(features));
@@ -280,10 +280,10 @@ class Trainer {
     loss_ = make_loss(plan_, trial_.loss.with(trial_.loss.automatic()->name, value), trial_.seed);
   }
 
-  /// Chooses the value of a key `auto` before the epochs in which it is due, and returns how each candidate did, or
-  /// null. A head is fitted with each candidate on the current features, and the best on the validation part is taken.
-  /// If the loss changes, training continues with the fitted head, as the old one may not catch up in the remaining
-  /// epochs.
+  /// Chooses the value of an `auto` key before the epochs in which it is due, and returns the evaluation of each
+  /// candidate, or null. Fits a head with each candidate on the current features, and takes the best on the validation
+  /// part. If the loss changes, training continues with the fitted head, because the old one may not catch up in the
+  /// remaining epochs.
   Json choose() {
     const Key* key = trial_.loss.automatic();
     if (!key) return nullptr;
@@ -318,7 +318,7 @@ class Trainer {
     return candidates;
   }
 
-  /// Replaces the head in the weights and in their average, and resets the optimizer's state of it.
+  /// Replaces the head in the weights and in their average, and resets its optimizer state.
   void replace_head(const HeadWeights& head) {
     const torch::NoGradGuard no_gradient;
     const HeadInputs parameters = model_->head_inputs({});
@@ -345,7 +345,7 @@ class Trainer {
                           static_cast<int>(plan_.options.loader_threads), placement_);
   }
 
-  /// Computed once for the current weights: the result shares the evaluations of the last epoch.
+  /// Computed once for the current weights: the result uses the evaluations of the last epoch.
   const Evaluations& evaluations() {
     if (!evaluations_) {
       evaluations_.emplace();
@@ -374,14 +374,14 @@ class Trainer {
   LossModule loss_;
   Placement placement_;
   Classifier model_;
-  Classifier classifier_;  ///< the model, or its head where the data are features
+  Classifier classifier_;  ///< the model, or only its head if the data are features
   LearningRateSchedule schedule_;
   Loader loader_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
   std::optional<Evaluations> evaluations_;
-  std::optional<std::string> chosen_;  ///< value of the loss's key that is `auto`, once it is chosen
-  std::int64_t epoch_ = 0;             ///< finished epochs
+  std::optional<std::string> chosen_;  ///< value of the loss's `auto` key, once it is chosen
+  std::int64_t epoch_ = 0;             ///< completed epochs
   double seconds_before_ = 0;
   Clock::time_point start_ = Clock::now();
 };
@@ -395,7 +395,7 @@ LossSpec initial_loss(const LossSpec& loss) {
 
 void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
                  const std::function<bool()>& stop, const FrozenData* frozen) {
-  constexpr double k_seconds_between = 30;  // an epoch of a head takes less time than writing a large backbone
+  constexpr double k_seconds_between = 30;  // an epoch of a head is shorter than writing a large backbone
   Trainer trainer(plan, trial, frozen);
   if (std::filesystem::exists(paths.checkpoint)) trainer.restore(paths.checkpoint);
   auto saved = Clock::now();

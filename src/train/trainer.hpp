@@ -8,21 +8,21 @@
 
 namespace ulmus::detail {
 
-/// Called after every step and every epoch of a trial with its epoch, step and losses filled in.
+/// Called after every step and every epoch of a trial with its epoch, step and losses.
 using TrialProgress = std::function<void(Progress&)>;
 
-/// The data of a run as its frozen backbone sees them.
+/// The data of a run as features of its frozen backbone.
 struct FrozenData {
   Dataset train;
   std::optional<Dataset> test;
 };
 
-/// Trains a trial to the end, from its checkpoint or from the start, and writes its result. With `frozen`, the head is
-/// trained on these features.
+/// Trains a trial to the end, from its checkpoint or from the start, and writes its result. With `frozen`, trains the
+/// head on these features.
 void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
                  const std::function<bool()>& stop, const FrozenData* frozen = nullptr);
 
-/// The loss that training begins with: a key `auto` has the middle one of the values that are tried later.
+/// The loss at the start of training: an `auto` key has the middle one of its candidate values.
 LossSpec initial_loss(const LossSpec& loss);
 
 }  // namespace ulmus::detail

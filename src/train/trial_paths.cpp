@@ -29,8 +29,8 @@ std::string readable_slug(const std::string& name, std::uint64_t seed) {
 }  // namespace
 
 std::string slug_of(const std::string& name, std::uint64_t seed) {
-  // The keys and values of a loss can be told apart again between '-', also in names as `ib-focal` and numbers below 0,
-  // and so can the two losses that tune joins with '/'. The path of a file of weights may hold both.
+  // Keys and values of a loss remain distinguishable between '-', also in names such as `ib-focal` and negative
+  // numbers, and so do the two losses that tune joins with '/'. The path of a weights file may contain both characters.
   constexpr std::size_t k_longest = 120;
   const std::string slug = readable_slug(name, seed);
   const bool plain = std::ranges::all_of(name, [](unsigned char c) {

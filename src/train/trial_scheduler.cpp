@@ -42,7 +42,7 @@ void TrialScheduler::run() {
     } catch (const std::exception& error) {
       try {
         log(fmt::format("stopped: {}", error.what()));
-      } catch (const Error&) {  // a full disk; the error that ended the run is the one to throw
+      } catch (const Error&) {  // a full disk; the original error is thrown instead
       }
       throw;
     }
@@ -52,7 +52,7 @@ void TrialScheduler::run() {
 }
 
 void TrialScheduler::train_waiting() {
-  at::set_num_threads(static_cast<int>(plan_.threads()));  // LibTorch keeps the number for each thread
+  at::set_num_threads(static_cast<int>(plan_.threads()));  // LibTorch stores the number per thread
   for (;;) {
     std::size_t i;
     {

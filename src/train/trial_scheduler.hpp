@@ -16,15 +16,15 @@
 
 namespace ulmus::detail {
 
-/// Trains the trials of a plan that have no result yet, several at a time.
+/// Trains the trials of a plan that have no result yet, several concurrently.
 class TrialScheduler {
  public:
   /// With `frozen`, heads are trained on these features.
   TrialScheduler(const Plan& plan, const std::filesystem::path& folder, const RunHooks& hooks,
                  const FrozenData* frozen);
 
-  /// Returns when every trial has a result. After the first error no trial begins, the others stop at their next step,
-  /// and the error is thrown.
+  /// Returns once every trial has a result. After the first error no further trial starts, running trials stop at their
+  /// next step, and the error is rethrown.
   void run();
 
  private:
@@ -39,14 +39,14 @@ class TrialScheduler {
   const RunHooks& hooks_;
   const FrozenData* frozen_;
   Clock::time_point start_ = Clock::now();
-  std::vector<TrialPaths> paths_;     ///< of each trial
+  std::vector<TrialPaths> paths_;     ///< one per trial
   std::vector<std::size_t> waiting_;  ///< trials without a result at the start
   std::atomic<bool> failed_ = false;
 
-  std::mutex mutex_;  // guards what follows
+  std::mutex mutex_;  // guards the members below
   std::size_t next_ = 0;
   std::size_t trials_done_ = 0;
-  std::vector<double> epochs_done_;  ///< of each trial
+  std::vector<double> epochs_done_;  ///< per trial
   std::optional<double> fraction_at_start_;
   std::exception_ptr error_;
 };

@@ -40,7 +40,7 @@ using detail::HeadWeights;
 
 [[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
-/// The one trained model that the selection leaves; models that tune made cannot be tuned again.
+/// The one trained model that matches the selection; models made by tune cannot be tuned again.
 CheckpointedModel find_model(const fs::path& folder, const ModelSelection& selection) {
   std::vector<CheckpointedModel> models = detail::all_models(folder);
   std::erase_if(models, [](const CheckpointedModel& model) { return model.info.tuned.has_value(); });
@@ -56,13 +56,13 @@ CheckpointedModel find_model(const fs::path& folder, const ModelSelection& selec
   return model;
 }
 
-/// The features of the training and validation part.
+/// The features of the training and validation parts.
 struct RunFeatures {
   FeatureSet train, validation;
 };
 
-/// Reads the features that an earlier call or the training has left, and computes the others. The model is then on the
-/// CPU, where heads are fitted.
+/// Reads the features that an earlier call or the training has stored, and computes the others. Afterwards the model is
+/// on the CPU, where heads are fitted.
 RunFeatures run_features(Classifier& model, const Dataset& data, const Split& split,
                          const detail::FeatureOptions& options) {
   std::vector<std::int64_t> indices = split.train;
@@ -92,7 +92,7 @@ FittedHead fit(const HeadCandidate& candidate, const HeadWeights& trained, const
   return {.head = head, .validation = detail::evaluate_head(head, features.validation, counts, candidate.result.scale)};
 }
 
-/// Fits every candidate, several at a time, each on one thread, so that the bits do not depend on how many.
+/// Fits all candidates, several concurrently, each on one thread, so that the bits do not depend on their number.
 std::vector<FittedHead> fit_all(const std::vector<HeadCandidate>& candidates, const HeadWeights& trained,
                                 const RunFeatures& features, const ClassCounts& counts, const HeadFitOptions& options,
                                 std::size_t jobs, const std::function<bool()>& stop) {
@@ -116,7 +116,7 @@ std::vector<FittedHead> fit_all(const std::vector<HeadCandidate>& candidates, co
   return fitted;
 }
 
-/// Evaluates the trained head, too, and chooses the best.
+/// Also evaluates the trained head, and chooses the best.
 Tuning choose(const CheckpointedModel& model, const HeadWeights& trained, const Split& split,
               const std::vector<HeadCandidate>& candidates, const std::vector<FittedHead>& fitted,
               const Evaluation& trained_validation) {
@@ -155,13 +155,13 @@ Classifier with_head(const Classifier& model, ModelOptions options, const HeadWe
   return changed;
 }
 
-/// The position of a loss in the list of the run, so that a report shows the new model behind it.
+/// The index of a loss in the list of the run, so that a report shows the new model after it.
 std::int64_t position_of(const LossSpec& loss, const RunOptions& options) {
   const auto found = std::ranges::find(options.losses, loss);
   return found == options.losses.end() ? 0 : found - options.losses.begin();
 }
 
-/// The paths of the new model. Throws Error{usage} when a trained model has them.
+/// The paths of the new model. Throws Error{usage} if a trained model already uses them.
 detail::TrialPaths new_model_paths(const fs::path& folder, const std::string& name, std::uint64_t seed) {
   const detail::TrialPaths paths = detail::paths_of(folder, detail::slug_of(name, seed));
   if (fs::exists(paths.checkpoint) && detail::read_checkpoint_info(detail::SafetensorsFile(paths.checkpoint)).tuned)

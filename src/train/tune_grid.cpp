@@ -59,7 +59,7 @@ TuneEntry parse_entry(const std::string& text) {
   return {.text = text, .head = std::move(loss)};
 }
 
-/// "0.3" or "0:1:0.1" as values.
+/// Expands "0.3" or "0:1:0.1" into values.
 std::vector<std::string> grid_values(const std::string& text, const std::string& key) {
   const std::vector<std::string> parts = split(text, ':');
   if (parts.size() == 1) return {text};

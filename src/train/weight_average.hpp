@@ -16,18 +16,18 @@ void visit_tensors(const torch::nn::Module& model, Visit&& visit) {
   for (const auto& item : model.named_buffers()) visit(item.key(), item.value());
 }
 
-/// An exponential moving average of a model's parameters and floating-point buffers; integer buffers are those of the
-/// model. The model must outlive it and keep its tensors.
+/// An exponential moving average of a model's parameters and floating-point buffers; integer buffers are copied from
+/// the model. The model must outlive it and keep its tensors.
 class WeightAverage {
  public:
   /// Starts from the current weights.
   WeightAverage(const Classifier& model, double decay);
 
   /// After the 0-based `step` of the whole training: average = d * average + (1 - d) * weights, with d the smaller of
-  /// the decay and (1 + step) / (10 + step), so that a short training does not keep its first weights.
+  /// the decay and (1 + step) / (10 + step), so that in a short training the initial weights lose their influence.
   void update(std::int64_t step);
 
-  /// Puts the average into the model and the model's weights here, or back.
+  /// Swaps the average with the model's weights.
   void exchange();
 
   const std::map<std::string, torch::Tensor>& tensors() const { return average_; }

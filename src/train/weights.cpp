@@ -21,7 +21,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// The keys `mean` and `stddev` of a file of weights, each a JSON array with a number for each channel. Nothing for
+/// Reads the keys `mean` and `stddev` of a weights file, each a JSON array with one number per channel. Nothing for
 /// images with other channels.
 std::optional<Normalisation> stored_normalisation(const std::map<std::string, std::string>& metadata,
                                                   std::size_t channels, const std::filesystem::path& path) {

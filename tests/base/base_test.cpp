@@ -87,7 +87,7 @@ TEST(FormatNumber, ReadsBackAsTheSameDouble) {
 }
 
 TEST(Stream, IsFrozen) {
-  // These numbers are a promise: split manifests and initial weights of earlier runs depend on them.
+  // These numbers are frozen: split manifests and initial weights of earlier runs depend on them.
   Stream stream(0, "order", 3, 7);
   const std::array<std::uint64_t, 3> first = {stream.next(), stream.next(), stream.next()};
   EXPECT_EQ(first, (std::array<std::uint64_t, 3>{0x8b043138a359272e, 0x80df1559ae552981, 0x10971cff515b9d42}));
@@ -303,7 +303,7 @@ TEST(Names, AreFoundByValueWhereAllAreNumbers) {
   EXPECT_EQ(NameIndex(numbers).find("2"), 1);
   EXPECT_EQ(NameIndex(numbers).find("010"), 2);
   EXPECT_EQ(NameIndex(numbers).find("3"), std::nullopt);
-  const std::vector<std::string> earlier{"1", "1.0", "cafe\xcc\x81"};  // three classes of an earlier version
+  const std::vector<std::string> earlier{"1", "1.0", "cafe\xcc\x81"};  // three classes as stored by an earlier version
   EXPECT_EQ(NameIndex(earlier).find("1.0"), 1);
   EXPECT_EQ(NameIndex(earlier).find("caf\xc3\xa9"), 2);
   EXPECT_EQ(NameIndex(earlier).find("01"), std::nullopt);

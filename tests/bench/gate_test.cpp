@@ -9,8 +9,8 @@
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/loss/target.hpp"
 
-/// The performance gate: ratios within one run, on one thread, at about two thirds of what they are on a quiet machine,
-/// so that noise passes and a slowdown of half again does not.
+/// The performance gate: ratios within one run, on one thread. The limits are about two thirds of the values on a quiet
+/// machine, so that noise passes and a slowdown by half fails.
 namespace ulmus::bench {
 namespace {
 
@@ -19,7 +19,7 @@ Record measure(const std::string& loss, Size size, Dtype dtype) {
               .sizes = {size},
               .dtypes = {dtype},
               .threads = {1},
-              .rounds = 101,  // many and short: most of them between two interruptions
+              .rounds = 101,  // many and short, so that most of them fall between two interruptions
               .seconds = 0.0003,
               .peers = false})
       .front();
@@ -30,12 +30,13 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// At most, a row over its exponentials: 1.9 with AVX-512, 2.1 to 2.4 with AVX2 (two AMD EPYCs); each computed twice
-/// adds 1.
-/// The share of the memory's ceiling, which stood here, depends on the processor more than on the kernel.
+/// Maximum time of a row relative to its exponentials: 1.9 with AVX-512, 2.1 to 2.4 with AVX2 (two AMD EPYCs);
+/// computing each exponential twice adds 1.
+/// There is no limit for the share of the memory bandwidth, because it depends on the processor more than on the
+/// kernel.
 constexpr double k_over_exponentials = 2.6;
 
-/// What is expected of this machine's best instruction set; a machine without vectors has nothing to guard.
+/// The expected speedup of this machine's best instruction set; without vector instructions nothing is checked.
 double expected_over_scalar() {
   const std::string best = available_targets().front();
   if (best == "avx512") return 9.5;
@@ -48,7 +49,7 @@ TEST(Gate, ElmCostsLittleMoreThanCrossEntropy) {
   EXPECT_LE(measure("elm", {256, 8142}, Dtype::f32).ratio_ce, 1.25);
 }
 
-/// Of the kernels' exponential alone, ns an element of an array in the cache.
+/// Time of the kernels' exponential alone, in ns per element of an array in the cache.
 double exponential_ns(std::size_t n) {
   using Clock = std::chrono::steady_clock;
   std::vector<float> x(n), e(n);

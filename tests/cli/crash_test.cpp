@@ -1,5 +1,5 @@
-// A run folder is a database: a system call that fails, or a signal at it, whichever it is, leaves a folder that goes
-// on to the same bits, or in which the same command can be given again.
+// A run folder behaves like a database: after a system call that fails, or a signal during it, the run can be resumed
+// to the same bits, or the same command can be repeated in the folder.
 
 #include <fmt/format.h>
 
@@ -12,12 +12,12 @@
 namespace ulmus::cli_test {
 namespace {
 
-/// What happens at each point, and at every which point where not all are tried.
+/// A fault, and the step between tested points if not all are tested.
 struct Disturbance {
   const char* name;
-  int code, signal;  ///< as in Fault; a code of -1: that of error_of
+  int code, signal;  ///< as in Fault; a code of -1 means error_of
   long step;
-  std::vector<std::string> calls = {};  ///< all: empty
+  std::vector<std::string> calls = {};  ///< empty: all
 };
 
 class Crash : public CrashTest, public ::testing::WithParamInterface<Disturbance> {};
@@ -66,7 +66,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Disturbance{"SIGINT", 0, SIGINT, 21}),
     [](const auto& point) { return point.param.name; });
 
-/// What reads a run, with a call in its folder that fails.
+/// A command that reads a run gets a failing call in its folder.
 TEST_F(CrashTest, OfAReaderEndsInOneLineAndChangesNothing) {
   ASSERT_EQ(run(command_).code, 0);
   fs::copy(path("o"), path("whole"), fs::copy_options::recursive);
@@ -90,7 +90,7 @@ TEST_F(CrashTest, OfAReaderEndsInOneLineAndChangesNothing) {
   fmt::print("readers with a call that fails: {} points tried, {} unharmed, the others one line\n", tried, unharmed);
 }
 
-/// The system gives fewer threads than are asked for, or none.
+/// The system provides fewer threads than requested, or none.
 TEST_F(CrashTest, WithoutThreadsTheSameIsDone) {
   const Arguments training =
       compare({"--epochs", "1", "--jobs", "2", "--loader-threads", "3", "--quiet", "--out", "o"});

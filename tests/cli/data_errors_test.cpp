@@ -1,4 +1,4 @@
-// Data that are missing, damaged or unfit: exit code 3, one line that names them, no run folder.
+// Missing, damaged or unsuitable data: exit code 3, one line that names them, no run folder.
 
 #include <zlib.h>
 

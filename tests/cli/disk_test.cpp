@@ -1,4 +1,4 @@
-// A disk that is full: at the first file, in the middle of the training, at the report.
+// A full disk: at the first file, during training, at the report.
 
 #include <sched.h>
 #include <sys/mount.h>

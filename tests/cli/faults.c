@@ -1,10 +1,12 @@
-/* A library to preload: it lets the n-th call of one kind that a program makes inside a folder fail, or sends the
- * program a signal there. Set by the environment: ULMUS_FAULT_CALL    open, read, write, fsync, rename, close, mkdir,
- * unlink or flock; or thread, which has no folder ULMUS_FAULT_AT      n, from 1; 0: only count ULMUS_FAULT_ERRNO   what
- * the call fails with ULMUS_FAULT_SIGNAL  sent before the call, which is then made; SIGKILL ends the process there
+/* A library to preload: makes the n-th call of one kind that a program makes inside a folder fail, or sends the program
+ * a signal there. Environment variables:
+ *
+ *   ULMUS_FAULT_CALL    open, read, write, fsync, rename, close, mkdir, unlink or flock; or thread, which has no folder
+ *   ULMUS_FAULT_AT      n, from 1; 0: only count
+ *   ULMUS_FAULT_ERRNO   errno with which the call fails
+ *   ULMUS_FAULT_SIGNAL  sent before the call, which is then made; SIGKILL ends the process there
  *   ULMUS_FAULT_UNDER   only files below this path count
- *   ULMUS_FAULT_COUNT   file that the number of calls of every kind is written to at the end
- */
+ *   ULMUS_FAULT_COUNT   file to which the number of calls of every kind is written at the end */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -55,7 +57,7 @@ static int below(const char* path) {
   return strncmp(path, under, strlen(under)) == 0;
 }
 
-/* Counts a call. Whether it is to fail; does not return where the process is killed. */
+/* Counts a call and returns whether it must fail; does not return if the process is killed. */
 static int counted(const char* call) {
   int kind = 0;
   while (strcmp(kinds[kind], call) != 0) ++kind;
@@ -115,7 +117,7 @@ ssize_t pread64(int file, void* bytes, size_t size, off_t begin) {
   REAL(pread64);
   return fails_on("read", file) ? -1 : real(file, bytes, size, begin);
 }
-/* The pool of threads in LibTorch, in C, waits for ever where one is denied. */
+/* The thread pool of LibTorch, in C, waits forever if it is denied a thread. */
 static int is_of_std_thread(const void* caller) {
   Dl_info where;
   return dladdr(caller, &where) && where.dli_fname && strstr(where.dli_fname, "libstdc++");
@@ -125,7 +127,7 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
   if (is_of_std_thread(__builtin_return_address(0)) && counted("thread")) return code;
   return real(thread, attributes, work, argument);
 }
-/* Where the process is killed, the first half is written: it may happen in the middle. */
+/* If the process is killed, write the first half: a kill may happen in the middle. */
 ssize_t write(int file, const void* bytes, size_t size) {
   REAL(write);
   char path[4096];
@@ -141,7 +143,7 @@ int fsync(int file) {
 int close(int file) {
   REAL(close);
   const int failing = fails_on("close", file), saved = errno;
-  const int result = real(file); /* a number is given back even where close fails */
+  const int result = real(file); /* the descriptor is released even if close fails */
   if (failing) errno = saved;
   return failing ? -1 : result;
 }

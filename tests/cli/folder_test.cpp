@@ -1,4 +1,4 @@
-// One process writes a run at a time; runs of earlier releases; names and settings that go round.
+// Only one process writes a run at a time; runs of earlier releases; round trips of names and settings.
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -123,7 +123,7 @@ TEST_F(Folder, EveryVerbEndsAtTheFirstSignal) {
         std::this_thread::sleep_for(delay);
         process.signal(number);
         const Outcome outcome = process.wait();
-        // Early it may come before the libraries are loaded; a short command may have ended.
+        // An early signal may arrive before the libraries are loaded; a short command may already have ended.
         EXPECT_TRUE(outcome.code == 130 || (brief && outcome.code == 0) || (!begun && outcome.code == -number))
             << arguments[0] << ' ' << delay.count() << ' ' << outcome;
       }

@@ -1,4 +1,4 @@
-// What surrounds a run: limits of files, memory and sizes, locales, and standard streams that are closed or full.
+// The environment of a run: limits of files, memory and sizes, locales, and standard streams that are closed or full.
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -18,7 +18,7 @@ class Limits : public CrashTest {
     fs::rename(path("o"), path("whole"));
   }
 
-  /// The training under the limit, and then without it.
+  /// Trains under the limit, and then without it.
   void train_under(int resource, std::uint64_t most) {
     SCOPED_TRACE(fmt::format("at most {}", most));
     fs::remove_all(path("o"));
@@ -42,7 +42,7 @@ class Limits : public CrashTest {
 };
 
 TEST_F(Limits, OfOpenFilesEndInOneLine) {
-  // Below, the libraries themselves cannot be opened.
+  // With fewer, the shared libraries cannot be opened.
   std::uint64_t fewest = 3;
   while (ulmus({"--version"}, {.limits = {{RLIMIT_NOFILE, fewest}}}).code != 0) ++fewest;
   ASSERT_LT(fewest, 30u);
@@ -79,10 +79,10 @@ TEST_F(Limits, OfTheSizeOfFilesLeaveWhatWasThere) {
   }
 }
 
-/// Locales made for the test, where the machine has their sources.
+/// Locales built for the test, if the machine has their sources.
 class Locales : public CrashTest {
  protected:
-  /// Whether `name` can be set now.
+  /// Returns whether `name` can be set now.
   bool make(const std::string& name, const std::string& input, const std::string& charmap) const {
     const std::string command =
         fmt::format("localedef -i {} -f {} '{}' 2>/dev/null", input, charmap, (path("locales") / name).string());
@@ -145,7 +145,7 @@ class Streams : public CrashTest {
     EXPECT_EQ(run(command_).code, 0);
     fs::copy(path("o"), path("whole"), fs::copy_options::recursive);
   }
-  /// Every command, with whether it prints its result.
+  /// Every command, and whether it prints its result.
   const std::vector<std::pair<Arguments, bool>> commands_ = {
       {{"inspect", "--data", "csv:t.csv?label=kind"}, true},
       {{"losses"}, true},

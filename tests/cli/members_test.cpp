@@ -1,4 +1,4 @@
-// Every member of the family through the program.
+// Trains with every loss of the family through the program.
 
 #include <csignal>
 #include <sstream>

@@ -1,4 +1,4 @@
-// What is done with a trained run: eval with adjustments, predict, export.
+// Commands that use a trained run: eval with adjustments, predict, export.
 
 #include <cmath>
 #include <map>
@@ -30,7 +30,7 @@ std::string table_row(int i) {
 
 class Apply : public CliTest {
  protected:
-  /// What the rest of a test stands on.
+  /// Runs a command that the rest of a test depends on.
   Outcome need(const Arguments& arguments) const {
     Outcome outcome = run(arguments);
     if (outcome.code != 0) throw std::runtime_error(outcome.err);
@@ -63,7 +63,7 @@ TEST_F(Apply, PosthocZeroChangesNothingAndOneDoes) {
             plain[0].at("evaluation").at("confusion"));
   const json la = eval({"--posthoc", "la:tau=1"}), more = eval({"--posthoc", "la:tau=8"});
   EXPECT_NE(la[0].at("evaluation").at("nll"), plain[0].at("evaluation").at("nll"));
-  // Much of it and only rare classes are predicted: none of the largest.
+  // With a strong adjustment only rare classes are predicted, and none of the largest.
   EXPECT_EQ(more[0].at("evaluation").at("classes")[0].at("recall"), 0);
   for (const char* posthoc : {"mla:tau=0.65", "tau-norm:tau=1"})
     EXPECT_NE(eval({"--posthoc", posthoc})[0].at("evaluation").at("nll"), plain[0].at("evaluation").at("nll"))
@@ -80,7 +80,7 @@ TEST_F(Apply, APriorCorrectsTheProbabilitiesAndWeighsTheAccuracy) {
     EXPECT_EQ(prior.at("assumed")[0].get<double>() > 0.11, ce);
     EXPECT_NEAR(prior.at("accuracy").get<double>(), result.at("evaluation").at("balanced_accuracy").get<double>(),
                 1e-9);
-    const std::size_t i = ce ? 1 : 0;  // bs comes before ce: the order of the files
+    const std::size_t i = ce ? 1 : 0;  // bs comes before ce: order of the file names
     const json& same = ce ? la[i] : plain[i];
     ASSERT_EQ(same.at("loss"), result.at("loss"));
     EXPECT_NEAR(result.at("evaluation").at("nll").get<double>(), same.at("evaluation").at("nll").get<double>(), 1e-6);
@@ -229,7 +229,7 @@ TEST_F(Apply, PredictGivesALineAnImageInOrderAndTheNumbersOfEval) {
   EXPECT_EQ(rows[0], "path,predicted,probability,class_1,p_1");
   EXPECT_TRUE(rows[1].starts_with("\"new/big, \"\"bad\"\" cat/0.png\",")) << rows[1];
 
-  // The threads change nothing but the last bits.
+  // The number of threads affects only the last bits.
   const Outcome one = run({"predict", "--run", "p", "new", "--threads", "1", "--top", "1"});
   const auto again = lines_of(one.out);
   ASSERT_EQ(again.size(), rows.size());

@@ -1,6 +1,6 @@
 // Two processes on one run folder. One of them is stopped at its n-th system call in the folder while the other one
-// runs from its beginning to its end, and then goes on or is killed: every interleaving that a scheduler could make of
-// it, one after the other.
+// runs from start to end; then the first continues or is killed. This covers every possible interleaving, one after the
+// other.
 
 #include <fmt/format.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 class Writers : public CrashTest {
  protected:
-  /// `first` is stopped at a call, `second` runs, and then `first` goes on or is killed.
+  /// Stops `first` at a call, runs `second`, then continues or kills `first`.
   void interleave(const Arguments& first, const Arguments& second, Fault at, bool killed) {
     SCOPED_TRACE(fmt::format("{} number {}, {}", at.call, at.at, killed ? "killed" : "continued"));
     at.signal = SIGSTOP;
@@ -67,10 +67,10 @@ TEST_F(Writers, WhoResumeDoNotHarmEachOther) {
   tell("that resume one run");
 }
 
-/// A reader and a training: one of them is stopped, the other one goes on.
+/// A reader and a training: one of them is stopped, the other one continues.
 class Readers : public CrashTest {
  protected:
-  /// Of every epoch that was tested.
+  /// The test accuracy of every epoch.
   std::vector<double> accuracies() const {
     std::vector<double> all;
     const std::string lines = read_bytes(path("o/metrics.jsonl"));
@@ -83,7 +83,7 @@ class Readers : public CrashTest {
     return all;
   }
 
-  /// What eval says is of one epoch's weights.
+  /// Checks that the output of eval belongs to the weights of a single epoch.
   void expect_whole(const Outcome& eval) const {
     ASSERT_EQ(eval.code, 0) << eval;
     const std::vector<double> accuracies = this->accuracies();

@@ -22,7 +22,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// In the child: never returns.
+/// Runs in the child; never returns.
 [[noreturn]] void become_program(const Arguments& arguments, const Place& place) {
   std::vector<char*> values{const_cast<char*>(ULMUS_PROGRAM)};
   for (const std::string& argument : arguments) values.push_back(const_cast<char*>(argument.c_str()));
@@ -37,7 +37,7 @@ using std::chrono::milliseconds;
   ::_exit(127);
 }
 
-/// Reads what is there; closes at the end. A pseudo-terminal ends with EIO.
+/// Reads the available text; closes the file at its end. A pseudo-terminal ends with EIO.
 void drain(int& file, std::string& text) {
   std::array<char, 65536> buffer;
   const ssize_t came = ::read(file, buffer.data(), buffer.size());

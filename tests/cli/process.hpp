@@ -13,19 +13,19 @@ namespace ulmus::cli_test {
 
 using Arguments = std::vector<std::string>;
 
-/// How a run of the program ended.
+/// The result of a run of the program.
 struct Outcome {
-  int code = -1;  ///< exit code; minus the signal that ended it
+  int code = -1;  ///< exit code, or minus the signal that ended it
   std::string out;
   std::string err;
 
   std::vector<std::string> error_lines() const;
 };
 
-/// So that a failed expectation shows what the program said.
+/// Makes failed expectations show the program's output.
 std::ostream& operator<<(std::ostream& stream, const Outcome& outcome);
 
-/// As setrlimit() takes it.
+/// In the form of setrlimit().
 struct Limit {
   int resource;
   std::uint64_t most;
@@ -35,13 +35,13 @@ struct Place {
   std::filesystem::path folder = ".";     ///< working folder
   std::filesystem::path standard_output;  ///< empty: captured
   std::filesystem::path standard_error;   ///< empty: captured
-  std::vector<int> closed = {};           ///< which of the standard streams are closed
-  bool terminal = false;                  ///< run on a pseudo-terminal; `err` then holds everything written to it
+  std::vector<int> closed = {};           ///< standard streams that are closed
+  bool terminal = false;                  ///< run on a pseudo-terminal; `err` then contains everything written to it
   std::vector<Limit> limits = {};
-  std::vector<std::pair<std::string, std::string>> environment = {};  ///< beside that of the tests
+  std::vector<std::pair<std::string, std::string>> environment = {};  ///< in addition to that of the tests
 };
 
-/// The program `ulmus` while it runs, started without a shell.
+/// A running process of the program `ulmus`, started without a shell.
 class Process {
  public:
   Process(const Arguments& arguments, const Place& place = {});
@@ -51,10 +51,10 @@ class Process {
 
   void signal(int number) const;
 
-  /// Waits until it has been stopped by SIGSTOP; false when it has ended.
+  /// Waits until it has been stopped by SIGSTOP; false if it has ended.
   bool stops() const;
 
-  /// Everything up to its end; a program that does not end within a minute is killed.
+  /// Waits for its end; kills a program that does not end within a minute.
   Outcome wait();
 
  private:
@@ -65,7 +65,7 @@ class Process {
 
 Outcome ulmus(const Arguments& arguments, const Place& place = {});
 
-/// The outcome of each, two programs at a time.
+/// The outcome of each command, run two at a time.
 std::vector<Outcome> ulmus_each(const std::vector<Arguments>& commands, const Place& place = {});
 
 /// Waits until `path` exists; false after half a minute.

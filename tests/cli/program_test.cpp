@@ -1,4 +1,4 @@
-// The program as a whole and the commands that only tell something.
+// The program as a whole, and the commands that only print information.
 
 #include <algorithm>
 #include <nlohmann/json.hpp>

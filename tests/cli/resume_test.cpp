@@ -1,4 +1,4 @@
-// Runs that are stopped and go on, and checkpoints that are damaged.
+// Interrupted and resumed runs, and damaged checkpoints.
 
 #include <csignal>
 
@@ -15,7 +15,7 @@ class Resume : public CliTest {
     return compare({"--epochs", "12", "--augment", "crop", "--jobs", "1", "--out", out}) + more;
   }
 
-  /// A run that `number` ends once `file` of it is there.
+  /// Sends the signal `number` to a run once its file `file` exists.
   Outcome stop_at(const std::string& file, int number, const std::string& out, const Arguments& more = {}) const {
     Process process(long_run(out, more), place_);
     EXPECT_TRUE(appears(path(out) / file));
@@ -120,7 +120,7 @@ TEST_F(Resume, DamagedCheckpointsAreNamed) {
                                       renamed("\\\"epochs_done\\\":", "\\\"epochs_gone\\\":")};
   for (std::size_t i = 0; i < damaged.size(); ++i) {
     write_bytes(path(name), damaged[i]);
-    // The whole file is read by both; what it says is compared with the run by the one and with the data by the other.
+    // Both commands read the whole file; the first compares its content with the run, the second with the data.
     const auto outcomes = ulmus_each({{"compare", "--resume", "o", "--quiet"}, {"eval", "--run", "o"}}, place_);
     for (const Outcome& outcome : outcomes) EXPECT_TRUE(complains(outcome, 3, {name})) << "damage " << i;
   }

@@ -1,4 +1,4 @@
-// A comparison end to end, and what is made of its folder afterwards.
+// A comparison end to end, and later uses of its folder.
 
 #include <algorithm>
 #include <regex>
@@ -169,7 +169,7 @@ TEST_F(Run, ARunGoesOnFromTheWeightsOfAnother) {
   ASSERT_EQ(frozen.code, 0) << frozen;
   EXPECT_TRUE(has(frozen.err, "weights from " + weights + ", backbone frozen")) << frozen;
   EXPECT_GE(read_json(path("p/results/ce.seed0.json")).at("test").at("top1").get<double>(), before - 0.05);
-  // Each image went through the backbone once, and a run beside it takes its features over.
+  // Each image passed through the backbone once, and a neighbouring run reuses its features.
   const auto files = [&](const char* folder) { return std::distance(fs::directory_iterator(path(folder)), {}); };
   EXPECT_EQ(files("p/features"), 2);
   const Outcome own_rate =
@@ -203,7 +203,7 @@ TEST_F(Run, EveryWayToComputeLearns) {
 
 TEST_F(Run, ATableHasDefaultsThatSuitIt) {
   std::string table = "a,b,label\n";
-  for (int i = 0; i < 301; ++i) {  // 241 to train: batches of 60 leave one row
+  for (int i = 0; i < 301; ++i) {  // 241 training rows: batches of 60 leave one row
     const int label = i % 3;
     table +=
         std::to_string(label + 0.01 * (i % 40)) + "," + std::to_string(i % 7) + ",c" + std::to_string(label) + "\n";

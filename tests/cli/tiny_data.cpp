@@ -15,7 +15,7 @@ namespace {
 constexpr int k_classes = 10;
 constexpr int k_side = 28;
 
-/// Noise below 60 with a bright square whose place, on a grid of 4 x 3, is the class.
+/// Noise below 60 with a bright square whose position, on a grid of 4 x 3, is the class.
 std::uint8_t pixel(Stream& noise, int label, int y, int x, int side) {
   const bool inside = y * 3 / side == label / 4 && x * 4 / side == label % 4;
   return static_cast<std::uint8_t>((inside ? 180 : 0) + static_cast<int>(noise.below(60)));

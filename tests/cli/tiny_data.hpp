@@ -14,26 +14,27 @@ namespace ulmus::cli_test {
 
 namespace fs = std::filesystem;
 
-/// The four IDX files of `mnist` in root/mnist: 28 x 28, each of 10 classes a bright square at its own place in noise.
+/// The four IDX files of `mnist` in root/mnist: 28 x 28 pixels; each of the 10 classes is a bright square at its own
+/// position in noise.
 void write_mnist(const fs::path& root, int train_per_class = 30, int test_per_class = 6);
 
-/// An image of the class in the same manner, `channels` 1 or 3, as the file type of its name says.
+/// Writes an image of the class in the same style, `channels` 1 or 3, in the format of its file extension.
 void write_image(const fs::path& path, int label, int number, int side = 12, int channels = 3);
 
-/// folder/NAME/0.png and so on for each class.
+/// Writes folder/NAME/0.png and so on for each class.
 void write_image_folder(const fs::path& folder, const std::vector<std::string>& names, int per_class, int side = 12);
 
 std::string read_bytes(const fs::path& path);
 void write_bytes(const fs::path& path, const std::string& bytes);
 nlohmann::json read_json(const fs::path& path);
 
-/// Without the keys that say how long something took, at any depth.
+/// Removes keys that contain durations, at any depth.
 nlohmann::json without_times(nlohmann::json json);
 
 /// The tensors of a safetensors file: their table and their bytes, without the metadata.
 std::string tensors_of(const fs::path& path);
 
-/// A fresh folder with `mnist` in it, in which the program is run.
+/// A new folder with `mnist` in it, in which the program is run.
 class CliTest : public ::testing::Test {
  protected:
   CliTest() { write_mnist(place_.folder / "root"); }
@@ -42,7 +43,8 @@ class CliTest : public ::testing::Test {
 
   Outcome run(const Arguments& arguments) const { return ulmus(arguments, place_); }
 
-  /// `compare` of a second, on one thread so that a busy machine does not slow it down; later arguments win.
+  /// `compare` for about a second, on one thread so that a busy machine does not slow it down; later arguments take
+  /// precedence.
   Arguments compare(const Arguments& more = {}) const {
     return Arguments{"compare",
                      "--data",
@@ -68,17 +70,17 @@ class CliTest : public ::testing::Test {
            more;
   }
 
-  /// The one line that says what is wrong, and nothing else anywhere.
+  /// Checks that the only output is one line that describes the error.
   static ::testing::AssertionResult complains(const Outcome& outcome, int code, const std::vector<std::string>& with);
 
-  /// Everything in the working folder, relative, sorted.
+  /// All paths in the working folder, relative and sorted.
   std::vector<std::string> contents() const;
 
   const TemporaryFolder scratch_;
   const Place place_{.folder = scratch_.path()};
 };
 
-/// The test part of a run that both must have in common: results without times and the tensors of the checkpoints.
+/// Compares the reproducible part of two runs: results without durations and the tensors of the checkpoints.
 ::testing::AssertionResult same_run(const fs::path& first, const fs::path& second);
 
 }  // namespace ulmus::cli_test

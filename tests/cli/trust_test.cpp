@@ -1,4 +1,4 @@
-// A run folder, a configuration or a checkpoint that somebody else made.
+// A run folder, a configuration or a checkpoint from an untrusted source.
 
 #include "cli/script_file.hpp"
 #include "cli/tiny_data.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// A run `o` whose backbone is a TorchScript file that writes the file `written` whenever it runs.
+/// A run `o` whose backbone is a TorchScript file that creates the file `written` whenever it runs.
 class Trust : public CliTest {
  protected:
   Trust() {
@@ -21,7 +21,7 @@ class Trust : public CliTest {
     fs::remove(path("written"));
   }
 
-  /// Every way to open the run that would run its model.
+  /// Every command that would run the model of the run.
   std::vector<Arguments> uses() const {
     return {{"eval", "--run", "o"},
             {"predict", "--run", "o", "photos"},
@@ -75,7 +75,7 @@ TEST_F(Trust, ItIsRefusedWhereThereIsNoScript) {
   EXPECT_TRUE(complains(run({"eval", "--run", "p", "--trust-model", "b.pt"}), 2, {"--trust-model cannot apply"}));
 }
 
-/// A checkpoint's own metadata can name a script as well; that of config.toml does not matter then.
+/// A checkpoint's own metadata can also name a script, independent of config.toml.
 TEST_F(Trust, ACheckpointMakesUsOpenNoScript) {
   ASSERT_EQ(run(compare({"--losses", "ce", "--epochs", "1", "--out", "p", "--quiet"})).code, 0);
   for (const auto& entry : fs::directory_iterator(path("o/checkpoints")))

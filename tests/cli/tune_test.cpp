@@ -1,4 +1,4 @@
-// A run whose heads are chosen anew on its validation part.
+// A run whose heads are fitted again and chosen on its validation part.
 
 #include <unistd.h>
 
@@ -57,7 +57,7 @@ TEST_F(Tune, IsTheSameWhateverTheJobsAndFromKeptFeatures) {
   EXPECT_EQ(files(), 1);
   fs::remove_all(path("o/features"));
   EXPECT_EQ(tuned(arguments), first);
-  // Features of other weights are not taken.
+  // Features of other weights are not used.
   const auto ce = tuned({"--loss", "ce", "--losses", "crt"});
   EXPECT_EQ(ce.at("candidates")[0].at("validation"), read_json(path("o/results/ce.seed0.json")).at("validation"));
   EXPECT_EQ(files(), 2);
@@ -174,7 +174,7 @@ TEST_F(Tune, LambdaAutoIsChosenEarlyAndWhereTheRuleBegins) {
 }
 
 TEST_F(Tune, WhereTheChoiceChangesTheFittedHeadGoesOn) {
-  // At a rate of next to nothing, with a head alone, the second epoch leaves what was fitted before it.
+  // With a learning rate near 0 and only a head, the second epoch keeps what was fitted before it.
   for (const Arguments& average : {Arguments{}, Arguments{"--ema", "0.9"}}) {
     const Arguments arguments = {"--losses",
                                  "elm:lambda=auto+drw:from=0",

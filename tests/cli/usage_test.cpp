@@ -1,4 +1,4 @@
-// Every mistake on the command line: exit code 2, one line, nothing on standard output, nothing left on the disk.
+// Every mistake on the command line: exit code 2, one line, nothing on standard output, no files left on disk.
 
 #include "cli/tiny_data.hpp"
 

@@ -20,7 +20,7 @@ using test::synthetic;
 constexpr ImageShape k_rgb{3, 20, 24};
 constexpr ImageShape k_grey{1, 9, 11};
 
-/// An image that its tests take as a function of (channel, row, column).
+/// An image whose pixels the tests define as a function of (channel, row, column).
 struct Image {
   ImageShape shape;
   std::vector<std::uint8_t> pixels;
@@ -61,9 +61,9 @@ void expect_pixels(const Image& image, const Expected& expected, double toleranc
 
 double clipped(double value) { return std::clamp(std::nearbyint(value), 0.0, 255.0); }
 
-// ---- single operations, by randaugment with one of them
+// ---- single operations, through randaugment with one operation
 
-/// In the order of randaugment's draw.
+/// In the order of randaugment's draws.
 enum Operation {
   identity,
   shear_x,
@@ -81,7 +81,7 @@ enum Operation {
   equalize
 };
 
-/// A stream that draws this operation and sign first.
+/// A stream whose first draws are this operation and sign.
 Stream stream_of(Operation operation, bool negative) {
   for (std::uint64_t step = 0;; ++step) {
     Stream probe(0, "operation", step);
@@ -138,7 +138,7 @@ TEST(Augment, RotateTurnsAroundTheCentre) {
     int compared = 0;
     for (std::int64_t y = 0; y < k_rgb.height; ++y)
       for (std::int64_t x = 0; x < k_rgb.width; ++x) {
-        // y points down, so anticlockwise is this way round.
+        // y points down, so this is anticlockwise.
         const double dx = static_cast<double>(x) - 11.5, dy = static_cast<double>(y) - 9.5;
         const double from_x = 11.5 + std::cos(angle) * dx - std::sin(angle) * dy;
         const double from_y = 9.5 + std::sin(angle) * dx + std::cos(angle) * dy;
@@ -150,7 +150,7 @@ TEST(Augment, RotateTurnsAroundTheCentre) {
       }
     EXPECT_GT(compared, 400);
   }
-  // A bright pixel right of the centre goes up when it is turned anticlockwise.
+  // A bright pixel right of the centre moves up in an anticlockwise rotation.
   Image dot{{1, 21, 21}, std::vector<std::uint8_t>(441, 0)};
   dot.pixels[10 * 21 + 18] = 255;
   const Image turned = operated(dot, rotate, false, 30);
@@ -201,7 +201,7 @@ TEST(Augment, AutocontrastStretchesEachChannel) {
   Image image = random_image({2 + 1, 6, 6}, 0, 51);
   for (std::uint8_t& pixel : image.pixels) pixel = static_cast<std::uint8_t>(pixel + 100);
   image.pixels[0] = 100;
-  image.pixels[1] = 151;  // channel 0 reaches over 51 values, each five times as far apart after
+  image.pixels[1] = 151;  // channel 0 spans 51 values; the differences become five times as large
   std::fill(image.pixels.begin() + 36, image.pixels.begin() + 72, std::uint8_t{7});
   const Image stretched = operated(image, autocontrast, false, 10);
   for (std::int64_t y = 0; y < 6; ++y)
@@ -212,14 +212,14 @@ TEST(Augment, AutocontrastStretchesEachChannel) {
 }
 
 TEST(Augment, EqualizeMakesTheHistogramFlat) {
-  // 1024 pixels: 10 four times as often as 20, 30, 40, 50. Step (1024 - 128) / 255 = 3, from 1 on.
+  // 1024 pixels: 10 occurs four times as often as 20, 30, 40, 50. Step (1024 - 128) / 255 = 3, from 1 on.
   Image image{{1, 32, 32}, std::vector<std::uint8_t>(1024, 10)};
   for (std::size_t i = 0; i < 512; ++i) image.pixels[i] = static_cast<std::uint8_t>(20 + 10 * (i / 128));
   const Image flat = operated(image, equalize, false, 10);
   const std::vector<int> expected{(1 + 512) / 3, (1 + 640) / 3, 255, 255};
   for (std::size_t i = 0; i < 512; ++i) EXPECT_EQ(flat.pixels[i], expected[i / 128]) << i;
   EXPECT_EQ(flat.pixels[1000], 0);
-  // Every value once is flat already.
+  // A histogram with every value once is already flat.
   Image ramp{{1, 16, 16}, std::vector<std::uint8_t>(256)};
   std::iota(ramp.pixels.begin(), ramp.pixels.end(), std::uint8_t{0});
   EXPECT_EQ(operated(ramp, equalize, false, 10).pixels, ramp.pixels);
@@ -270,7 +270,7 @@ void each_of_policy(std::uint64_t policy, double first, double second,
 TEST(Augment, AutoaugmentIsThePublishedPolicy) {
   const Image image = random_image(k_rgb, 8);
   const Augmentation augmentation{.autoaugment = true};
-  // 5: shear y with 0.2 at 7, posterize with 0.3 at 7: round(4 * 7/9) = 3 bits go.
+  // 5: shear y with 0.2 at 7, posterize with 0.3 at 7: drops round(4 * 7/9) = 3 bits.
   each_of_policy(5, 0.2, 0.3, [&](const Draws& draws, Stream stream) {
     if (draws.first) return;
     expect_pixels(augmented(image, augmentation, stream),
@@ -283,7 +283,7 @@ TEST(Augment, AutoaugmentIsThePublishedPolicy) {
     expect_pixels(augmented(image, augmentation, stream),
                   [&](auto c, auto y, auto x) { return clipped(f * image(c, y, x)); });
   });
-  // 14: solarize with 0.5 at 2, from 256 * 7/9 = 199.1; invert never.
+  // 14: solarize with 0.5 at 2, from 256 * 7/9 = 199.1; never invert.
   each_of_policy(14, 0.5, 0, [&](const Draws& draws, Stream stream) {
     expect_pixels(augmented(image, augmentation, stream), [&](auto c, auto y, auto x) {
       return draws.first && image(c, y, x) >= 200 ? 255 - image(c, y, x) : image(c, y, x);
@@ -300,7 +300,7 @@ TEST(Augment, AutoaugmentIsThePublishedPolicy) {
 }
 
 TEST(Augment, EverySubPolicyDoesSomethingToAnImage) {
-  // Small, and with few levels, so that autocontrast and equalize have something to do.
+  // Small and with few levels, so that autocontrast and equalize have an effect.
   const Image image = random_image(k_rgb, 4, 90);
   std::vector<int> changed(25, 0);
   for (std::uint64_t step = 0; step < 2000; ++step) {
@@ -309,7 +309,7 @@ TEST(Augment, EverySubPolicyDoesSomethingToAnImage) {
         augmented(image, {.autoaugment = true}, Stream(1, "all", step)).pixels != image.pixels;
   }
   for (std::size_t policy = 0; policy < 25; ++policy)
-    // 14 is a solarize of values that this image does not reach.
+    // 14 solarizes values that this image does not reach.
     EXPECT_EQ(changed[policy] > 0, policy != 14) << policy;
 }
 
@@ -357,7 +357,7 @@ TEST(Augment, ResizedCropIsABilinearPartOfTheImage) {
 }
 
 TEST(Augment, AResizedCropThatNeverFitsIsTheLargestCentredPart) {
-  // 40 times as wide as high: a part of at least half the area is never 4/3 at most.
+  // 40 times as wide as high: a part of at least half the area never has a ratio of at most 4/3.
   const ImageShape shape{1, 6, 240};
   Image image{shape, std::vector<std::uint8_t>(6 * 240, 0)};
   for (std::int64_t y = 0; y < 6; ++y)
@@ -414,7 +414,7 @@ TEST(Augment, JitterAppliesItsFactorsInTheDrawnOrder) {
 }
 
 TEST(Augment, HueTurnsTheColourCircle) {
-  // A saturated red of value 200: its hue after a turn is known without a conversion of the image.
+  // A saturated red of value 200: its hue after a rotation is known without converting the image.
   for (std::uint64_t step = 0; step < 40; ++step) {
     Image red{{3, 2, 2}, {200, 200, 200, 200, 0, 0, 0, 0, 0, 0, 0, 0}};
     const double turn = 0.5 * (2 * [&] {
@@ -438,7 +438,7 @@ TEST(Augment, HueTurnsTheColourCircle) {
 TEST(Augment, TheOrderIsThatOfTheTable) {
   const Image image = random_image(k_rgb, 11);
   for (std::uint64_t step = 0; step < 20; ++step) {
-    // What draws last sees what the earlier ones left of the stream.
+    // The last augmentation sees the stream as the earlier ones left it.
     Stream stream(8, "order", step);
     const auto down = static_cast<std::int64_t>(stream.below(7)) - 3;
     const auto right = static_cast<std::int64_t>(stream.below(7)) - 3;

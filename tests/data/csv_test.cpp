@@ -102,7 +102,7 @@ TEST(Table, MoreNumbersThanTextIsAnErrorThatNamesTheText) {
   EXPECT_EQ(kinds(read("cabin,y\n31,p\nB4,q\n"))[0], ColumnKind::categorical);
 }
 
-/// A table whose column `a` has these values in turn, in 20 rows.
+/// A table whose column `a` repeats these values in 20 rows.
 Table column_of(const Names& cells, CsvOptions options = {.label = "y"}) {
   std::string text = "a;b;y\n";
   for (std::size_t i = 0; i < 20; ++i)

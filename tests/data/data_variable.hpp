@@ -6,7 +6,7 @@
 
 namespace ulmus::test {
 
-/// $ULMUS_DATA for the time of a test.
+/// Sets $ULMUS_DATA for the duration of a test.
 class DataVariable {
  public:
   explicit DataVariable(const char* value) {

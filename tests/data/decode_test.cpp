@@ -17,7 +17,7 @@ using namespace std::string_literals;
 using test::encode_image;
 using test::with_orientation;
 
-/// Colours and edges of every frequency, of an odd size.
+/// Colours and edges of every frequency, with odd sizes.
 cv::Mat picture(int type = CV_8UC3, cv::Size size = {51, 37}) {
   cv::Mat image(size, type);
   cv::theRNG().state = 7;
@@ -39,7 +39,7 @@ DecodedImage decoded(const std::string& bytes, const DecodeOptions& options = {}
   return decode_image(bytes, options);
 }
 
-/// Why it is refused; "" when it is not.
+/// The reason why decoding fails; "" if it succeeds.
 std::string refusal(const std::string& bytes, const DecodeOptions& options = {}) {
   try {
     decode_image(bytes, options);
@@ -87,7 +87,7 @@ std::string webp(std::uint8_t flags, const std::string& chunks) {
   return riff_chunk("RIFF", "WEBP" + riff_chunk("VP8X", static_cast<char>(flags) + "\0\0\0\x02\0\0\x01\0\0"s) + chunks);
 }
 
-/// A TIFF page of short fields, with its pixels in one strip.
+/// A TIFF page with short fields and its pixels in one strip.
 struct TiffPage {
   std::uint16_t width = 3, height = 2, bits = 8, photometric = 1, samples = 1, orientation = 1, format = 1;
   int extra = -1;  ///< kind of the last sample
@@ -111,7 +111,7 @@ std::string tiff(const std::vector<TiffPage>& pages) {
     std::string lists;
     for (auto& [tag, value] : fields) {
       if (tag == 273) value = end + (page.samples > 2 ? 4U * page.samples : 0);
-      const bool each = (tag == 258 || tag == 339) && page.samples > 2;  // does not fit into the entry
+      const bool each = (tag == 258 || tag == 339) && page.samples > 2;  // the values do not fit into the entry
       directory += number(tag, 2) + number(tag == 273 || tag == 279 ? 4 : 3, 2);
       directory += number((tag == 258 || tag == 339) ? page.samples : 1, 4);
       if (each) {
@@ -158,7 +158,7 @@ TEST(Decode, TurnsEveryFormatThatCarriesAnOrientationAlike) {
       const std::string bytes = with_orientation(jpeg, orientation, order);
       EXPECT_TRUE(same(decoded(bytes).pixels, with_opencv(bytes))) << order << +orientation;
     }
-    // OpenCV's turned JPEG is the measure of the others.
+    // The JPEG rotated by OpenCV is the reference for the others.
     cv::Mat expected;
     const cv::Mat places = (cv::Mat_<std::uint8_t>(2, 3) << 0, 1, 2, 3, 4, 5);
     const auto turned_as = [&](const cv::Mat& from) {
@@ -206,7 +206,7 @@ TEST(Decode, SixteenBitsAreScaledByTheBitsInUse) {
 }
 
 TEST(Decode, TransparencyIsComposedOnWhite) {
-  const cv::Mat red(1, 1, CV_8UC4, cv::Scalar(0, 0, 200, 51));  // a fifth
+  const cv::Mat red(1, 1, CV_8UC4, cv::Scalar(0, 0, 200, 51));  // alpha is one fifth
   const cv::Mat expected(1, 1, CV_8UC3, cv::Scalar(204, 204, 244));
   for (const DecodedImage& image :
        {decoded(encode_image(".png", red)),

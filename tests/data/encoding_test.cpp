@@ -15,7 +15,7 @@ using Labels = std::vector<std::int64_t>;
 using Names = std::vector<std::string>;
 using Rows = std::vector<std::int64_t>;
 
-/// A table of one column `a`, with labels p and q in turn.
+/// A table with one column `a` and alternating labels p and q.
 Table column(const Names& cells, const CsvOptions& options = {.label = "y"}) {
   std::string text = "a,y\n";
   for (std::size_t i = 0; i < cells.size(); ++i) text += cells[i] + (i % 2 == 0 ? ",p\n" : ",q\n");
@@ -179,7 +179,7 @@ TEST(Encoding, ColumnsFollowOneAnother) {
 TEST(Encoding, AppliesToAnotherTableByNames) {
   const Table table = read_csv("n,k,y\n1,1,p\n3,2x,q\n1,1,r\n3,2x,p\n", "t.csv", {.label = "y"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
-  // Here k would be a numeric column and r the first class; what was learnt decides.
+  // On its own, k would be a numeric column and r the first class; the learnt encoding decides.
   const Table later = read_csv("k,y,n\n1,r,3\n1,q,1\n", "later.csv", {.label = "y"});
   EXPECT_EQ(later.columns[0].kind, ColumnKind::numeric);
   const Dataset data = encode(later, encoding);
@@ -225,7 +225,7 @@ TEST(EncodingJson, ReadsBackTheSame) {
 }
 
 TEST(EncodingJson, IsFrozen) {
-  // A checkpoint holds it.
+  // As stored in a checkpoint.
   const TableEncoding encoding{
       .class_names = {"no", "yes"},
       .columns = {{.name = "n", .missing = true, .median = 2, .mean = 2.5, .stddev = 0.5},

@@ -134,7 +134,7 @@ TEST_F(Folder, DecodesEveryFormat) {
 }
 
 TEST_F(Folder, ExifOrientationIsApplied) {
-  put("a/x.jpg", test::with_orientation(encode_image(".jpg", grey(8, 16, 100)), 6));  // turn right by 90 degrees
+  put("a/x.jpg", test::with_orientation(encode_image(".jpg", grey(8, 16, 100)), 6));  // rotate right by 90 degrees
   put("b/x.png", grey(16, 8, 1));
   EXPECT_EQ(open().train.shape(), (ImageShape{1, 16, 8}));
 }
@@ -238,7 +238,7 @@ TEST_F(Folder, ShrinkingAveragesOverTheAreaAndEnlargingIsLinear) {
   EXPECT_EQ(enlarged, (Pixels{50, 150, 50, 150}));
 }
 
-/// A part as RGB planes.
+/// A region as RGB planes.
 Pixels planes_of(const cv::Mat& image) {
   Pixels planes;
   for (int c = image.channels() - 1; c >= 0; --c) {

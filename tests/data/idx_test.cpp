@@ -39,7 +39,7 @@ void write_gzip(const fs::path& path, const std::string& bytes) {
   ASSERT_EQ(::gzclose(file), Z_OK);
 }
 
-/// Four sound files of three training images and one test image, for a test to damage.
+/// Four valid files with three training images and one test image, for tests to damage.
 class Idx : public ::testing::Test {
  protected:
   Idx() {

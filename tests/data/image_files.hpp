@@ -16,10 +16,10 @@ inline std::string encode_image(const std::string& extension, const cv::Mat& ima
   return {bytes.begin(), bytes.end()};
 }
 
-/// A JPEG file with an EXIF segment that says `orientation`, in the byte order "II" or "MM".
+/// A JPEG file with an EXIF segment that contains `orientation`, in the byte order "II" or "MM".
 inline std::string with_orientation(const std::string& jpeg, char orientation, const std::string& order = "II") {
   using namespace std::string_literals;
-  // A TIFF directory of one entry: tag 0x0112, one short.
+  // A TIFF directory with one entry: tag 0x0112, one short.
   const std::string tiff = order == "II" ? "II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0"s + orientation + "\0\0\0"s
                                          : "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0"s + orientation + "\0\0"s;
   const std::string segment = "Exif\0\0"s + tiff + std::string(4, '\0');

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A file whose every pixel is (blue, green, red).
+/// Writes a file with all pixels set to (blue, green, red).
 void write_colour(const fs::path& path, const cv::Scalar& colour, int width = 4, int height = 4, int channels = 3) {
   fs::create_directories(path.parent_path());
   ASSERT_TRUE(cv::imwrite(path.string(), cv::Mat(height, width, CV_8UC(channels), colour)));

@@ -41,9 +41,9 @@ TEST(Imbalance, RatioOneBalances) {
 }
 
 TEST(Imbalance, TheRatioAskedForIsMadeWhereAClassHasTooFew) {
-  // 6000 of class 0 are not there; of class 2, 60 suffice.
+  // Class 0 lacks 6000 samples; for class 2, 60 suffice.
   EXPECT_EQ(counts("exp:100", {5000, 6000, 7000}), (Counts{5000, 500, 50}));
-  // Class 2 bounds n_max: trunc(109 / 10) = 10 is the most it has.
+  // Class 2 bounds n_max: trunc(109 / 10) = 10 is all it has.
   EXPECT_EQ(counts("exp:10", {200, 200, 10}), (Counts{109, 34, 10}));
   EXPECT_EQ(counts("step:2.5", {9, 3}), (Counts{6, 2}));
 }
@@ -67,7 +67,7 @@ TEST(Imbalance, OneClassIsTheHead) {
 }
 
 TEST(Imbalance, ParetoIsImageNetLtInShape) {
-  // Liu et al., CVPR 2019: 115,846 images, 385 classes of more than 100, 1280 of the largest.
+  // Liu et al., CVPR 2019: 115,846 images, 385 classes of more than 100, at most 1280 per class.
   const Counts kept = counts("pareto:6", Counts(1000, 1280));
   EXPECT_EQ(kept.front(), 1280);
   EXPECT_EQ(std::accumulate(kept.begin(), kept.end(), std::int64_t{0}), 117000);
@@ -98,7 +98,7 @@ TEST(Imbalance, ParetoNeverIncreasesAndLeavesNoClassEmpty) {
 }
 
 TEST(Imbalance, ParetoKeepsItsShapeWhereAClassHasTooFew) {
-  // Of ten classes the second is 0.78 of the first at alpha 6, so 39 images allow for 50 at most.
+  // With ten classes and alpha 6 the second has 0.78 of the first, so 39 images permit at most 50.
   Counts available(10, 100);
   available[1] = 39;
   const Counts kept = counts("pareto:6", available);

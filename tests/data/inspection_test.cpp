@@ -29,7 +29,7 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 
 std::ptrdiff_t lines_of(const std::string& text) { return std::ranges::count(text, '\n'); }
 
-/// Images of one pixel, of the given value and label.
+/// Images of one pixel, with the given values and labels.
 Dataset one_pixel_images(const std::vector<std::uint8_t>& values, const Counts& labels, std::int64_t classes) {
   const Dataset none = synthetic(Counts(static_cast<std::size_t>(classes), 0), {1, 1, 1});
   return with_images(described(none, [&](DatasetInfo& info) { info.labels = labels; }),
@@ -58,7 +58,7 @@ Inspection quick(const OpenedData& data, const std::string& imbalance = "none") 
 // ---- counts
 
 TEST(Inspection, GiniIsTheMeanDifferenceOfTwoClassesOverTwiceTheMean) {
-  // By the definition: sum over all pairs of |a - b| is 2 (6 + 9 + 3) = 36; 36 / (2 * 9 * 5) = 0.4.
+  // By definition: sum over all pairs of |a - b| is 2 (6 + 9 + 3) = 36; 36 / (2 * 9 * 5) = 0.4.
   EXPECT_DOUBLE_EQ(quick(without_test({1, 10, 4})).gini, 0.4);
   EXPECT_DOUBLE_EQ(quick(without_test({7, 7, 7})).gini, 0);
 }
@@ -117,7 +117,7 @@ TEST(Inspection, FindsCopiesInAPartAndBetweenParts) {
   const Inspection found = inspect(with_test(one_pixel_images({7, 8, 7, 7, 9}, {0, 1, 0, 1, 1}, 2),
                                              one_pixel_images({1, 1, 8, 9, 7}, {0, 0, 1, 0, 0}, 2)),
                                    {});
-  EXPECT_EQ(found.in_train->copies, 2);  // the first 7 is no copy
+  EXPECT_EQ(found.in_train->copies, 2);  // the first 7 is not a copy
   EXPECT_EQ(found.in_train->contradicting, 1);
   EXPECT_EQ(found.in_train->pair, (Names{"training sample 2", "training sample 0"}));
   EXPECT_EQ(found.in_test->copies, 1);
@@ -190,7 +190,7 @@ class InspectedFiles : public ::testing::Test {
 
 TEST_F(InspectedFiles, RowsOfATableAreComparedByWhatTheirCellsMean) {
   put("train.csv", "a,b,label\n1,x,p\n1.0,x,q\nNA,y,p\n?,y,p\n2,\"x\",p\n");
-  put("test.csv", "label,b,a\np,x,2e0\nq,z,1\n");  // another order of the columns
+  put("test.csv", "label,b,a\np,x,2e0\nq,z,1\n");  // another column order
   const Inspection found =
       inspect("csv:" + path("train.csv") + "?label=label&test=" + path("test.csv"), OpenOptions{}, {});
   EXPECT_EQ(found.samples, "rows of 2 columns");
@@ -244,7 +244,7 @@ TEST_F(InspectedFiles, MissingDataAreAnError) {
                [&] { inspect("csv:" + path("missing.csv") + "?label=y", OpenOptions{}, {}); });
 }
 
-// ---- how it is shown
+// ---- text output
 
 TEST(InspectionText, ShowsUpToTwentyClassesInLabelOrder) {
   Counts counts(20, 5);
@@ -262,7 +262,7 @@ TEST(InspectionText, ManyClassesShowTheTenLargestAndSmallest) {
   const std::string text = to_text(found);
   EXPECT_LT(lines_of(text), 40) << text;
   EXPECT_TRUE(has(text, "... 4980 classes between them left out; all shows")) << text;
-  EXPECT_TRUE(has(text, "\n  class 96 "));  // the first with 97
+  EXPECT_TRUE(has(text, "\n  class 96 "));  // the first class with 97
   EXPECT_FALSE(has(text, "\n  class 50 "));
   EXPECT_GT(lines_of(to_text(found, true)), 5000);
 }

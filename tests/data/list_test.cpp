@@ -156,7 +156,7 @@ class ListForms : public List {
   ListForms() {
     for (const char* name : {"my set/a.png", "my set/b.png", "my set/c, d.png"}) put(name, grey(1, 1, 1));
   }
-  /// The three images, by this list, have the classes 0, 1 and 1.
+  /// Checks that the three images have the classes 0, 1 and 1 according to this list.
   void expect_read(const std::string& list, const std::vector<std::string>& names = {"0", "1"},
                    const std::string& keys = "") const {
     put("train.txt", list);

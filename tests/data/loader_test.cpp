@@ -32,7 +32,7 @@ Indices first(std::int64_t count) {
   return indices;
 }
 
-/// All pixels and labels of an epoch, one after another.
+/// All pixels and labels of an epoch, concatenated.
 struct Epoch {
   std::vector<float> pixels;
   Indices labels;
@@ -252,7 +252,7 @@ TEST(Loader, PreparesNoMoreThanPrefetchAheadAndReusesTheBuffers) {
   EXPECT_LE(buffers.size(), 4u) << "three slots and the caller's batch";
 }
 
-/// Everything that draws random numbers, on images large enough for it.
+/// Options that draw all kinds of random numbers, for images that are large enough.
 LoaderOptions all_options(const char* sampler, const char* augmentation, const ImageShape& shape) {
   return {.batch_size = 8,
           .shuffle = true,
@@ -339,7 +339,7 @@ TEST(Loader, ShardsTogetherAreTheBatchesOfOneProcess) {
 }
 
 TEST(Loader, EveryRankHasAsManyBatchesEvenWhereOneIsEmpty) {
-  // 9 samples, batches of 4 for each of two: the second batch has one sample for rank 0, none for rank 1.
+  // 9 samples, batches of 4 per process, two processes: the second batch has one sample for rank 0, none for rank 1.
   const Dataset data = synthetic({9});
   for (const std::int64_t rank : {0, 1}) {
     LoaderOptions options{.batch_size = 4, .threads = 2, .shard = {.rank = rank, .world = 2}};
@@ -353,7 +353,7 @@ TEST(Loader, EveryRankHasAsManyBatchesEvenWhereOneIsEmpty) {
     EXPECT_EQ(whole.samples(), 4);
     EXPECT_EQ(read_epoch(whole, 0).sizes, Indices{4});
   }
-  // Mixing an empty batch is no trouble, nor is one of a single sample.
+  // Mixing must also work with an empty batch and with a single sample.
   LoaderOptions options{.batch_size = 1, .augmentation = {.mixup = 1}, .shard = {.rank = 1, .world = 2}};
   EXPECT_EQ(read_epoch(synthetic({3}), first(3), options).sizes, (Indices{1, 0}));
 }
@@ -396,7 +396,7 @@ TEST(Loader, MixesABatchByItsOwnStream) {
   }
 }
 
-/// Feature d of sample i is i / 3 - d, the last feature the same everywhere.
+/// Feature d of sample i is i / 3 - d; the last feature is constant.
 Dataset feature_data(std::int64_t samples, std::int64_t features) {
   return with_features(synthetic({samples - samples / 2, samples / 2}, {features, 1, 1}), [](std::int64_t index,
                                                                                              std::span<float> values) {
@@ -497,7 +497,7 @@ TEST(ChannelStatistics, AreMeanAndStandardDeviationOfTheChosenImages) {
 }
 
 TEST(ChannelStatistics, OfFeaturesAreOfEachAndInDoublePrecision) {
-  // A large offset: sums of squares in single precision, or in one pass, would lose the spread.
+  // A large offset: sums of squares in single precision, or in one pass, would lose the variance.
   const Dataset data = with_features(feature_data(40, 3), [](std::int64_t index, std::span<float> values) {
     values[0] = 1e6f + static_cast<float>(index);
     values[1] = static_cast<float>(index % 2);

@@ -210,7 +210,7 @@ TEST_F(Npy, RefusesLabelsThatAreNone) {
   expect_data_error({"row 1", "several ones"});
   put("y.npy", npy("'|u1'", "(3, 2)", "\0\1\0\0\0\1"s));
   expect_data_error({"row 1", "no 1"});
-  // Of 0x4040000, the bits that UTF-8 has room for are those of U+40000.
+  // The bits of 0x4040000 that UTF-8 can store are those of U+40000.
   for (const std::uint32_t point : {0xffffffffU, 0x4040000U, 0x110000U, 0xd800U}) {
     put("y.npy", npy("'<U1'", "(3,)", bytes_of<std::uint32_t>({'a', point, 'b'})));
     expect_data_error({"sample 1", "not UTF-8"});

@@ -7,7 +7,7 @@
 
 namespace ulmus::test {
 
-/// As gzip.
+/// Compresses with gzip.
 inline std::string packed(const std::string& text) {
   std::string bytes(text.size() + 100, '\0');
   z_stream stream{};

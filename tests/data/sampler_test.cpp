@@ -18,7 +18,7 @@ using Indices = std::vector<std::int64_t>;
 
 constexpr std::int64_t k_epochs = 10;
 
-/// 3 + 30 + 0 + 300 images, the classes mixed; the indices are every image but the first.
+/// 3 + 30 + 0 + 300 images of interleaved classes; the indices are all images except the first.
 struct Data {
   Indices labels;
   Indices indices;
@@ -115,7 +115,7 @@ TEST(Sampler, ClassesComeWithTheStatedProbabilities) {
   const Data data;
   for (const char* text : k_drawn)
     for (const std::int64_t epoch : {0, 5, 9}) {
-      // The epochs of many seeds in one: 333 draws would show little.
+      // Combines the epochs of many seeds: 333 draws alone would not be significant.
       Indices images;
       for (std::uint64_t seed = 0; seed < 60; ++seed) {
         const Indices part = sample_epoch(Sampler::parse(text), data.indices, data.labels,
@@ -126,7 +126,7 @@ TEST(Sampler, ClassesComeWithTheStatedProbabilities) {
       const auto stated = class_probabilities(Sampler::parse(text), data.counts, epoch, k_epochs);
       EXPECT_LT(chi_square(data, images, stated), 13.8)
           << text << " epoch " << epoch << ": above with probability 0.001";
-      // 0.02 off in probability is noticed, so the bound above means something.
+      // An error of 0.02 in a probability is detected, so the bound above is meaningful.
       std::vector<double> wrong = stated;
       wrong[0] += 0.02;
       wrong[3] -= 0.02;

@@ -95,8 +95,8 @@ TEST(Split, HoldingOutValidationLeavesTheLongTailedSetTheSame) {
 }
 
 TEST(Split, IsFrozen) {
-  // These numbers are a promise: a manifest means the same training set in every version. They were made by a
-  // separate program in Python.
+  // These numbers are frozen: a manifest means the same training set in every version. They were computed by an
+  // independent Python program.
   const Split split =
       make_split(without_test({9, 8, 7}), {.imbalance = "exp:2", .seed = 42, .validation_per_class = 1});
   EXPECT_EQ(split.train, (std::vector<std::int64_t>{2, 3, 6, 7, 10, 12, 16, 17, 18, 23}));

@@ -12,8 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-/// Every class has as many images, one class after another in each round, so image i is number i / classes of its
-/// class.
+/// Every class has the same number of images, and classes alternate, so image i is number i / classes of its class.
 OpenedData balanced(std::int64_t classes, std::int64_t images_per_class) {
   DatasetInfo info{.name = "balanced", .class_names{}, .shape = {1, 1, 1}};
   info.class_names.resize(static_cast<std::size_t>(classes));

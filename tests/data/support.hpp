@@ -17,7 +17,7 @@
 
 namespace ulmus::test {
 
-/// `action` throws an Error of this kind whose one line has all the parts.
+/// Checks that `action` throws an Error of this kind whose one line contains all the parts.
 template <class Parts = std::initializer_list<std::string_view>, class Action>
 void expect_error(ErrorKind kind, const Parts& parts, Action action) {
   try {
@@ -31,7 +31,7 @@ void expect_error(ErrorKind kind, const Parts& parts, Action action) {
   }
 }
 
-/// A source of images, or of features, by a function.
+/// A source of images, or of features, defined by a function.
 template <class Base, class Value>
 class FunctionSource : public Base {
  public:
@@ -53,7 +53,7 @@ inline Dataset with_features(const Dataset& data, FunctionFeatures::Read read) {
   return Dataset(data.info(), std::make_shared<const FunctionFeatures>(std::move(read)));
 }
 
-/// `data` with its description changed by `change`.
+/// `data` with its metadata changed by `change`.
 template <class Change>
 Dataset described(const Dataset& data, Change change) {
   DatasetInfo info = data.info();
@@ -67,8 +67,8 @@ inline std::vector<std::uint8_t> pixels_of(const Dataset& data, std::int64_t ind
   return pixels;
 }
 
-/// A data set in memory with `counts[c]` images of class c, the classes in turn as in a shuffled file. Pixel p of image
-/// i is (7 i + 13 p) mod 251 + 1, never black.
+/// A data set in memory with `counts[c]` images of class c; classes alternate as in a shuffled file. Pixel p of image i
+/// is (7 i + 13 p) mod 251 + 1, never black.
 inline Dataset synthetic(const std::vector<std::int64_t>& counts, ImageShape shape = {1, 3, 4}) {
   DatasetInfo info{.name = "synthetic", .shape = shape, .sha256 = "0123"};
   std::vector<std::int64_t> left = counts;

@@ -34,7 +34,7 @@ Evaluation judged(const std::vector<Sample>& samples, std::vector<std::int64_t> 
   return evaluate({logits.data(), rows, columns}, labels, ClassCounts(std::move(counts)), options);
 }
 
-/// Four samples of class 0 (three right), two of class 1 (one right), one of class 2 (wrong).
+/// Four samples of class 0 (three correct), two of class 1 (one correct), one of class 2 (incorrect).
 const std::vector<Sample> k_small = {{{2, 1, 0}, 0}, {{3, 1, 0}, 0}, {{2, 0, 1}, 0}, {{0, 1, 0}, 0},
                                      {{0, 2, 1}, 1}, {{1, 0, 0}, 1}, {{5, 4, 1}, 2}};
 const std::vector<std::int64_t> k_small_counts = {500, 50, 5};
@@ -125,7 +125,7 @@ TEST(Evaluation, ShotThresholdsAreApplied) {
 }
 
 TEST(Evaluation, UniformProbabilitiesHaveKnownCalibrationAndNll) {
-  // Confidence 1/4 everywhere, every prediction is class 0: right once in four.
+  // Confidence 1/4 everywhere and every prediction is class 0: correct once in four.
   const std::vector<float> level(4, 0.5F);
   const Evaluation result = judged({{level, 0}, {level, 1}, {level, 2}, {level, 3}}, {1, 1, 1, 1});
   EXPECT_NEAR(result.ece, 0, 1e-15);

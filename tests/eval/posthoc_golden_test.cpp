@@ -21,7 +21,7 @@ TEST(PostHocGolden, AddsAndMultipliesAsPublished) {
       std::vector<double> u(z.size());
       scores.apply(z, u);
       for (std::size_t j = 0; j < u.size(); ++j) {
-        // The head gives floats: what the logit lost is taken off the expected score.
+        // The head returns floats: subtract the rounding error of the logit from the expected score.
         const double lost = (scores.slope.empty() ? 1 : scores.slope[j]) * (static_cast<double>(z[j]) - exact[j]);
         EXPECT_TRUE(golden::near(u[j], expected[j] + lost)) << j;
       }

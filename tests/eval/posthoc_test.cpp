@@ -215,7 +215,7 @@ TEST(Prior, AccuracyUnderItWeighsTheRecalls) {
   EXPECT_DOUBLE_EQ(accuracy_under(evaluation, Numbers{0.3, 0.1, 0.6}), (0.3 * 0.5 + 0.1) / 0.4);
 }
 
-/// Logits whose labels follow softmax(z / T) exactly: one row, each class as often as its probability says.
+/// Logits whose labels follow softmax(z / T) exactly: one row, each class as often as its probability requires.
 TEST(Temperature, FindsTheOneThatMadeTheLabels) {
   for (const double truth : {0.5, 1.0, 3.0}) {
     const std::vector<float> z = {2, 0, -1};
@@ -227,7 +227,7 @@ TEST(Temperature, FindsTheOneThatMadeTheLabels) {
       labels.push_back(j);
     }
     EXPECT_NEAR(fit_temperature({rows.data(), 3, 3}, labels, {}, p), truth, 1e-6);
-    // Twice the logits at half the scale are the same model.
+    // Doubling the logits and halving the scale gives the same model.
     EXPECT_NEAR(fit_temperature({rows.data(), 3, 3}, labels, {.scale = 2}, p), 2 * truth, 1e-6);
   }
 }

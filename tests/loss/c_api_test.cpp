@@ -22,7 +22,7 @@ ulmus_batch empty_batch() {
   return batch;
 }
 
-/// A loss that is freed.
+/// Frees a loss on destruction.
 struct Handle {
   ulmus_loss* loss = nullptr;
   explicit Handle(const char* text) {
@@ -169,7 +169,7 @@ TEST(CApi, ABatchSaysItsSizeAndASmallerOneIsTakenAsItIs) {
   batch.labels = labels;
   double expected = 0, value = 0;
   ASSERT_EQ(ulmus_loss_run(handle.loss, &batch, &expected), ULMUS_OK) << ulmus_last_error();
-  // What lies behind the end of the smaller struct is not read: here a position that would be refused.
+  // Fields beyond the end of the smaller struct must not be read: here a position that would cause an error.
   batch.first_position = -1;
   EXPECT_EQ(ulmus_loss_run(handle.loss, &batch, &value), ULMUS_DATA);
   batch.struct_size = offsetof(ulmus_batch, features);
@@ -372,7 +372,7 @@ TEST(CApi, AStateHoldsNumbersThatAreCountsAndFiniteMeans) {
       std::vector<double> other = state;
       other[0] = bad;
       EXPECT_EQ(ulmus_loss_set_state(handle.loss, other.data(), length), ULMUS_DATA) << text << ' ' << bad;
-      if (std::isfinite(bad)) continue;  // as the last one it is a mean
+      if (std::isfinite(bad)) continue;  // the last value is a mean, for which a finite number is valid
       other = state;
       other.back() = bad;
       EXPECT_EQ(ulmus_loss_set_state(handle.loss, other.data(), length), ULMUS_DATA) << text << ' ' << bad;

@@ -31,7 +31,7 @@ TEST(ClassCounts, PowersOfAnySizeAreWeights) {
     EXPECT_EQ(weights[2], 0);
     EXPECT_NEAR(weights[rho > 0 ? 3 : 0], 3, 1e-12) << rho;
   }
-  // On both sides of where it goes over to logarithms.
+  // On both sides of the switch to logarithms.
   const ClassCounts two({999, 1});
   EXPECT_NEAR(two.power_weights(80)[0] / two.power_weights(90)[0], std::pow(999.0, 10), 1e-9 * std::pow(999.0, 10));
 }

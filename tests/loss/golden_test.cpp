@@ -24,7 +24,7 @@ std::string spec_of(const std::string& loss, const json& params) {
   return loss == "bs" ? "bs" : "ce";
 }
 
-/// The narrow types see rounded logits, so they are held to double precision on those.
+/// Narrow types get rounded logits, so their reference is double precision on the rounded logits.
 template <class T>
 void expect_close_on_narrow(const Loss& loss, const std::vector<double>& logits,
                             const std::vector<std::int64_t>& labels, double unit) {
@@ -54,7 +54,7 @@ TEST_P(Golden, LossAndGradientAreThePublishedOnes) {
   int compared = 0;
   for (const json& entry : golden::cases(name)) {
     if (entry.value("nonfinite_reference", false)) continue;
-    // Released focal code has the class weight inside the probability; ours has it outside.
+    // In released focal code the class weight is inside the probability; ours is outside.
     if (name == "focal" && !entry["class_weights"].is_null()) continue;
     SCOPED_TRACE(entry["id"].get<std::string>());
     Loss loss(LossSpec::parse(spec_of(name, entry["params"])),

@@ -64,7 +64,7 @@ bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
 }
 
-/// Every test of the kernel runs on each instruction set that this machine has.
+/// Every test of the kernel runs on each instruction set that this machine supports.
 class Kernel : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { use_target(GetParam()); }
@@ -116,7 +116,8 @@ TEST_P(Kernel, DoubleAgreesWithTheScalarKernel) {
     }
 }
 
-/// Bits depend on nothing but the row: not on the place of the gradient, threads, neighbours, stride or alignment.
+/// The bits of a row depend only on the row: not on where the gradient is stored, on threads, other rows, stride or
+/// alignment.
 template <class T>
 void expect_rows_stand_alone() {
   for (const char* text : {"elm:lambda=0.5", "vs"})
@@ -188,7 +189,7 @@ TEST_P(Kernel, PaddingIsNeitherReadNorWritten) {
   }
 }
 
-/// A row of zeros, with some logits set, under label 1.
+/// A row of zeros except for some logits, with label 1.
 struct Spiked {
   double loss;
   std::vector<float> gradient;
@@ -283,14 +284,14 @@ struct AnyLoss {
     wanted.features.gradient = {feature_gradient.data(), k_rows, k_width};
     value = loss.evaluate(problem.view(), wanted, {gradient.data(), k_rows, problem.classes});
   }
-  /// How many values of a row's gradient are NaN.
+  /// Number of NaNs in a row's gradient.
   std::int64_t nans(std::int64_t row) const {
     const auto begin = gradient.begin() + row * problem.classes;
     return std::count_if(begin, begin + problem.classes, [](T g) { return std::isnan(widen(g)); });
   }
 };
 
-/// The members, and the other paths that one has by its keys.
+/// All losses, and the other code paths that keys select.
 std::vector<std::string> all_losses() {
   std::vector<std::string> all;
   for (const LossDefinition& definition : family()) all.emplace_back(definition.name);
@@ -305,7 +306,7 @@ template <class T>
 void expect_overflow_is_seen() {
   for (const std::string& text : all_losses())
     for (const std::int64_t classes : {2, 3, 16, 17, 100, 5000}) {
-      if (classes == 5000 && text.starts_with("tam")) continue;  // its margins compare every class with every other
+      if (classes == 5000 && text.starts_with("tam")) continue;  // its margins compare all pairs of classes
       SCOPED_TRACE(fmt::format("{} with {} classes", text, classes));
       const AnyLoss<T> usual(text, classes);
       const std::int64_t label = usual.problem.labels[1], wrong = label == classes - 1 ? 0 : classes - 1;
@@ -403,7 +404,8 @@ TEST_P(Kernel, ACommonOffsetChangesNothing) {
 TEST_P(Kernel, TrueClassGradientKeepsItsDigitsInBfloat16) {
   for (const std::int64_t classes : {10, 100})
     for (const double p : {0.9, 0.99, 0.999, 1 - 1e-7, 1e-30}) {
-      // One rival holds 1 - p; the others are far below. The logit is bfloat16, so p is what it makes of it.
+      // The rival has probability 1 - p; the others are negligible. The logit is bfloat16, so p follows from its
+      // rounded value.
       std::vector<BFloat16> logits(static_cast<std::size_t>(classes), narrowed<BFloat16>(-200));
       logits[1] = narrowed<BFloat16>(0);
       logits[2] = narrowed<BFloat16>(std::log(p / (1 - p)));
@@ -419,14 +421,14 @@ TEST_P(Kernel, TrueClassGradientKeepsItsDigitsInBfloat16) {
     }
 }
 
-/// Largest error in ulp of the result beyond what the comment of ScaledExp allows; negative when all is well.
+/// Largest error, in ulp of the result, beyond the bound documented for ScaledExp; negative if all are within it.
 template <class A>
 double worst_excess(void (*exp_of)(double, const A*, A*, std::int64_t), double scale, double lowest, bool fused) {
   double worst = -1e9;
   const std::int64_t n = 200000;
   std::vector<A> x(static_cast<std::size_t>(n)), result(x.size());
   Stream stream(3, "exp");
-  for (std::int64_t i = 0; i < n; ++i)  // a grid over the whole domain, and small numbers of every size
+  for (std::int64_t i = 0; i < n; ++i)  // a grid over the whole domain, and small numbers of every magnitude
     x[static_cast<std::size_t>(i)] =
         static_cast<A>(i % 2 == 0 ? lowest / scale * static_cast<double>(i) / static_cast<double>(n)
                                   : -std::ldexp(1 + stream.uniform(), -static_cast<int>(stream.below(40))) / scale);
@@ -482,7 +484,7 @@ TEST_P(Kernel, ANanIsANanUnderAngularMarginsToo) {
 }
 
 #if defined(__x86_64__)
-/// Which the processor would take long to write down.
+/// Such numbers are slow to process.
 TEST_P(Kernel, NoGradientIsBelowTheSmallestNormalNumber) {
   const Problem<float> problem(200, 100, 3);
   std::vector<float> gradient(problem.logits.size());
@@ -530,7 +532,7 @@ TEST(LossBatch, IgnoredAndWeightlessRowsCostNothingWhateverIsInThem) {
     EXPECT_EQ(losses[2], 0);
     EXPECT_NEAR(weighted, sum / 4, 1e-12 * sum);
     batch.reduction = Reduction::mean;
-    EXPECT_NEAR(loss.evaluate<float>(problem.view(), batch), sum / 4, 1e-12 * sum);  // the row of weight 0 counts
+    EXPECT_NEAR(loss.evaluate<float>(problem.view(), batch), sum / 4, 1e-12 * sum);  // the row with weight 0 counts
     batch.reduction = Reduction::none;
     EXPECT_NEAR(loss.evaluate<float>(problem.view(), batch), sum, 1e-12 * sum);
   }
@@ -557,7 +559,7 @@ TEST(LossBatch, RefusesWhatIsNoWeight) {
 }
 
 TEST(LossBatch, ReachesBeyondTwoToThe31Elements) {
-  // Three rows a billion elements apart; the pages between them are never touched.
+  // Three rows a billion elements apart; the pages in between are never touched.
   constexpr std::int64_t stride = std::int64_t{1} << 30, classes = 100;
   const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc((2 * stride + classes) * sizeof(BFloat16)),
                                                            &std::free);

@@ -1,4 +1,4 @@
-// The members that came after the first ones, against the published vectors.
+// Compares the losses that were added later with the published vectors.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -32,9 +32,9 @@ std::vector<double> numbers(const json& list) {
   return values;
 }
 
-/// What a case of a file asks of the library.
+/// The library call that corresponds to a case of a file.
 struct Question {
-  std::string spec;  ///< empty: another definition than ours, see golden/README.md
+  std::string spec;  ///< empty: the definition differs from ours, see golden/README.md
   Reduction reduction = Reduction::weighted_mean;
   std::vector<double> state = {};
   std::vector<double> noise = {};
@@ -168,7 +168,7 @@ TEST_P(MemberGolden, LossAndGradientAreThePublishedOnes) {
     const std::int64_t classes = loss.counts().classes();
     std::vector<double> logits = flat(entry["logits"]), gradient(logits.size()), norm_gradient(labels.size());
     for (double& z : logits) z /= question.input_scale;
-    // A feature of one component has that as its norm.
+    // The norm of a feature with one component is that component.
     LossBatch batch{.labels = labels, .reduction = question.reduction};
     if (!question.feature_norms.empty()) {
       batch.features.features = {question.feature_norms.data(), rows, 1};
@@ -206,7 +206,7 @@ INSTANTIATE_TEST_SUITE_P(Loss, MemberGolden,
                                            File{"angular_margin", ask_angular}, File{"cb", ask_cb}),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
-/// The vectors of this repository; a case says all that is needed (tests/golden/make.py).
+/// The vectors of this repository; each case contains everything needed (tests/golden/make.py).
 TEST(MemberGolden, EveryCaseOfTheRepositorysVectorsIsReproduced) {
   int compared = 0;
   for (const auto& entry : std::filesystem::directory_iterator(ULMUS_SOURCE_DIR "/tests/golden")) {
@@ -254,7 +254,7 @@ TEST(MemberGolden, DiscriminativeLossOverTwoStepsIsThePublishedOne) {
       const auto rows = static_cast<std::int64_t>(labels.size());
       const std::vector<double> features = flat(step["features"]);
       std::vector<double> gradient(features.size()), by_weight(weight.size()), by_bias(bias.size());
-      const std::vector<double> logits(static_cast<std::size_t>(rows * classes));  // the added term does not read them
+      const std::vector<double> logits(static_cast<std::size_t>(rows * classes));  // not read by the added term
       const LossBatch batch{.labels = labels,
                             .features = {.features = {features.data(), rows, width},
                                          .gradient = {gradient.data(), rows, width},

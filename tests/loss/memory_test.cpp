@@ -1,5 +1,5 @@
-// Memory that runs out at any allocation is a status of the C interface, on whichever thread it happens; nothing leaks
-// into the loss that failed. Every operator new of this program, the library's too, goes through the one below.
+// An allocation that fails anywhere, on any thread, gives a status of the C interface, does not leak, and leaves the
+// loss unchanged. Every operator new of this program, including the library's, goes through the one below.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -21,7 +21,7 @@ namespace {
 
 constexpr std::int64_t k_never = std::numeric_limits<std::int64_t>::max();
 
-/// How many allocations still succeed; after that none does until it is set again.
+/// Number of allocations that still succeed; after that all fail until it is set again.
 std::atomic<std::int64_t> allocations_left = k_never;
 
 void* allocate(std::size_t size, std::size_t alignment) {
@@ -38,7 +38,7 @@ void* operator new(std::size_t size) { return allocate(size, alignof(std::max_al
 void* operator new(std::size_t size, std::align_val_t alignment) {
   return allocate(size, static_cast<std::size_t>(alignment));
 }
-/// std::stable_sort asks in this way, and gives back as for the others.
+/// std::stable_sort allocates this way and deallocates with the usual operator.
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
   try {
     return allocate(size, alignof(std::max_align_t));
@@ -46,7 +46,7 @@ void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
     return nullptr;
   }
 }
-// Inlined, GCC takes the free() of memory from operator new for a mismatch.
+// If it is inlined, GCC reports a mismatch between free() and operator new.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
@@ -56,7 +56,7 @@ namespace {
 
 constexpr std::int64_t k_rows = 41, k_classes = 800, k_width = 3;  // enough logits for a team of threads
 
-/// A batch of every thing that a loss may look at.
+/// A batch with every input that a loss may use.
 struct Problem {
   std::vector<std::int64_t> counts, labels;
   std::vector<double> logits, gradient, features, feature_gradient, weight, weight_gradient, bias, bias_gradient;
@@ -91,7 +91,8 @@ struct Problem {
   }
 };
 
-/// Calls `call` with ever more allocations that succeed, until it succeeds itself; returns how often it failed.
+/// Repeats `call` with an increasing number of successful allocations until it succeeds; returns the number of
+/// failures.
 template <class Call>
 std::int64_t failures_until_success(const std::string& what, Call call) {
   for (std::int64_t n = 0;; ++n) {
@@ -106,8 +107,7 @@ std::int64_t failures_until_success(const std::string& what, Call call) {
   }
 }
 
-// The sanitizers reserve terabytes, and Clang's OpenMP runtime ends the process itself where it gets no memory or
-// thread.
+// The sanitizers reserve terabytes, and Clang's OpenMP runtime ends the process if it gets no memory or thread.
 #if defined(__linux__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
 
 /// Address space that this process uses, in bytes.
@@ -119,7 +119,7 @@ rlim_t address_space() {
   return static_cast<rlim_t>(pages * sysconf(_SC_PAGESIZE));
 }
 
-/// Lets this process have only `more` bytes of address space and runs a batch on as many threads as it gets.
+/// Limits this process to `more` additional bytes of address space and runs a batch on as many threads as it gets.
 ulmus_status run_within(rlim_t more) {
   Problem problem;
   problem.batch.threads = 8;
@@ -137,9 +137,9 @@ ulmus_status run_within(rlim_t more) {
   return status;
 }
 
-// Before every other test of this program: a fork of a process with a team of threads has none.
+// Must run before every other test of this program: a fork of a process with a team of threads has no threads.
 TEST(Memory, ALimitOfAddressSpaceDoesNotEndTheProcess) {
-  // A thread takes 8 MB of stack, so the first of these start none, or only some.
+  // A thread needs 8 MB of stack, so the first limits permit no or only some threads.
   for (rlim_t more = 0; more < (rlim_t{128} << 20); more += more < (rlim_t{1} << 20) ? 32 << 10 : 2 << 20) {
     const pid_t child = fork();
     if (child == 0) {

@@ -1,4 +1,4 @@
-// A batch in parts: shards of its classes, chunks of its rows.
+// Batches in parts: shards of their classes, chunks of their rows.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -69,7 +69,7 @@ struct Problem {
   }
 };
 
-/// What a batch costs, however it was cut.
+/// The results of a batch, however it was divided.
 template <class T>
 struct Result {
   double value = 0;
@@ -90,7 +90,7 @@ Result<T> evaluate_whole(const Problem<T>& p) {
   return result;
 }
 
-/// The statistics of all classes, merged from those of the shards that begin and end at `cuts`.
+/// The statistics of all classes, merged from those of the shards between `cuts`.
 template <class T>
 std::vector<RowStatistics> merged_statistics(const Problem<T>& p, const std::vector<std::int64_t>& cuts) {
   std::vector<RowStatistics> all(static_cast<std::size_t>(p.rows));
@@ -121,7 +121,7 @@ Result<T> evaluate_shards(const Problem<T>& p, const std::vector<std::int64_t>& 
   return result;
 }
 
-/// |a - b| over |b|, in norm; infinite where one has a value that is not finite and the other has not the same.
+/// |a - b| / |b|, in norm; infinite if one has a value that is not finite and the other does not have the same value.
 template <class T>
 double distance(const std::vector<T>& a, const std::vector<T>& b) {
   double difference = 0, size = 0;
@@ -148,7 +148,7 @@ void expect_same(const Result<T>& actual, const Result<T>& expected) {
   EXPECT_LE(distance(actual.feature_gradient, expected.feature_gradient), tolerance);
 }
 
-/// Every way a loss comes: the names of the family, some with keys or a rule.
+/// All forms of a loss: the names of the family, and some with keys or a rule.
 std::vector<std::string> specs() {
   std::vector<std::string> texts = {"ce:scale=4+cb",
                                     "elm:lambda=0.5,scale=8",
@@ -161,7 +161,7 @@ std::vector<std::string> specs() {
   return texts;
 }
 
-/// 1, 2, 3 and 4 shards, of equal and of other lengths: some in small-C, some in large-C kernels.
+/// 1, 2, 3 and 4 shards, of equal and different lengths: some use small-C kernels, some large-C kernels.
 std::vector<std::vector<std::int64_t>> cuts_of(std::int64_t classes) {
   std::vector<std::vector<std::int64_t>> all;
   for (std::int64_t shards = 1; shards <= std::min<std::int64_t>(classes, 4); ++shards) {
@@ -227,7 +227,7 @@ TEST(Shards, MasksInfinitiesAndNansAreTreatedAsInTheWholeRow) {
       const auto inf = static_cast<float>(k_inf), nan = static_cast<float>(k_nan);
       p.logit(0, classes - 1) = -inf;                                       // a masked class
       for (std::int64_t j = 0; j < classes / 2; ++j) p.logit(1, j) = -inf;  // a masked shard, and the label
-      for (std::int64_t j = 0; j < classes; ++j)                            // all wrong classes are masked
+      for (std::int64_t j = 0; j < classes; ++j)                            // all incorrect classes are masked
         if (j != 2) p.logit(2, j) = -inf;
       p.logit(3, 3) = inf;
       p.logit(4, 0) = nan;
@@ -235,7 +235,7 @@ TEST(Shards, MasksInfinitiesAndNansAreTreatedAsInTheWholeRow) {
       p.logit(6, classes - 2) = inf;
       p.logit(7, 1) = p.logit(7, classes - 1) = inf;
       if (std::string(spec) == "arcface")
-        for (const std::int64_t row : {1, 3}) p.logit(row, row) = 0.5F;  // no angle
+        for (const std::int64_t row : {1, 3}) p.logit(row, row) = 0.5F;  // -infinity is not a cosine
       const Result<float> whole = evaluate_whole(p);
       for (const auto& cuts : cuts_of(classes)) {
         SCOPED_TRACE(fmt::format("{} cut at {}", spec, fmt::join(cuts, ", ")));
@@ -367,7 +367,7 @@ void compare_chunks(const Problem<T>& p, const std::vector<std::vector<std::int6
     }
   }
   EXPECT_NEAR(sum.value, whole.value, 1e-12 * std::fabs(whole.value));
-  // A row does not depend on the rows around it: not a bit.
+  // A row does not depend on the other rows, not even in one bit.
   EXPECT_EQ(std::memcmp(sum.gradient.data(), whole.gradient.data(), whole.gradient.size() * sizeof(T)), 0);
   EXPECT_EQ(sum.losses, whole.losses);
   EXPECT_EQ(sum.feature_gradient, whole.feature_gradient);
@@ -397,7 +397,7 @@ TEST(Chunks, DrawsDependOnThePositionOfARowNotOnWhoHasIt) {
     std::vector<std::vector<std::int64_t>> processes(3);
     for (std::int64_t i = 0; i < p.rows; ++i) processes[static_cast<std::size_t>(i % 3)].push_back(i);
     compare_chunks(p, processes);
-    // The step of the draws moves once a batch, whoever has its first row.
+    // The step of the draws advances once per batch, whichever process has its first row.
     double steps = 0;
     for (const auto& which : processes) {
       const Problem<double> part = rows_of(p, which);
@@ -449,7 +449,7 @@ TEST(Chunks, RefuseWhatIsNoNormaliserNoPositionAndALossOfTheWholeBatch) {
   }
 }
 
-/// argmax as torch has it.
+/// argmax as defined by torch.
 template <class T>
 std::int64_t argmax(const T* row, std::int64_t classes) {
   std::int64_t best = 0;
@@ -470,7 +470,7 @@ void compare_correct() {
       for (std::int64_t i = 0; i < p.rows; ++i) {
         const auto j = static_cast<std::int64_t>(stream.below(static_cast<std::uint64_t>(classes)));
         const std::int64_t label = std::max<std::int64_t>(p.labels[static_cast<std::size_t>(i)], 0);
-        if (i % 2 == 0) p.logit(i, label) = static_cast<T>(0.97F);  // right, or nearly so
+        if (i % 2 == 0) p.logit(i, label) = static_cast<T>(0.97F);  // correct, or nearly so
         if (i % 6 == 1) p.logit(i, j) = p.logit(i, label);          // a tie
         if (i % 6 == 2) p.logit(i, j) = static_cast<T>(0.97F);
         if (i % 12 == 3) p.logit(i, j) = static_cast<T>(-static_cast<float>(k_inf));

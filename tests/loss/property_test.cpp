@@ -1,4 +1,4 @@
-// What holds for every member, at random shapes, counts, logits and keys.
+// Properties that hold for every loss, with random shapes, counts, logits and keys.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -16,10 +16,10 @@
 namespace ulmus {
 namespace {
 
-/// The same cases every time, unless RC_PARAMS asks for others.
+/// The same cases every time, unless RC_PARAMS is set.
 const int k_fixed_cases = setenv("RC_PARAMS", "seed=20230609 max_success=1500", 0);
 
-/// A loss and a batch for it, all from a few numbers that RapidCheck can shrink.
+/// A loss and a batch for it, derived from a few numbers that RapidCheck can shrink.
 struct Problem {
   std::string spec;
   std::int64_t rows, classes, width = 3;
@@ -43,7 +43,8 @@ struct Problem {
     p.spec = std::string(definition.name);
     std::vector<std::string> keys;
     for (const Key& key : definition.keys) {
-      // Scales at which a difference of the loss still has digits; words at random where every word has what it needs.
+      // Scales at which differences of the loss are accurate enough; random words if every word has the inputs it
+      // needs.
       if (key.name == "scale" && cosines) keys.push_back(fmt::format("scale={}", 2 + stream.uniform() * 6));
       if (key.name == "from") keys.push_back("from=0");
       if (key.name == "smoothing" && p.rows % 2 == 0) keys.push_back("smoothing=0.2");
@@ -55,7 +56,7 @@ struct Problem {
     }
     for (std::size_t k = 0; k < keys.size(); ++k) p.spec += (k == 0 ? ":" : ",") + keys[k];
     for (std::int64_t j = 0; j < p.classes; ++j) {
-      // No two alike: kps ranks the counts, and classes of the same count by their number.
+      // All different, because kps ranks the counts, and classes with equal counts by index.
       p.counts.push_back(static_cast<std::int64_t>(1 + 20 * stream.below(50)) + j);
       p.bias.push_back(stream.normal());
       for (std::int64_t k = 0; k < p.width; ++k) p.weight.push_back(stream.normal());
@@ -113,7 +114,7 @@ struct Problem {
 
 bool near(double a, double b, double tolerance) { return std::fabs(a - b) <= tolerance * (1 + std::fabs(b)); }
 
-/// Values [rows, columns] with the rows and columns in another order.
+/// Values [rows, columns] with permuted rows and columns.
 std::vector<double> reordered(const std::vector<double>& values, std::span<const std::size_t> rows,
                               std::span<const std::size_t> columns) {
   std::vector<double> result;
@@ -138,14 +139,15 @@ TEST(Property, CasesAreFixed) { EXPECT_EQ(k_fixed_cases, 0); }
 
 TEST(Property, TheGradientEqualsFiniteDifferences) {
   EXPECT_TRUE(rc::check([] {
-    // Of the others differences of the loss say something else; the torch room compares LibTorch's own derivative.
+    // For the other losses, differences do not give the gradient; the test of the torch module compares LibTorch's own
+    // derivative.
     Problem p = Problem::any([](const LossDefinition& definition) { return !definition.has_constant_part; });
     p.differentiate();
     const auto check = [&](std::vector<double>& inputs, const std::vector<double>& gradient, const char* what) {
       for (std::size_t k = 0; k < inputs.size(); ++k) {
         const double at = inputs[k], step = 1e-6;
-        // The running means are state: they stay while a feature moves, except for the part that the batch made,
-        // which the gradient contains. So the state is moved along.
+        // The running means are state: they stay fixed while a feature moves, except for this batch's contribution,
+        // which the gradient includes. So the state is updated, too.
         const auto value_at = [&](double x) {
           inputs[k] = x;
           Problem moved = p;
@@ -253,7 +255,7 @@ TEST(Property, WhatSharesOfABatchAddToTheStateSumsToWhatTheBatchAdds) {
   }));
 }
 
-/// Values of a key at the ends of its range and at those of what is taken at all.
+/// Values of a key at the ends of its range and at the limits of what is accepted at all.
 std::vector<std::string> extremes(const Key& key) {
   std::vector<std::string> texts;
   for (const std::string_view choice : key.choices) texts.emplace_back(choice);
@@ -266,7 +268,7 @@ std::vector<std::string> extremes(const Key& key) {
   return texts;
 }
 
-/// With whatever keys and counts, a loss has numbers that are finite, or there is one line that says why not.
+/// With any keys and counts, a loss has finite parameters, or one line explains why not.
 void expect_a_loss_or_one_line(const std::string& spec, const std::vector<std::int64_t>& counts, int& losses) {
   SCOPED_TRACE(fmt::format("{} of {} classes, first {}", spec, counts.size(), counts[0]));
   try {
@@ -387,7 +389,7 @@ TEST(Property, IdentitiesOfTheFamilyHold) {
                             Problem b = a;
                             b.spec = right;
                             b.state = b.make().state();
-                            // lade's prior has a floor of 1e-9, an angle's cosine an error near 1
+                            // lade's prior has a floor of 1e-9; an angle's cosine is inaccurate near 1
                             const double tolerance = 1e-6;
                             RC_ASSERT(near(a.differentiate(), b.differentiate(), tolerance));
                             for (std::size_t k = 0; k < a.gradient.size(); ++k)

@@ -7,8 +7,8 @@
 #include <span>
 #include <vector>
 
-/// The family once more, written from its textbook definition as plainly as possible and sharing no code with the
-/// library: the second opinion of the tests.
+/// The family implemented from its textbook definition as simply as possible, without code of the library: the
+/// independent reference of the tests.
 namespace ulmus::reference {
 
 struct Result {
@@ -34,7 +34,7 @@ inline std::vector<double> margins(std::span<const std::int64_t> counts, double 
   return result;
 }
 
-/// Weighted mean; `weights` empty: all ones.
+/// Weighted mean; empty `weights`: all ones.
 inline Result evaluate(const Definition& definition, std::span<const std::int64_t> counts,
                        std::span<const double> logits, std::span<const std::int64_t> labels,
                        std::span<const double> weights = {}) {

@@ -65,7 +65,7 @@ TEST(Model, HasThePublishedNumberOfParameters) {
   EXPECT_EQ(count("wrn28-10", 10), 36479194);  // Zagoruyko and Komodakis: 36.5 million
 }
 
-/// Of every parameter and buffer.
+/// Names of all parameters and buffers.
 std::set<std::string> names_of(const torch::nn::Module& model) {
   std::set<std::string> names;
   for (const auto& item : model.named_parameters()) names.insert(item.key());
@@ -73,8 +73,8 @@ std::set<std::string> names_of(const torch::nn::Module& model) {
   return names;
 }
 
-/// The keys of torchvision's state_dict, from its rule: stages of blocks, a projection in the first block of a stage
-/// unless the shape stays.
+/// The keys of torchvision's state_dict, derived from its structure: stages of blocks, with a projection in the first
+/// block of a stage unless the shape stays the same.
 std::set<std::string> torchvision_names(const std::vector<int>& blocks, int convolutions, bool first_projected) {
   std::set<std::string> names = {"conv1.weight", "fc.weight", "fc.bias"};
   const auto add_norm = [&](const std::string& name) {
@@ -118,7 +118,7 @@ TEST(TorchvisionResNet, HasTorchvisionsNamesAndShapes) {
   EXPECT_EQ(shape("resnext50", "layer4.2.conv3.weight"), (Shape{2048, 1024, 1, 1}));
 }
 
-/// The features of torchvision's forward, from parameters alone: the stride is that of the 3x3 convolution.
+/// The features of torchvision's forward, computed from the parameters; the 3x3 convolution has the stride.
 torch::Tensor torchvision_features(const ClassifierImpl& model, torch::Tensor x, const std::vector<int>& blocks,
                                    std::int64_t groups) {
   auto tensors = model.named_parameters();
@@ -170,7 +170,8 @@ TEST(TorchvisionResNet, ComputesWhatTorchvisionDefines) {
   }
 }
 
-/// The features of EfficientNet-Lite's forward, from parameters alone, with TensorFlow's `SAME` padding written out.
+/// The features of EfficientNet-Lite's forward, computed from the parameters, with explicit `SAME` padding of
+/// TensorFlow.
 torch::Tensor efficientnet_features(const ClassifierImpl& model, torch::Tensor x) {
   auto tensors = model.named_parameters();
   tensors.update(model.named_buffers());
@@ -178,7 +179,7 @@ torch::Tensor efficientnet_features(const ClassifierImpl& model, torch::Tensor x
                          std::int64_t stride) {
     const torch::Tensor weight = tensors[conv + ".weight"];
     const std::int64_t kernel = weight.size(2);
-    std::vector<std::int64_t> padding;  // of the last dimension first
+    std::vector<std::int64_t> padding;  // starts with the last dimension
     for (const int dim : {3, 2}) {
       const std::int64_t size = input.size(dim), last = (size + stride - 1) / stride * stride - stride;
       const std::int64_t all = std::max<std::int64_t>(last + kernel - size, 0);
@@ -224,7 +225,7 @@ TEST(EfficientNetLite, ComputesWhatTensorFlowDefines) {
       const auto images = torch::randn({2, 3, height, width});
       const auto expected = efficientnet_features(*model, images);
       EXPECT_TRUE(torch::allclose(model->features(images), expected, 1e-4, 1e-4)) << name;
-      const torch::AutoGradMode with_gradient(true);  // norms by themselves, as in training
+      const torch::AutoGradMode with_gradient(true);  // separate norms, as in training
       EXPECT_TRUE(torch::allclose(model->features(images), expected, 1e-4, 1e-4)) << name;
     }
 }
@@ -318,7 +319,7 @@ TEST(Mlp, DropsAFunctionOfSeedAndStep) {
   EXPECT_TRUE(torch::equal(first, features(1, 5)));
   EXPECT_FALSE(torch::equal(first, features(1, 6)));
   EXPECT_FALSE(torch::equal(first, features(2, 5)));
-  // Batch norm makes half of the features positive, ReLU and dropout leave three quarters of these.
+  // Batch norm makes half of the features positive; ReLU and dropout keep three quarters of these.
   EXPECT_NEAR((first > 0).to(torch::kFloat).mean().item<double>(), 0.375, 0.02);
   model->eval();
   EXPECT_TRUE(torch::equal(features(1, 5), features(1, 6)));

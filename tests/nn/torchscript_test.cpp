@@ -13,7 +13,7 @@ namespace {
 
 class TorchScript : public ::testing::Test {
  protected:
-  /// A module with `weight` [5, 12], a norm below `inner` and this body of forward(x).
+  /// A module with `weight` [5, 12], a norm in `inner` and this body of forward(x).
   std::string save(const std::string& body) const {
     torch::jit::Module inner("Inner");
     inner.register_parameter("scale", torch::full({5}, 2.0f), false);

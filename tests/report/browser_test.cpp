@@ -1,4 +1,4 @@
-// Loads real reports in headless Chromium without a network and asks the page what it drew.
+// Loads real reports in headless Chromium without a network and checks what the page drew.
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -56,7 +56,7 @@ class Browser : public ::testing::Test {
       GTEST_SKIP() << "no Chart.js; apt-get install libjs-chart.js";
   }
 
-  /// Writes the report of a run and returns the root element as the browser left it after all scripts ran.
+  /// Writes the report of a run and returns the root element after all scripts have run in the browser.
   std::string root_after_scripts(const test::SyntheticRun& run, int width = 1280) {
     const TemporaryFolder folder;
     test::write_synthetic_run(folder.path(), run);
@@ -74,7 +74,7 @@ class Browser : public ::testing::Test {
         "--user-data-dir='{}' --window-size={},2000 --virtual-time-budget=10000 --dump-dom 'file://{}' 2>/dev/null",
         browser_, (folder.path() / "profile").string(), width, (folder.path() / "probed.html").string());
     std::string dom = output_of(command);
-    if (dom.empty()) dom = output_of(command);  // on a loaded machine Chromium sometimes never comes up
+    if (dom.empty()) dom = output_of(command);  // on a loaded machine Chromium sometimes fails to start
     const std::size_t begin = dom.find("<html");
     EXPECT_NE(begin, std::string::npos) << "the browser returned no page";
     return begin == std::string::npos ? std::string() : dom.substr(begin, dom.find('>', begin) - begin + 1);
@@ -90,8 +90,8 @@ class Browser : public ::testing::Test {
   std::string browser_;
 };
 
-// One canvas for the distribution, two for the curves, one for recall, one of margins a loss; above 30 classes one
-// confusion matrix a loss.
+// One canvas for the distribution, two for the curves, one for recall, and one for margins per loss; above 30 classes
+// also one confusion matrix per loss.
 
 TEST_F(Browser, DrawsEveryChart) { expect_drawn(root_after_scripts({}), 7); }
 

@@ -31,7 +31,7 @@ class ChosenLibrary {
   std::optional<std::string> before_;
 };
 
-/// The page of a run, with a stand-in for Chart.js, so that these tests need no package.
+/// The page of a run with a stub for Chart.js, so that these tests need no package.
 std::string page_of(const test::SyntheticRun& run, const std::string& library = "/* Chart.js v9.8.7 */") {
   const TemporaryFolder folder;
   write_file(folder.path() / "chart.js", library);

@@ -28,7 +28,7 @@ class RunFolderTest : public ::testing::Test {
 
   const fs::path& path() const { return folder_.path(); }
 
-  /// The message of the Error{data} that reading throws.
+  /// The message of the Error{data} thrown by reading.
   std::string refusal(const fs::path& folder) const {
     try {
       read_run(folder);
@@ -109,7 +109,7 @@ TEST_F(RunFolderTest, MillionsOfOpenBracesAreRefusedAtOnce) {
     while (line.size() < 3'000'000) line += piece;
     write_file(path() / "metrics.jsonl", line + "\n" + metrics);
     EXPECT_NE(refusal(path()).find("line 1"), std::string::npos);
-    line.resize(60'000);  // short enough to be looked through
+    line.resize(60'000);  // short enough to be parsed
     write_file(path() / "metrics.jsonl", line + "\n" + metrics);
     EXPECT_NE(refusal(path()).find("line 1"), std::string::npos);
   }

@@ -13,7 +13,7 @@
 namespace ulmus {
 namespace {
 
-/// A run in memory: losses by name, and the balanced accuracy of each of their seeds.
+/// A run in memory: loss names, and the balanced accuracy of each of their seeds.
 RunFolder made_run(const std::vector<std::pair<std::string, std::vector<double>>>& losses) {
   RunFolder run;
   run.data = "data";
@@ -159,7 +159,7 @@ TEST(Finding, SaysWhenADifferenceMayBeChance) {
 }
 
 TEST(Finding, PairsSeedsBeforeItJudges) {
-  // Seeds differ by far more than losses, but in the same way for both.
+  // Seeds differ by far more than losses, but in the same way for both losses.
   const RunFolder run = made_run({{"ce", {0.50, 0.70, 0.90}}, {"elm", {0.51, 0.712, 0.911}}});
   EXPECT_NE(conclusion(run, summarize(run)).find("the seeds agree"), std::string::npos);
 }

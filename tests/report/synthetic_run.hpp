@@ -15,7 +15,7 @@
 
 namespace ulmus::test {
 
-/// A run folder made without training: random logits that prefer frequent classes, judged by the real evaluate().
+/// A run folder made without training: random logits that favour frequent classes, evaluated by evaluate().
 struct SyntheticRun {
   std::vector<std::string> losses = {"ce", "ldam+drw", "elm:lambda=0.5+drw"};
   std::vector<std::string> class_names = {"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
@@ -24,7 +24,7 @@ struct SyntheticRun {
   std::int64_t epochs = 10;
   double ratio = 100;
   std::int64_t most = 6000;           ///< training samples of the first class
-  std::int64_t test_per_class = 400;  ///< samples judged of each class
+  std::int64_t test_per_class = 400;  ///< evaluated samples per class
   std::int64_t validation_per_class = 0;
 };
 
@@ -37,7 +37,7 @@ inline std::vector<std::int64_t> synthetic_counts(const SyntheticRun& run) {
   return counts;
 }
 
-/// `bias`: how much the logit of a class falls with the logarithm of its rarity. `signal`: of the true class.
+/// `bias`: decrease of a class's logit per unit of log rarity. `signal`: added to the true class.
 inline Evaluation synthetic_evaluation(const std::vector<std::int64_t>& counts, std::int64_t per_class, double bias,
                                        double signal, double unit, std::uint64_t seed, const std::string& stream) {
   const auto classes = static_cast<std::int64_t>(counts.size());

@@ -12,7 +12,7 @@ namespace {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-/// A trained head and a dial of three positions, the second the best.
+/// A trained head and a grid of three values, the second the best.
 Tuning synthetic_tuning(std::vector<std::int64_t> counts = {600, 150, 60, 10}) {
   Tuning tuning{.loss = "ldam+drw", .seed = 3, .data = "fashion-mnist", .validation_per_class = 20};
   for (const double bias : {0.4, 0.2, 0.0, 0.3}) {

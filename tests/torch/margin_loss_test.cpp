@@ -12,7 +12,7 @@
 namespace ulmus {
 namespace {
 
-/// Every member, some twice: those of the table, and these.
+/// Every loss, some twice: those of the family, and these.
 const std::vector<std::string>& specs() {
   static const std::vector<std::string> list = [] {
     std::vector<std::string> all;
@@ -52,7 +52,7 @@ const std::vector<std::string>& specs() {
   return list;
 }
 
-/// Logits of these are cosines.
+/// The logits of these losses are cosines.
 bool wants_cosines(const Loss& loss) { return loss.spec().definition().head == Head::cosine; }
 
 Loss make_loss(const std::string& spec, std::int64_t classes) {
@@ -89,7 +89,7 @@ struct HeadData {
     logits.requires_grad_();
     labels = torch::randint(classes, {rows}, torch::kInt64);
   }
-  /// The same values, without gradients so far.
+  /// Copies the values, with empty gradients.
   HeadData(const HeadData& other) : labels(other.labels) {
     const auto copy = [](const torch::Tensor& t) { return t.detach().clone().requires_grad_(); };
     head = {copy(other.head.features), copy(other.head.weight), copy(other.head.bias)};
@@ -106,7 +106,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgree) {
         if (!detail::is_composable(loss)) continue;
         HeadData a(17, classes, wants_cosines(loss));
         const HeadData b(a);
-        if (loss.is_stateful()) {  // a second step, for means that are not the batch's own
+        if (loss.is_stateful()) {  // a second step, so that the means differ from the batch's own
           for (int step = 0; step < 2; ++step) {
             LossModule module(loss, reduction);
             module->train();
@@ -139,7 +139,7 @@ TEST_F(MarginLoss, CountsTheRowsThatArgmaxGetsRight) {
         HeadData data(60, classes, true);
         torch::Tensor logits = data.logits.detach().to(dtype);
         const auto rows = torch::arange(60), right = data.labels.slice(0, 0, 60, 2);
-        logits.index_put_({rows.slice(0, 0, 60, 2), right}, 0.96);  // right, or a tie
+        logits.index_put_({rows.slice(0, 0, 60, 2), right}, 0.96);  // correct, or a tie
         logits.index_put_({rows.slice(0, 0, 60, 4), torch::randint(classes, {15})}, 0.96);
         logits.index_put_({rows.slice(0, 1, 60, 10), torch::randint(classes, {6})}, -INFINITY);  // masked
         logits.index_put_({rows.slice(0, 3, 60, 10), torch::randint(classes, {6})}, NAN);
@@ -157,7 +157,7 @@ TEST_F(MarginLoss, CountsTheRowsThatArgmaxGetsRight) {
       }
 }
 
-/// Kernel and tensor operations on the same batch, forward and backward.
+/// Compares kernel and tensor operations on the same batch, forward and backward.
 void expect_equal(const Loss& loss, Reduction reduction, const HeadData& data) {
   const HeadData a(data), b(data);
   const auto fused = margin_loss(a.logits, a.labels, loss, reduction, a.head);
@@ -196,7 +196,7 @@ TEST_F(MarginLoss, KernelAndTensorOperationsAgreeWhereAClassHasNoWeight) {
         SCOPED_TRACE(spec + ", first weight " + std::to_string(weights[0]) + ", " + std::string(name_of(reduction)));
         HeadData data(17, 4, wants_cosines(loss));
         expect_equal(loss, reduction, data);
-        const torch::NoGradGuard guard;  // whatever is in the rows that cost nothing
+        const torch::NoGradGuard guard;  // arbitrary values in rows that do not count
         for (std::int64_t i = 0; i < 17; ++i)
           if (weights[static_cast<std::size_t>(data.labels[i].item<std::int64_t>())] == 0)
             data.logits[i].fill_(std::numeric_limits<double>::infinity());
@@ -326,7 +326,7 @@ TEST_F(MarginLoss, ADeviceWithoutAKernelUsesTensorOperationsAndSaysSo) {
     try {
       margin_loss(logits, labels, make_loss("ce", 3));
     } catch (const c10::Error&) {
-      // The meta device computes shapes only; some versions of LibTorch lack an operation there.
+      // The meta device only computes shapes; some versions of LibTorch lack an operation there.
     }
   }
   const std::string said = ::testing::internal::GetCapturedStderr();

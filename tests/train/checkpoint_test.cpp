@@ -20,7 +20,7 @@ namespace {
 const ModelOptions k_model{
     .name = "conv3", .channels = 1, .height = 12, .width = 12, .classes = 4, .head = Head::cosine};
 
-/// A model after a few steps, with the state they left.
+/// A model and its state after a few steps.
 struct Trained {
   Classifier model = make_model(k_model);
   std::unique_ptr<torch::optim::Optimizer> optimizer;
@@ -259,7 +259,7 @@ TEST(Safetensors, RefusesEveryAttack) {
   EXPECT_NO_THROW(read_tensors(SafetensorsFile(path)));
 }
 
-/// A sound checkpoint, of which one piece of the metadata is changed at a time.
+/// A valid checkpoint of which one metadata entry at a time is changed.
 class CraftedCheckpoint : public ::testing::Test {
  protected:
   CraftedCheckpoint() {
@@ -267,7 +267,7 @@ class CraftedCheckpoint : public ::testing::Test {
     sound_ = read_tensors(SafetensorsFile(path_));
   }
 
-  /// What reading says of the checkpoint with `change` made to its metadata.
+  /// The error from reading the checkpoint after `change` is applied to its metadata.
   template <class Change>
   std::string refusal(Change change) const {
     TensorFile file = sound_;

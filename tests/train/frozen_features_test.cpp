@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// Grey images whose reads are counted.
+/// Grey images that count reads.
 class CountedImages : public ImageSource {
  public:
   void read(std::int64_t index, std::span<std::uint8_t> pixels) const override {

@@ -15,7 +15,7 @@ namespace {
 
 const std::vector<std::int64_t> k_counts = {60, 20, 6};
 
-/// Three noisy clouds around unit vectors, the rare ones few.
+/// Three noisy clouds around unit vectors; rare classes have few points.
 FeatureSet clouds(double noise, std::uint64_t seed, const std::vector<std::int64_t>& counts = k_counts) {
   torch::manual_seed(seed);
   std::vector<torch::Tensor> parts;
@@ -30,7 +30,7 @@ FeatureSet clouds(double noise, std::uint64_t seed, const std::vector<std::int64
   return set;
 }
 
-/// The fit written with LibTorch's modules, autograd and optimizer.
+/// The fit implemented with LibTorch's modules, autograd and optimizer.
 HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, HeadWeights head,
                           const HeadFitOptions& options) {
   const auto leaf = [](const torch::Tensor& of) { return of.defined() ? of.clone().requires_grad_() : of; };
@@ -74,7 +74,7 @@ TEST(HeadFit, TakesTheStepsOfAutogradAndLibTorchsSgd) {
   const HeadFitOptions options{.epochs = 3, .batch_size = 32, .lr = 0.05, .weight_decay = 1e-2, .seed = 5};
   HeadFitOptions untrained = options;
   untrained.epochs = 0;
-  // A margin on cosines with late weights, an adjusted linear one, one that looks at the head, one that carries state.
+  // Cosine margins with deferred weights, adjusted linear logits, a loss that reads the head, a loss with state.
   for (const char* text : {"elm:lambda=0.5+drw", "la:tau=1.5", "ib", "seesaw"}) {
     const LossSpec spec = LossSpec::parse(text);
     const Head kind = spec.choose_head("");

@@ -71,8 +71,8 @@ TEST(Proposal, EpochsMakeTheStepsThatSuchDataTake) {
   };
   EXPECT_EQ(epochs(12'800, {1, 28, 28}), 20);   // 100 batches: 2,000 steps
   EXPECT_EQ(epochs(12'800, {3, 32, 32}), 200);  // 20,000 steps
-  EXPECT_EQ(epochs(200, {1, 28, 28}), 200);     // not more
-  EXPECT_EQ(epochs(256'000, {1, 28, 28}), 10);  // not fewer
+  EXPECT_EQ(epochs(200, {1, 28, 28}), 200);     // the maximum
+  EXPECT_EQ(epochs(256'000, {1, 28, 28}), 10);  // the minimum
   EXPECT_EQ(epochs(256'000, {3, 32, 32}), 90);
 }
 

@@ -1,4 +1,4 @@
-// config.toml goes round: whatever text and number an option holds is what is read back.
+// Round trip of config.toml: any text and number in an option is read back unchanged.
 
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
@@ -15,10 +15,11 @@
 namespace ulmus {
 namespace {
 
-/// The same cases every time, unless RC_PARAMS asks for others.
+/// The same cases every time, unless RC_PARAMS is set.
 const int k_fixed_cases = setenv("RC_PARAMS", "seed=20261126 max_success=1000", 0);
 
-/// Texts of what breaks formats: quotes, backslashes, comments, line breaks, control characters, any code point.
+/// Texts with characters that are critical for formats: quotes, backslashes, comments, line breaks, control characters,
+/// any code point.
 std::string any_text() {
   static const std::vector<std::string> k_pieces{"\"",   "\\",      "#",      "'",      "\n",         "\r\n",     "\t",
                                                  "\x01", "\x7f",    "\"\"\"", "'''",    "= ",         "[a]",      "\\u",
@@ -39,7 +40,7 @@ void set_any(std::vector<LossSpec>& value) {
   value = parse_losses(*rc::gen::elementOf(k_lists));
 }
 
-/// Unset in half of the cases; 0 and "" are no values of an option that may be unset.
+/// Unset in half of the cases; 0 and "" are not values of an option that may be unset.
 template <class Value>
 void set_any(std::optional<Value>& value) {
   value.reset();

@@ -15,7 +15,7 @@ struct Made {
   Classifier model;
 };
 
-/// With batch norms that are not at their beginning.
+/// With batch norm statistics that differ from the initial ones.
 Made make(const std::string& name, Head head, std::int64_t channels, std::int64_t side, const char* loss) {
   const ModelOptions options{
       .name = name, .channels = channels, .height = side, .width = side, .classes = 3, .head = head};
@@ -65,7 +65,7 @@ TEST(TorchScript, ComputesWhatTheModelComputes) {
       const auto images = torch::rand({count, channels, side, side});
       const auto came = run_torchscript(path, images), expected = expected_of(made, images);
       EXPECT_LT((came - expected).abs().max().item<double>(), 1e-5);
-      EXPECT_GT((expected.max() - expected.min()).item<double>(), 0.05);  // else every model would do
+      EXPECT_GT((expected.max() - expected.min()).item<double>(), 0.05);  // otherwise every model would pass
     }
   }
 }

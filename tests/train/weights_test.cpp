@@ -12,7 +12,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// Published weights are those of resnet18 with 6 classes here.
+/// Here the published weights are those of a resnet18 with 6 classes.
 class Weights : public ::testing::Test {
  protected:
   static ModelOptions options(std::int64_t classes = 6, Head head = Head::linear) {
@@ -35,7 +35,7 @@ class Weights : public ::testing::Test {
     return path_;
   }
 
-  /// Of the tensors whose names begin so, how many are those of the file.
+  /// Number of tensors with this name prefix that equal those in the file.
   int taken(const Classifier& model, const std::string& prefix) const {
     int count = 0;
     visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {

@@ -5,7 +5,7 @@
 
 namespace ulmus {
 
-/// `text` with A to Z in lower case, every other byte as it is, in every locale.
+/// Converts A to Z in `text` to lower case. All other bytes stay unchanged, independent of the locale.
 inline std::string ascii_lower(std::string_view text) {
   std::string result(text);
   for (char& c : result)

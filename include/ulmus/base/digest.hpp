@@ -6,13 +6,13 @@
 
 namespace ulmus {
 
-/// SHA-256 of bytes that come in pieces.
+/// Incremental SHA-256.
 class Sha256 {
  public:
-  /// Throws Error{environment} when OpenSSL has no SHA-256.
+  /// Throws Error{environment} if OpenSSL does not provide SHA-256.
   Sha256();
   void add(std::string_view bytes);
-  /// 64 lower-case hexadecimal digits. Called once, at the end.
+  /// 64 lower-case hexadecimal digits. Call it once, at the end.
   std::string hex();
 
  private:

@@ -5,7 +5,7 @@
 
 namespace ulmus {
 
-/// What kind of mistake an Error reports. The value is the exit code of the program `ulmus`.
+/// The kind of mistake that an Error reports. The value is the exit code of the program `ulmus`.
 enum class ErrorKind {
   usage = 2,          ///< an unknown name, a key out of range, an option that cannot apply
   data = 3,           ///< a file, image or label that is missing, damaged or inconsistent
@@ -14,8 +14,8 @@ enum class ErrorKind {
   interrupted = 130,  ///< stopped by the user
 };
 
-/// A mistake the user can correct. `what()` is one line: what failed, what came, what was expected, what to do. Names
-/// of files and texts of others may be put into the message as they are: `what()` is printable(message).
+/// A mistake that the user can correct. `what()` is one line: what failed, what was given, what was expected, what to
+/// do. The message may contain file names and external text unmodified: `what()` is printable(message).
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message);

@@ -4,20 +4,20 @@
 
 namespace ulmus {
 
-/// Locks a folder for one writing process by an flock on its file `lock`, which names the holder. The system releases
-/// the lock when the process ends, however it ends; the destructor removes the file.
+/// Locks a folder for one writing process with an flock on its file `lock`, which names the holder. The system releases
+/// the lock when the process ends for any reason; the destructor removes the file.
 class FolderLock {
  public:
   static constexpr const char* k_name = "lock";
 
-  /// Throws Error{environment} naming the holder's process, host and start when another process has the folder, or when
-  /// the file cannot be made. Where the file system has no locks, a warning is logged and nothing is locked.
+  /// Throws Error{environment} if another process holds the lock, naming its process, host and start time, or if the
+  /// lock file cannot be created. If the file system does not support locks, logs a warning and locks nothing.
   explicit FolderLock(const std::filesystem::path& folder);
   ~FolderLock();
   FolderLock(const FolderLock&) = delete;
   FolderLock& operator=(const FolderLock&) = delete;
 
-  /// Keeps the file when the lock is released.
+  /// Keeps the lock file when the lock is released.
   void leave() { leave_ = true; }
 
  private:

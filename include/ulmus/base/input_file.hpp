@@ -6,8 +6,8 @@
 
 namespace ulmus::detail {
 
-/// A regular file that is open for reading. All reads see the same file, even if another process replaces it meanwhile.
-/// Any thread may read.
+/// A regular file open for reading. All reads see the same file, even if another process replaces it meanwhile. Any
+/// thread may read.
 class InputFile {
  public:
   /// Throws Error as read_file() does.
@@ -17,10 +17,10 @@ class InputFile {
   InputFile& operator=(const InputFile&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  /// In bytes, when it was opened.
+  /// Size in bytes when the file was opened.
   std::size_t size() const { return size_; }
-  /// Fills `out` from position `begin` on and says how many bytes there were; fewer than asked for at the end. Throws
-  /// Error as read_file() does.
+  /// Fills `out` with bytes from position `begin` and returns their number, which is less than requested at the end of
+  /// the file. Throws Error as read_file() does.
   std::size_t read(std::size_t begin, std::span<char> out) const;
 
  private:

@@ -10,12 +10,12 @@
 
 namespace ulmus {
 
-/// Converts between Json and C++ values as nlohmann::json does, except for the whole numbers below.
+/// Converts between Json and C++ values as nlohmann::json does, except for integers (see below).
 template <class T, class>
 struct ExactSerializer : nlohmann::adl_serializer<T> {};
 
-/// nlohmann::json casts any number: 1.5 becomes 1, 300 in 8 bits becomes 44, and 1e64 is undefined. Here a whole number
-/// is read from a whole number that fits into T; anything else throws nlohmann::json::type_error (302) or out_of_range
+/// nlohmann::json casts any number: 1.5 becomes 1, 300 in 8 bits becomes 44, and 1e64 is undefined. Here an integer is
+/// read only from an integer that fits into T; anything else throws nlohmann::json::type_error (302) or out_of_range
 /// (406), which are both nlohmann::json::exception.
 template <std::integral T>
 requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl_serializer<T> {
@@ -34,10 +34,10 @@ requires(!std::same_as<T, bool>) struct ExactSerializer<T, void> : nlohmann::adl
   }
 };
 
-/// Longest JSON text in bytes; a split of fifty million samples is shorter.
+/// Maximum length of a JSON text in bytes; a split of fifty million samples is shorter.
 inline constexpr std::size_t k_longest_json = std::size_t{1} << 30;
 
-/// Parses JSON from an untrusted source. Throws nlohmann::json::exception for text that is not JSON, is longer than
+/// Parses JSON from an untrusted source. Throws nlohmann::json::exception if the text is not JSON, is longer than
 /// `longest` bytes, is nested deeper than 64 levels, or repeats a name within an object.
 Json parse_json(std::string_view text, std::size_t longest = k_longest_json);
 

@@ -7,7 +7,7 @@ namespace ulmus {
 template <class T, class = void>
 struct ExactSerializer;
 
-/// nlohmann::json that reads a whole number exactly or not at all; ulmus/base/json.hpp is its definition.
+/// nlohmann::json that reads integers exactly or throws; defined in ulmus/base/json.hpp.
 using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, double,
                                   std::allocator, ExactSerializer>;
 

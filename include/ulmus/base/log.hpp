@@ -4,7 +4,8 @@
 
 namespace ulmus {
 
-/// Logs a warning once per process and `topic` to standard error: a slower path is taken, an option has no effect.
+/// Logs a warning to standard error, once per process and `topic`: for example that a slower path is used or an option
+/// has no effect.
 void warn_once(const std::string& topic, const std::string& message);
 
 }  // namespace ulmus

@@ -13,7 +13,7 @@
 
 namespace ulmus::detail {
 
-/// A dtype of the format: its name there and the bytes of an element.
+/// A dtype of the format: its name in the file and its element size in bytes.
 struct StoredType {
   enum class Id { f64, f32, f16, bf16, i64 } id;
   std::string_view name;
@@ -29,38 +29,38 @@ struct StoredTensor {
   std::string name;
   StoredType type;
   std::vector<std::int64_t> shape;
-  std::size_t begin, size;  ///< in the bytes of the file
+  std::size_t begin, size;  ///< position in the file, in bytes
 };
 
-/// The header of a safetensors file (specification 0.x of huggingface/safetensors): 8 bytes little-endian
-/// header length, JSON header, data.
+/// The header of a safetensors file (specification 0.x of huggingface/safetensors): 8-byte little-endian header length,
+/// JSON header, data.
 struct SafetensorsHeader {
   std::vector<StoredTensor> tensors;
   std::map<std::string, std::string> metadata;
 };
 
-/// The longest header that is read: that of a million tensors, or of as many class names, fits. The specification has
-/// 100 MB, which as JSON would take gigabytes of memory.
+/// Maximum length of a header in bytes, enough for a million tensors or as many class names. The specification allows
+/// 100 MB, which would take gigabytes of memory as JSON.
 inline constexpr std::size_t k_longest_header = std::size_t{1} << 25;
 
-/// Reads the header of the file `path` from `bytes`, its beginning, and its size. Every length and offset is checked: a
-/// tensor has the bytes of its shape, and the tensors cover the data without a hole or an overlap. Throws Error{data}
-/// naming the file and what is wrong.
+/// Parses the header of the file `path` from `bytes`, the beginning of the file, and the file's size. Validates every
+/// length and offset: the size of a tensor matches its shape, and the tensors cover the data without gaps or overlaps.
+/// Throws Error{data} naming the file and the fault.
 SafetensorsHeader read_safetensors_header(std::string_view bytes, std::uintmax_t file_size,
                                           const std::filesystem::path& path);
 
-/// An open safetensors file. The constructor reads the header; the data of a tensor are read on request. All reads see
-/// the same file, even if a training run replaces it meanwhile.
+/// An open safetensors file. The constructor reads the header; tensor data are read on request. All reads see the same
+/// file, even if a training run replaces it meanwhile.
 class SafetensorsFile {
  public:
-  /// Throws Error{data} as read_safetensors_header() does, and what read_file() throws.
+  /// Throws Error{data} as read_safetensors_header() does, and any error of read_file().
   explicit SafetensorsFile(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return file_.path(); }
   const SafetensorsHeader& header() const { return header_; }
-  /// The tensor with this name; null if there is none.
+  /// Returns the tensor with this name, or null.
   const StoredTensor* find(std::string_view name) const;
-  /// Reads the data of one of the header's tensors to `out`, which has room for `tensor.size` bytes.
+  /// Reads the data of one of the header's tensors into `out`, which must hold `tensor.size` bytes.
   void read(const StoredTensor& tensor, void* out) const;
 
  private:

@@ -9,24 +9,24 @@
 
 namespace ulmus {
 
-/// A kind of file that its first bytes identify and that is not plain text.
+/// A file format that its first bytes identify and that is not plain text.
 struct FileKind {
   std::string_view name;    ///< "an Excel workbook (.xlsx)"
-  std::string_view advice;  ///< how to make text of it: "save the sheet as CSV UTF-8"
+  std::string_view advice;  ///< how to convert it to text: "save the sheet as CSV UTF-8"
   bool image = false;
 };
 
-/// Workbooks, archives, data bases, pages, images, serialised objects; nothing for what may be text.
+/// Detects workbooks, archives, databases, pages, images and serialised objects; returns nothing for what may be text.
 std::optional<FileKind> kind_of_file(std::string_view bytes);
 
-/// Appends a code point. One that is beyond Unicode becomes a byte that no UTF-8 has, so that the text is refused.
+/// Appends a code point. One beyond Unicode becomes a byte that is invalid in UTF-8, so that later validation fails.
 void append_utf8(std::string& text, std::uint32_t point);
 
-/// Decodes a text file: UTF-8 without its byte order mark; UTF-16 with a mark is converted. Throws Error{data} that
-/// names the kind of a file that is not text, or the line of bytes that are not UTF-8.
+/// Decodes a text file: UTF-8 without its byte order mark; UTF-16 with a mark is converted. Throws Error{data} naming
+/// the kind of a file that is not text, or the line of bytes that are not UTF-8.
 std::string utf8_text(std::string_view bytes, const std::filesystem::path& file);
 
-/// The lines of a text, without what ends them: LF, CRLF, CR or CRCRLF. Views of `text`.
+/// Splits a text into lines without their terminators (LF, CRLF, CR or CRCRLF). The results are views of `text`.
 std::vector<std::string_view> text_lines(std::string_view text);
 
 }  // namespace ulmus

@@ -7,9 +7,8 @@
 
 namespace ulmus::detail {
 
-/// Calls `work` on `count` threads at the same time and waits for all; the first exception is thrown on. When the
-/// system has no more threads to give, there are fewer, in the end only the caller: `work` must take what is left to do
-/// from a common list.
+/// Calls `work` on `count` threads at the same time, waits for all and rethrows the first exception. If the system
+/// cannot start more threads, fewer run, possibly only the caller: `work` must take its tasks from a common list.
 template <class Work>
 void run_on_threads(std::size_t count, const Work& work) {
   std::mutex mutex;

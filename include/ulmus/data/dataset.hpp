@@ -33,8 +33,8 @@ struct CropBox {
 /// Chooses the rectangle to cut out of an image of height x width.
 using CropChooser = std::function<CropBox(std::int64_t height, std::int64_t width)>;
 
-/// Where the samples of a data set come from: memory, a mapped file, image files. A class for a new source derives from
-/// ImageSource or FeatureSource. Several threads call the functions of one object at the same time.
+/// The source of the samples of a data set: memory, a mapped file, image files. A new source derives from ImageSource
+/// or FeatureSource. Several threads call the functions of one object concurrently.
 class SampleSource {
  public:
   SampleSource() = default;
@@ -42,19 +42,20 @@ class SampleSource {
   SampleSource& operator=(const SampleSource&) = delete;
   virtual ~SampleSource() = default;
 
-  /// Path of the file of sample `index`; none where samples have no files of their own.
+  /// Path of the file of sample `index`; nothing if samples have no separate files.
   virtual std::optional<std::string> file(std::int64_t index) const;
-  /// Line of the file where sample `index` begins, from 1; none where samples have no lines.
+  /// Line of the file where sample `index` begins, from 1; nothing if samples have no lines.
   virtual std::optional<std::int64_t> line(std::int64_t index) const;
 };
 
-/// Images of one shape, 8 bits a channel, channels first (C, H, W).
+/// Images of one shape, 8 bits per channel, channels first (C, H, W).
 class ImageSource : public SampleSource {
  public:
   /// Writes image `index` to `pixels`, [C * H * W].
   virtual void read(std::int64_t index, std::span<std::uint8_t> pixels) const = 0;
-  /// Writes the chosen rectangle of image `index` as its file has it, scaled to the shape (by area where both sides
-  /// shrink, otherwise linearly). Returns false, without a call of `choose`, where `read` gives all that the file has.
+  /// Writes the chosen rectangle of image `index` at the resolution of its file, scaled to the shape (by area if both
+  /// sides shrink, otherwise linearly). Returns false without calling `choose` if `read` already gives everything in
+  /// the file.
   virtual bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
 };
 
@@ -65,13 +66,13 @@ class FeatureSource : public SampleSource {
   virtual void read(std::int64_t index, std::span<float> values) const = 0;
 };
 
-/// What is known of a data set beside its samples.
+/// Metadata of a data set.
 struct DatasetInfo {
-  std::string name;                      ///< the address it was opened from
-  std::vector<std::string> class_names;  ///< [C], in label order; may be empty where samples have no labels
+  std::string name;                      ///< the address from which it was opened
+  std::vector<std::string> class_names;  ///< [C], in label order; may be empty if samples have no labels
   ImageShape shape;                      ///< {D, 1, 1} for features
-  std::vector<std::int64_t> labels;      ///< [N], each in [0, C); 0 where samples have none
-  /// Of the content, independent of where it lies on disk.
+  std::vector<std::int64_t> labels;      ///< [N], each in [0, C); 0 if samples have no labels
+  /// Hash of the content, independent of its location on disk.
   /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files;
   /// - CIFAR, binary: sha256 of the concatenated sha256 of its files;
   /// - folder: sha256 of a line "NAME \0 LABEL \0 sha256(file)" per image, in order;
@@ -79,18 +80,18 @@ struct DatasetInfo {
   ///   "NAME \0 LABEL \0 bytes of the file" per image;
   /// - csv: Table::sha256.
   std::string sha256;
-  std::vector<std::string> notes;  ///< what was skipped while it was read, a line each
+  std::vector<std::string> notes;  ///< what was skipped during reading, one line each
 };
 
 /// Labelled samples of one shape: images or feature vectors. Immutable and cheap to copy: copies share their content.
 /// All functions may be called from any thread.
 class Dataset {
  public:
-  Dataset();  ///< without samples
+  Dataset();  ///< a data set without samples
   /// Throws Error{data} for a label outside [0, C), unless there are no class names.
   Dataset(DatasetInfo info, std::shared_ptr<const ImageSource> images);
   Dataset(DatasetInfo info, std::shared_ptr<const FeatureSource> features);
-  /// The same samples under another description, for example with the labels of another order of classes.
+  /// The same samples with other metadata, for example labels for a different class order.
   Dataset with_info(DatasetInfo info) const;
 
   const DatasetInfo& info() const { return content_->info; }
@@ -107,21 +108,21 @@ class Dataset {
   /// Samples per class, [C].
   std::vector<std::int64_t> counts() const;
 
-  /// Writes image `index`, [C * H * W]. Throws Error{usage} for features, Error{data} for a file that has changed or
-  /// cannot be decoded.
+  /// Writes image `index`, [C * H * W]. Throws Error{usage} for features, and Error{data} for a file that has changed
+  /// or cannot be decoded.
   void read(std::int64_t index, std::span<std::uint8_t> pixels) const;
   /// As ImageSource::read_crop. Throws as `read`.
   bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
   /// Writes the features of sample `index`, [D]. Throws Error{usage} for images, and for a table before encode_tables.
   void read_features(std::int64_t index, std::span<float> values) const;
-  /// As those of SampleSource.
+  /// As in SampleSource.
   std::optional<std::string> file(std::int64_t index) const;
   std::optional<std::int64_t> line(std::int64_t index) const;
 
  private:
   struct Content {
     DatasetInfo info;
-    std::shared_ptr<const ImageSource> images;  ///< one of the two, or neither without samples
+    std::shared_ptr<const ImageSource> images;  ///< one of the two; neither if there are no samples
     std::shared_ptr<const FeatureSource> features;
   };
   explicit Dataset(std::shared_ptr<const Content> content);
@@ -134,43 +135,43 @@ class Dataset {
 struct Table;
 struct TableEncoding;
 
-/// Pixels, width times height, that an image file may declare unless an option says otherwise: 300 MB of RGB.
+/// Default limit of the pixels (width times height) that an image file may declare: 300 MB of RGB.
 constexpr std::int64_t k_max_pixels = 100'000'000;
-constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< that can be allowed
+constexpr std::int64_t k_largest_max_pixels = 2'147'483'647;  ///< maximum of that limit
 
 struct OpenOptions {
-  std::filesystem::path data_root{};  ///< where named sets are looked for first; then $ULMUS_DATA, /usr/share/datasets
-  bool skip_bad = false;              ///< skip undecodable images and count them
-  std::optional<std::int64_t> image_size{};           ///< resize image files to a square of this side
-  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< decoded images up to this many bytes are kept in memory
-  int threads = 0;                                    ///< for decoding; 0: all cores
-  std::int64_t max_pixels = k_max_pixels;             ///< an image file that declares more is not decoded
-  /// Bits in use in samples of more than 8 bits, 8 to 16: 2^bits - 1 becomes 255. 0: as many as the data use.
+  std::filesystem::path data_root{};         ///< searched first for named sets; then $ULMUS_DATA, /usr/share/datasets
+  bool skip_bad = false;                     ///< skip undecodable images and count them
+  std::optional<std::int64_t> image_size{};  ///< resize image files to a square of this side
+  std::int64_t memory_limit = std::int64_t{1} << 30;  ///< limit in bytes of the decoded images kept in memory
+  int threads = 0;                                    ///< decoding threads; 0: all cores
+  std::int64_t max_pixels = k_max_pixels;             ///< an image file that declares more pixels is not decoded
+  /// Number of used bits in samples of more than 8 bits, 8 to 16: 2^bits - 1 becomes 255. 0: determined from the data.
   int image_bits = 0;
-  /// Classes of a trained run, in its order: labels are found among them by name, and a class may have no sample.
-  /// Empty: the data say which classes there are.
+  /// Classes of a trained run, in its order: labels are matched to them by name, and a class may have no samples.
+  /// Empty: the classes come from the data.
   std::vector<std::string> classes{};
-  std::shared_ptr<const TableEncoding> encoding{};  ///< of a trained table, whose columns are read as they were then
+  std::shared_ptr<const TableEncoding> encoding{};  ///< encoding of a trained table, whose column types are used again
 };
 
 constexpr std::size_t k_named_skipped = 5;
 
-/// The data behind an address: a training part, and a test part if there is one.
+/// The data at an address: a training part, and possibly a test part.
 struct OpenedData {
   Dataset train;
   std::optional<Dataset> test;
-  KindCounts skipped{};                      ///< undecodable images that were skipped, by reason
-  std::vector<std::string> skipped_files{};  ///< paths of the first of them, at most k_named_skipped
-  int image_bits = 0;                        ///< that image files use, 8 to 16; 0 for other sources
-  /// What was ignored or changed while image files were read, a line each.
+  KindCounts skipped{};                      ///< skipped undecodable images, by reason
+  std::vector<std::string> skipped_files{};  ///< paths of the first skipped images, at most k_named_skipped
+  int image_bits = 0;                        ///< used bits per sample of image files, 8 to 16; 0 for other sources
+  /// What was ignored or changed while reading image files, one line each.
   std::vector<std::string> notes{};
-  /// Of `csv:` alone, until `encode_tables` (table.hpp) takes them: which rows train is not known before the split is
-  /// made. Until then the data sets have labels, class names and counts, no shape, and readers that throw Error{usage}.
+  /// Only for `csv:`, until `encode_tables` (table.hpp) takes them: the training rows are unknown before the split.
+  /// Until then the data sets have labels, class names and counts, but no shape, and their readers throw Error{usage}.
   std::shared_ptr<const Table> train_table;
   std::shared_ptr<const Table> test_table;
 };
 
-/// A line about skipped images, if there are any, then the notes of the data and of both parts; printable.
+/// A line about skipped images, if any, then the notes of the data and of both parts; printable.
 std::vector<std::string> all_notes(const OpenedData& data);
 
 /// Opens data by their address.
@@ -186,22 +187,22 @@ std::vector<std::string> all_notes(const OpenedData& data);
 /// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md
 /// has a section per source.
 ///
-/// The named sets are looked for in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and
-/// /usr/share/datasets/NAME. Classes are in numerical order when the names of all are numbers, otherwise in the byte
-/// order of their names, as the images of a class of a folder are, those in its sub-folders too; files of other kinds
-/// are passed over and counted in `notes`. A class may lack test samples, never training samples. Images of `folder`
-/// and `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or `image_size`
-/// (the shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre is cut out).
-/// A `list` with `image_size` and without `skip_bad` is opened without decoding an image: it has three channels, and an
-/// image that cannot be decoded is an error when it is read.
+/// Named sets are searched in data_root/NAME, data_root, $ULMUS_DATA/NAME, $ULMUS_DATA and /usr/share/datasets/NAME.
+/// Classes are sorted numerically if all names are numbers, otherwise by the bytes of their names. The images of a
+/// class of a folder are also sorted by the bytes of their names and include those in sub-folders; files of other kinds
+/// are skipped and counted in `notes`. A class may lack test samples, but not training samples. Images of `folder` and
+/// `list` have three channels (RGB) unless all files are grey, and one size: that of the files, or `image_size` (the
+/// shorter side is scaled to it, by area when shrinking and linearly when enlarging, then the centre is cut out). A
+/// `list` with `image_size` and without `skip_bad` is opened without decoding images: it has three channels, and an
+/// image that cannot be decoded causes an error when it is read.
 ///
-/// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply to it,
-/// Error{data} naming the file and what is wrong with it: the first file in order, whatever the number of threads.
+/// Throws Error{usage} for an unknown address or key (with the nearest name) or an option that does not apply, and
+/// Error{data} naming the file and its fault: the first file in order, independent of the number of threads.
 OpenedData open_data(std::string_view address, const OpenOptions& options = {});
 
-/// The shape that the first image of `folder:` or `list:` data has in its file, found without reading the others; of
-/// the first few files, one that can be decoded. Nothing for other data and where none of these can be. Throws as
-/// open_data does for an address, a folder or a list that cannot be opened.
+/// Returns the shape of the first image of `folder:` or `list:` data in its file, without reading the others. Tries the
+/// first few files until one can be decoded. Nothing for other data or if none can be decoded. Throws as open_data does
+/// for an address, a folder or a list that cannot be opened.
 std::optional<ImageShape> first_image_shape(std::string_view address, const OpenOptions& options = {});
 
 }  // namespace ulmus

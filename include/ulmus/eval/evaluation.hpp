@@ -12,43 +12,43 @@
 
 namespace ulmus {
 
-/// The number of times that each index occurred; a missing index occurred zero times. A confusion matrix of 100,000
-/// classes fits into memory, as it holds only the pairs that occurred. In JSON pairs [index, count], ascending.
+/// Number of occurrences per index; a missing index occurred zero times. A confusion matrix of 100,000 classes fits
+/// into memory, because it stores only the pairs that occurred. In JSON pairs [index, count], ascending.
 using SparseCounts = std::map<std::int64_t, std::int64_t>;
 
 /// The distribution of the margin z[y] - max over j != y of z[j] over the samples of one class, in units of the head's
 /// output (cosine for a cosine head, logit for a linear one).
 struct MarginDistribution {
   double mean = 0;                ///< 0 without support
-  std::vector<double> quantiles;  ///< at 5, 25, 50, 75, 95 %, linear between neighbours; empty without support
-  SparseCounts histogram;         ///< of the bins between the common edges of the Evaluation
+  std::vector<double> quantiles;  ///< at 5, 25, 50, 75, 95 %, linearly interpolated; empty without support
+  SparseCounts histogram;         ///< counts per bin, with the common edges of the Evaluation
 };
 
 struct ClassResult {
   std::int64_t train_count = 0;
   std::int64_t support = 0;         ///< samples of the class in the evaluated set
-  std::optional<double> precision;  ///< absent when the class was never predicted
+  std::optional<double> precision;  ///< absent if the class was never predicted
   std::optional<double> recall;     ///< absent without support
   std::optional<double> f1;         ///< absent without support
   MarginDistribution margin;
 };
 
-/// The metrics of a model on one set. Averages over classes leave out classes without support; a group without classes
-/// is absent.
+/// The metrics of a model on one set. Averages over classes exclude classes without support; a group without classes is
+/// absent.
 struct Evaluation {
   std::int64_t samples = 0;
   double top1 = 0;
   double top5 = 0;
-  double balanced_accuracy = 0;  ///< mean recall of the classes
+  double balanced_accuracy = 0;  ///< mean recall over the classes
   double macro_f1 = 0;           ///< a class with support that is never predicted counts as 0
-  double geometric_mean = 0;     ///< of the recalls; 0 when one is 0
+  double geometric_mean = 0;     ///< of the recalls; 0 if one is 0
   double worst_class = 0;        ///< smallest recall
   std::int64_t worst_class_index = 0;
   std::optional<double> many_shot, medium_shot, few_shot;  ///< mean recall of the group
-  ShotThresholds thresholds;                               ///< that made the groups
+  ShotThresholds thresholds;                               ///< the thresholds of the groups
   double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
   double nll = 0;  ///< mean negative log-likelihood, nats
-  std::vector<SparseCounts> confusion;  ///< [C], of each true class the predicted classes
+  std::vector<SparseCounts> confusion;  ///< [C], counts of the predicted classes for each true class
   std::vector<ClassResult> classes;     ///< [C]
   std::vector<double> margin_edges;     ///< histogram edges, ascending; see evaluate()
 };
@@ -59,11 +59,11 @@ struct EvaluationOptions {
   std::int64_t margin_bins = 128;  ///< even, at least 2
 };
 
-/// Evaluates `logits` [N, C], C >= 2, against `labels` [N]; ties of the prediction go to the lowest class index.
+/// Evaluates `logits` [N, C], C >= 2, against `labels` [N]; the prediction is the lowest class index on a tie.
 ///
-/// Sums are in double precision, in the order of the rows, so the result does not depend on threads. The margin
-/// histograms span [-L, L] with L the smallest power of two that no margin exceeds: edges of two evaluations are equal
-/// or nested, and their histograms can be added without loss.
+/// Sums are in double precision, in row order, so the result does not depend on threads. The margin histograms span
+/// [-L, L] with L the smallest power of two that no margin exceeds: edges of two evaluations are equal or nested, so
+/// their histograms can be added exactly.
 ///
 /// Throws Error{data} for shapes that do not match, fewer than two classes, a label out of range (with its position) or
 /// an empty set; Error{numerical} naming the first row with a logit that is not finite; Error{usage} for a scale that
@@ -71,11 +71,11 @@ struct EvaluationOptions {
 Evaluation evaluate(MatrixView<const float> logits, std::span<const std::int64_t> labels,
                     const ClassCounts& train_counts, const EvaluationOptions& options = {});
 
-/// The version of the files in a run's results/, which hold evaluations; raised when a key changes its meaning.
+/// The version of the files with evaluations in a run's results/; increased when the meaning of a key changes.
 inline constexpr int k_result_schema_version = 2;
 
-/// Accuracies are fractions in [0, 1]; an absent value is null. Keys are the member names. `from_json` throws
-/// Json::exception for a missing key or another type.
+/// Accuracies are fractions in [0, 1]; absent values are null. Keys are the member names. `from_json` throws
+/// Json::exception for a missing key or a wrong type.
 void to_json(Json& json, const Evaluation& evaluation);
 void from_json(const Json& json, Evaluation& evaluation);
 

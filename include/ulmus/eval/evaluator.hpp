@@ -9,7 +9,7 @@
 
 namespace ulmus::detail {
 
-/// Gap between confidence and accuracy, weighted by the samples of each bin.
+/// Gap between confidence and accuracy, weighted by the number of samples in each bin.
 class Calibration {
  public:
   void add(double confidence, bool correct);
@@ -20,22 +20,21 @@ class Calibration {
   std::array<double, k_bins> gap_{};
 };
 
-/// evaluate() for logits that come in batches, in the order of the rows: the same result and errors, without all logits
-/// in memory.
+/// evaluate() for logits that arrive in batches, in row order: the same result and errors, without storing all logits.
 class Evaluator {
  public:
   Evaluator(ClassCounts train_counts, EvaluationOptions options);
 
-  /// [n, C] and [n], n >= 1.
+  /// Adds [n, C] logits and [n] labels, n >= 1.
   void add(MatrixView<const float> logits, std::span<const std::int64_t> labels);
-  /// The evaluation of the rows added so far, at least one; to be called once, at the end.
+  /// The evaluation of all added rows, at least one. Call it once, at the end.
   Evaluation finish();
 
  private:
   ClassCounts counts_;
   EvaluationOptions options_;
   Evaluation evaluation_;
-  std::vector<std::vector<double>> margins_;  ///< of each class
+  std::vector<std::vector<double>> margins_;  ///< per class
   Calibration calibration_;
   std::int64_t first_ = 0, in_five_ = 0;
   double nll_ = 0;

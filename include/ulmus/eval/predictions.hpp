@@ -11,20 +11,19 @@ namespace ulmus {
 
 /// Writes predictions as text, one per line.
 ///
-///     csv     a header, then the fields; quoted where RFC 4180 asks for it, lines end with \n
-///     jsonl   an object a line
+///     csv     a header, then the fields; quoted if RFC 4180 requires it, lines end with \n
+///     jsonl   one object per line
 ///
 /// The fields that identify a sample come first, as pairs of name and value. Then `predicted` (the name of its class,
 /// the lowest index on a tie), `probability`, and the probabilities of all classes in their order (columns `p(NAME)`;
 /// an object `probabilities`), or of the K largest (columns `class_1,p_1,...`; a list `top`). Probabilities have six
-/// significant digits. Text that is not UTF-8 stays as it is in CSV; in JSON, U+FFFD replaces
-/// it.
+/// significant digits. Text that is not UTF-8 is unchanged in CSV; in JSON, U+FFFD replaces it.
 class PredictionWriter {
  public:
   enum class Format { csv, jsonl };
-  /// "csv" or "jsonl"; throws Error{usage} with the nearest name.
+  /// Parses "csv" or "jsonl"; throws Error{usage} with the nearest name.
   static Format parse_format(std::string_view name);
-  /// The format of a file by its name: jsonl where it ends in `.jsonl`, else csv.
+  /// The format of a file by its name: jsonl if it ends in `.jsonl`, else csv.
   static Format format_of(const std::filesystem::path& file);
 
   /// A field of a sample; numbers are written without quotes in JSON.
@@ -37,7 +36,7 @@ class PredictionWriter {
   /// `top` = 0: all classes. Throws Error{usage} unless 0 <= top <= C.
   PredictionWriter(Format format, std::vector<std::string> class_names, std::int64_t top);
 
-  /// The first line, or nothing; `fields` are the names of the fields of every line.
+  /// The header line, or an empty text; `fields` are the field names of every line.
   std::string header(std::span<const std::string> fields) const;
   std::string line(std::span<const Field> fields, std::span<const double> probabilities) const;
 
@@ -47,9 +46,9 @@ class PredictionWriter {
   std::int64_t top_;
 };
 
-/// `text` as a field of CSV: in quotes when it holds a comma, a quote, a line break, or a space at an end. Text that is
-/// no number and begins with = + - @, a tab or a carriage return, which spreadsheets take for a formula, gets a '
-/// before it, which tells them that it is text.
+/// Returns `text` as a CSV field: quoted if it contains a comma, a quote, a line break, or a space at an end. A text
+/// that is not a number and begins with = + - @, a tab or a carriage return, which spreadsheets interpret as a formula,
+/// is prefixed with ', which marks it as text.
 std::string csv_field(std::string_view text);
 
 }  // namespace ulmus

@@ -7,16 +7,16 @@
 
 namespace ulmus {
 
-/// The temperatures that `fit_temperature` chooses from.
+/// The range of `fit_temperature`.
 constexpr double k_lowest_temperature = 0.01, k_highest_temperature = 100;
 
-/// The temperature of `scores` (Guo et al., ICML 2017) with the smallest negative log-likelihood of `labels` [N],
+/// Fits the temperature of `scores` (Guo et al., ICML 2017) that minimises the negative log-likelihood of `labels` [N],
 ///
 ///     mean over i of  w[y[i]] * -log softmax(scale / T * slope * z[i] + offset)[y[i]],
 ///
-/// for `logits` [N, C], w = `class_weights` [C] (empty: ones). It is convex in 1 / T; the root of its derivative is
-/// bracketed to a relative 1e-9, in double precision and the order of the rows. A bound is returned when the optimum
-/// lies beyond it: for example when every sample is right, or when the logits are worse than chance.
+/// for `logits` [N, C], w = `class_weights` [C] (empty: ones). The objective is convex in 1 / T; the root of its
+/// derivative is bracketed to a relative 1e-9, in double precision and row order. Returns a bound of the range if the
+/// optimum is beyond it: for example if every sample is correct, or if the logits are worse than chance.
 ///
 /// Throws Error{data} without samples or for shapes that do not match.
 double fit_temperature(MatrixView<const float> logits, std::span<const std::int64_t> labels,

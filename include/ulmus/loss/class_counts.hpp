@@ -7,16 +7,16 @@
 
 namespace ulmus {
 
-/// Training samples of each class, int64 [C], and everything the field derives from them. A class may have no sample; C
-/// >= 1.
+/// Number of training samples per class, int64 [C], C >= 1, and all quantities derived from it. A class may have no
+/// samples.
 ///
-/// Accuracy: double precision, relative error a few ulp; `effective_number_weights` uses expm1, so it stays right for
-/// beta -> 1 and large counts.
+/// Accuracy: double precision, relative error of a few ulp; `effective_number_weights` uses expm1, so it stays accurate
+/// for beta -> 1 and large counts.
 class ClassCounts {
  public:
-  /// `names`, [C] or empty, are what files with a number for every class may call the classes. Throws Error{data} when
-  /// there is no class, a count is negative, every count is zero, their sum is beyond int64, or there is another number
-  /// of names.
+  /// `names`, [C] or empty, are the class names accepted in files with one number per class. Throws Error{data} if
+  /// there is no class, a count is negative, every count is zero, their sum overflows int64, or the number of names
+  /// differs.
   explicit ClassCounts(std::vector<std::int64_t> counts, std::vector<std::string> names = {});
 
   std::int64_t classes() const { return static_cast<std::int64_t>(counts_.size()); }
@@ -25,7 +25,7 @@ class ClassCounts {
   std::span<const std::int64_t> values() const { return counts_; }
   std::span<const std::string> names() const { return names_; }
 
-  /// n_max / n_min over the classes that have samples; 1 for equal counts.
+  /// n_max / n_min over the classes with samples; 1 for equal counts.
   double imbalance_ratio() const;
 
   /// pi[j] = n[j] / sum n. [C]
@@ -42,8 +42,8 @@ class ClassCounts {
   /// samples, finite for every finite rho. A class without samples has weight 0. [C]
   std::vector<double> power_weights(double rho) const;
 
-  /// LDAM margins (Cao et al., NeurIPS 2019): D[j] = max_margin * (n_min / n[j])^(1/4); the rarest class with samples
-  /// has max_margin, and so has a class without samples. [C]
+  /// LDAM margins (Cao et al., NeurIPS 2019): D[j] = max_margin * (n_min / n[j])^(1/4). The rarest class with samples
+  /// has max_margin, and so have classes without samples. [C]
   std::vector<double> ldam_margins(double max_margin) const;
 
   friend bool operator==(const ClassCounts&, const ClassCounts&) = default;
@@ -54,7 +54,7 @@ class ClassCounts {
   std::int64_t total_ = 0;
 };
 
-/// The groups by which long-tailed accuracy is reported (Liu et al., CVPR 2019).
+/// The groups for which long-tailed accuracy is reported (Liu et al., CVPR 2019).
 enum class ShotGroup { many, medium, few };
 
 /// many: more than `many_above` training samples; few: fewer than `few_below`; medium: the rest.

@@ -3,20 +3,20 @@
 #include <string>
 #include <string_view>
 
-/// The family table in words: what the program, the documentation and the bindings say about it.
+/// Text about the losses for the program, the documentation and the bindings, generated from the loss definitions.
 namespace ulmus {
 
-/// One line a loss and a rule.
+/// One line per loss and rule.
 std::string list_losses();
 
-/// A loss or a rule with everything the table knows: equation, keys with defaults and ranges, advice, pitfalls, paper.
-/// Throws Error{usage} with the nearest name.
+/// Describes a loss or rule completely: equation, keys with defaults and ranges, advice, pitfalls, paper. Throws
+/// Error{usage} with the nearest name if `name` is unknown.
 std::string explain_loss(std::string_view name);
 
-/// The whole table as JSON: {"losses": [...], "rules": [...]}.
+/// All losses and rules as JSON: {"losses": [...], "rules": [...]}.
 std::string family_json();
 
-/// The whole table as the Markdown page docs/losses.md begins with.
+/// All losses and rules as Markdown, the first part of docs/losses.md.
 std::string family_markdown();
 
 }  // namespace ulmus

@@ -9,7 +9,7 @@
 
 namespace ulmus {
 
-/// The values a key may have.
+/// The valid range of a key.
 struct Range {
   double low;
   double high;
@@ -21,7 +21,7 @@ struct Range {
   std::string text() const;
 };
 
-/// Written `auto`: the trainer chooses the value on the validation part.
+/// The value `auto`: the trainer chooses the value on the validation part.
 struct Automatic {
   friend bool operator==(Automatic, Automatic) = default;
 };
@@ -40,10 +40,10 @@ class KeyValue {
   bool is_word() const { return std::holds_alternative<std::string_view>(value_); }
   /// Throws std::bad_variant_access for a word or `auto`.
   double number() const { return std::get<double>(value_); }
-  /// Of the family table, so it stays valid. Throws std::bad_variant_access for a number or `auto`.
+  /// A word from the key's definition, so the view stays valid. Throws std::bad_variant_access for a number or `auto`.
   std::string_view word() const { return std::get<std::string_view>(value_); }
 
-  /// As it is written in a spec: "0.5", "rival", "auto".
+  /// As written in a spec: "0.5", "rival", "auto".
   std::string text() const;
 
   friend bool operator==(const KeyValue&, const KeyValue&) = default;
@@ -52,38 +52,38 @@ class KeyValue {
   std::variant<double, std::string_view, Automatic> value_;
 };
 
-/// One parameter of a loss or a rule; the parser, the program's help, the documentation and the bindings are made
+/// One parameter of a loss or rule. The parser, the program's help, the documentation and the bindings are generated
 /// from it.
 struct Key {
   std::string_view name;
   KeyValue default_value;
   Range range;
   std::string_view meaning;
-  std::string_view source;                         ///< where the default comes from
-  std::span<const std::string_view> choices = {};  ///< the words it may have; empty: it has a number
-  std::string_view only_with = {};                 ///< "kind=focal": has a meaning only beside this
-  std::span<const double> automatic = {};          ///< what is tried where the value is `auto`; empty: it cannot be
+  std::string_view source;                         ///< source of the default
+  std::span<const std::string_view> choices = {};  ///< the permitted words; empty: the value is a number
+  std::string_view only_with = {};                 ///< "kind=focal": the key applies only with this setting
+  std::span<const double> automatic = {};          ///< candidate values for `auto`; empty: `auto` is not allowed
 
   /// "at least 0", "true or rival", "any number or auto".
   std::string range_text() const;
 };
 
-/// The values of a loss's or a rule's keys, in the table's order.
+/// The values of the keys of a loss or rule, in the order of their definition.
 class KeyValues {
  public:
   explicit KeyValues(std::span<const Key> keys);
 
   bool has(std::string_view name) const;
   const KeyValue& value(std::string_view name) const { return values_[index(name)]; }
-  /// The number that a key has; of a key of words, word().
+  /// The value of a numeric key; use word() for a key of words.
   double operator[](std::string_view name) const { return value(name).number(); }
   std::string_view word(std::string_view name) const { return value(name).word(); }
   void set(std::string_view name, KeyValue value) { values_[index(name)] = value; }
 
-  /// The same with the first candidate in place of each `auto`: for what does not depend on the choice.
+  /// Replaces each `auto` with its first candidate, for results that do not depend on the choice.
   KeyValues with_candidates() const;
 
-  /// False for a key that has a meaning only beside another one's word.
+  /// False for a key that applies only with a word of another key that is not set.
   bool applies(const Key& key) const;
 
   /// "lambda=0.5,scale=10": the keys that differ from their default, or all that apply.

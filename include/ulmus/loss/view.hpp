@@ -4,8 +4,8 @@
 
 namespace ulmus {
 
-/// A row-major matrix that somebody else owns: element (i, j) is `data[i * row_stride + j]`. The whole library lays
-/// logits out this way: `rows` = N samples, `columns` = C classes.
+/// A non-owning row-major matrix: element (i, j) is `data[i * row_stride + j]`. The whole library stores logits this
+/// way: `rows` = N samples, `columns` = C classes.
 template <class T>
 struct MatrixView {
   T* data = nullptr;

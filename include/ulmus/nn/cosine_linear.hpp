@@ -4,10 +4,10 @@
 
 namespace ulmus {
 
-/// The cosine head: z[j] = <h / max(|h|, 1e-12), W[j] / max(|W[j]|, 1e-12)>, no bias and no scale; the loss multiplies
-/// by its scale. What LDAM-DRW calls the normalised linear layer.
+/// The cosine head: z[j] = <h / max(|h|, 1e-12), W[j] / max(|W[j]|, 1e-12)>, without bias and scale; the loss
+/// multiplies by its scale. LDAM-DRW calls it the normalised linear layer.
 ///
-/// Features [N, D] to cosines [N, C] in [-1, 1]. `weight` is [C, D], one row a class.
+/// Maps features [N, D] to cosines [N, C] in [-1, 1]. `weight` is [C, D], one row per class.
 class CosineLinearImpl : public torch::nn::Module {
  public:
   CosineLinearImpl(std::int64_t features, std::int64_t classes);

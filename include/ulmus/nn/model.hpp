@@ -10,32 +10,32 @@
 
 namespace ulmus {
 
-/// A backbone and its head. The parameters of `resnet*`, `resnext50` and `conv3` carry torchvision's names (conv1, bn1,
+/// A backbone and its head. The parameters of `resnet*`, `resnext50` and `conv3` have torchvision's names (conv1, bn1,
 /// layer1.0.conv1, ..., fc), those of `efficientnet-lite*` timm's (conv_stem, blocks.0.0.conv_dw, ..., but fc for the
-/// head); those of a TorchScript backbone its own, after `backbone.`.
+/// head), and those of a TorchScript backbone its own, prefixed with `backbone.`.
 class ClassifierImpl : public torch::nn::Module {
  public:
-  /// Images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
+  /// Maps images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
   virtual torch::Tensor features(const torch::Tensor& images) = 0;
-  /// Features to the head's output [N, C].
+  /// Maps features to the head's output [N, C].
   torch::Tensor classify(const torch::Tensor& features);
-  /// Images to the head's output [N, C].
+  /// Maps images to the head's output [N, C].
   torch::Tensor forward(const torch::Tensor& images) { return classify(features(images)); }
-  /// These features and the head, for the losses that look at them.
+  /// These features and the head, for losses that use them.
   HeadInputs head_inputs(const torch::Tensor& features) const;
 
-  /// Where training is. What a model draws in training mode (the dropout of `mlp`) comes from Stream(seed, "dropout",
-  /// step, layer). A TorchScript module draws what it draws.
+  /// Sets the training step. Random draws in training mode (the dropout of `mlp`) come from Stream(seed, "dropout",
+  /// step, layer). The draws of a TorchScript module are its own.
   void set_step(std::uint64_t seed, std::int64_t step);
 
   /// SHA-256 of the file of a TorchScript backbone; empty for other models.
   virtual std::string script_sha256() const { return {}; }
 
-  /// Whether initialise() starts the convolutions from their fan-out, as the published recipe of the model has it.
+  /// Returns whether initialise() uses the fan-out of convolutions, as in the published recipe of the model.
   virtual bool starts_from_fan_out() const { return false; }
 
  protected:
-  /// Registers `fc`, the head over `width` features.
+  /// Registers `fc`, the head on `width` features.
   void add_head(std::int64_t width, const ModelOptions& options);
   /// Registers the head of another model as `fc`; both share its parameters.
   void share_head(const ClassifierImpl& other);
@@ -48,16 +48,16 @@ class ClassifierImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Classifier);
 
-/// Throws Error{usage} for an unknown model or key (with the nearest name), a key out of range, and samples that the
-/// model cannot take, and for `torchscript:` without a script; Error{data} for a file that is no TorchScript module,
-/// has another SHA-256 or gives anything but [N, D'].
+/// Throws Error{usage} for an unknown model or key (with the nearest name), a key out of range, samples that the model
+/// does not support, and `torchscript:` without a script; Error{data} for a file that is not a TorchScript module, has
+/// another SHA-256 or does not return [N, D'].
 Classifier make_model(const ModelOptions& options);
 
-/// Sets every parameter anew from Stream(seed, "init", position): Kaiming normal (gain sqrt 2) for the weights of
-/// convolutions (fan-in; fan-out where starts_from_fan_out()) and linear layers (fan-in), uniform(+-1/sqrt(fan-in)) for
+/// Initialises every parameter from Stream(seed, "init", position): Kaiming normal (gain sqrt 2) for the weights of
+/// convolutions (fan-in; fan-out if starts_from_fan_out()) and linear layers (fan-in), uniform(+-1/sqrt(fan-in)) for
 /// linear biases, 1 and 0 for batch norm; cosine heads uniform(-1, 1), then unit norm per class. The backbone of
-/// `torchscript:` keeps the weights of its file. The library's own numbers, so a seed gives the same weights with every
-/// LibTorch.
+/// `torchscript:` keeps the weights of its file. Uses the library's own random numbers, so a seed gives the same
+/// weights with every LibTorch version.
 void initialise(Classifier& model, std::uint64_t seed);
 
 /// The head of a model as a classifier of its features, [N, D] or [N, D, 1, 1]. Both share the head's parameters.
@@ -65,7 +65,7 @@ Classifier head_alone(const Classifier& model);
 
 std::int64_t parameter_count(const torch::nn::Module& model);
 
-/// The parameters below the head.
+/// All parameters except those of the head.
 std::vector<torch::Tensor> backbone_parameters(const ClassifierImpl& model);
 
 }  // namespace ulmus

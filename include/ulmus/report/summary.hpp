@@ -11,17 +11,17 @@
 
 namespace ulmus {
 
-/// A number that models are compared by.
+/// A number by which models are compared.
 struct Metric {
   std::string_view name;     ///< key in summary.json
-  std::string_view label;    ///< for people
+  std::string_view label;    ///< display name
   std::string_view meaning;  ///< one sentence
   bool higher_is_better;
   bool fraction;  ///< in [0, 1], shown in percent
   std::optional<double> (*value)(const Evaluation&);
 };
 
-/// Every metric of a summary, in the order they are shown.
+/// All metrics of a summary, in display order.
 std::span<const Metric> metrics();
 
 /// Throws Error{usage} for an unknown name, with the nearest one.
@@ -32,7 +32,7 @@ struct Interval {
   double high = 0;
 };
 
-/// A metric over the seeds of a loss. Absent in every field when no evaluated class belongs to the metric's group.
+/// A metric over the seeds of a loss. All fields are absent if no evaluated class belongs to the metric's group.
 struct MetricSummary {
   std::optional<double> mean;
   std::optional<Interval> interval;           ///< 95 %; absent for a single seed
@@ -58,15 +58,15 @@ struct LossSummary {
   double scale = 1;
   std::int64_t epochs = 0;
   std::vector<std::int64_t> seeds;
-  std::vector<Selection> selections;  ///< [seeds], what was chosen on the validation part; empty: nothing
+  std::vector<Selection> selections;  ///< [seeds], the choices on the validation part; empty: none
   double seconds = 0;                 ///< mean over the seeds
   SetSummary train, test;
   std::optional<SetSummary> validation;  ///< absent unless every seed has it
 };
 
-/// A run in numbers: what `summary.json` holds.
+/// The numbers of a run: the content of `summary.json`.
 struct Summary {
-  std::string version;  ///< of Ulmus, that wrote the summary
+  std::string version;  ///< version of Ulmus that wrote the summary
   std::string command;
   std::string data;
   std::string data_sha256;
@@ -76,18 +76,18 @@ struct Summary {
   std::int64_t validation_per_class = 0;
   std::vector<std::string> class_names;
   std::vector<std::int64_t> train_counts;
-  std::vector<std::int64_t> seeds;  ///< ascending, of all losses together
+  std::vector<std::int64_t> seeds;  ///< ascending, of all losses
   std::vector<LossSummary> losses;
-  std::vector<std::string> unfinished;  ///< "loss, seed k" of members that trained without a result so far
+  std::vector<std::string> unfinished;  ///< "loss, seed k" of trials that have started but have no result yet
 };
 
-/// The two-sided 95 % point of Student's t distribution: P(|T| <= t) = 0.95. Relative error below 1e-12.
-/// Source: closed form of the distribution for whole degrees of freedom, Abramowitz and Stegun 26.7.3 and 26.7.4.
-/// Throws Error{usage} for fewer than 1.
+/// The two-sided 95 % point of Student's t distribution: P(|T| <= t) = 0.95. Relative error below 1e-12. Source: closed
+/// form of the distribution for integer degrees of freedom, Abramowitz and Stegun 26.7.3 and 26.7.4. Throws
+/// Error{usage} for fewer than 1.
 double student_t_95(std::int64_t degrees_of_freedom);
 
 /// The 95 % Student-t interval of the mean of independent `values` (mean -+ t s / sqrt(n)), not clipped to the range of
-/// the metric; absent for fewer than two.
+/// the metric; absent for fewer than two values.
 std::optional<Interval> mean_interval(std::span<const double> values);
 
 Summary summarize(const RunFolder& run);

@@ -7,14 +7,14 @@
 
 namespace ulmus {
 
-/// Every head that was tried as an aligned table in percent of the validation part, the head-tail trade-off as a
-/// picture of characters, and what was chosen. Every line ends with a newline.
+/// Every tried head as an aligned table in percent of the validation part, the head-tail trade-off as a character plot,
+/// and the choice. Every line ends with a newline.
 std::string tuning_table(const Tuning& tuning, const TableOptions& options = {});
 
-/// The same as one page of HTML that needs no network and no script: the trade-off is an SVG picture.
+/// The same as one self-contained HTML page without scripts: the trade-off is an SVG image.
 std::string tuning_html(const Tuning& tuning);
 
-/// As JSON, with `schema_version` 1 and the whole evaluation of every candidate.
+/// As JSON, with `schema_version` 1 and the complete evaluation of every candidate.
 std::string to_json(const Tuning& tuning);
 
 }  // namespace ulmus

@@ -6,38 +6,39 @@
 
 namespace ulmus {
 
-/// What goes into a linear or cosine head, and the head: for the losses that look at these (`needs` in the family
-/// table). Undefined tensors where there is nothing.
+/// The input of a linear or cosine head, and the head, for losses that use them (`needs` in LossDefinition). Unused
+/// tensors are undefined.
 struct HeadInputs {
-  torch::Tensor features;  ///< [N, D], the logits' floating dtype
+  torch::Tensor features;  ///< [N, D], same floating dtype as the logits
   torch::Tensor weight;    ///< [C, D] of a linear head
   torch::Tensor bias;      ///< [C]
 };
 
-/// A loss of the family on tensors, differentiable in the logits, and in the features and the head where the loss is.
+/// A loss of the family on tensors, differentiable with respect to the logits and, if the loss uses them, the features
+/// and the head.
 ///
-/// @param logits  [N, C], what the head gives (before the loss's scale); any floating dtype and device
+/// @param logits  [N, C], the output of the head (before the loss's scale); any floating dtype and device
 /// @param labels  [N] int64, each in [0, C)
-/// @param correct  takes the number of rows whose argmax is the label; the kernel knows it, other devices and dtypes
-///                 take an argmax and wait for it. Null: not wanted
+/// @param correct  receives the number of rows whose argmax is the label. The kernel computes it anyway; other devices
+///                 and dtypes compute an argmax and synchronise. Null: not computed
 /// @return scalar of the logits' dtype
 ///
-/// float, double, bfloat16 and half on the CPU run in the fused kernel, which makes the gradient in the forward call;
-/// everything else in `composed_loss`, or on copies in the CPU's memory for the losses that composed_loss refuses;
-/// announced once. The rival is constant for the gradient. Throws Error{data} for shapes, dtypes and labels that do not
-/// fit, Error{usage} when a second derivative is asked for or the loss needs features that did not come.
+/// float, double, bfloat16 and half on the CPU run in the fused kernel, which computes the gradient in the forward
+/// call. Everything else runs in `composed_loss` or, for losses that composed_loss does not support, on copies in CPU
+/// memory; a message is logged once. The rival is constant for the gradient. Throws Error{data} for shapes, dtypes and
+/// labels that do not match, and Error{usage} if a second derivative is requested or required features are missing.
 torch::Tensor margin_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
                           Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {},
                           std::int64_t* correct = nullptr);
 
-/// The same function written with tensor operations, from the numbers of the loss (KernelParams): for any device or
-/// dtype, for second derivatives, and a second opinion on the kernel. bfloat16 and half are computed in float. The
-/// offsets that some losses make (Loss::offsets) come from the loss room. Throws as margin_loss does, and Error{usage}
-/// for a loss whose hooks compute a loss or a term of their own; the Python package has those composed, too.
+/// The same function composed of tensor operations, from the parameters of the loss (KernelParams): for any device or
+/// dtype, for second derivatives, and as an independent check of the kernel. bfloat16 and half are computed in float.
+/// The offsets of some losses (Loss::offsets) come from the loss module. Throws as margin_loss does, and Error{usage}
+/// for a loss whose hooks compute their own loss or term; the Python package composes those, too.
 torch::Tensor composed_loss(const torch::Tensor& logits, const torch::Tensor& labels, const Loss& loss,
                             Reduction reduction = Reduction::weighted_mean, const HeadInputs& head = {});
 
-/// The loss as a module. In training mode a call also moves the state that a loss carries (Loss::apply_update).
+/// The loss as a module. In training mode a call also updates the state of the loss (Loss::apply_update).
 ///
 ///     ulmus::LossModule criterion(ulmus::Loss(ulmus::LossSpec::parse("elm+drw"), counts));
 ///     criterion->set_epoch(epoch, epochs);
@@ -46,11 +47,11 @@ class LossModuleImpl : public torch::nn::Module {
  public:
   explicit LossModuleImpl(Loss loss, Reduction reduction = Reduction::weighted_mean);
 
-  /// `correct` as margin_loss takes it.
+  /// `correct` as for margin_loss.
   torch::Tensor forward(const torch::Tensor& logits, const torch::Tensor& labels, const HeadInputs& head = {},
                         std::int64_t* correct = nullptr);
 
-  /// Where training is, for deferred weights and losses that are plain at first.
+  /// Sets the current epoch, for deferred weights and losses that start as plain cross entropy.
   void set_epoch(std::int64_t epoch, std::int64_t epochs) { loss_.set_epoch(epoch, epochs); }
 
   const Loss& loss() const { return loss_; }

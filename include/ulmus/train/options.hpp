@@ -10,8 +10,8 @@
 
 namespace ulmus {
 
-/// Everything that determines a run; `config.toml` holds the options that are set. An unset option leaves the choice to
-/// plan_run(), or a part of the training out (`clip`, `ema`, `weights`).
+/// Everything that determines a run; `config.toml` contains the options that are set. For an unset option plan_run()
+/// chooses the value, or a part of the training is omitted (`clip`, `ema`, `weights`).
 struct RunOptions {
   std::string data;
   std::optional<std::string> data_root;
@@ -52,13 +52,13 @@ struct RunOptions {
   std::string autocast = "none";
   bool no_thumbnails = false;
 
-  /// The file of a `torchscript:` model, which the user named on this machine: such a file is code. It is no option of
-  /// the run, so it is neither written to `config.toml` nor read from it.
+  /// The file of a `torchscript:` model, which must be named by the user on this machine, because such a file is code.
+  /// It is not an option of the run, so it is neither written to `config.toml` nor read from it.
   std::optional<std::string> model_file = {};
 };
 
 /// The table of options: calls `visit(name, field, help)` for each, in the order of the help. The command line and
-/// `config.toml` are made from it.
+/// `config.toml` are generated from it.
 template <class Options, class Visit>
 void visit_options(Options& options, Visit&& visit) {
   visit("data", options.data,
@@ -129,7 +129,7 @@ void visit_options(Options& options, Visit&& visit) {
   visit("no-thumbnails", options.no_thumbnails, "show no images in the report, for data that must not be passed on");
 }
 
-/// The value of an option as text: "" when it is unset, "true" or "false" of a flag.
+/// The value of an option as text: "" if it is unset, "true" or "false" for a flag.
 std::string option_text(const std::string& value);
 std::string option_text(bool value);
 std::string option_text(std::int64_t value);
@@ -141,33 +141,33 @@ std::string option_text(const std::optional<Value>& value) {
   return value ? option_text(*value) : "";
 }
 
-/// Whether `text` stands for no value of a number that may be unset: 0, or -1 of `weight-decay`. So Ulmus 0.1 wrote it,
-/// and so the command line unsets a number that `--config` sets; an empty text does the same for texts.
+/// Returns whether `text` unsets an optional number: 0, or -1 for `weight-decay`. Ulmus 0.1 wrote unset numbers this
+/// way, and the command line uses it to unset a number from `--config`; an empty text unsets texts.
 bool means_unset(std::string_view name, std::string_view text);
 
-/// The options that are set as flat TOML, one `name = value` a line. Texts must be UTF-8.
+/// The options that are set as flat TOML, one `name = value` per line. Texts must be UTF-8.
 std::string to_toml(const RunOptions& options);
 
 /// One `name = value` of a TOML file.
 struct Setting {
   std::string name;
   std::string value;     ///< without quotes and escapes
-  bool is_text = false;  ///< it stood in quotes
-  long long line = 0;    ///< from 1
+  bool is_text = false;  ///< it was quoted
+  long long line = 0;    ///< line number, from 1
 };
 
-/// The settings of a flat TOML file in their order. `source` names it in messages. Throws Error{data} with line and key
-/// for what is not TOML, and for tables and arrays.
+/// Parses the settings of a flat TOML file, in order. `source` is its name in messages. Throws Error{data} with line
+/// and key for invalid TOML, and for tables and arrays.
 std::vector<Setting> parse_settings(std::string_view text, const std::string& source);
 
-/// Sets the option that the setting names; false when there is none. Throws Error{data} with line and key when the
-/// value is of another type, or no list of losses.
+/// Sets the option that the setting names; returns false if there is none. Throws Error{data} with line and key if the
+/// value has the wrong type or is not a valid list of losses.
 bool apply_setting(RunOptions& options, const Setting& setting, const std::string& source);
 
 /// Throws Error{data}: no option has this name.
 [[noreturn]] void throw_unknown_setting(const Setting& setting, const std::string& source);
 
-/// What to_toml wrote, in this release or an earlier one; options that are not there have their defaults.
+/// Parses the output of to_toml of this or an earlier release; missing options get their defaults.
 RunOptions options_from_toml(std::string_view text, const std::string& source);
 
 }  // namespace ulmus

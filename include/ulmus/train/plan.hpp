@@ -25,32 +25,32 @@ struct Trial {
   std::int64_t parameters;  ///< of the model
 };
 
-/// A run, checked whole before anything is trained or written: data opened, split made, every loss matched with a head
-/// and a model.
+/// A run that was completely validated before anything is trained or written: data opened, split made, every loss
+/// matched with a head and a model.
 struct Plan {
-  RunOptions options;  ///< with every default set, except `head`
+  RunOptions options;  ///< with all defaults filled in, except `head`
   OpenedData data;
   Split split;
-  ClassCounts counts;  ///< of the training part
+  ClassCounts counts;  ///< counts of the training part
   Normalisation normalisation;
   Augmentation augmentation;
-  std::optional<std::string> encoding;  ///< of a table, as JSON
-  std::vector<ColumnSummary> columns;   ///< of a table
-  LearningRateSchedule schedule;        ///< `base` is 0 where each head takes the rate that suits its features
-  std::vector<Trial> trials;            ///< seed by seed, each with every loss in the order of the list
+  std::optional<std::string> encoding;  ///< encoding of a table, as JSON
+  std::vector<ColumnSummary> columns;   ///< columns of a table
+  LearningRateSchedule schedule;        ///< `base` is 0 if each head uses a rate that depends on its features
+  std::vector<Trial> trials;            ///< ordered by seed, then by the order of losses in the list
 
   std::int64_t epochs() const { return options.epochs.value(); }
   std::int64_t jobs() const { return options.jobs.value(); }
   std::int64_t threads() const { return options.threads.value(); }
 };
 
-/// Whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and images
-/// are not augmented at random. The features lie in the run's folder `features`; those of runs beside it are taken
-/// over.
+/// Returns whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and
+/// images are not augmented at random. The features are stored in the run's folder `features`; those of neighbouring
+/// runs are reused.
 bool trains_on_features(const Plan& plan);
 
-/// `classes` are those of a run that is resumed, in its order. Throws Error{usage} or Error{data} for everything that
-/// can be known before the first step.
+/// `classes` are those of a resumed run, in its order. Throws Error{usage} or Error{data} for all faults that can be
+/// detected before the first step.
 Plan plan_run(const RunOptions& options, const std::vector<std::string>& classes = {});
 
 }  // namespace ulmus

@@ -84,14 +84,14 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : array [C]
-    class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: where all
-        are multiples of the smallest one they are numbers of equal samples, otherwise they are brought to mean 1.
+    class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: if
+        all are multiples of the smallest one, they are numbers of equal samples, otherwise they are scaled to mean 1.
     members_ : list, the four classifiers of an ensemble
     coef_ : array [C, D] of a linear or cosine head; intercept_ : array [C], zeros for a cosine head
-    n_epochs_ : int, the epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after each epoch,
-        empty where none were held out
-    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch. Of an ensemble, this and the two before are those
-        of the networks on the features alone.
+    n_epochs_ : int, the epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after each
+        epoch, empty if none were held out
+    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch. For an ensemble, this and the two before
+        are those of the networks on the features alone.
     """
 
     def __init__(
@@ -188,15 +188,16 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"folds is {self.folds}, expected 0 or at least 2")
         if not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
-                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, expected above 0 and at least 0"
+                f"learning_rate is {self.learning_rate} and weight_decay {self.weight_decay}, "
+                "expected above 0 and at least 0"
             )
 
     def _prepare_loss(self) -> _core.Loss:
         loss = prepare(self.loss, self.class_counts_)
         if loss.needs:
             raise ValueError(
-                f"the loss '{loss.text}' looks at features, a graph or what came before, which this classifier has not; "
-                "use ulmus.Loss with a model of your own"
+                f"the loss '{loss.text}' looks at features, a graph or what came before, "
+                "which this classifier has not; use ulmus.Loss with a model of your own"
             )
         self.cosine_ = _core.choose_head(loss.text, "" if self.head in ("mlp", "ensemble") else self.head) == "cosine"
         return loss
@@ -211,7 +212,9 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             balanced: NDArray[np.float64] = self.class_counts_.sum() / (len(classes) * self.class_counts_)
             return balanced
         if not isinstance(self.class_weight, Mapping):
-            raise ValueError(f"class_weight is {self.class_weight!r}, expected 'balanced', a dict from class to weight, or None")
+            raise ValueError(
+                f"class_weight is {self.class_weight!r}, expected 'balanced', a dict from class to weight, or None"
+            )
         unknown = [label for label in self.class_weight if label not in classes]
         if unknown and any(label not in self.class_weight for label in classes):
             raise ValueError(f"class_weight has {unknown[0]!r}, which is no class; the classes are {classes}")
@@ -271,13 +274,16 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """The log loss after each epoch, every sample by the network that was trained without its fold."""
         fold = np.empty(len(X), dtype=np.int64)
         order = random.permutation(len(X))
-        fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(len(X)) % self.folds  # each has its part of each class
+        # Each fold has its part of each class.
+        fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(len(X)) % self.folds
         fold[np.bincount(codes)[codes] == 1] = -1  # the only sample of a class is always trained on
         assumed = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist()))
         judged = np.where(fold >= 0, weights * (assumed / self.class_counts_)[codes], 0)
         if not judged.any():
             return []
-        trainings = [self._epochs(loss, X, codes, weights, np.flatnonzero(fold != k), random) for k in range(self.folds)]
+        trainings = [
+            self._epochs(loss, X, codes, weights, np.flatnonzero(fold != k), random) for k in range(self.folds)
+        ]
         curve = []
         for _ in range(self.epochs):
             total = 0.0
@@ -299,7 +305,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         random: Any,
     ) -> Iterator[tuple[_Network, float]]:
         """Trains a network on these rows; gives it and the mean loss after each epoch."""
-        network = _Network(X.shape[1], self.hidden if self.head == "mlp" else 0, len(self.classes_), self.cosine_, random)
+        hidden = self.hidden if self.head == "mlp" else 0
+        network = _Network(X.shape[1], hidden, len(self.classes_), self.cosine_, random)
         if self.head == "cosine":
             network.start_from_means(X[rows], codes[rows], weights[rows])
         network.cast(X.dtype)
@@ -383,7 +390,7 @@ def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 class _NormalScores:
     """The normal quantile of the rank that each value of a feature has, for features with more than ten values.
 
-    It is linear between the values that were seen, and does not change beyond them, so it takes tails and outliers away.
+    It is linear between the values that were seen, and constant beyond them, so it removes tails and outliers.
     """
 
     _FEW = 10
@@ -406,7 +413,10 @@ class _NormalScores:
 
 
 class _Network:
-    """``[hidden layer of rectified linear units,] head``, forward and backward. Keeps what backward needs until ``forget``."""
+    """``[hidden layer of rectified linear units,] head``, forward and backward.
+
+    Keeps what backward needs until ``forget``.
+    """
 
     def __init__(self, inputs: int, hidden: int, classes: int, cosine: bool, random: Any) -> None:
         self.cosine = cosine
@@ -472,10 +482,11 @@ def _through_unit(gradient: Array, unit: Array, lengths: Array) -> Array:
 
 
 class _AdamW:
-    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019); biases do not decay. Changes the parameters in place.
+    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019); biases do not decay.
 
-    A coordinate's step is at most ten times that of the one with the largest gradients. Without that bound those whose
-    gradient is nothing but rounding take steps too, and the order of the samples would show in the result.
+    Changes the parameters in place. A coordinate's step is at most ten times that of the one with the largest
+    gradients. Without that bound, coordinates whose gradient is only rounding error would also take steps, and the
+    order of the samples would affect the result.
     """
 
     _FLOOR = 0.1

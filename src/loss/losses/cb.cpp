@@ -27,9 +27,9 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
     double loss = 0;
     for (std::size_t j = 0; j < gradient.size(); ++j) {
       const double sign = j == static_cast<std::size_t>(sample.label) ? 1 : -1, x = sign * sample.logits[j];
-      // c = -log p and 1 - p = exp(-softplus(x)), p = sigmoid(x): neither overflows nor loses what is small.
+      // c = -log p and 1 - p = exp(-softplus(x)), p = sigmoid(x): no overflow, and small values keep their precision.
       const double c = softplus(-x), log_q = -softplus(x), q = std::exp(log_q);
-      const double power = gamma == 0 ? 1 : std::exp(gamma * log_q);  // also where log_q is -infinity
+      const double power = gamma == 0 ? 1 : std::exp(gamma * log_q);  // valid also if log_q is -infinity
       loss += power * c;
       gradient[j] = -sign * power * (q + gamma * std::exp(-c) * c);
     }

@@ -18,7 +18,7 @@ constexpr Key k_keys[] = {
     {"scale", 32, k_positive, "multiplies the cosines before the softmax", "released code, CIFAR"},
     k_smoothing};
 
-constexpr double k_largest_angle = 1000;  // its cosine has digits enough
+constexpr double k_largest_angle = 1000;  // up to here the cosine is accurate enough
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> margins = positive_counts(counts);

@@ -1,5 +1,5 @@
-// DRO-LT: cross entropy, and a loss that keeps each class's features nearer to its prototype than other samples are,
-// with a radius for how uncertain the prototype is.
+// DRO-LT: cross entropy plus a loss that keeps each class's features closer to its prototype than other samples are,
+// with a radius for the uncertainty of the prototype.
 #include "loss/losses/dro_lt.hpp"
 
 #include <cmath>
@@ -21,7 +21,7 @@ double robust_loss(const BatchView& batch, std::span<const double> means, std::s
   const auto weight_of = [&](std::int64_t c) {
     return batch.class_weights.empty() ? 1 : batch.class_weights[static_cast<std::size_t>(c)];
   };
-  double present = 0;  // weight of the classes that are
+  double present = 0;  // total weight of the classes in the batch
   for (std::int64_t c = 0; c < batch.classes; ++c)
     if (members[static_cast<std::size_t>(c)] > 0) present += weight_of(c);
 
@@ -49,7 +49,8 @@ double robust_loss(const BatchView& batch, std::span<const double> means, std::s
     if (batch.features.gradient.empty()) continue;
     for (std::size_t i = 0; i < rows; ++i) {
       if (distance[i] == 0 || batch.labels[i] < 0) continue;
-      // By d / T the loss of the class is share[i] - [y[i] = c] / n, and d falls with the distance.
+      // The derivative of the class's loss with respect to d / T is share[i] - [y[i] = c] / n, and d decreases with the
+      // distance.
       const double pull = factor * share_of_class * -(share[i] - (batch.labels[i] == c ? 1 / n : 0)) / temperature;
       double* gradient = batch.features.gradient.row(static_cast<std::int64_t>(i));
       for (std::int64_t k = 0; k < x.columns; ++k)

@@ -36,7 +36,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
   if (keys.word("placement") == "true") return {};
-  // The largest wrong logit is raised by lambda D[m].
+  // Raises the rival's logit by lambda D[m].
   return {.row_offset = [scale = keys["scale"], lambda = keys["lambda"], D = counts.ldam_margins(keys["max_margin"])](
                             const Sample& sample, const LossState&, std::span<double> offset) {
     const auto y = static_cast<std::size_t>(sample.label);

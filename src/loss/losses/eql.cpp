@@ -1,4 +1,4 @@
-// Equalisation loss: rare classes are not pushed down by the samples of others.
+// Equalisation loss: samples of other classes do not push down the logits of rare classes.
 #include <cmath>
 #include <limits>
 

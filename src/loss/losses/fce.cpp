@@ -1,5 +1,5 @@
-// False cross entropy of the ELM authors: also the probabilities of the more frequent classes are driven down, each by
-// a logarithm of its own.
+// False cross entropy (by the authors of ELM): also pushes down the probabilities of more frequent classes, each
+// through its own logarithm.
 #include "loss/losses/fce.hpp"
 
 #include <cmath>

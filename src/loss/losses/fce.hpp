@@ -6,7 +6,7 @@
 
 namespace ulmus::detail {
 
-/// The loss of a row of fce, and with offsets of the divided logits, [C], of lafce.
+/// The row loss of fce and, with offsets of the divided logits, [C], of lafce.
 LossHooks false_cross_entropy(double temperature, std::vector<double> offset, const ClassCounts& counts);
 
 }  // namespace ulmus::detail

@@ -1,4 +1,4 @@
-// Gaussian clouded logits: every logit lowered by random noise, of an amplitude that grows as the class gets rarer.
+// Gaussian clouded logits: lowers every logit by random noise whose amplitude grows with the rarity of the class.
 #include <algorithm>
 #include <cmath>
 

@@ -1,11 +1,11 @@
-// Influence-balanced loss: cross entropy over the influence of the sample on the weights of the head.
+// Influence-balanced loss: cross entropy divided by the influence of the sample on the weights of the head.
 #include "loss/losses/ib.hpp"
 
 #include <cmath>
 
 namespace ulmus::detail {
 
-constexpr double k_floor = 0.001;  // of the influence, released code
+constexpr double k_floor = 0.001;  // lower bound of the influence, released code
 
 KernelParams influence_balanced_params(const KeyValues& keys, const ClassCounts& counts) {
   KernelParams params{.scale = keys["scale"], .reduction = Reduction::mean};
@@ -21,7 +21,7 @@ LossHooks influence_balanced_hooks(double alpha, double gamma) {
     const double base_slope = alpha * (of.q / influence - of.c * 2 * H * of.q * of.p / (influence * influence));
     const double norm_slope = -alpha * of.c * 2 * of.q / (influence * influence);
     if (gamma == 0) return ShapedLoss{base, base_slope, norm_slope};
-    // Here the class weight is inside the probability, as in the released code.
+    // The class weight is inside the probability, as in the released code.
     const double wrong = -std::expm1(-weight * of.c), focus = std::pow(wrong, gamma);
     const double focus_slope =
         wrong > 0 ? gamma * std::pow(wrong, gamma - 1) * std::exp(-weight * of.c) * weight * of.q : 0;

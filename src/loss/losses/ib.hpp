@@ -2,7 +2,7 @@
 
 #include "loss/definition.hpp"
 
-/// What ib and ib-focal share.
+/// Common code of ib and ib-focal.
 namespace ulmus::detail {
 
 inline constexpr std::string_view k_ib_weights[] = {"inverse", "effective", "none"};

@@ -1,4 +1,4 @@
-// Key-point-sensitive loss: slopes that grow with the count and margins in the reverse order.
+// Key-point-sensitive loss: slopes that increase with the count, and margins in the opposite order.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -9,8 +9,8 @@
 namespace ulmus::detail {
 namespace {
 
-/// The same values, the k-th largest where the k-th smallest was. Released code reverses by position, which is this
-/// when the classes come in the order of their counts.
+/// The same values with ranks reversed: the k-th largest replaces the k-th smallest. Released code reverses by
+/// position, which is equivalent if the classes are sorted by count.
 std::vector<double> reversed_by_rank(const std::vector<double>& values) {
   std::vector<std::size_t> order(values.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -26,9 +26,9 @@ constexpr Key k_keys[] = {
     {"scaling", "one", {}, "one scale for all samples, or one by their label", "released code", k_scalings},
     {"scale", 15, k_positive, "multiplies the logits before the softmax", "released code"}};
 
-constexpr double k_stretch = 50, k_largest_scale = 50;  // of the released code
+constexpr double k_stretch = 50, k_largest_scale = 50;  // from the released code
 
-/// The slopes of the classes, and the same in reverse order of rank.
+/// The slopes of the classes, and the slopes with reversed ranks.
 struct Slopes {
   std::vector<double> q, reversed;
 

@@ -1,4 +1,4 @@
-// LADE: cross entropy with the prior, and a regulariser over the whole batch.
+// LADE: cross entropy with the prior, plus a regulariser over the whole batch.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -8,11 +8,11 @@
 namespace ulmus::detail {
 namespace {
 
-constexpr double k_prior_floor = 1e-9, k_count_floor = 1e-8;  // of the released code
+constexpr double k_prior_floor = 1e-9, k_count_floor = 1e-8;  // from the released code
 
-/// R = -sum over c of pi[c] (mean of z[c] over the samples of c - S[c] - lambda S[c]^2), with
-/// S[c] = logsumexp over the batch of z[c] - log(pi[c] C) - log N. The largest logit of a column makes its exponentials
-/// safe; two passes over the batch, and one for the gradient.
+/// R = -sum over c of pi[c] (mean of z[c] over the samples of c - S[c] - lambda S[c]^2), with S[c] = logsumexp over the
+/// batch of z[c] - log(pi[c] C) - log N. Subtracting a column's largest logit avoids overflow. Two passes over the
+/// batch, and one for the gradient.
 double regulariser(const BatchView& batch, const std::vector<double>& prior, double lambda, double factor) {
   const auto classes = static_cast<std::size_t>(batch.classes);
   std::vector<double> row(classes), largest(classes, -std::numeric_limits<double>::infinity()), sum(classes),
@@ -35,7 +35,7 @@ double regulariser(const BatchView& batch, const std::vector<double>& prior, dou
     for (std::size_t c = 0; c < classes; ++c) sum[c] += std::exp(row[c] - largest[c]);
   });
   double value = 0;
-  std::vector<double> pull(classes);  // of the softmax over the batch, in the gradient
+  std::vector<double> pull(classes);  // gradient of the softmax over the batch
   for (std::size_t c = 0; c < classes; ++c) {
     const double uniform = 1 / static_cast<double>(classes);
     const double s = largest[c] + std::log(sum[c]) - std::log(prior[c] + k_prior_floor) +

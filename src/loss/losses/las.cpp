@@ -1,4 +1,4 @@
-// Label-aware smoothing: the more samples a class has, the more of its label goes to all classes.
+// Label-aware smoothing: the more samples a class has, the more of its label is distributed over all classes.
 #include <algorithm>
 #include <cmath>
 #include <numbers>

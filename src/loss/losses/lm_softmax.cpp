@@ -1,4 +1,4 @@
-// Large margin in softmax: cross entropy, and a regulariser that makes the wrong classes equally improbable.
+// Large margin in softmax: cross entropy plus a regulariser that makes the incorrect classes equally improbable.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -24,7 +24,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
     gradient[y] -= lowered;
     const double c = cross_entropy(gradient, sample.label);
 
-    // q is the softmax over the wrong classes: the gradient's own shares.
+    // q is the softmax over the incorrect classes, from which the gradient follows.
     std::vector<double> q(sample.logits.begin(), sample.logits.end());
     const double largest = exponentials(q, sample.label);
     const double sum = std::accumulate(q.begin(), q.end(), 0.0), log_sum = largest + std::log(sum);

@@ -1,5 +1,5 @@
-// Large-margin discriminative loss: cross entropy, and features kept compact around their class's running mean, with
-// the batch means on the right side of the head's decision boundaries by a distance.
+// Large-margin discriminative loss: cross entropy plus terms that keep features compact around their class's running
+// mean, and the batch means at a distance from the head's decision boundaries, on the correct side.
 #include <algorithm>
 #include <cmath>
 
@@ -12,16 +12,16 @@ namespace {
 struct Strengths {
   double compactness, margin, norm;  // alpha, beta, gamma
   double within, between, momentum;  // delta_v, delta_d
-  bool l1;                           // the norm of features
+  bool l1;                           // use the L1 norm of features
 };
 
-/// The rows of one class in a batch, and what is to be added to all of their gradients alike.
+/// The rows of one class in a batch, and the gradient to be added to each of them.
 struct ClassRows {
   std::vector<std::int64_t> rows;
   std::vector<double> mean, common;
 };
 
-/// A norm of a feature, and its derivative by a component.
+/// A norm of a feature, and its derivative with respect to a component.
 struct Norm {
   bool l1;
   double size;
@@ -36,8 +36,8 @@ struct Norm {
   }
 };
 
-/// Squared hinge of the distance to the running mean beyond `within`, and the norm of the running mean; both reach the
-/// features directly and through the part of the running mean that this batch made.
+/// Squared hinge of the distance to the running mean beyond `within`, and the norm of the running mean. Both affect the
+/// features directly and through this batch's contribution to the running mean.
 double compactness(const FeatureBatch& batch, ClassRows& one, std::span<const double> running, double part,
                    const Strengths& s, double share) {
   const auto width = static_cast<std::size_t>(batch.features.columns);
@@ -61,7 +61,8 @@ double compactness(const FeatureBatch& batch, ClassRows& one, std::span<const do
   return loss + share * s.norm * of_mean.size;
 }
 
-/// How far the batch mean of class c is from the nearest violated boundary of the head, at least 0.
+/// Hinge loss of the distance between the batch mean of class c and the decision boundary that it violates most, at
+/// least 0.
 double boundary(const FeatureBatch& batch, ClassRows& one, std::int64_t c, const Strengths& s, double share) {
   const auto width = static_cast<std::size_t>(batch.features.columns);
   const double *w = batch.head_weight.row(c), n = static_cast<double>(one.rows.size());
@@ -124,7 +125,7 @@ double discriminative(const BatchView& batch, const LossState& state, const Stre
     ClassRows& one = classes[c];
     if (one.rows.empty()) continue;
     for (double& m : one.mean) m /= static_cast<double>(one.rows.size());
-    const double part = state.values[c] <= 1 ? 1 : 1 - s.momentum;  // that this batch has in the running mean
+    const double part = state.values[c] <= 1 ? 1 : 1 - s.momentum;  // weight of this batch in the running mean
     const auto running = std::span(state.values).subspan(classes.size() + c * width, width);
     loss += compactness(f, one, running, part, s, 1 / present);
     loss += boundary(f, one, static_cast<std::int64_t>(c), s, 1 / present);

@@ -1,4 +1,4 @@
-// LOCE's equilibrium loss: logits raised by the running mean of the score that each class gets when it is the true one.
+// LOCE's equilibrium loss: raises each logit by the running mean of the score that its class gets as the true class.
 #include <algorithm>
 #include <cmath>
 
@@ -23,7 +23,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
   hooks.row_offset = [](const Sample&, const LossState& state, std::span<double> offset) {
     for (std::size_t j = 0; j < offset.size(); ++j) offset[j] += std::log(state.values[j]);
   };
-  // The delta is the sum of the true classes' scores, then how many samples made it. [2 C]
+  // The delta is the sum of the true classes' scores, then the number of samples per class. [2 C]
   hooks.collect_update = [scale = keys["scale"], classes](const BatchView& batch, const LossState&) {
     std::vector<double> delta(2 * classes), row(classes);
     for (std::int64_t i = 0; i < batch.rows; ++i) {
@@ -33,7 +33,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
       for (double& u : row) u *= scale;
       softmax(row);
       const double score = row[static_cast<std::size_t>(label)];
-      if (!std::isfinite(score)) continue;  // the loss of such a batch is no number; the means shall not stay so
+      if (!std::isfinite(score)) continue;  // the loss is NaN anyway; keep the means finite
       delta[static_cast<std::size_t>(label)] += score;
       ++delta[classes + static_cast<std::size_t>(label)];
     }

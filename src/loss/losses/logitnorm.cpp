@@ -11,7 +11,7 @@ namespace {
 constexpr Key k_keys[] = {
     {"temperature", 0.01, k_positive, "divides the unit logits", "README of the authors' code, CIFAR-10"}};
 
-constexpr double k_floor = 1e-7;  // of the norm, released code
+constexpr double k_floor = 1e-7;  // added to the norm, released code
 
 KernelParams make_params(const KeyValues&, const ClassCounts&) { return {.reduction = Reduction::mean}; }
 

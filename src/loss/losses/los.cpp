@@ -1,4 +1,5 @@
-// Label over-smoothing: the label is told nearly nothing, so that no class's weights grow on its frequency.
+// Label over-smoothing: the label is almost uniform, so that the head's weights of a class do not grow with its
+// frequency.
 #include "loss/definition.hpp"
 
 namespace ulmus::detail {

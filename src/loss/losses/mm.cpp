@@ -12,7 +12,7 @@ constexpr Key k_keys[] = {{"max_margin", 0.5, k_not_negative, "M, in cosine unit
                           k_margin_scale,
                           k_smoothing};
 
-constexpr double k_released_max_margin = 0.5;  // of the LDAM margins in this loss, whatever max_margin is
+constexpr double k_released_max_margin = 0.5;  // of the LDAM margins in this loss, independent of the key max_margin
 
 KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
   std::vector<double> margins(static_cast<std::size_t>(counts.classes()), keys["max_margin"]);

@@ -1,4 +1,5 @@
-// Seesaw loss: wrong logits lowered by how much rarer their class is, and raised where it is mistaken for the true one.
+// Seesaw loss: lowers incorrect logits according to how much rarer their class is, and raises them if their class is
+// predicted in place of the true one.
 #include <algorithm>
 #include <cmath>
 

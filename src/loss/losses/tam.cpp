@@ -1,4 +1,4 @@
-// Topology-aware margins: logits moved by how unusual the classes around a node are for its class.
+// Topology-aware margins: shifts logits by how unusual the classes around a node are for its class.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -10,7 +10,7 @@
 namespace ulmus::detail {
 namespace {
 
-/// Each sample's nearest others in feature space, as edges to it; none to or from a row that does not count.
+/// Adds edges from each sample's nearest neighbours in feature space; none to or from a row that does not count.
 void join_neighbours(MatrixView<const double> features, std::span<const std::int64_t> labels, std::size_t neighbours,
                      std::vector<std::int64_t>& source, std::vector<std::int64_t>& target) {
   std::vector<std::pair<double, std::int64_t>> others;
@@ -24,7 +24,7 @@ void join_neighbours(MatrixView<const double> features, std::span<const std::int
         const double apart = features.row(i)[c] - features.row(k)[c];
         square += apart * apart;
       }
-      // A distance that is no number has no place in an order.
+      // NaN would break the ordering of distances.
       others.emplace_back(std::isnan(square) ? std::numeric_limits<double>::infinity() : square, k);
     }
     const auto end = others.begin() + static_cast<std::ptrdiff_t>(std::min(neighbours, others.size()));

@@ -4,7 +4,7 @@
 find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
-ulmus_room(base COMPONENT loss
+ulmus_module(base COMPONENT loss
            SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp names.cpp
                    option_name.cpp posix.cpp random.cpp safetensors.cpp text.cpp text_file.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
@@ -13,12 +13,12 @@ find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(hwy REQUIRED CONFIG)
 # Each loss is a file in losses/, so a new one needs no entry here.
 file(GLOB losses RELATIVE ${PROJECT_SOURCE_DIR}/src/loss CONFIGURE_DEPENDS src/loss/losses/*.cpp)
-ulmus_room(loss COMPONENT loss
-           SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp evaluate.cpp
-                   family.cpp graph_margins.cpp keys.cpp loss.cpp loss_state.cpp parallel.cpp reduction.cpp
-                   row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp spec.cpp true_logit.cpp
-                   weighting.cpp ${losses}
-           PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
+ulmus_module(loss COMPONENT loss
+             SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp evaluate.cpp
+                     family.cpp graph_margins.cpp keys.cpp loss.cpp loss_state.cpp parallel.cpp reduction.cpp
+                     row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp spec.cpp true_logit.cpp
+                     weighting.cpp ${losses}
+             PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 
 # The C interface, libulmus.so. It contains the module `loss` and exports only the functions of ulmus/c.h.
 add_library(ulmus_c SHARED src/loss/c_api.cpp)
@@ -44,7 +44,7 @@ find_package(TIFF 4.5 REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
-ulmus_room(data COMPONENT train
+ulmus_module(data COMPONENT train
            SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp column_summary.cpp columns.cpp csv.cpp csv_rows.cpp
                    dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
                    decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
@@ -53,12 +53,12 @@ ulmus_room(data COMPONENT train
                    table.cpp thumbnail.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
-ulmus_room(eval COMPONENT train
+ulmus_module(eval COMPONENT train
            SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # Layer 4: reads only run folders.
-ulmus_room(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
+ulmus_module(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
 # The HTML pages are compiled into the program, so it needs no files at run time.
@@ -84,14 +84,14 @@ set(ulmus_peers no_peers.cpp)
 if(ULMUS_TORCH)
   set(ulmus_peers torch_peers.cpp)
 endif()
-ulmus_room(bench SOURCES bench.cpp ${ulmus_peers}
-           PUBLIC ulmus::loss
-           PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus::libtorch>)
+ulmus_module(bench SOURCES bench.cpp ${ulmus_peers}
+             PUBLIC ulmus::loss
+             PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX $<$<BOOL:${ULMUS_TORCH}>:ulmus::libtorch>)
 
 if(ULMUS_TORCH)
   # A module that uses LibTorch. Its headers take a minute to precompile, so all such modules share the result of the first.
-  function(ulmus_torch_room name)
-    ulmus_room(${name} ${ARGN})
+  function(ulmus_torch_module name)
+    ulmus_module(${name} ${ARGN})
     if(name STREQUAL torch)
       target_precompile_headers(ulmus_torch PRIVATE <torch/torch.h>)
     else()
@@ -100,15 +100,15 @@ if(ULMUS_TORCH)
   endfunction()
 
   # Layers 1 to 3.
-  ulmus_torch_room(torch COMPONENT train
+  ulmus_torch_module(torch COMPONENT train
                    SOURCES composed_loss.cpp margin_loss.cpp
                    PUBLIC ulmus::loss ulmus::libtorch PRIVATE fmt::fmt)
-  ulmus_torch_room(nn COMPONENT train
+  ulmus_torch_module(nn COMPONENT train
                    SOURCES cifar_resnet.cpp conv3.cpp cosine_linear.cpp efficientnet_lite.cpp mlp.cpp model.cpp model_options.cpp script_facts.cpp torchscript.cpp torchvision_resnet.cpp
                               wide_resnet.cpp
                    PUBLIC ulmus::torch PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
   find_package(tomlplusplus REQUIRED)
-  ulmus_torch_room(train COMPONENT train
+  ulmus_torch_module(train COMPONENT train
                    SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
                            option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
