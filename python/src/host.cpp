@@ -23,16 +23,16 @@ std::string read_file(const std::filesystem::path& path, std::size_t limit) {
   };
   std::error_code unknown;  // opening the file reports the error
   if (std::filesystem::exists(path, unknown) && !std::filesystem::is_regular_file(path, unknown))
-    refuse("it is no regular file");
+    reject("it is no regular file");
   if (const std::uintmax_t size = std::filesystem::file_size(path, unknown); !unknown && size > limit)
-    refuse("it has " + std::to_string(size) + " bytes, at most " + std::to_string(limit) + " are read");
+    reject("it has " + std::to_string(size) + " bytes, at most " + std::to_string(limit) + " are read");
   try {
     const nb::object file = nb::module_::import_("io").attr("FileIO")(path.c_str(), "r");
     const auto content = nb::borrow<nb::bytes>(file.attr("readall")());
     file.attr("close")();
     return {content.c_str(), content.size()};
   } catch (const nb::python_error& error) {
-    refuse(nb::str(error.value()).c_str());
+    reject(nb::str(error.value()).c_str());
   }
   return {};
 }

@@ -17,7 +17,7 @@ from . import _kernel
 from ._autograd import Fused, FusedWithContext, chain
 from ._kernel import Context, LossHandle, handles, is_compiling
 
-__all__ = ["CAN_COMPILE", "apply_update", "fused", "fused_with_context", "offsets_of", "state_of"]
+__all__ = ["CAN_COMPILE", "apply_update", "fused", "fused_with_context", "offsets_of", "share_of_processes", "state_of"]
 
 CAN_COMPILE = hasattr(torch.library, "custom_op")
 
@@ -78,6 +78,11 @@ def offsets_of(handle: LossHandle, labels: Tensor, features: Tensor | None) -> T
     if is_compiling():
         return _offsets_op(handle.clock, labels, features, handle.id, handle.classes)
     return _kernel.offsets_of(handle, labels, features)
+
+
+def share_of_processes(divisor: Tensor) -> Tensor:
+    """The share of this process in the mean over the parts of all processes, a scalar."""
+    return _share_op(divisor) if is_compiling() else _kernel.share_of_processes(divisor)
 
 
 def _in_graph(
@@ -176,6 +181,14 @@ if CAN_COMPILE:
     @_apply_update_op.register_fake
     def _(*arguments: Any) -> None:
         return None
+
+    @torch.library.custom_op("ulmus::share_of_processes", mutates_args=())
+    def _share_op(divisor: Tensor) -> Tensor:
+        return _kernel.share_of_processes(divisor)
+
+    @_share_op.register_fake
+    def _(divisor: Tensor) -> Tensor:
+        return torch.empty_like(divisor)
 
     @torch.library.custom_op("ulmus::state", mutates_args=())
     def _state_op(clock: Tensor, loss: int, width: int, size: int) -> Tensor:

@@ -179,6 +179,19 @@ def _is_distributed() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
+def spans_processes() -> bool:
+    """Whether a batch may be divided over several processes."""
+    return _is_distributed() and torch.distributed.get_world_size() > 1
+
+
+def share_of_processes(divisor: Tensor) -> Tensor:
+    """What turns a mean over this process's part of the batch into its share of the mean over all parts: the own
+    divisor over the mean divisor of the processes. The mean of the shares is the mean of the whole batch."""
+    total = divisor.clone()
+    torch.distributed.all_reduce(total)
+    return divisor * torch.distributed.get_world_size() / total
+
+
 def _first_position(rows: int) -> int:
     """The position of this process's rows in the batch of all processes."""
     return torch.distributed.get_rank() * rows if _is_distributed() else 0
@@ -284,7 +297,7 @@ def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Co
         _width(context[0]),
         _first_position(len(double)),
     )
-    if _is_distributed() and torch.distributed.get_world_size() > 1:
+    if spans_processes():
         total = torch.tensor(delta, dtype=torch.float64, device=logits.device)
         torch.distributed.all_reduce(total)
         delta = total.tolist()

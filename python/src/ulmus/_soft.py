@@ -18,7 +18,7 @@ from ._batch import CheckedBatch
 from ._kernel import LossHandle
 from .composed import Batch
 
-__all__ = ["soft_loss"]
+__all__ = ["soft_loss", "soft_weights"]
 
 
 def _is_largest(v: Tensor) -> Tensor:
@@ -85,6 +85,16 @@ def _losses_of_each(name: str, z: Tensor, b: Batch) -> Tensor:
     return composed.focal(c, b) if name == "focal" else c
 
 
+def soft_weights(handle: LossHandle, batch: CheckedBatch, label_smoothing: float, dtype: torch.dtype) -> Tensor:
+    """The weight of each sample with a soft target, ``sum over c of q[c] w[c]`` times its own, ``[N]``."""
+    assert batch.targets is not None
+    q = batch.targets.to(dtype)
+    if label_smoothing:
+        q = (1 - label_smoothing) * q + label_smoothing / handle.classes
+    weights = q @ handle.table("weights", q.device, dtype)
+    return weights if batch.sample_weights is None else weights * batch.sample_weights.to(dtype)
+
+
 def soft_loss(handle: LossHandle, batch: CheckedBatch, label_smoothing: float) -> Tensor:
     """The loss of a batch with soft targets, or with labels and label smoothing; at least float32."""
     logits, labels, sample_weights = batch.logits, batch.labels, batch.sample_weights
@@ -101,7 +111,7 @@ def soft_loss(handle: LossHandle, batch: CheckedBatch, label_smoothing: float) -
         if label_smoothing:
             q = (1 - label_smoothing) * q + label_smoothing / handle.classes
         valid = torch.ones(len(z), dtype=torch.bool, device=device)
-        row_weights = q @ class_weights if sample_weights is None else (q @ class_weights) * sample_weights.to(dtype)
+        row_weights = soft_weights(handle, batch, label_smoothing, dtype)
     samples = valid.to(dtype) if sample_weights is None else sample_weights.to(dtype) * valid
     numbers = Batch(
         labels=torch.arange(handle.classes, device=device),

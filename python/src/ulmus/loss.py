@@ -15,7 +15,7 @@ from torch import Tensor
 from . import _kernel  # isort: skip
 from . import _compile, _core, _family
 from ._batch import CheckedBatch, check_batch, check_context, describe
-from ._soft import soft_loss
+from ._soft import soft_loss, soft_weights
 from .composed import compose
 
 __all__ = ["Loss", "composed_loss"]
@@ -56,6 +56,8 @@ class Loss(torch.nn.Module):
         label_smoothing: 0 to 1. A label becomes the soft target ``(1 - s) [c = y] + s / C``. Refused where it is not
             defined: it needs a cross entropy, possibly with scaled, shifted or margin-adjusted logits.
         seed: for the random draws of ``gcl`` and ``eql``.
+        sync_divisor: with ``torch.distributed``, divide a mean by what the batches of all processes sum up to (see
+            below).
 
     ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]`` as the head gives them, before the loss's own
     scale, labels ``[N]`` of an integer dtype and weights ``[N]``. It returns a scalar (``[N]`` with ``"none"``) of the
@@ -82,12 +84,15 @@ class Loss(torch.nn.Module):
 
     Under ``torch.compile`` the loss is part of the one graph, with the same numbers (PyTorch 2.4 and later).
 
-    Under ``DistributedDataParallel`` use ``reduction="mean"`` with batches of the same size: the mean over the
-    processes is then that of one process. ``"weighted-mean"`` divides by the weights of each process's own samples, so
-    with class weights the result differs: by 0.17 of the gradient's norm for two processes with 32 samples each
-    (``elm:lambda=0.5+drw``, ten classes of ratio 100, random logits; median of 200 batches). The random draws of
-    ``gcl`` and ``eql`` equal those of one process where rank r has the r-th part of the batch and all parts have the
-    same size.
+    Under ``DistributedDataParallel``, which averages the gradients of the processes, both means equal those of one
+    process with the whole batch, whatever the sizes of the parts: in training mode, with gradients, the divisors of
+    the processes are summed (one all-reduce of a number in the forward call), and each returns its share, of which the
+    mean over the processes is the loss of the whole batch. With ``sync_divisor=False`` each process divides by its own
+    samples; with class weights the result then differs by 0.17 of the gradient's norm for two processes with 32 samples
+    each (``elm:lambda=0.5+drw``, ten classes of ratio 100, random logits; median of 200 batches). Losses that are no
+    sum over the samples (``dro-lt``, ``lmd``), and the part of ``poly1`` that has no class weights, are means of the
+    process. The random draws of ``gcl`` and ``eql`` equal those of one process if rank r has the r-th part of the
+    batch and all parts have the same size.
 
     Raises ``ValueError`` for an unknown loss or key (with the nearest name), shapes and counts that do not fit, a label
     out of range (with its position); ``TypeError`` for a dtype.
@@ -103,6 +108,7 @@ class Loss(torch.nn.Module):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None:
         super().__init__()
         if not isinstance(loss, str):
@@ -113,6 +119,7 @@ class Loss(torch.nn.Module):
             loss, _family.class_counts(class_counts), reduction=reduction, ignore_index=ignore_index, seed=seed
         )
         self.label_smoothing = label_smoothing
+        self.sync_divisor = sync_divisor
         _family.refuse_sampling_rule(self.spec)
         if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
             raise ValueError(f"label_smoothing is {label_smoothing!r}, expected a number from 0 to 1")
@@ -297,7 +304,8 @@ class Loss(torch.nn.Module):
         dtype = logits.dtype
         value_dtype = torch.float32 if dtype in _16_BITS and _autocasts(logits.device.type) else dtype
         if batch.targets is not None or self.label_smoothing:
-            return batch.unflatten(soft_loss(handle, batch, self.label_smoothing)).to(value_dtype)
+            value = self._over_processes(soft_loss(handle, batch, self.label_smoothing), batch)
+            return batch.unflatten(value).to(value_dtype)
         context = check_context(handle, batch, self.training, features, head, offsets, noise)
         if self.training and handle.needs & _kernel.STATE:
             _compile.apply_update(handle, batch.logits, batch.labels, context)
@@ -307,7 +315,22 @@ class Loss(torch.nn.Module):
             if not _kernel.is_compiling():
                 _warn_once(logits)
             value = compose(handle, batch.logits, batch.labels, batch.sample_weights, context).to(value_dtype)
-        return batch.unflatten(value)
+        return batch.unflatten(self._over_processes(value, batch))
+
+    def _over_processes(self, value: Tensor, batch: CheckedBatch) -> Tensor:
+        """The share of a mean in that of the batches of all processes."""
+        handle = self._handle
+        if not (self.sync_divisor and self.training and handle.is_sum and handle.reduction in ("mean", "weighted-mean")):
+            return value
+        if not (torch.is_grad_enabled() and _kernel.spans_processes()):
+            return value
+        if batch.targets is None:
+            divisor = handle.divisor(batch.labels, batch.sample_weights, torch.float64)
+        elif handle.reduction == "mean":
+            divisor = torch.tensor(float(len(batch.logits)), dtype=torch.float64, device=value.device)
+        else:
+            divisor = soft_weights(handle, batch, self.label_smoothing, torch.float64).sum()
+        return value * _compile.share_of_processes(divisor).to(value.dtype)
 
     def _fused(self, batch: CheckedBatch, context: _kernel.Context, value_dtype: torch.dtype) -> Tensor:
         handle = self._handle

@@ -23,6 +23,7 @@ def _make_class(entry: dict[str, Any]) -> type[Loss]:
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
         **values: Any,
     ) -> None:
         for argument in values:
@@ -40,6 +41,7 @@ def _make_class(entry: dict[str, Any]) -> type[Loss]:
             ignore_index=ignore_index,
             label_smoothing=label_smoothing,
             seed=seed,
+            sync_divisor=sync_divisor,
         )
 
     def keyword(name: str, default: Any, kind: str) -> inspect.Parameter:
@@ -56,6 +58,7 @@ def _make_class(entry: dict[str, Any]) -> type[Loss]:
         keyword("ignore_index", -100, "int"),
         keyword("label_smoothing", 0.0, "float"),
         keyword("seed", 0, "int"),
+        keyword("sync_divisor", True, "bool"),
     ]
     __init__.__signature__ = inspect.Signature(parameters, return_annotation="None")  # type: ignore[attr-defined]
 

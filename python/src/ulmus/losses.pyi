@@ -55,6 +55,7 @@ class CE(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LDAM(Loss):
@@ -71,6 +72,7 @@ class LDAM(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class ELM(Loss):
@@ -89,6 +91,7 @@ class ELM(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class BS(Loss):
@@ -104,6 +107,7 @@ class BS(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LA(Loss):
@@ -120,6 +124,7 @@ class LA(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class VS(Loss):
@@ -137,6 +142,7 @@ class VS(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class CDT(Loss):
@@ -153,6 +159,7 @@ class CDT(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class Focal(Loss):
@@ -168,6 +175,7 @@ class Focal(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class Poly1(Loss):
@@ -183,6 +191,7 @@ class Poly1(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class CB(Loss):
@@ -199,6 +208,7 @@ class CB(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class GR(Loss):
@@ -215,6 +225,7 @@ class GR(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class MM(Loss):
@@ -233,6 +244,7 @@ class MM(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class ALA(Loss):
@@ -248,6 +260,7 @@ class ALA(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class DBM(Loss):
@@ -267,6 +280,7 @@ class DBM(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class KPS(Loss):
@@ -283,6 +297,7 @@ class KPS(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class GCL(Loss):
@@ -299,6 +314,7 @@ class GCL(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LADE(Loss):
@@ -314,6 +330,7 @@ class LADE(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class IB(Loss):
@@ -332,6 +349,7 @@ class IB(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class IBFocal(Loss):
@@ -351,6 +369,7 @@ class IBFocal(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class Seesaw(Loss):
@@ -368,6 +387,7 @@ class Seesaw(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class EQL(Loss):
@@ -384,6 +404,7 @@ class EQL(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LOCE(Loss):
@@ -399,6 +420,7 @@ class LOCE(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class FCE(Loss):
@@ -413,6 +435,7 @@ class FCE(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LAFCE(Loss):
@@ -427,6 +450,7 @@ class LAFCE(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LAS(Loss):
@@ -443,6 +467,7 @@ class LAS(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LOS(Loss):
@@ -458,6 +483,7 @@ class LOS(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LogitNorm(Loss):
@@ -472,6 +498,7 @@ class LogitNorm(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LMSoftmax(Loss):
@@ -487,6 +514,7 @@ class LMSoftmax(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class ArcFace(Loss):
@@ -504,6 +532,7 @@ class ArcFace(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class CosFace(Loss):
@@ -520,6 +549,7 @@ class CosFace(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class SphereFace(Loss):
@@ -536,6 +566,7 @@ class SphereFace(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class DROLT(Loss):
@@ -555,6 +586,7 @@ class DROLT(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class LMD(Loss):
@@ -575,6 +607,7 @@ class LMD(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
 
 class TAM(Loss):
@@ -594,4 +627,5 @@ class TAM(Loss):
         ignore_index: int = -100,
         label_smoothing: float = 0.0,
         seed: int = 0,
+        sync_divisor: bool = True,
     ) -> None: ...
