@@ -109,7 +109,7 @@ if(ULMUS_TORCH)
                    PUBLIC ulmus::torch PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_module(train COMPONENT train
-                   SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp evaluate.cpp export.cpp
+                   SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
                            option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
                            schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
@@ -119,7 +119,7 @@ if(ULMUS_TORCH)
 
   # Layer 5.
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/features_command.cpp
+  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/doctor_command.cpp src/cli/features_command.cpp
                        src/cli/inspect_command.cpp src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
                        src/cli/progress.cpp src/cli/report_command.cpp src/cli/run_commands.cpp src/cli/signals.cpp src/cli/streams.cpp
                        src/cli/tune_command.cpp)

@@ -18,7 +18,7 @@ namespace nb = nanobind;
 namespace ulmus {
 
 std::string read_file(const std::filesystem::path& path, std::size_t limit) {
-  const auto refuse = [&](const std::string& why) {
+  const auto reject = [&](const std::string& why) {
     throw Error(ErrorKind::data, "cannot read '" + path.string() + "': " + why);
   };
   std::error_code unknown;  // opening the file reports the error

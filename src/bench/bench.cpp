@@ -143,8 +143,8 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
                           .head_bias_gradient = bias_gradient};
 
   Race race;
-  const auto enter = [&](const std::string& text) {
-    Loss made(LossSpec::parse(text), class_counts);
+  const auto enter = [&](const LossSpec& spec) {
+    Loss made(spec, class_counts);
     made.set_epoch(1, 2);  // losses with a key `from` are active in the second half
     LossBatch batch{.labels = labels, .threads = threads};
     if (made.spec().definition().needs.features) batch.features = head;
@@ -154,9 +154,10 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
     });
   };
   const std::size_t ceiling = race.enter([&] { multiply_in_place(memory.data(), elements, threads); });
-  const std::size_t ce = enter("ce");
+  const LossSpec plain = LossSpec::parse("ce");
+  const std::size_t ce = enter(plain);
   std::vector<std::size_t> ours;
-  for (const std::string& text : options.losses) ours.push_back(text == "ce" ? ce : enter(text));
+  for (const LossSpec& spec : options.losses) ours.push_back(spec == plain ? ce : enter(spec));
   std::optional<std::size_t> eager_ce, composed;
   if (options.peers && dtype == Dtype::f32)
     if (auto peers = make_peers(size.n, size.c, labels, class_counts.ldam_margins(0.5), threads)) {
@@ -166,7 +167,7 @@ void measure(const Options& options, Size size, Dtype dtype, int threads, std::v
   race.run(options);
 
   for (std::size_t k = 0; k < ours.size(); ++k) {
-    Record record{.loss = options.losses[k],
+    Record record{.loss = options.losses[k].text(),
                   .n = size.n,
                   .c = size.c,
                   .dtype = dtype,
@@ -195,15 +196,11 @@ std::int64_t bytes_of(Dtype dtype) {
 }
 
 void check(const Options& options) {
-  const auto throw_usage_error = [](const std::string& message) { throw Error(ErrorKind::usage, message); };
-  for (const std::string& text : options.losses) LossSpec::parse(text);
   for (const Size& size : options.sizes)
-    if (size.n < 1 || size.c < 1)
-      throw_usage_error(fmt::format("the size is {}x{}, expected at least 1x1", size.n, size.c));
+    if (size.n < 1 || size.c < 1) throw_usage(fmt::format("the size is {}x{}, expected at least 1x1", size.n, size.c));
   for (const int threads : options.threads)
-    if (threads < 1) throw_usage_error(fmt::format("the number of threads is {}, expected at least 1", threads));
-  if (options.rounds < 1)
-    throw_usage_error(fmt::format("the number of rounds is {}, expected at least 1", options.rounds));
+    if (threads < 1) throw_usage(fmt::format("the number of threads is {}, expected at least 1", threads));
+  if (options.rounds < 1) throw_usage(fmt::format("the number of rounds is {}, expected at least 1", options.rounds));
 }
 
 }  // namespace
@@ -254,6 +251,19 @@ std::vector<Record> run(const Options& options, const std::function<void(const R
         if (dtype == Dtype::f16) measure_as(Half{});
       }
   return records;
+}
+
+double memory_rate(int threads) {
+  constexpr int k_repetitions = 7;
+  std::vector<float> memory(std::size_t{1} << 24, 1.0f);
+  std::vector<double> seconds;
+  for (int i = 0; i < k_repetitions; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    multiply_in_place(memory.data(), std::ssize(memory), threads);
+    seconds.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::ranges::nth_element(seconds, seconds.begin() + k_repetitions / 2);
+  return 2 * static_cast<double>(memory.size() * sizeof(float)) / seconds[k_repetitions / 2] / 1e9;
 }
 
 std::string machine() {

@@ -50,8 +50,7 @@ void add_bench_command(CLI::App& program) {
       throw Error(ErrorKind::usage,
                   fmt::format("--seconds is {}, expected above 0, at most 60", format_number(options.seconds)));
     if (!request->losses.empty()) {
-      options.losses.clear();
-      for (const LossSpec& loss : parse_losses(request->losses)) options.losses.push_back(loss.text());
+      options.losses = parse_losses(request->losses);
     }
     if (!request->sizes.empty()) options.sizes = parse_list(request->sizes, bench::parse_size);
     if (!request->dtypes.empty()) options.dtypes = parse_list(request->dtypes, bench::parse_dtype);

@@ -11,6 +11,7 @@ void add_commands(CLI::App& program) {
   add_losses_command(program);
   add_report_command(program);
   add_bench_command(program);
+  add_doctor_command(program);
 }
 
 }  // namespace ulmus::cli

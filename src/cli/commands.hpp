@@ -17,5 +17,6 @@ void add_inspect_command(CLI::App& program);
 void add_losses_command(CLI::App& program);
 void add_report_command(CLI::App& program);
 void add_bench_command(CLI::App& program);
+void add_doctor_command(CLI::App& program);
 
 }  // namespace ulmus::cli

@@ -57,16 +57,16 @@ void add_tune_command(CLI::App& program) {
     const std::filesystem::path page =
         request->out ? std::filesystem::path(*request->out) : std::filesystem::path(request->run) / "tune.html";
     write_file(page, tuning_html(tuning));
-    if (!tuning.new_model.empty()) write_report(request->run);
+    if (tuning.new_model) write_report(request->run);
     if (request->as_json) {
       print(to_json(tuning));
       return;
     }
     print(tuning_table(tuning, {.colour = ::isatty(STDOUT_FILENO) == 1}) + "\n");
-    if (!tuning.new_model.empty())
+    if (tuning.new_model)
       print(fmt::format(
           "new model: {}, in the report of the run; evaluate it on other data by 'ulmus eval --run {} --loss {}'\n",
-          tuning.new_model, request->run, tuning.new_model));
+          *tuning.new_model, request->run, *tuning.new_model));
     print(fmt::format("page: {}\n", printable(page.string(), k_long_text)));
   });
 }

@@ -13,8 +13,6 @@ namespace {
 
 using detail::k_most_strength;
 
-[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// In the order of application.
 const std::array<std::string, 9> k_names{"crop",        "rrc",    "flip",  "jitter", "autoaugment",
                                          "randaugment", "cutout", "mixup", "cutmix"};
@@ -24,9 +22,8 @@ class Settings {
  public:
   Settings(std::string_view name, std::string_view value, bool given) : name_(name), value_(value), given_(given) {}
 
-  void refuse_any() const {
-    if (given_)
-      throw_usage_error(fmt::format("augmentation '{}' takes nothing after its name; write '{}'", name_, name_));
+  void reject_any() const {
+    if (given_) throw_usage(fmt::format("augmentation '{}' takes nothing after its name; write '{}'", name_, name_));
   }
 
   double number(double otherwise) const {
@@ -49,10 +46,10 @@ class Settings {
       const std::string key = setting.substr(0, equals);
       const auto variable = std::ranges::find(variables, key, [](const auto& entry) { return entry.first; });
       if (variable == variables.end())
-        throw_usage_error(
+        throw_usage(
             fmt::format("unknown key '{}' in augmentation '{}:{}'; {}", key, name_, value_, suggest(key, keys)));
       if (std::ranges::find(seen, key) != seen.end())
-        throw_usage_error(fmt::format("{} is given twice in augmentation '{}:{}'; leave one out", key, name_, value_));
+        throw_usage(fmt::format("{} is given twice in augmentation '{}:{}'; leave one out", key, name_, value_));
       seen.push_back(key);
       const std::string text = equals == std::string::npos ? "" : setting.substr(equals + 1);
       const std::string what = fmt::format("{} in augmentation '{}:{}'", key, name_, value_);
@@ -72,8 +69,7 @@ class Settings {
 /// `require_applicable` checks values against the data; here only values without any effect are rejected.
 void set(Augmentation& a, std::string_view name, const Settings& settings, const ImageShape& shape) {
   const auto positive = [&](auto value) {
-    if (!(value > 0))
-      throw_usage_error(fmt::format("the value of augmentation '{}' is {}, expected above 0", name, value));
+    if (!(value > 0)) throw_usage(fmt::format("the value of augmentation '{}' is {}, expected above 0", name, value));
     return value;
   };
   if (name == "crop") {
@@ -81,7 +77,7 @@ void set(Augmentation& a, std::string_view name, const Settings& settings, const
   } else if (name == "rrc") {
     a.smallest_share = positive(settings.number(0.08));
   } else if (name == "flip") {
-    settings.refuse_any();
+    settings.reject_any();
     a.flip = true;
   } else if (name == "jitter") {
     a.jitter = {.brightness = 0.4, .contrast = 0.4, .saturation = 0.4};
@@ -90,13 +86,13 @@ void set(Augmentation& a, std::string_view name, const Settings& settings, const
                              {"saturation", &a.jitter.saturation},
                              {"hue", &a.jitter.hue}});
   } else if (name == "autoaugment") {
-    settings.refuse_any();
+    settings.reject_any();
     a.autoaugment = true;
   } else if (name == "randaugment") {
     a.operations = 2;
     settings.assign<std::int64_t>({{"n", &a.operations}, {"m", &a.strength}});
     if (a.operations < 1)
-      throw_usage_error(fmt::format("n of augmentation 'randaugment' is {}, expected 1 or more", a.operations));
+      throw_usage(fmt::format("n of augmentation 'randaugment' is {}, expected 1 or more", a.operations));
   } else if (name == "cutout") {
     a.cutout = positive(settings.integer(std::max<std::int64_t>(1, std::min(shape.height, shape.width) / 2)));
   } else if (name == "mixup") {
@@ -121,7 +117,7 @@ Augmentation Augmentation::parse(std::string_view text, const ImageShape& shape)
       std::vector<std::string> known{"none"};
       known.insert(known.end(), k_names.begin(), k_names.end());
       const std::string place = piece == text ? "" : fmt::format(" in '{}'", text);
-      throw_usage_error(fmt::format("unknown augmentation '{}'{}; {}", name, place, suggest(name, known)));
+      throw_usage(fmt::format("unknown augmentation '{}'{}; {}", name, place, suggest(name, known)));
     }
     order.emplace_back(std::distance(k_names.begin(), found), piece);
     const bool given = colon != std::string::npos;
@@ -135,12 +131,12 @@ Augmentation Augmentation::parse(std::string_view text, const ImageShape& shape)
   }();
   for (std::size_t i = 1; i < sorted.size(); ++i)
     if (sorted[i].first == sorted[i - 1].first)
-      throw_usage_error(fmt::format("augmentation '{}' has {} twice; leave one out", text,
-                                    k_names[static_cast<std::size_t>(sorted[i].first)]));
+      throw_usage(fmt::format("augmentation '{}' has {} twice; leave one out", text,
+                              k_names[static_cast<std::size_t>(sorted[i].first)]));
   if (sorted != order) {
     std::vector<std::string> names;
     for (const auto& entry : sorted) names.push_back(entry.second);
-    throw_usage_error(
+    throw_usage(
         fmt::format("augmentation '{}' is not in the order of application; write '{}'", text, join(names, "+")));
   }
   return augmentation;
@@ -167,16 +163,16 @@ void require_applicable(const Augmentation& a, const Dataset& data) {
     Augmentation of_images = a;
     of_images.mixup = 0;
     if (const std::string text = of_images.text(); text != "none")
-      throw_usage_error(fmt::format(
-          "augmentation '{}' is for images, but '{}' has features; only mixup applies to them", text, data.name()));
+      throw_usage(fmt::format("augmentation '{}' is for images, but '{}' has features; only mixup applies to them",
+                              text, data.name()));
   }
   const std::int64_t side = std::min(data.shape().height, data.shape().width);
   const auto range = [](std::string_view what, auto came, std::string_view expected) {
-    throw_usage_error(fmt::format("{} is {}, expected {}", what, came, expected));
+    throw_usage(fmt::format("{} is {}, expected {}", what, came, expected));
   };
   if (a.pad < 0 || (a.pad > 0 && a.pad >= side))
-    throw_usage_error(fmt::format("padding is {} pixels, expected 0 to {} for images of {} x {}", a.pad, side - 1,
-                                  data.shape().width, data.shape().height));
+    throw_usage(fmt::format("padding is {} pixels, expected 0 to {} for images of {} x {}", a.pad, side - 1,
+                            data.shape().width, data.shape().height));
   if (!(a.smallest_share >= 0 && a.smallest_share <= 1))
     range("the share of rrc", a.smallest_share, "above 0, up to 1");
   for (const auto& [name, value, most] : {std::tuple{"brightness", a.jitter.brightness, 10.0},
@@ -188,26 +184,26 @@ void require_applicable(const Augmentation& a, const Dataset& data) {
   if (a.strength < 0 || a.strength > k_most_strength)
     range("m of randaugment", a.strength, fmt::format("0 to {}", k_most_strength));
   if (a.cutout < 0 || (a.cutout > 0 && a.cutout > side))
-    throw_usage_error(fmt::format("the square of cutout is {} pixels wide, expected 1 to {} for images of {} x {}",
-                                  a.cutout, side, data.shape().width, data.shape().height));
+    throw_usage(fmt::format("the square of cutout is {} pixels wide, expected 1 to {} for images of {} x {}", a.cutout,
+                            side, data.shape().width, data.shape().height));
   for (const auto& [name, alpha] : {std::pair{"mixup", a.mixup}, {"cutmix", a.cutmix}})
     if (!(alpha >= 0 && alpha <= 1000)) range(fmt::format("alpha of {}", name), alpha, "above 0, up to 1000");
 
   if (data.shape().channels != 3 && (a.jitter.saturation > 0 || a.jitter.hue > 0))
-    throw_usage_error(
+    throw_usage(
         fmt::format("jitter of saturation or hue needs RGB images, but '{}' has {} channel{}; write "
                     "'jitter:saturation=0'",
                     data.name(), data.shape().channels, data.shape().channels == 1 ? ", grey" : "s"));
   if (data.shape().channels != 3 && data.shape().channels != 1 &&
       (a.autoaugment || a.operations > 0 || a.jitter.contrast > 0))
-    throw_usage_error(
+    throw_usage(
         fmt::format("jitter, autoaugment and randaugment need RGB or grey images, but '{}' has {} channels; leave "
                     "them out",
                     data.name(), data.shape().channels));
 
   const auto exclude = [](bool both, std::string_view one, std::string_view other, std::string_view reason) {
     if (both)
-      throw_usage_error(fmt::format("augmentations {} and {} exclude each other: {}; choose one", one, other, reason));
+      throw_usage(fmt::format("augmentations {} and {} exclude each other: {}; choose one", one, other, reason));
   };
   exclude(a.pad > 0 && a.smallest_share > 0, "crop", "rrc", "both choose a part of the image");
   exclude(a.autoaugment && a.operations > 0, "autoaugment", "randaugment", "both choose operations");

@@ -150,7 +150,7 @@ OpenedData open_cifar(std::string_view name, const OpenOptions& options) {
 
   const auto files = std::ranges::find_if(places, [&](const fs::path& place) { return holds_files(place, version); });
   if (files != places.end()) {
-    refuse_image_options(options, fmt::format("the binary version of {}", name));
+    reject_image_options(options, fmt::format("the binary version of {}", name));
     OpenedData data;
     data.train = open_part(*files, version.train, version);
     data.test = open_part(*files, version.test, version);

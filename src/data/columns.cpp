@@ -232,7 +232,7 @@ std::unordered_map<std::string_view, std::int64_t> counts_of(const Table& table,
 }
 
 /// Throws for a column where almost all cells are of one kind.
-void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
+void reject_slips(const Table& table, std::size_t column, const Facts& facts) {
   const std::string cure = fmt::format(
       "; correct it, leave it empty if it is missing, or add &categorical={} if all "
       "are names",
@@ -264,7 +264,7 @@ void refuse_slips(const Table& table, std::size_t column, const Facts& facts) {
 }
 
 /// Throws for measurements whose units differ between rows, which would look like row names.
-void refuse_mixed_units(const Table& table, std::size_t column, const Facts& facts) {
+void reject_mixed_units(const Table& table, std::size_t column, const Facts& facts) {
   if (table.columns[column].kind != ColumnKind::categorical || !facts.few_units || 10 * facts.written < 9 * facts.cells)
     return;
   const std::int64_t row = first_misfit(table, column, [&](std::string_view cell) {
@@ -294,7 +294,7 @@ void decide(const Table& table, std::size_t column, const Facts& facts, const Ev
   else if (std::ranges::find(facts.dates, facts.cells) != facts.dates.end())
     make_date(table, column, facts, evidence, made);
   else {
-    refuse_slips(table, column, facts);
+    reject_slips(table, column, facts);
     made.kind = ColumnKind::categorical;
   }
 }
@@ -432,7 +432,7 @@ void decide_columns(Table& table, const CsvOptions& options, const TableEncoding
     TableColumn& column = table.columns[c];
     decide(table, c, facts[c], evidence, options.delimiter, column);
     if (!contains(options.keep, column.name)) column.left_out = why_left_out(table, c, facts[c].cells);
-    if (!column.left_out.empty()) refuse_mixed_units(table, c, facts[c]);
+    if (!column.left_out.empty()) reject_mixed_units(table, c, facts[c]);
   }
 }
 

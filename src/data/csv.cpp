@@ -75,7 +75,7 @@ CsvOptions csv_options(const Address& address) {
 }  // namespace
 
 OpenedData open_csv(const Address& address, const OpenOptions& options) {
-  refuse_image_options(options, "csv:FILE");
+  reject_image_options(options, "csv:FILE");
   CsvOptions csv_options = ulmus::detail::csv_options(address);
   csv_options.classes = options.classes;
   const fs::path file = address.file();

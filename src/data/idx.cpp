@@ -192,7 +192,7 @@ IdxFile read_idx(const ByteSource& source, const fs::path& path, IdxKind kind) {
 }
 
 OpenedData open_idx(std::string_view name, const OpenOptions& options) {
-  refuse_image_options(options, name);
+  reject_image_options(options, name);
   const fs::path folder = find_folder(name, options.data_root);
   OpenedData data;
   data.train = open_part(folder, k_train, name);

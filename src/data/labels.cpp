@@ -25,7 +25,7 @@ std::string column_text(const LabelRules& rules) {
 }
 
 /// `accepted` are names that are classes even if they look like a missing mark.
-void refuse_missing(const LabelTexts& texts, const LabelRules& rules, std::span<const std::string> accepted) {
+void reject_missing(const LabelTexts& texts, const LabelRules& rules, std::span<const std::string> accepted) {
   std::vector<bool> missing;
   for (const std::string& text : texts.distinct)
     missing.push_back(is_missing_mark(text) && !contains(rules.literal, text) && !contains(accepted, text));
@@ -45,7 +45,7 @@ void refuse_missing(const LabelTexts& texts, const LabelRules& rules, std::span<
 }
 
 /// Throws for different classes whose names look alike; single letters may differ by case.
-void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
+void reject_twins(const LabelTexts& texts, const LabelRules& rules) {
   const auto is_letter = [](const std::string& name) {
     return !name.empty() && valid_utf8(std::string_view(name).substr(0, 4)) == name.size() &&
            std::ranges::count_if(name, [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; }) == 1;
@@ -70,7 +70,7 @@ void refuse_twins(const LabelTexts& texts, const LabelRules& rules) {
 }
 
 /// Throws for fractional numbers that rarely repeat, or values that differ in most samples.
-void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples, const LabelRules& rules) {
+void reject_quantity(const std::vector<std::string>& names, std::int64_t samples, const LabelRules& rules) {
   constexpr std::int64_t k_few_samples = 20;
   constexpr std::int64_t k_few_classes = 10;  // e.g. ratings with halves
   if (samples < k_few_samples) return;
@@ -93,7 +93,7 @@ void refuse_quantity(const std::vector<std::string>& names, std::int64_t samples
 }
 
 /// -1 marks a sample without a label in many sets; with only 1 as the other label, it is one of two classes.
-void refuse_negative(const LabelTexts& texts, const LabelRules& rules) {
+void reject_negative(const LabelTexts& texts, const LabelRules& rules) {
   std::vector<std::string> numbers;
   for (const std::string& text : texts.distinct) numbers.push_back(*number_name(text));
   std::ranges::sort(numbers);
@@ -147,10 +147,10 @@ std::size_t LabelTexts::first(std::size_t i) const {
 
 Classes classes_of(const LabelTexts& texts, const LabelRules& rules) {
   if (!rules.known.empty()) return among(texts, rules.known, rules, "the run");
-  refuse_missing(texts, rules, {});
+  reject_missing(texts, rules, {});
   const Spelling spelling = common_spelling(texts.distinct);
-  if (spelling == nullptr) refuse_twins(texts, rules);
-  if (spelling == &number_name && rules.column.empty()) refuse_negative(texts, rules);
+  if (spelling == nullptr) reject_twins(texts, rules);
+  if (spelling == &number_name && rules.column.empty()) reject_negative(texts, rules);
 
   std::map<std::string, std::vector<std::size_t>> groups;
   for (std::size_t i = 0; i < texts.distinct.size(); ++i)
@@ -171,13 +171,13 @@ Classes classes_of(const LabelTexts& texts, const LabelRules& rules) {
                     printable(classes.names[0]),
                     rules.column.empty() ? "" : fmt::format(", in its column '{}'", printable(rules.column)),
                     rules.column.empty() ? "" : ", or name the right column with ?label="));
-  refuse_quantity(classes.names, texts.size(), rules);
+  reject_quantity(classes.names, texts.size(), rules);
   return among(texts, std::move(classes.names), rules, "");
 }
 
 std::vector<std::int64_t> labels_among(const LabelTexts& texts, std::span<const std::string> names,
                                        const LabelRules& rules, std::string_view lacking) {
-  refuse_missing(texts, rules, names);
+  reject_missing(texts, rules, names);
   const NameIndex index(names);
   std::vector<std::int64_t> places;
   for (std::size_t i = 0; i < texts.distinct.size(); ++i) {

@@ -178,7 +178,7 @@ void turn_backslashes(ImageFiles& files) {
 }
 
 /// Throws for a file with two labels.
-void refuse_two_labels(const ImageFiles& files, const LabelTexts& labels, std::span<const std::int64_t> lines,
+void reject_two_labels(const ImageFiles& files, const LabelTexts& labels, std::span<const std::int64_t> lines,
                        const fs::path& list) {
   std::unordered_map<std::string_view, std::size_t> seen;
   for (std::size_t i = 0; i < files.size(); ++i) {
@@ -205,7 +205,7 @@ ListPart open_part(const fs::path& list, const std::optional<std::string>& root)
   part.labels = std::move(read.labels);
   part.lines = std::move(read.lines);
   turn_backslashes(part.files);
-  refuse_two_labels(part.files, part.labels, part.lines, list);
+  reject_two_labels(part.files, part.labels, part.lines, list);
   return part;
 }
 

@@ -160,7 +160,7 @@ Dataset open_unlabelled_npy(const fs::path& file, std::vector<std::string> class
 }
 
 OpenedData open_npy(const Address& address, const OpenOptions& options) {
-  refuse_image_options(options, "npy:FEATURES,LABELS");
+  reject_image_options(options, "npy:FEATURES,LABELS");
   const auto [features, labels] = two_files(address.files(), address);
   const std::optional<ClassFile> names = class_file(address);
   Part train = open_part(features, labels);

@@ -13,7 +13,7 @@
 namespace ulmus {
 namespace detail {
 
-void refuse_image_options(const OpenOptions& options, std::string_view source) {
+void reject_image_options(const OpenOptions& options, std::string_view source) {
   if (options.image_size)
     throw Error(ErrorKind::usage, fmt::format("{} resizes image files, not what {} holds; leave it out",
                                               option_name("image_size"), source));

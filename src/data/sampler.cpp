@@ -18,12 +18,10 @@ using Kind = Sampler::Kind;
 
 const std::array<std::string, 6> k_names{"instance", "balanced", "sqrt", "progressive", "effective", "drs"};
 
-[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 double parse_fraction(std::string_view value, std::string_view key, std::string_view text) {
   const std::string what = fmt::format("{} in sampler '{}'", key, text);
   const double number = parse_number(value, what);
-  if (number < 0 || number > 1) throw_usage_error(fmt::format("{} is {}, expected 0 to 1", what, value));
+  if (number < 0 || number > 1) throw_usage(fmt::format("{} is {}, expected 0 to 1", what, value));
   return number;
 }
 
@@ -37,9 +35,8 @@ double effective_number(std::int64_t n, double beta) {
 
 void check_epoch(const Sampler& sampler, std::int64_t epoch, std::int64_t epochs) {
   if (sampler.needs_epochs() && (epoch < 0 || epoch >= epochs))
-    throw_usage_error(
-        fmt::format("sampler '{}' is asked for epoch {} (counted from 0) of {}; it needs the number of epochs",
-                    sampler.text(), epoch, epochs));
+    throw_usage(fmt::format("sampler '{}' is asked for epoch {} (counted from 0) of {}; it needs the number of epochs",
+                            sampler.text(), epoch, epochs));
 }
 
 }  // namespace
@@ -49,26 +46,26 @@ Sampler Sampler::parse(std::string_view text) {
   const std::string_view name = text.substr(0, colon);
   const std::string_view value = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   const auto found = std::ranges::find(k_names, name);
-  if (found == k_names.end()) throw_usage_error(fmt::format("unknown sampler '{}'; {}", text, suggest(name, k_names)));
+  if (found == k_names.end()) throw_usage(fmt::format("unknown sampler '{}'; {}", text, suggest(name, k_names)));
 
   Sampler sampler{.kind = static_cast<Kind>(std::distance(k_names.begin(), found))};
   if (sampler.kind == Kind::effective) {
-    if (value.empty()) throw_usage_error(fmt::format("sampler '{}' needs its beta; write 'effective:0.9999'", text));
+    if (value.empty()) throw_usage(fmt::format("sampler '{}' needs its beta; write 'effective:0.9999'", text));
     sampler.beta = parse_fraction(value, "beta", text);
     return sampler;
   }
   if (colon == std::string_view::npos) return sampler;
   if (sampler.kind != Kind::deferred)
-    throw_usage_error(fmt::format("sampler '{}' takes nothing after its name; write '{}'", text, name));
+    throw_usage(fmt::format("sampler '{}' takes nothing after its name; write '{}'", text, name));
   static const std::array<std::string, 2> k_keys{"from", "beta"};
   std::vector<std::string> seen;
   for (const std::string& setting : split(value, ',')) {
     const std::size_t equals = setting.find('=');
     const std::string key = setting.substr(0, equals);
     if (std::ranges::find(k_keys, key) == k_keys.end())
-      throw_usage_error(fmt::format("unknown key '{}' in sampler '{}'; {}", key, text, suggest(key, k_keys)));
+      throw_usage(fmt::format("unknown key '{}' in sampler '{}'; {}", key, text, suggest(key, k_keys)));
     if (std::ranges::find(seen, key) != seen.end())
-      throw_usage_error(fmt::format("{} is given twice in sampler '{}'; leave one out", key, text));
+      throw_usage(fmt::format("{} is given twice in sampler '{}'; leave one out", key, text));
     seen.push_back(key);
     const std::string number = equals == std::string::npos ? "" : setting.substr(equals + 1);
     (key == "from" ? sampler.from : sampler.beta) = parse_fraction(number, key, text);

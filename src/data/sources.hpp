@@ -59,7 +59,7 @@ std::vector<std::filesystem::path> search_paths(std::span<const std::string> nam
                                   std::string_view advice);
 
 /// Throws Error{usage} for options that apply only to images.
-void refuse_image_options(const OpenOptions& options, std::string_view source);
+void reject_image_options(const OpenOptions& options, std::string_view source);
 
 /// The names that the key `literal` of an address declares to be classes.
 std::vector<std::string> literal_names(const Address& address);

@@ -21,8 +21,6 @@ struct Known {
 constexpr std::array k_known = {Known{PostHoc::Kind::none, "none", 0}, Known{PostHoc::Kind::la, "la", 1},
                                 Known{PostHoc::Kind::mla, "mla", 0.65}, Known{PostHoc::Kind::tau_norm, "tau-norm", 1}};
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// The training prior pi; every class must have samples.
 std::vector<double> positive_prior(const ClassCounts& counts, const PostHoc& posthoc) {
   const auto values = counts.values();

@@ -28,23 +28,23 @@ double divergence(Row a, Row b) {
 
 void check(const Graph& graph, std::span<const std::int64_t> labels, std::span<const bool> is_train,
            MatrixView<const double> logits, std::int64_t classes) {
-  const auto refuse = [](const std::string& message) { throw Error(ErrorKind::data, message); };
+  const auto reject = [](const std::string& message) { throw Error(ErrorKind::data, message); };
   const auto nodes = static_cast<std::size_t>(graph.nodes);
   if (labels.size() != nodes || is_train.size() != nodes || logits.rows != graph.nodes || logits.columns != classes)
-    refuse(
+    reject(
         fmt::format("{} labels, {} training marks and logits [{}, {}] came with {} nodes and {} class counts, "
-                    "expected one of each a node",
+                    "expected one of each for every node",
                     labels.size(), is_train.size(), logits.rows, logits.columns, nodes, classes));
   if (graph.source.size() != graph.target.size())
-    refuse(fmt::format("the graph has {} sources and {} targets, expected one of each an edge", graph.source.size(),
-                       graph.target.size()));
+    reject(fmt::format("the graph has {} sources and {} targets, expected one of each for every edge",
+                       graph.source.size(), graph.target.size()));
   for (std::size_t k = 0; k < graph.source.size(); ++k)
     for (const std::int64_t end : {graph.source[k], graph.target[k]})
       if (end < 0 || end >= graph.nodes)
-        refuse(fmt::format("edge {} touches node {}, expected 0 to {}", k, end, graph.nodes - 1));
+        reject(fmt::format("edge {} touches node {}, expected 0 to {}", k, end, graph.nodes - 1));
   for (std::size_t v = 0; v < nodes; ++v)
     if (is_train[v] && (labels[v] < 0 || labels[v] >= classes))
-      refuse(fmt::format("label {} of training node {} is out of range, expected 0 to {}", labels[v], v, classes - 1));
+      reject(fmt::format("label {} of training node {} is out of range, expected 0 to {}", labels[v], v, classes - 1));
 }
 
 }  // namespace

@@ -12,7 +12,7 @@
 namespace ulmus {
 namespace {
 
-[[noreturn]] void refuse(const std::string& message) { throw Error(ErrorKind::usage, message); }
+[[noreturn]] void reject(const std::string& message) { throw Error(ErrorKind::usage, message); }
 
 template <class Entry>
 std::vector<std::string> names(std::span<const Entry> table) {
@@ -26,7 +26,7 @@ const Entry& find(std::span<const Entry> table, std::string_view name, std::stri
   for (const Entry& entry : table)
     if (entry.name == name) return entry;
   const std::string place = name == text ? "" : fmt::format(" in loss '{}'", text);
-  refuse(fmt::format("unknown {} '{}'{}; {}", what, name, place, suggest(name, names(table))));
+  reject(fmt::format("unknown {} '{}'{}; {}", what, name, place, suggest(name, names(table))));
 }
 
 /// The parts of `name`, `name:key=value,...` or `name=file`.
@@ -52,7 +52,7 @@ KeyValue read_value(const Key& key, const std::string& value, std::string_view t
   if (!key.choices.empty()) {
     const auto word = std::find(key.choices.begin(), key.choices.end(), value);
     if (word == key.choices.end())
-      refuse(fmt::format("{} is '{}'; {}", what, value,
+      reject(fmt::format("{} is '{}'; {}", what, value,
                          suggest(value, std::vector<std::string>(key.choices.begin(), key.choices.end()))));
     return *word;
   }
@@ -61,9 +61,9 @@ KeyValue read_value(const Key& key, const std::string& value, std::string_view t
   // Far within the range of float, so that products of several keys are finite, too.
   constexpr double k_largest = 1e30;
   if (number != 0 && !(std::fabs(number) <= k_largest && std::fabs(number) >= 1 / k_largest))
-    refuse(fmt::format("{} is {}, expected 0 or a number of a size from 1e-30 to 1e30", what, format_number(number)));
+    reject(fmt::format("{} is {}, expected 0 or a number of a size from 1e-30 to 1e30", what, format_number(number)));
   if (!key.range.contains(number))
-    refuse(fmt::format("{} is {}, expected {}: {}", what, format_number(number), key.range.text(), key.meaning));
+    reject(fmt::format("{} is {}, expected {}: {}", what, format_number(number), key.range.text(), key.meaning));
   return number;
 }
 
@@ -72,22 +72,22 @@ void read_keys(const Part& part, std::span<const Key> table, KeyValues& values, 
   for (const std::string& setting : part.settings) {
     const std::size_t equals = setting.find('=');
     if (equals == std::string::npos)
-      refuse(fmt::format("'{}' in loss '{}' is not key=value; write for example {}", setting, text,
+      reject(fmt::format("'{}' in loss '{}' is not key=value; write for example {}", setting, text,
                          table.empty()
                              ? part.name
                              : fmt::format("{}:{}={}", part.name, table[0].name, table[0].default_value.text())));
     const std::string name = setting.substr(0, equals);
     if (table.empty())
-      refuse(fmt::format("'{}' in loss '{}' has no keys, but '{}' came; leave it out", part.name, text, name));
+      reject(fmt::format("'{}' in loss '{}' has no keys, but '{}' came; leave it out", part.name, text, name));
     const Key& key = find(table, name, fmt::format("key of {}", part.name), text);
     if (std::find(seen.begin(), seen.end(), name) != seen.end())
-      refuse(fmt::format("key '{}' comes twice in loss '{}'; keep one", name, text));
+      reject(fmt::format("key '{}' comes twice in loss '{}'; keep one", name, text));
     seen.push_back(name);
     values.set(name, read_value(key, setting.substr(equals + 1), text));
   }
   for (const Key& key : table)
     if (std::find(seen.begin(), seen.end(), key.name) != seen.end() && !values.applies(key))
-      refuse(fmt::format("key '{}' in loss '{}' applies only with {}; leave it out, or add that", key.name, text,
+      reject(fmt::format("key '{}' in loss '{}' applies only with {}; leave it out, or add that", key.name, text,
                          key.only_with));
 }
 
@@ -111,15 +111,15 @@ LossSpec LossSpec::parse(std::string_view text) {
       parts.back() += text[i];
   }
   const Part loss(parts[0]);
-  if (loss.name.empty()) refuse(fmt::format("loss '{}' has no name; {}", text, suggest("", names(family()))));
+  if (loss.name.empty()) reject(fmt::format("loss '{}' has no name; {}", text, suggest("", names(family()))));
   const LossDefinition& definition = find(family(), loss.name, "loss", text);
   if (!loss.file.empty())
-    refuse(fmt::format("loss '{}' has '=' behind its name; keys follow a colon, for example {}:{}", text, loss.name,
+    reject(fmt::format("loss '{}' has '=' behind its name; keys follow a colon, for example {}:{}", text, loss.name,
                        definition.keys.empty()
                            ? "key=value"
                            : fmt::format("{}={}", definition.keys[0].name, definition.keys[0].default_value.text())));
   if (parts.size() > 2)
-    refuse(fmt::format("loss '{}' has {} rules, expected at most one: they would multiply; keep one of {}", text,
+    reject(fmt::format("loss '{}' has {} rules, expected at most one: they would multiply; keep one of {}", text,
                        parts.size() - 1, join(names(rules()), ", ")));
   std::optional<Part> rule_part;
   const Rule* rule = nullptr;
@@ -127,7 +127,7 @@ LossSpec LossSpec::parse(std::string_view text) {
     rule_part.emplace(parts[1]);
     rule = &find(rules(), rule_part->name, "rule", text);
     if (rule->takes_file != !rule_part->file.empty())
-      refuse(rule->takes_file
+      reject(rule->takes_file
                  ? fmt::format("rule '{}' in loss '{}' needs a file: write {}+{}=FILE", rule->name, text, parts[0],
                                rule->name)
                  : fmt::format("rule '{}' in loss '{}' takes no file; keys follow a colon", rule->name, text));
@@ -138,7 +138,7 @@ LossSpec LossSpec::parse(std::string_view text) {
     read_keys(*rule_part, rule->keys, spec.rule_keys_, text);
     spec.rule_file_ = rule_part->file;
     if (rule->acts == Rule::Acts::weights && spec.has_own_weights())
-      refuse(fmt::format("loss '{}' has class weights of its own, which +{} would multiply; {}", text, rule->name,
+      reject(fmt::format("loss '{}' has class weights of its own, which +{} would multiply; {}", text, rule->name,
                          spec.keys_.has("weights")
                              ? fmt::format("write {}:weights=none+{}", definition.name, rule->name)
                              : fmt::format("leave out +{}", rule->name)));
@@ -165,7 +165,7 @@ LossSpec LossSpec::with(std::string_view key, const std::string& value) const {
   KeyValues& values = keys_.has(key) ? changed.keys_ : changed.rule_keys_;
   values.set(key, read_value(entry, value, text()));
   if (!values.applies(entry))
-    refuse(fmt::format("key '{}' of loss '{}' applies only with {}; add that", key, text(), entry.only_with));
+    reject(fmt::format("key '{}' of loss '{}' applies only with {}; add that", key, text(), entry.only_with));
   return parse(changed.full_text());
 }
 
@@ -215,17 +215,17 @@ Head LossSpec::choose_head(std::string_view requested) const {
   static const std::vector<std::string> heads = {"linear", "cosine"};
   const bool has_scale = keys_.has("scale"), scaled = has_scale && keys_["scale"] > 1;
   if (!requested.empty() && std::find(heads.begin(), heads.end(), requested) == heads.end())
-    refuse(fmt::format("unknown head '{}'; {}", requested, suggest(requested, heads)));
+    reject(fmt::format("unknown head '{}'; {}", requested, suggest(requested, heads)));
   Head head = scaled ? Head::cosine : definition_->head;
   if (!requested.empty()) head = requested == "linear" ? Head::linear : Head::cosine;
   if (head == Head::linear && definition_->head == Head::cosine)
-    refuse(fmt::format("loss '{}' cannot work on a linear head: its margins are in cosine units; use the cosine head",
+    reject(fmt::format("loss '{}' cannot work on a linear head: its margins are in cosine units; use the cosine head",
                        text()));
   if (head == Head::cosine && !has_scale)
-    refuse(fmt::format("loss '{}' cannot learn on a cosine head: it has no scale for cosines; use the linear head",
+    reject(fmt::format("loss '{}' cannot learn on a cosine head: it has no scale for cosines; use the linear head",
                        text()));
   if (head == Head::cosine && !scaled)
-    refuse(fmt::format(
+    reject(fmt::format(
         "loss '{}' cannot learn on a cosine head with scale {}: cosines of at most 1 cannot make a probability near 1; "
         "use '{}:scale=30'",
         text(), format_number(scale()), definition_->name));
@@ -247,7 +247,7 @@ std::vector<std::string> split_losses(std::string_view list) {
     }
   }
   if (std::ranges::find(texts, "") != texts.end())
-    refuse(fmt::format("the list of losses '{}' has an empty place; write for example ce,ldam+drw", list));
+    reject(fmt::format("the list of losses '{}' has an empty place; write for example ce,ldam+drw", list));
   return texts;
 }
 
@@ -257,7 +257,7 @@ std::vector<LossSpec> parse_losses(std::string_view list) {
     losses.push_back(LossSpec::parse(text));
     for (std::size_t i = 0; i + 1 < losses.size(); ++i)
       if (losses[i] == losses.back())
-        refuse(fmt::format("loss '{}' comes twice in '{}'; keep one", losses.back().text(), list));
+        reject(fmt::format("loss '{}' comes twice in '{}'; keep one", losses.back().text(), list));
   }
   return losses;
 }

@@ -39,8 +39,6 @@ Make maker_of(const std::string& kind) {
   return makers.at(kind);
 }
 
-[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// Fills a tensor with draw(), in memory order.
 template <class Draw>
 void fill(torch::Tensor parameter, Draw&& draw) {
@@ -86,13 +84,12 @@ Classifier make_model(const ModelOptions& options) {
   check_sizes(options);
   const std::int64_t side = std::min(options.height, options.width), needed = kind.smallest_side;
   if (side < needed && options.height * options.width == 1)
-    throw_usage_error(
-        fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
-                    options.channels, options.name));
+    throw_usage(fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
+                            options.channels, options.name));
   if (side < needed)
-    throw_usage_error(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with {}",
-                                  options.height, options.width, options.name, needed, needed,
-                                  option_name("image_size", "32")));
+    throw_usage(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with {}",
+                            options.height, options.width, options.name, needed, needed,
+                            option_name("image_size", "32")));
   return Classifier(maker_of(kind.name)(options));
 }
 

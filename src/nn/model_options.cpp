@@ -13,8 +13,6 @@ namespace {
 
 using detail::ModelKind;
 
-[[noreturn]] void throw_usage_error(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// A first convolution with 16 filters of 3x3 and a head on 64 features, the smallest in the table.
 double convolution_parameters(const ModelOptions& options) {
   return 16 * 9 * static_cast<double>(options.channels) + 64 * static_cast<double>(options.classes);
@@ -68,10 +66,10 @@ const ModelKind& detail::model_kind(const std::string& name) {
   if (found == kinds().end()) {
     std::vector<std::string> names = model_names();
     names.push_back("torchscript:FILE");
-    throw_usage_error(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
+    throw_usage(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
   }
   if (name != found->name && !found->takes_argument)
-    throw_usage_error(
+    throw_usage(
         fmt::format("model '{}' came, but {} takes nothing after a colon; leave it out", printable(name), found->name));
   return *found;
 }
@@ -89,7 +87,7 @@ detail::MlpShape detail::mlp_shape(const std::string& name) {
   for (const std::string& setting : split(argument, ',')) {
     const std::string key = setting.substr(0, setting.find('='));
     if (std::ranges::find(keys, key) == keys.end())
-      throw_usage_error(
+      throw_usage(
           fmt::format("unknown key '{}' in model '{}'; {}", printable(key), printable(name), suggest(key, keys)));
     const std::string value = key == setting ? "" : setting.substr(key.size() + 1), what = "mlp:" + key;
     if (key == "layers") shape.layers = parse_integer(value, what);
@@ -97,7 +95,7 @@ detail::MlpShape detail::mlp_shape(const std::string& name) {
     if (key == "dropout") shape.dropout = parse_number(value, what);
   }
   const auto need = [&](bool holds, const char* expected) {
-    if (!holds) throw_usage_error(fmt::format("model '{}' needs {}", printable(name), expected));
+    if (!holds) throw_usage(fmt::format("model '{}' needs {}", printable(name), expected));
   };
   need(shape.layers >= 1 && shape.layers <= 64, "layers from 1 to 64");
   need(shape.width >= 1 && shape.width <= 65536, "a width from 1 to 65536");
@@ -125,16 +123,15 @@ void check_sizes(const ModelOptions& options) {
   const std::pair<const char*, std::int64_t> sizes[] = {
       {"channels", options.channels}, {"rows of pixels", options.height}, {"columns of pixels", options.width}};
   for (const auto& [what, size] : sizes) {
-    if (size < 1) throw_usage_error(fmt::format("a model of samples with {} {} came, expected at least 1", size, what));
+    if (size < 1) throw_usage(fmt::format("a model of samples with {} {} came, expected at least 1", size, what));
     left /= size;
   }
   if (left == 0)
-    throw_usage_error(
+    throw_usage(
         fmt::format("samples of {}x{}x{} values (channels x height x width) came, a model takes at most {} values; "
                     "make them smaller with {}",
                     options.channels, options.height, options.width, k_most_values, option_name("image_size")));
-  if (options.classes < 1)
-    throw_usage_error(fmt::format("a model of {} classes came, expected at least 1", options.classes));
+  if (options.classes < 1) throw_usage(fmt::format("a model of {} classes came, expected at least 1", options.classes));
 }
 
 double least_parameters(const ModelOptions& options) {

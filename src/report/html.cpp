@@ -75,8 +75,7 @@ std::string read_chartjs() {
                             "unset it and apt-get install libjs-chart.js",
                             k_chartjs_variable, chosen));
   }
-  for (const char* path : k_chartjs_paths)
-    if (std::filesystem::is_regular_file(path)) return read_file(path);
+  if (const auto path = find_chartjs()) return read_file(*path);
   throw Error(
       ErrorKind::environment,
       fmt::format("the report needs Chart.js, which is not at '{}'; apt-get install libjs-chart.js, or set {} to "
@@ -503,6 +502,17 @@ std::string definitions(ShotThresholds thresholds) {
 }
 
 }  // namespace
+
+std::optional<std::filesystem::path> find_chartjs() {
+  const auto existing = [](std::filesystem::path path) {
+    std::error_code ignored;
+    return std::filesystem::is_regular_file(path, ignored) ? std::optional(std::move(path)) : std::nullopt;
+  };
+  if (const char* chosen = std::getenv(k_chartjs_variable)) return existing(chosen);
+  for (const char* path : k_chartjs_paths)
+    if (auto found = existing(path)) return found;
+  return std::nullopt;
+}
 
 std::string html(const RunFolder& run, const Summary& summary) {
   const std::string library = read_chartjs();

@@ -67,8 +67,8 @@ std::pair<Axis, Axis> trade_off_axes(const Tuning& tuning) {
 std::vector<std::string> list_entries(const Tuning& tuning) {
   std::vector<std::string> entries;
   for (const TuneCandidate& candidate : tuning.candidates)
-    if (!candidate.entry.empty() && std::ranges::find(entries, candidate.entry) == entries.end())
-      entries.push_back(candidate.entry);
+    if (candidate.entry && std::ranges::find(entries, *candidate.entry) == entries.end())
+      entries.push_back(*candidate.entry);
   return entries;
 }
 
@@ -259,7 +259,7 @@ std::string to_json(const Tuning& tuning) {
   Json candidates = Json::array();
   for (const TuneCandidate& candidate : tuning.candidates)
     candidates.push_back({{"name", candidate.name},
-                          {"entry", candidate.entry},
+                          {"entry", candidate.entry.value_or("")},
                           {"values", candidate.values},
                           {"head", std::string(name_of(candidate.head))},
                           {"scale", candidate.scale},
@@ -271,7 +271,7 @@ std::string to_json(const Tuning& tuning) {
                      {"validation_per_class", tuning.validation_per_class},
                      {"candidates", candidates},
                      {"chosen", tuning.candidates[tuning.chosen].name},
-                     {"member", tuning.new_model.empty() ? Json() : Json(tuning.new_model)}};
+                     {"member", tuning.new_model ? Json(*tuning.new_model) : Json()}};
   return json.dump(1) + "\n";
 }
 

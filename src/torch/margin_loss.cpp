@@ -26,21 +26,21 @@ std::string describe(const Tensor& tensor) {
 }  // namespace
 
 void detail::check_tensors(const Tensor& logits, const Tensor& labels, const Loss& loss, const HeadInputs& head) {
-  const auto refuse = [](const std::string& message) { throw Error(ErrorKind::data, message); };
+  const auto reject = [](const std::string& message) { throw Error(ErrorKind::data, message); };
   if (logits.dim() != 2 || !logits.is_floating_point())
-    refuse(
+    reject(
         fmt::format("the logits are {}, expected floating point [N, {}]", describe(logits), loss.counts().classes()));
   if (labels.dim() != 1 || labels.scalar_type() != torch::kInt64 || labels.size(0) != logits.size(0))
-    refuse(fmt::format("the labels are {}, expected Long [{}], one for each row of logits", describe(labels),
+    reject(fmt::format("the labels are {}, expected Long [{}], one for each row of logits", describe(labels),
                        logits.size(0)));
   if (labels.device() != logits.device())
-    refuse(fmt::format("the labels are on {} and the logits on {}, expected one device", labels.device().str(),
+    reject(fmt::format("the labels are on {} and the logits on {}, expected one device", labels.device().str(),
                        logits.device().str()));
   if (logits.size(1) != loss.counts().classes())
-    refuse(fmt::format("the logits have {} columns, expected one for each of the {} class counts", logits.size(1),
+    reject(fmt::format("the logits have {} columns, expected one for each of the {} class counts", logits.size(1),
                        loss.counts().classes()));
   if (head.features.defined() && (head.features.dim() != 2 || head.features.size(0) != logits.size(0)))
-    refuse(fmt::format("the features are {}, expected [{}, D]", describe(head.features), logits.size(0)));
+    reject(fmt::format("the features are {}, expected [{}, D]", describe(head.features), logits.size(0)));
 }
 
 namespace {

@@ -16,8 +16,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// Balanced accuracy on the validation part, from the model's result; absent without a validation part.
 std::optional<double> validation_accuracy(const fs::path& folder, const CheckpointedModel& trained) {
   const fs::path result = folder / "results" / trained.checkpoint.stem().concat(".json");

@@ -9,7 +9,7 @@
 namespace ulmus::detail {
 namespace {
 
-[[noreturn]] void refuse_file(const std::filesystem::path& path, const std::string& why) {
+[[noreturn]] void reject_file(const std::filesystem::path& path, const std::string& why) {
   throw Error(ErrorKind::data,
               fmt::format("'{}' {}; remove the file, and its features are computed again", path.string(), why));
 }
@@ -21,17 +21,17 @@ FeatureFile::FeatureFile(const std::filesystem::path& path, const std::string& o
     : file_(path), features_(file_.find("features")) {
   const auto& metadata = file_.header().metadata;
   const auto found = metadata.find(k_features_origin);
-  if (found == metadata.end() || found->second != origin) refuse_file(path, "holds features of other data or weights");
+  if (found == metadata.end() || found->second != origin) reject_file(path, "holds features of other data or weights");
   const StoredTensor* indices = file_.find("indices");
   if (!features_ || !indices || indices->type.id != StoredType::Id::i64 || indices->shape.size() != 1 ||
       indices->shape[0] > samples || features_->type.id != StoredType::Id::f32 ||
       features_->shape != std::vector{indices->shape[0], width})
-    refuse_file(path, fmt::format("does not hold features of {} numbers with their indices", width));
+    reject_file(path, fmt::format("does not hold features of {} numbers with their indices", width));
   indices_.resize(static_cast<std::size_t>(indices->shape[0]));
   file_.read(*indices, indices_.data());
   for (std::size_t i = 0; i < indices_.size(); ++i)
     if (indices_[i] < 0 || indices_[i] >= samples || (i > 0 && indices_[i] <= indices_[i - 1]))
-      refuse_file(path, "has indices that are not ascending, or beyond the data");
+      reject_file(path, "has indices that are not ascending, or beyond the data");
 }
 
 void FeatureFile::read(std::int64_t position, std::span<float> features) const {
@@ -40,7 +40,7 @@ void FeatureFile::read(std::int64_t position, std::span<float> features) const {
   row.size = features.size_bytes();
   file_.read(row, features.data());
   for (const float value : features)
-    if (!std::isfinite(value)) refuse_file(file_.path(), "has values that are infinite or not a number");
+    if (!std::isfinite(value)) reject_file(file_.path(), "has values that are infinite or not a number");
 }
 
 }  // namespace ulmus::detail

@@ -22,8 +22,6 @@ constexpr std::array k_default_grids = {DefaultGrid{"elm", "lambda", "lambda=0:1
                                         DefaultGrid{"la", "tau", "tau=0.5:2:0.25"},
                                         DefaultGrid{"tau-norm", "tau", "tau=0:1:0.1"}};
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 std::vector<GridKey> default_grid(const TuneEntry& entry) {
   const std::string name = entry.text.substr(0, entry.text.find_first_of(":+"));
   for (const DefaultGrid& known : k_default_grids)

@@ -15,8 +15,6 @@
 namespace ulmus::detail {
 namespace {
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 template <class Number>
 void require(bool holds, const char* option, Number value, const char* expected) {
   if (!holds) throw_usage(fmt::format("{} is {}, expected {}", option_name(option), value, expected));

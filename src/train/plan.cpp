@@ -23,8 +23,6 @@
 namespace ulmus {
 namespace {
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// A few minutes for the small network; a short schedule for the others (the reference protocol has 200 epochs).
 std::int64_t default_epochs(const std::string& model) { return model == "conv3" ? 8 : 30; }
 

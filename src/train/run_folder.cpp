@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// Sub-folders of a run folder with the files of its trials, and the features on which they are trained.
 const std::vector<std::string> k_trial_folders = {"checkpoints", "results"};
 const std::vector<std::string> k_folders = {"checkpoints", "results", "features"};

@@ -13,11 +13,7 @@
 #include "ulmus/eval/temperature.hpp"
 
 namespace ulmus::detail {
-namespace {
-
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
-}  // namespace
+namespace {}  // namespace
 
 ScoreAdjuster::ScoreAdjuster(const std::filesystem::path& folder, const RunOptions& options,
                              const AdjustmentOptions& adjustment, Split split,

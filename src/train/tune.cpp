@@ -38,8 +38,6 @@ using detail::HeadCandidate;
 using detail::HeadFitOptions;
 using detail::HeadWeights;
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 /// The one trained model that matches the selection; models made by tune cannot be tuned again.
 CheckpointedModel find_model(const fs::path& folder, const ModelSelection& selection) {
   std::vector<CheckpointedModel> models = detail::all_models(folder);
@@ -125,7 +123,7 @@ Tuning choose(const CheckpointedModel& model, const HeadWeights& trained, const 
                 .data = split.data,
                 .validation_per_class = split.options.validation_per_class};
   tuning.candidates.push_back({.name = "as trained",
-                               .entry = "",
+                               .entry = std::nullopt,
                                .values = {},
                                .head = trained.kind,
                                .scale = model.loss.scale(),
@@ -209,17 +207,18 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   if (!options.apply || tuning.chosen == 0) return tuning;
 
   const HeadCandidate& chosen = candidates[tuning.chosen - 1];
-  tuning.new_model = fmt::format("{}/{}", tuning.loss, chosen.result.name);
+  const std::string name = fmt::format("{}/{}", tuning.loss, chosen.result.name);
+  tuning.new_model = name;
   CheckpointInfo info = model.info;
   info.loss = chosen.loss.full_text();
   info.model.head = chosen.result.head;
-  info.tuned = tuning.new_model;
+  info.tuned = name;
   info.loss_state.clear();
   info.chosen.reset();
   ModelOptions model_options = model.info.model;
   model_options.script = run_options.model_file.value_or("");
   Classifier changed = with_head(classifier, std::move(model_options), fitted[tuning.chosen - 1].head);
-  const detail::TrialPaths paths = new_model_paths(folder, tuning.new_model, info.seed);
+  const detail::TrialPaths paths = new_model_paths(folder, name, info.seed);
   detail::place(changed, placement);
   const auto evaluate = [&](const Dataset& set, const std::vector<std::int64_t>& indices) {
     return detail::evaluate_model(changed, set, indices, counts, info.normalisation, chosen.result.scale,
@@ -227,7 +226,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   };
   const Json result = {
       {"schema_version", k_result_schema_version},
-      {"loss", tuning.new_model},
+      {"loss", name},
       {"loss_full", fmt::format("{}/{}", model.loss.full_text(), chosen.stage ? chosen.result.name : info.loss)},
       {"order", position_of(model.loss, run_options)},
       {"seed", info.seed},

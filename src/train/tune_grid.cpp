@@ -22,8 +22,6 @@ constexpr std::array k_stages = {StageName{"crt", SecondStage::crt}, StageName{"
                                  StageName{"lws", SecondStage::lws}};
 constexpr double k_default_tau = 0.5;
 
-[[noreturn]] void throw_usage(const std::string& message) { throw Error(ErrorKind::usage, message); }
-
 double parse_tau(const std::string& text) {
   const double tau = parse_number(text, "tau of tau-norm");
   if (!(tau >= 0 && tau <= 2)) throw_usage(fmt::format("tau of tau-norm is {}, expected in [0, 2]", text));

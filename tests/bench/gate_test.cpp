@@ -15,7 +15,7 @@ namespace ulmus::bench {
 namespace {
 
 Record measure(const std::string& loss, Size size, Dtype dtype) {
-  return run({.losses = {loss},
+  return run({.losses = {LossSpec::parse(loss)},
               .sizes = {size},
               .dtypes = {dtype},
               .threads = {1},

@@ -1,6 +1,7 @@
 // The program as a whole, and the commands that only print information.
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "cli/tiny_data.hpp"
@@ -100,6 +101,27 @@ TEST(Losses, AreOneJsonDocument) {
   }
   EXPECT_TRUE(found);
   EXPECT_EQ(json.at("rules").size(), 6u);
+}
+
+class Doctor : public CliTest {};
+
+TEST_F(Doctor, SaysWhatIsThereAndWhatIsMissing) {
+  const Outcome outcome =
+      ulmus({"doctor", "--json"},
+            {.folder = place_.folder,
+             .environment = {{"ULMUS_CACHE", "nothing"}, {"ULMUS_DATA", "root"}, {"ULMUS_CHARTJS", "nothing"}}});
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  std::map<std::string, nlohmann::json> findings;
+  for (const auto& finding : nlohmann::json::parse(outcome.out).at("findings")) findings[finding.at("topic")] = finding;
+  for (const char* topic : {"Ulmus", "processor", "memory", "memory rate", "LibTorch", "GPU"})
+    EXPECT_TRUE(findings.contains(topic)) << topic;
+  EXPECT_EQ(findings["weights"].at("value"), "none in nothing");
+  EXPECT_TRUE(findings["weights"].at("advice").is_string());
+  EXPECT_NE(findings["data sets"].at("value").get<std::string>().find("mnist"), std::string::npos);
+  EXPECT_TRUE(findings["Chart.js"].at("advice").is_string());
+  const Outcome text = run({"doctor"});
+  EXPECT_EQ(text.code, 0) << text;
+  EXPECT_NE(text.out.find("GB/s"), std::string::npos) << text;
 }
 
 class Inspect : public CliTest {};

@@ -574,27 +574,27 @@ TEST(Augmentation, TextReadsBack) {
 }
 
 TEST(Augmentation, RefusesWhatItDoesNotKnow) {
-  const auto refuse = [](std::string_view text, std::initializer_list<std::string_view> parts) {
+  const auto reject = [](std::string_view text, std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { Augmentation::parse(text, {3, 32, 32}); });
   };
-  refuse("corp", {"'corp'", "did you mean 'crop'?"});
-  refuse("crop+filp", {"'filp' in 'crop+filp'", "did you mean 'flip'?"});
-  refuse("", {"unknown augmentation ''", "none, crop"});
-  refuse("crop+", {"unknown augmentation '' in 'crop+'"});
-  refuse("none+flip", {"unknown augmentation 'none' in"});
-  refuse("flip+crop", {"order of application", "write 'crop+flip'"});
-  refuse("cutout:8+flip+crop:2", {"write 'crop:2+flip+cutout:8'"});
-  refuse("flip+flip", {"has flip twice"});
-  refuse("flip:1", {"takes nothing after its name"});
-  refuse("crop:0", {"crop", "above 0"});
-  refuse("crop:four", {"crop", "expected a whole number"});
-  refuse("cutout:", {"cutout", "expected a whole number"});
-  refuse("mixup:-1", {"mixup", "above 0"});
-  refuse("rrc:big", {"rrc", "expected a number"});
-  refuse("jitter:brightnes=1", {"unknown key 'brightnes'", "did you mean 'brightness'?"});
-  refuse("jitter:hue=0.1,hue=0.2", {"hue is given twice"});
-  refuse("randaugment:n=0", {"n of augmentation 'randaugment' is 0"});
-  refuse("randaugment:2", {"unknown key '2'"});
+  reject("corp", {"'corp'", "did you mean 'crop'?"});
+  reject("crop+filp", {"'filp' in 'crop+filp'", "did you mean 'flip'?"});
+  reject("", {"unknown augmentation ''", "none, crop"});
+  reject("crop+", {"unknown augmentation '' in 'crop+'"});
+  reject("none+flip", {"unknown augmentation 'none' in"});
+  reject("flip+crop", {"order of application", "write 'crop+flip'"});
+  reject("cutout:8+flip+crop:2", {"write 'crop:2+flip+cutout:8'"});
+  reject("flip+flip", {"has flip twice"});
+  reject("flip:1", {"takes nothing after its name"});
+  reject("crop:0", {"crop", "above 0"});
+  reject("crop:four", {"crop", "expected a whole number"});
+  reject("cutout:", {"cutout", "expected a whole number"});
+  reject("mixup:-1", {"mixup", "above 0"});
+  reject("rrc:big", {"rrc", "expected a number"});
+  reject("jitter:brightnes=1", {"unknown key 'brightnes'", "did you mean 'brightness'?"});
+  reject("jitter:hue=0.1,hue=0.2", {"hue is given twice"});
+  reject("randaugment:n=0", {"n of augmentation 'randaugment' is 0"});
+  reject("randaugment:2", {"unknown key '2'"});
 }
 
 TEST(Augmentation, RefusesWhatCannotApplyWithTheReason) {
@@ -602,26 +602,26 @@ TEST(Augmentation, RefusesWhatCannotApplyWithTheReason) {
   const Dataset grey = synthetic({4}, {1, 8, 6});
   const Dataset four = synthetic({4}, {4, 8, 6});
   const Dataset features = test::with_features(synthetic({4}, {5, 1, 1}), [](std::int64_t, std::span<float>) {});
-  const auto refuse = [](const Augmentation& augmentation, const Dataset& data,
+  const auto reject = [](const Augmentation& augmentation, const Dataset& data,
                          std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { require_applicable(augmentation, data); });
   };
-  refuse({.pad = 6}, rgb, {"padding is 6", "0 to 5", "6 x 8"});
-  refuse({.smallest_share = 1.5}, rgb, {"share of rrc", "1.5"});
-  refuse({.jitter = {.brightness = -1}}, rgb, {"brightness of jitter", "-1"});
-  refuse({.jitter = {.hue = 0.6}}, rgb, {"hue of jitter", "0 to 0.5"});
-  refuse({.operations = 1, .strength = 31}, rgb, {"m of randaugment", "31", "0 to 30"});
-  refuse({.cutout = 7}, rgb, {"square of cutout", "7", "1 to 6"});
-  refuse({.mixup = -1}, rgb, {"alpha of mixup"});
-  refuse({.jitter = {.saturation = 0.1}}, grey, {"needs RGB", "1 channel, grey", "saturation=0"});
-  refuse({.jitter = {.hue = 0.1}}, four, {"needs RGB", "4 channels"});
-  refuse({.autoaugment = true}, four, {"4 channels"});
-  refuse({.operations = 1}, four, {"4 channels"});
-  refuse({.pad = 2, .smallest_share = 0.5}, rgb, {"crop and rrc exclude each other"});
-  refuse({.autoaugment = true, .operations = 1}, rgb, {"autoaugment and randaugment exclude each other"});
-  refuse({.mixup = 1, .cutmix = 1}, rgb, {"mixup and cutmix exclude each other"});
-  refuse({.flip = true}, features, {"'flip' is for images", "has features", "only mixup"});
-  refuse({.mixup = 1, .cutmix = 1}, features, {"'cutmix:1' is for images"});
+  reject({.pad = 6}, rgb, {"padding is 6", "0 to 5", "6 x 8"});
+  reject({.smallest_share = 1.5}, rgb, {"share of rrc", "1.5"});
+  reject({.jitter = {.brightness = -1}}, rgb, {"brightness of jitter", "-1"});
+  reject({.jitter = {.hue = 0.6}}, rgb, {"hue of jitter", "0 to 0.5"});
+  reject({.operations = 1, .strength = 31}, rgb, {"m of randaugment", "31", "0 to 30"});
+  reject({.cutout = 7}, rgb, {"square of cutout", "7", "1 to 6"});
+  reject({.mixup = -1}, rgb, {"alpha of mixup"});
+  reject({.jitter = {.saturation = 0.1}}, grey, {"needs RGB", "1 channel, grey", "saturation=0"});
+  reject({.jitter = {.hue = 0.1}}, four, {"needs RGB", "4 channels"});
+  reject({.autoaugment = true}, four, {"4 channels"});
+  reject({.operations = 1}, four, {"4 channels"});
+  reject({.pad = 2, .smallest_share = 0.5}, rgb, {"crop and rrc exclude each other"});
+  reject({.autoaugment = true, .operations = 1}, rgb, {"autoaugment and randaugment exclude each other"});
+  reject({.mixup = 1, .cutmix = 1}, rgb, {"mixup and cutmix exclude each other"});
+  reject({.flip = true}, features, {"'flip' is for images", "has features", "only mixup"});
+  reject({.mixup = 1, .cutmix = 1}, features, {"'cutmix:1' is for images"});
   EXPECT_NO_THROW(require_applicable({.mixup = 1}, features));
   EXPECT_NO_THROW(require_applicable({.jitter = {.brightness = 0.2, .contrast = 0.2}, .autoaugment = true}, grey));
   EXPECT_NO_THROW(require_applicable({.pad = 2, .flip = true, .cutout = 6, .cutmix = 1}, four));

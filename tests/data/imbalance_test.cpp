@@ -179,26 +179,26 @@ TEST(ImbalanceProfile, ParsesKindAndRatio) {
 }
 
 TEST(ImbalanceProfile, RefusesWhatItDoesNotKnow) {
-  const auto refuse = [](std::string_view text, std::initializer_list<std::string_view> parts) {
+  const auto reject = [](std::string_view text, std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { ImbalanceProfile::parse(text); });
   };
-  refuse("expo:100", {"'expo:100'", "did you mean 'exp'?"});
-  refuse("uniform:100", {"choose one of none, exp, step, pareto, counts"});
-  refuse("", {"choose one of none, exp, step, pareto, counts"});
-  refuse("exp:0.01", {"exp:0.01", "below 1", "exp:100"});
-  refuse("exp:-5", {"below 1"});
-  refuse("exp", {"needs the ratio", "exp:100"});
-  refuse("step:", {"needs the ratio", "step:100"});
-  refuse("none:2", {"takes no ratio"});
-  refuse("exp:ten", {"exp:ten", "expected a number"});
-  refuse("exp:10:20", {"expected a number"});
-  refuse("exp:inf", {"expected a finite number"});
-  refuse("paretto:6", {"did you mean 'pareto'?"});
-  refuse("pareto", {"needs the power", "pareto:6"});
-  refuse("pareto:0", {"not from 0.01 to 1000"});
-  refuse("pareto:2000", {"not from 0.01 to 1000"});
-  refuse("pareto:six", {"expected a number"});
-  refuse("counts:", {"names no file", "counts:FILE"});
+  reject("expo:100", {"'expo:100'", "did you mean 'exp'?"});
+  reject("uniform:100", {"choose one of none, exp, step, pareto, counts"});
+  reject("", {"choose one of none, exp, step, pareto, counts"});
+  reject("exp:0.01", {"exp:0.01", "below 1", "exp:100"});
+  reject("exp:-5", {"below 1"});
+  reject("exp", {"needs the ratio", "exp:100"});
+  reject("step:", {"needs the ratio", "step:100"});
+  reject("none:2", {"takes no ratio"});
+  reject("exp:ten", {"exp:ten", "expected a number"});
+  reject("exp:10:20", {"expected a number"});
+  reject("exp:inf", {"expected a finite number"});
+  reject("paretto:6", {"did you mean 'pareto'?"});
+  reject("pareto", {"needs the power", "pareto:6"});
+  reject("pareto:0", {"not from 0.01 to 1000"});
+  reject("pareto:2000", {"not from 0.01 to 1000"});
+  reject("pareto:six", {"expected a number"});
+  reject("counts:", {"names no file", "counts:FILE"});
 }
 
 }  // namespace

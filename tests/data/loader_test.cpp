@@ -440,38 +440,38 @@ TEST(Loader, RefusesForFeaturesWhatIsForImages) {
 
 TEST(Loader, RefusesASamplerOrShardThatCannotApply) {
   const Dataset data = synthetic({10});
-  const auto refuse = [&](const LoaderOptions& options, std::initializer_list<std::string_view> parts) {
+  const auto reject = [&](const LoaderOptions& options, std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { Loader(data, first(10), options); });
   };
-  refuse({.sampler = Sampler::parse("balanced")}, {"'balanced' cannot apply without shuffle"});
-  refuse({.shuffle = true, .sampler = Sampler::parse("drs")}, {"drs", "needs the number of epochs"});
-  refuse({.shard = {.rank = 2, .world = 2}}, {"rank is 2 of 2"});
-  refuse({.shard = {.rank = -1, .world = 2}}, {"rank is -1"});
-  refuse({.shard = {.rank = 0, .world = 0}}, {"of 0 processes"});
-  refuse({.batch_size = 6, .drop_last = true, .shard = {.world = 2}}, {"batch_size 6", "for 2 processes", "up to 5"});
-  refuse({.augmentation = {.jitter = {.hue = 0.1}}}, {"needs RGB"});
+  reject({.sampler = Sampler::parse("balanced")}, {"'balanced' cannot apply without shuffle"});
+  reject({.shuffle = true, .sampler = Sampler::parse("drs")}, {"drs", "needs the number of epochs"});
+  reject({.shard = {.rank = 2, .world = 2}}, {"rank is 2 of 2"});
+  reject({.shard = {.rank = -1, .world = 2}}, {"rank is -1"});
+  reject({.shard = {.rank = 0, .world = 0}}, {"of 0 processes"});
+  reject({.batch_size = 6, .drop_last = true, .shard = {.world = 2}}, {"batch_size 6", "for 2 processes", "up to 5"});
+  reject({.augmentation = {.jitter = {.hue = 0.1}}}, {"needs RGB"});
 }
 
 TEST(Loader, RefusesOptionsOutOfRange) {
   const Dataset data = synthetic({10}, {2, 4, 3});
-  const auto refuse = [&](ErrorKind kind, const LoaderOptions& options, std::initializer_list<std::string_view> parts,
+  const auto reject = [&](ErrorKind kind, const LoaderOptions& options, std::initializer_list<std::string_view> parts,
                           const Indices& indices) {
     expect_error(kind, parts, [&] { Loader(data, indices, options); });
   };
   const Indices ten = first(10);
-  refuse(ErrorKind::usage, {.batch_size = 0}, {"batch_size is 0"}, ten);
-  refuse(ErrorKind::usage, {.threads = -1}, {"threads are -1"}, ten);
-  refuse(ErrorKind::usage, {.prefetch = 0}, {"prefetch is 0"}, ten);
-  refuse(ErrorKind::usage, {.augmentation = {.pad = -1}}, {"padding is -1"}, ten);
-  refuse(ErrorKind::usage, {.augmentation = {.pad = 3}}, {"padding is 3", "0 to 2", "3 x 4"}, ten);
-  refuse(ErrorKind::usage, {.batch_size = 11, .drop_last = true}, {"11", "drop_last", "10"}, ten);
-  refuse(ErrorKind::usage, {.normalisation = {.mean = {0.5f}, .stddev = {0.5f}}}, {"1 means", "expected 2"}, ten);
-  refuse(ErrorKind::usage, {.normalisation = {.mean = {0.5f, 0.5f}, .stddev = {0.5f, 0.0f}}}, {"channel 1"}, ten);
-  refuse(ErrorKind::usage,
+  reject(ErrorKind::usage, {.batch_size = 0}, {"batch_size is 0"}, ten);
+  reject(ErrorKind::usage, {.threads = -1}, {"threads are -1"}, ten);
+  reject(ErrorKind::usage, {.prefetch = 0}, {"prefetch is 0"}, ten);
+  reject(ErrorKind::usage, {.augmentation = {.pad = -1}}, {"padding is -1"}, ten);
+  reject(ErrorKind::usage, {.augmentation = {.pad = 3}}, {"padding is 3", "0 to 2", "3 x 4"}, ten);
+  reject(ErrorKind::usage, {.batch_size = 11, .drop_last = true}, {"11", "drop_last", "10"}, ten);
+  reject(ErrorKind::usage, {.normalisation = {.mean = {0.5f}, .stddev = {0.5f}}}, {"1 means", "expected 2"}, ten);
+  reject(ErrorKind::usage, {.normalisation = {.mean = {0.5f, 0.5f}, .stddev = {0.5f, 0.0f}}}, {"channel 1"}, ten);
+  reject(ErrorKind::usage,
          {.normalisation = {.mean = {std::numeric_limits<float>::quiet_NaN(), 0.5f}, .stddev = {0.5f, 0.5f}}},
          {"channel 0"}, ten);
-  refuse(ErrorKind::data, {}, {"image 10", "synthetic", "10 images"}, {0, 10});
-  refuse(ErrorKind::data, {}, {"image -1"}, {-1});
+  reject(ErrorKind::data, {}, {"image 10", "synthetic", "10 images"}, {0, 10});
+  reject(ErrorKind::data, {}, {"image -1"}, {-1});
 }
 
 TEST(ChannelStatistics, AreMeanAndStandardDeviationOfTheChosenImages) {

@@ -210,20 +210,20 @@ TEST(Sampler, TextReadsBack) {
 }
 
 TEST(Sampler, RefusesWhatItDoesNotKnow) {
-  const auto refuse = [](std::string_view text, std::initializer_list<std::string_view> parts) {
+  const auto reject = [](std::string_view text, std::initializer_list<std::string_view> parts) {
     expect_error(ErrorKind::usage, parts, [&] { Sampler::parse(text); });
   };
-  refuse("ballanced", {"'ballanced'", "did you mean 'balanced'?"});
-  refuse("", {"choose one of instance, balanced, sqrt, progressive, effective, drs"});
-  refuse("balanced:2", {"takes nothing after its name", "write 'balanced'"});
-  refuse("effective", {"needs its beta", "effective:0.9999"});
-  refuse("effective:1.5", {"beta", "1.5", "0 to 1"});
-  refuse("effective:many", {"expected a number"});
-  refuse("drs:form=0.8", {"unknown key 'form'", "did you mean 'from'?"});
-  refuse("drs:", {"unknown key ''", "from, beta"});
-  refuse("drs:from=2", {"from", "expected 0 to 1"});
-  refuse("drs:from", {"from", "expected a number"});
-  refuse("drs:from=0.5,from=0.6", {"from is given twice"});
+  reject("ballanced", {"'ballanced'", "did you mean 'balanced'?"});
+  reject("", {"choose one of instance, balanced, sqrt, progressive, effective, drs"});
+  reject("balanced:2", {"takes nothing after its name", "write 'balanced'"});
+  reject("effective", {"needs its beta", "effective:0.9999"});
+  reject("effective:1.5", {"beta", "1.5", "0 to 1"});
+  reject("effective:many", {"expected a number"});
+  reject("drs:form=0.8", {"unknown key 'form'", "did you mean 'from'?"});
+  reject("drs:", {"unknown key ''", "from, beta"});
+  reject("drs:from=2", {"from", "expected 0 to 1"});
+  reject("drs:from", {"from", "expected a number"});
+  reject("drs:from=0.5,from=0.6", {"from is given twice"});
   for (const char* text : {"progressive", "drs"})
     for (const auto& [epoch, epochs] : {std::pair{0, 0}, {10, 10}, {-1, 10}})
       expect_error(ErrorKind::usage, {text, "needs the number of epochs"}, [&, epoch = epoch, epochs = epochs] {

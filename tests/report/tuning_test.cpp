@@ -16,7 +16,8 @@ bool has(const std::string& text, const std::string& part) { return text.find(pa
 Tuning synthetic_tuning(std::vector<std::int64_t> counts = {600, 150, 60, 10}) {
   Tuning tuning{.loss = "ldam+drw", .seed = 3, .data = "fashion-mnist", .validation_per_class = 20};
   for (const double bias : {0.4, 0.2, 0.0, 0.3}) {
-    TuneCandidate candidate{.name = "as trained", .entry = "", .values = {}, .head = Head::cosine, .scale = 30};
+    TuneCandidate candidate{
+        .name = "as trained", .entry = std::nullopt, .values = {}, .head = Head::cosine, .scale = 30};
     if (!tuning.candidates.empty()) {
       candidate.name = fmt::format("elm:lambda={}<drw", bias);
       candidate.entry = "elm<drw";

@@ -26,4 +26,7 @@ class Error : public std::runtime_error {
   ErrorKind kind_;
 };
 
+/// Throws Error{usage}.
+[[noreturn]] void throw_usage(const std::string& message);
+
 }  // namespace ulmus

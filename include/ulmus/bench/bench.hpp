@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/loss/spec.hpp"
+
 /// Measures the speed of a loss relative to the limits of this machine and to alternatives, as ratios within one run.
 namespace ulmus::bench {
 
@@ -28,7 +30,7 @@ struct Size {
 Size parse_size(std::string_view text);
 
 struct Options {
-  std::vector<std::string> losses = {"ce", "elm"};  ///< as text, see LossSpec
+  std::vector<LossSpec> losses = parse_losses("ce,elm");
   std::vector<Size> sizes = {{128, 10}, {128, 100}, {256, 1000}, {4096, 8142}, {512, 100000}};
   std::vector<Dtype> dtypes = {Dtype::f32, Dtype::bf16};
   std::vector<int> threads = {1, 2};
@@ -60,6 +62,9 @@ struct Record {
 /// Measures every combination. Contenders of one size take turns, so that a disturbance affects all of them. `progress`
 /// is called with each record as it is completed. Throws Error{usage} for an unknown loss or an invalid number.
 std::vector<Record> run(const Options& options, const std::function<void(const Record&)>& progress = {});
+
+/// The rate in GB/s at which `threads` threads read and write memory: the median of in-place multiplications of 64 MiB.
+double memory_rate(int threads);
 
 /// One line with processor, number of logical CPUs, instruction set in use and whether LibTorch was measured.
 std::string machine();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "ulmus/report/run_folder.hpp"
@@ -25,6 +26,9 @@ std::string markdown_table(const Summary& summary);
 /// with the baseline (`ce` if it took part, else the first loss), and states whether the seeds support the difference
 /// and how it affects frequent and rare classes. The first sentence ends with a newline if others follow.
 std::string conclusion(const RunFolder& run, const Summary& summary);
+
+/// Where Chart.js is: `$ULMUS_CHARTJS`, or the place of Debian's libjs-chart.js; nothing if it is missing.
+std::optional<std::filesystem::path> find_chartjs();
 
 /// The report as one self-contained HTML page: it includes styles, script, data and Chart.js, and needs no network.
 ///
