@@ -12,7 +12,7 @@ from . import _class_names
 
 if TYPE_CHECKING:
     __version__: str
-    from . import functional, metrics, models, objectives, sklearn
+    from . import adjust, functional, metrics, models, objectives, sklearn
     from .data import make_long_tailed
     from .loss import Loss, composed_loss
     from .losses import *
@@ -35,7 +35,7 @@ _HOMES = {
     "data": ["make_long_tailed"],
     "runs": ["Run", "read_run"],
 }
-_MODULES = ["functional", "metrics", "models", "objectives", "sklearn"]
+_MODULES = ["adjust", "functional", "metrics", "models", "objectives", "sklearn"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "LogitAdjustment",
     "Loss",
     "Run",
+    "adjust",
     "composed_loss",
     "functional",
     "load_model",
