@@ -272,6 +272,22 @@ def test_class_weights_are_those_of_lightgbm() -> None:
     np.testing.assert_allclose(ours.predict(X, raw_score=True), own.predict(X, raw_score=True), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("classes", [2, 3])
+def test_balanced_softmax_is_cross_entropy_with_its_prior_corrected(classes: int) -> None:
+    """LightGBM's own objective begins at the log frequencies, which is the offset of ``bs``; correcting the prior takes
+    it away again."""
+    lightgbm = pytest.importorskip("lightgbm")
+    from ulmus.sklearn import PriorCorrectedClassifier
+
+    X, y, counts = table(classes)
+    options = {"n_estimators": 20, "verbose": -1, "num_threads": 1}
+    corrected = PriorCorrectedClassifier(lightgbm.LGBMClassifier(**options)).fit(X, y)
+    objective = ulmus.objective("bs", counts, "lightgbm")
+    ours = lightgbm.LGBMClassifier(objective=objective, **options).fit(X, y)
+    probabilities = objective.probabilities(ours.predict(X, raw_score=True))
+    np.testing.assert_allclose(probabilities, corrected.predict_proba(X), atol=1e-4)
+
+
 @pytest.mark.filterwarnings("ignore:The argument 'eval_set' is deprecated")
 @pytest.mark.parametrize("classes", [2, 3])
 def test_lightgbm_stops_early_by_the_metrics(classes: int) -> None:
