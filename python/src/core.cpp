@@ -300,6 +300,38 @@ std::vector<double> assumed_prior(const std::string& text, const std::vector<std
   return ulmus::assumed_prior(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
 }
 
+/// Why the sample loss is not the cross entropy of u[j] = slope[j] z[j] + shift[j] with shifts that are constant for
+/// the gradient; empty if it is. That is what the second derivative slope^2 p (1 - p) needs, and with it an objective
+/// for boosted trees.
+std::string obstacle_to_softmax(const ulmus::Loss& loss) {
+  const ulmus::LossDefinition& definition = loss.spec().definition();
+  const ulmus::KernelParams& params = loss.params();
+  const ulmus::LossHooks& hooks = loss.hooks();
+  if (definition.needs.features || definition.needs.head) return "it looks at features or weights of a head";
+  if (hooks.batch_term || hooks.batch_offset) return "it has a part made of the whole batch";
+  if (hooks.collect_update) return "it has a state, or random draws, that change from batch to batch";
+  if (hooks.row_loss) return "it is another function of the logits than a softmax cross entropy";
+  if (hooks.shape || params.shape != ulmus::Shape::plain)
+    return "its shape makes another function of the cross entropy";
+  if (params.true_logit.kind != ulmus::TrueLogitRule::Kind::margins)
+    return "the shift of its true logit depends on that logit";
+  if (!params.smoothing.empty()) return "it smooths labels";
+  return "";
+}
+
+/// The slopes d u[j] / d z[j], [C], scale included, of a loss that is a softmax of shifted logits; or, with no slopes,
+/// why it is none.
+std::pair<std::string, std::vector<double>> softmax_slopes(const std::string& text,
+                                                           const std::vector<std::int64_t>& counts) {
+  const ulmus::Loss loss(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
+  std::string obstacle = obstacle_to_softmax(loss);
+  if (!obstacle.empty()) return {std::move(obstacle), {}};
+  std::vector<double> slopes = loss.params().slope;
+  slopes.resize(counts.size(), 1);
+  for (double& slope : slopes) slope *= loss.params().scale;
+  return {"", std::move(slopes)};
+}
+
 void expect_length(std::size_t length, std::size_t rows, const char* what) {
   if (length != rows)
     throw nb::value_error((std::to_string(length) + " " + what + " came with " + std::to_string(rows) +
@@ -444,6 +476,7 @@ NB_MODULE(_core, m) {
   m.def("offsets_at", offsets_at);
   m.def("has_own_weights", [](const std::string& text) { return ulmus::LossSpec::parse(text).has_own_weights(); });
   m.def("assumed_prior", assumed_prior, nb::arg("text"), nb::arg("class_counts"));
+  m.def("softmax_slopes", softmax_slopes, nb::arg("text"), nb::arg("class_counts"));
   m.def("run_arrays", run_arrays, nb::arg("loss"), nb::arg("logits"), nb::arg("labels"), nb::arg("gradient").none(),
         nb::arg("losses").none(), nb::arg("sample_weights").none(), nb::arg("ignore_index"), nb::arg("reduction"),
         nb::arg("threads"));

@@ -12,12 +12,13 @@ from . import _class_names
 
 if TYPE_CHECKING:
     __version__: str
-    from . import functional, metrics, models, sklearn
+    from . import adjust, functional, metrics, models, objectives, sklearn
     from .data import make_long_tailed
     from .loss import Loss, composed_loss
     from .losses import *
     from .models import load_model, load_weights
     from .nn import CosineLinear, LogitAdjustment, tau_normalize
+    from .objectives import objective
     from .runs import Run, read_run
     from .samplers import ClassSampler
     from .schedules import DeferredReweighting
@@ -29,11 +30,12 @@ _HOMES = {
     "losses": _class_names.CLASSES,
     "nn": ["CosineLinear", "LogitAdjustment", "tau_normalize"],
     "models": ["load_model", "load_weights"],
+    "objectives": ["objective"],
     "samplers": ["ClassSampler"],
     "data": ["make_long_tailed"],
     "runs": ["Run", "read_run"],
 }
-_MODULES = ["functional", "metrics", "models", "sklearn"]
+_MODULES = ["adjust", "functional", "metrics", "models", "objectives", "sklearn"]
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "LogitAdjustment",
     "Loss",
     "Run",
+    "adjust",
     "composed_loss",
     "functional",
     "load_model",
@@ -50,6 +53,8 @@ __all__ = [
     "make_long_tailed",
     "metrics",
     "models",
+    "objective",
+    "objectives",
     "read_run",
     "sklearn",
     "tau_normalize",

@@ -16,10 +16,20 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _core, _family
+from ._score_metrics import (
+    average_precision_score,
+    brier_score_loss,
+    precision_at_threshold,
+    recall_at_precision,
+    recall_at_threshold,
+    roc_auc_score,
+)
 
 __all__ = [
     "accuracy_score",
+    "average_precision_score",
     "balanced_accuracy_score",
+    "brier_score_loss",
     "confusion_matrix",
     "evaluate",
     "expected_calibration_error",
@@ -29,8 +39,14 @@ __all__ = [
     "log_loss",
     "many_shot_score",
     "margins",
+    "matthews_corrcoef",
     "medium_shot_score",
+    "precision_at_threshold",
+    "precision_score",
+    "recall_at_precision",
+    "recall_at_threshold",
     "recall_score",
+    "roc_auc_score",
     "top_k_accuracy_score",
     "worst_class_score",
 ]
@@ -104,6 +120,16 @@ def recall_score(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
     return recalls
 
 
+def precision_score(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
+    """Precision of every class in `y_true`, in the sorted order of the classes; 0 for one that is never predicted."""
+    truth, predicted = _pair(y_true, y_pred)
+    classes = np.unique(truth)
+    chosen = predicted[:, None] == classes
+    hits = (chosen & (truth[:, None] == classes)).sum(axis=0)
+    precisions: NDArray[np.float64] = hits / np.maximum(chosen.sum(axis=0), 1)
+    return precisions
+
+
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     """Samples whose prediction is right (top-1)."""
     truth, predicted = _pair(y_true, y_pred)
@@ -134,6 +160,16 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
         hits = np.sum((truth == label) & (predicted == label))
         scores.append(2 * hits / (np.sum(truth == label) + np.sum(predicted == label)))
     return float(np.mean(scores))
+
+
+def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
+    """Matthews correlation of labels and predictions, -1 to 1, for two or more classes (Gorodkin, 2004); 0 where the
+    labels, or the predictions, are all of one class."""
+    matrix = confusion_matrix(y_true, y_pred).astype(np.float64)
+    total, of_truth, of_predicted = matrix.sum(), matrix.sum(axis=1), matrix.sum(axis=0)
+    covariance = np.trace(matrix) * total - of_truth @ of_predicted
+    spread = (total**2 - of_truth @ of_truth) * (total**2 - of_predicted @ of_predicted)
+    return float(covariance / np.sqrt(spread)) if spread > 0 else 0.0
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:

@@ -1,4 +1,4 @@
-"""A scikit-learn classifier for imbalanced data in tables. Needs scikit-learn, not PyTorch."""
+"""Scikit-learn classifiers for imbalanced data in tables. Needs scikit-learn, not PyTorch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from . import _core, _family
+from ._prior_corrected import PriorCorrectedClassifier
 from .functional import loss_and_grad, prepare
 
 try:
@@ -26,7 +27,7 @@ except ImportError:  # before scikit-learn 1.6 a method
         return estimator._validate_data(*args, **kwargs)
 
 
-__all__ = ["MarginClassifier"]
+__all__ = ["MarginClassifier", "PriorCorrectedClassifier"]
 
 _HEADS = ["ensemble", "cosine", "linear", "mlp"]
 Array = NDArray[np.floating[Any]]
