@@ -22,6 +22,8 @@ class InputFile {
   /// Fills `out` from position `begin` on and says how many bytes there were; fewer than asked for at the end. Throws
   /// Error as read_file() does.
   std::size_t read(std::size_t begin, std::span<char> out) const;
+  /// Lets the operating system fetch these bytes from the disk in the background, so that a later read does not wait.
+  void will_read(std::size_t begin, std::size_t size) const;
 
  private:
   std::filesystem::path path_;

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/data/block_shuffle.hpp"
+
 namespace ulmus {
 
 /// Which images an epoch shows, and how often. With n[c] the training images of class c, C the classes that have some,
@@ -59,15 +61,17 @@ struct EpochOptions {
   std::int64_t epoch = 0;
   std::int64_t epochs = 1;  ///< of the whole training
   Shard shard{};
+  BlockShuffle blocks{};
 };
 
 /// The images of an epoch, in order: as many as `indices` has, less those of the other shards. `labels` is of the whole
 /// data set; classes are counted among `indices`.
 ///
-/// A shuffled epoch is Stream(seed, "order", epoch) on the indices. Drawn is each position by itself, from Stream(seed,
-/// "sample", epoch, position): a uniform number for the class, by the sums of class_probabilities, then an image of the
-/// class below its count. So the order is the same for any number of threads, can be entered anywhere, and the shards
-/// of an epoch together are the epoch of one process. Throws as class_probabilities.
+/// A shuffled epoch is Stream(seed, "order", epoch) on the indices, or as BlockShuffle says. Drawn is each position by
+/// itself, from Stream(seed, "sample", epoch, position): a uniform number for the class, by the sums of
+/// class_probabilities, then an image of the class below its count. So the order is the same for any number of threads,
+/// can be entered anywhere, and the shards of an epoch together are the epoch of one process. Throws as
+/// class_probabilities.
 std::vector<std::int64_t> sample_epoch(const Sampler& sampler, std::span<const std::int64_t> indices,
                                        std::span<const std::int64_t> labels, const EpochOptions& options);
 
