@@ -33,6 +33,8 @@ std::string to_text(const Plan& plan) {
   if (options.weights) more.push_back(fmt::format("weights from {}", *options.weights));
   if (options.freeze == "backbone")
     more.push_back(trains_on_features(plan) ? "backbone frozen, each image goes through it once" : "backbone frozen");
+  if (plan.shuffle.rows > 0)
+    more.push_back(fmt::format("shuffled by blocks of {} rows, {} at a time", plan.shuffle.rows, plan.shuffle.blocks));
   if (options.clip) more.push_back(fmt::format("gradients clipped to {}", option_text(options.clip)));
   if (options.ema) more.push_back(fmt::format("moving average of the weights {}", option_text(options.ema)));
   if (options.device != "cpu") more.push_back("on " + options.device);

@@ -8,11 +8,13 @@
 #include <thread>
 
 #include "train/derived_options.hpp"
+#include "train/feature_shuffle.hpp"
 #include "train/placement.hpp"
 #include "train/trainer.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/memory.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -195,11 +197,14 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
                             loss.text(), key->name, option_name("epochs"), options.epochs.value()));
 }
 
+/// As trains_on_features of a plan, from its resolved options.
+bool trains_on_features(const RunOptions& options, const Dataset& data) {
+  return options.freeze == "backbone" && options.augment == "none" && !data.is_features();
+}
+
 }  // namespace
 
-bool trains_on_features(const Plan& plan) {
-  return plan.options.freeze == "backbone" && plan.options.augment == "none" && !plan.data.train.is_features();
-}
+bool trains_on_features(const Plan& plan) { return trains_on_features(plan.options, plan.data.train); }
 
 Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
   RunOptions options = given;
@@ -250,13 +255,22 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
 
   std::map<Head, std::int64_t> parameters;  // a large model takes a second to make
   std::optional<Normalisation> weights_normalisation;
+  std::int64_t feature_width = 0;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
     const ModelOptions model_options = detail::model_options(options, data.train, head);
     Classifier model = make_model(model_options);
     parameters[head] = parameter_count(*model);
+    feature_width = model->head_inputs({}).weight.size(1);
     if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
   }
+  detail::FeatureExtent features;
+  if (data.train.is_features())
+    features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
+  else if (trains_on_features(options, data.train))
+    features = {.width = feature_width, .bytes_on_disk = std::ssize(split.train) * feature_width * 4};
+  const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
+  options.shuffle = shuffle.text();
   std::vector<Trial> trials;
   for (std::int64_t s = 0; s < options.seeds; ++s)
     for (std::size_t i = 0; i < losses.size(); ++i)
@@ -273,14 +287,18 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
+    if (loss.automatic())
+      detail::require_memory(std::ssize(split.train) + std::ssize(split.validation), feature_width,
+                             fmt::format("the choice of {} in loss '{}'", loss.automatic()->name, loss.text()));
     Loss(detail::initial_loss(loss), counts);  // reads the file of class weights, if there is one
   }
   // The encoding of a table has standardised it.
   Normalisation normalisation;
   if (!encoding)
     normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
-  return {std::move(options), std::move(data),     std::move(split),   std::move(counts), std::move(normalisation),
-          augmentation,       std::move(encoding), std::move(columns), schedule,          std::move(trials)};
+  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
+          std::move(normalisation), augmentation,    shuffle,          std::move(encoding),
+          std::move(columns),       schedule,        std::move(trials)};
 }
 
 }  // namespace ulmus

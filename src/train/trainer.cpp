@@ -96,7 +96,8 @@ class Trainer {
                  .seed = trial.seed,
                  .threads = static_cast<int>(plan.options.loader_threads),
                  .sampler = trial.sampler,
-                 .epochs = plan.epochs()}) {
+                 .epochs = plan.epochs(),
+                 .blocks = plan.shuffle}) {
     initialise(model_, trial.seed);
     if (plan.options.weights)
       load_weights(*plan.options.weights, model_, model_options(plan.options, plan.data.train, trial.head));

@@ -33,6 +33,7 @@ struct RunOptions {
   std::string freeze = "auto";
   std::string augment = "auto";
   std::string sampler = "instance";
+  std::string shuffle = "auto";
   std::optional<std::int64_t> epochs;
   std::int64_t batch_size = 128;
   std::string optimizer = "auto";
@@ -96,6 +97,9 @@ void visit_options(Options& options, Visit&& visit) {
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
+  visit("shuffle", options.shuffle,
+        "full; block[:rows=R,blocks=B]: blocks of rows that lie together in their file, a few at a time, for features "
+        "larger than memory; or auto: block when they take more than half of it. docs/data.md");
   visit("epochs", options.epochs, "epochs to train; default: by the model and the data");
   visit("batch-size", options.batch_size, "images in a batch");
   visit("optimizer", options.optimizer, "sgd, adamw, or auto: adamw for features, sgd for images");

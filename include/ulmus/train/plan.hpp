@@ -34,6 +34,7 @@ struct Plan {
   ClassCounts counts;  ///< of the training part
   Normalisation normalisation;
   Augmentation augmentation;
+  BlockShuffle shuffle;
   std::optional<std::string> encoding;  ///< of a table, as JSON
   std::vector<ColumnSummary> columns;   ///< of a table
   LearningRateSchedule schedule;        ///< `base` is 0 where each head takes the rate that suits its features
