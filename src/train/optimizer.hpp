@@ -14,9 +14,13 @@
 namespace ulmus::detail {
 
 /// SGD with momentum, or AdamW (betas 0.9 and 0.999, epsilon 1e-8), as the resolved options say, over the parameters
-/// that require a gradient. `undecayed`: those of them without weight decay.
+/// that require a gradient. `undecayed`: those of the head without weight decay. Parameters without a gradient are left
+/// as they are by a step.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& model, const RunOptions& options,
                                                         const std::vector<torch::Tensor>& undecayed);
+
+/// Sets the learning rates of an optimizer from make_optimizer.
+void set_rates(torch::optim::Optimizer& optimizer, double head, double backbone);
 
 /// The key of a parameter's state in an optimizer: LibTorch keys it by text up to 1.13 and by address since.
 template <class Map>

@@ -9,6 +9,7 @@
 
 #include "train/derived_options.hpp"
 #include "train/feature_shuffle.hpp"
+#include "train/optimizer_spec.hpp"
 #include "train/placement.hpp"
 #include "train/trainer.hpp"
 #include "train/weights.hpp"
@@ -64,7 +65,9 @@ void check_ranges(const RunOptions& o) {
   require(o.clip, positive, "clip", "above 0");
   require(
       o.ema, [](double value) { return value > 0 && value < 1; }, "ema", "above 0 and below 1");
-  require_word("optimizer", o.optimizer, {"auto", "sgd", "adamw"});
+  require(o.lr_backbone, positive, "lr_backbone", "above 0");
+  require(o.unfreeze, between(1, 1'000'000), "unfreeze", "1 to 1000000 epochs");
+  detail::OptimizerSpec::parse(o.optimizer);
   require_word("freeze", o.freeze, {"none", "backbone", "auto"});
   require(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
   require(o.jobs, between(1, 256), "jobs", "1 to 256");
@@ -124,7 +127,7 @@ void resolve_weights(RunOptions& o) {
                                        model, detail::weights_folder().string(), model));
     }
   }
-  if (o.freeze == "auto") o.freeze = "none";
+  if (o.freeze == "auto") o.freeze = o.unfreeze ? "backbone" : "none";
 }
 
 /// Sets the options that depend on the data and the model, and refuses those that cannot apply to them.
@@ -132,18 +135,23 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
   // A head on features that are computed once is trained as one on a table of features.
-  const bool head_alone = !features && o.freeze == "backbone" && (o.augment == "auto" || o.augment == "none");
-  if (head_alone) o.augment = "none";
+  const bool head_alone =
+      !features && o.freeze == "backbone" && (o.unfreeze || o.augment == "auto" || o.augment == "none");
+  if (head_alone && !o.unfreeze) o.augment = "none";
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
   if (!o.epochs)
     o.epochs = features || head_alone ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
-  if (o.optimizer == "auto") o.optimizer = features ? "adamw" : "sgd";
-  const bool adamw = o.optimizer == "adamw";
+  detail::OptimizerSpec optimizer = detail::OptimizerSpec::parse(o.optimizer);
+  if (optimizer.base.empty()) optimizer.base = features ? "adamw" : "sgd";
+  o.optimizer = optimizer.text();
+  const bool adamw = optimizer.base == "adamw";
   if (adamw && o.momentum != RunOptions().momentum)
     throw_usage(fmt::format("{} cannot apply: adamw has none; leave it out, or take {}",
                             option_name("momentum", format_number(o.momentum)), option_name("optimizer", "sgd")));
   const bool fine_tunes = o.freeze == "none" && (scripted || o.weights);
-  if (!o.lr && !(head_alone && !adamw)) o.lr = adamw ? (fine_tunes ? 1e-4 : 1e-3) : (fine_tunes ? 0.01 : 0.1);
+  const double base_rate = adamw ? 1e-3 : 0.1;
+  if (o.unfreeze && !o.lr_backbone) o.lr_backbone = o.lr.value_or(base_rate) / 10;
+  if (!o.lr && !(head_alone && !adamw)) o.lr = fine_tunes ? (adamw ? 1e-4 : 0.01) : base_rate;
   if (!o.weight_decay) o.weight_decay = adamw ? 1e-4 : 2e-4;
   if (scripted && o.weights)
     throw_usage(fmt::format("{} cannot apply: model '{}' brings its own weights; leave it out", option_name("weights"),
@@ -155,6 +163,15 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
     throw_usage(
         fmt::format("{} would train a head on the features of a '{}' with random weights; name trained ones with {}",
                     option_name("freeze", "backbone"), o.model, option_name("weights", "FILE.safetensors")));
+  if (o.unfreeze && o.freeze == "none")
+    throw_usage(fmt::format("{} cannot apply: no layer is frozen before; add {}, or leave it out",
+                            option_name("unfreeze", option_text(o.unfreeze)), option_name("freeze", "backbone")));
+  if (o.lr_backbone && o.freeze == "backbone" && !o.unfreeze)
+    throw_usage(fmt::format("{} cannot apply: the layers below the head are frozen; add {}, or leave it out",
+                            option_name("lr_backbone", option_text(o.lr_backbone)), option_name("unfreeze", "10")));
+  if (o.lr_backbone && o.model == "linear")
+    throw_usage(fmt::format("{} cannot apply: model 'linear' is a head alone; leave it out",
+                            option_name("lr_backbone", option_text(o.lr_backbone))));
   if (o.channels_last && features)
     throw_usage(
         fmt::format("{} cannot apply: the data are features, not images; leave it out", option_name("channels_last")));
@@ -182,6 +199,20 @@ Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
+/// Refuses Focal-SAM where the gradient of a sample cannot be weighted by itself.
+void check_focal(const LossSpec& loss, const RunOptions& options, const Augmentation& augmentation) {
+  if (!detail::OptimizerSpec::parse(options.optimizer).focal) return;
+  const LossDefinition& definition = loss.definition();
+  if (!definition.chunkable || definition.needs.features || definition.needs.head)
+    throw_usage(
+        fmt::format("{} cannot apply to loss '{}', which is not a sum over samples of terms of their logits; "
+                    "leave out focal, or the loss",
+                    option_name("optimizer", options.optimizer), loss.text()));
+  if (augmentation.mixup > 0 || augmentation.cutmix > 0)
+    throw_usage(fmt::format("{} cannot apply: {} mixes samples of two classes; leave out focal, or the mixing",
+                            option_name("optimizer", options.optimizer), option_name("augment", options.augment)));
+}
+
 /// Refuses a loss with a key `auto` in a run that cannot choose its value.
 void check_choice(const LossSpec& loss, const RunOptions& options) {
   const Key* key = loss.automatic();
@@ -199,7 +230,7 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
 
 /// As trains_on_features of a plan, from its resolved options.
 bool trains_on_features(const RunOptions& options, const Dataset& data) {
-  return options.freeze == "backbone" && options.augment == "none" && !data.is_features();
+  return options.freeze == "backbone" && (options.augment == "none" || options.unfreeze) && !data.is_features();
 }
 
 }  // namespace
@@ -287,6 +318,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
+    check_focal(loss, options, augmentation);
     if (loss.automatic())
       detail::require_memory(std::ssize(split.train) + std::ssize(split.validation), feature_width,
                              fmt::format("the choice of {} in loss '{}'", loss.automatic()->name, loss.text()));

@@ -40,14 +40,17 @@ struct Plan {
   LearningRateSchedule schedule;        ///< `base` is 0 where each head takes the rate that suits its features
   std::vector<Trial> trials;            ///< seed by seed, each with every loss in the order of the list
 
+  /// Of the first stage, by which the losses and the schedule go; the only one without `unfreeze`.
   std::int64_t epochs() const { return options.epochs.value(); }
+  /// Of both stages.
+  std::int64_t all_epochs() const { return epochs() + options.unfreeze.value_or(0); }
   std::int64_t jobs() const { return options.jobs.value(); }
   std::int64_t threads() const { return options.threads.value(); }
 };
 
 /// Whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and images
-/// are not augmented at random. The features lie in the run's folder `features`; those of runs beside it are taken
-/// over.
+/// are not augmented at random, or in the second stage (`unfreeze`) alone. The features lie in the run's folder
+/// `features`; those of runs beside it are taken over.
 bool trains_on_features(const Plan& plan);
 
 /// `classes` are those of a run that is resumed, in its order. Throws Error{usage} or Error{data} for everything that
