@@ -5,7 +5,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 ulmus_module(base COMPONENT loss
-           SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp names.cpp
+           SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp memory.cpp names.cpp
                    option_name.cpp posix.cpp random.cpp safetensors.cpp text.cpp text_file.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
@@ -45,11 +45,11 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp libwebpdemux)
 find_package(ZLIB REQUIRED)
 ulmus_module(data COMPONENT train
-           SOURCES address.cpp augment.cpp augment_spec.cpp cells.cpp cifar.cpp column_summary.cpp columns.cpp csv.cpp csv_rows.cpp
+           SOURCES address.cpp augment.cpp augment_spec.cpp block_shuffle.cpp cells.cpp cifar.cpp column_summary.cpp columns.cpp csv.cpp csv_rows.cpp
                    dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
                    decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
                    image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
-                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp npy_rows.cpp npy_shards.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
                    table.cpp thumbnail.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
@@ -110,9 +110,9 @@ if(ULMUS_TORCH)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_module(train COMPONENT train
                    SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
-                           feature_file.cpp feature_set.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
-                           option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
-                           schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
+                           feature_file.cpp feature_set.cpp feature_shuffle.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
+                           optimizer_spec.cpp option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
+                           schedule.cpp score_adjuster.cpp sharpness.cpp torchscript.cpp trainer.cpp training_stage.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
                    PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)

@@ -8,6 +8,7 @@
 #include "base/posix.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/memory.hpp"
 
 namespace ulmus {
 namespace {
@@ -21,11 +22,6 @@ ErrorKind error_kind(int code) {
   const bool named_wrongly = code == ENOENT || code == ENOTDIR || code == ENAMETOOLONG || code == ELOOP ||
                              code == EISDIR || code == ENXIO || code == ENODEV;
   return named_wrongly ? ErrorKind::data : ErrorKind::environment;
-}
-
-std::size_t physical_memory() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES), size = ::sysconf(_SC_PAGESIZE);
-  return pages > 0 && size > 0 ? static_cast<std::size_t>(pages) * static_cast<std::size_t>(size) : SIZE_MAX / 2;
 }
 
 [[noreturn]] void throw_unreadable(const fs::path& path, ErrorKind kind, const std::string& why) {
@@ -67,18 +63,22 @@ std::size_t InputFile::read(std::size_t begin, std::span<char> out) const {
   return size;
 }
 
+void InputFile::will_read(std::size_t begin, std::size_t size) const {
+  ::posix_fadvise(file_, static_cast<off_t>(begin), static_cast<off_t>(size), POSIX_FADV_WILLNEED);
+}
+
 }  // namespace detail
 
 std::string read_file(const fs::path& path, std::size_t limit) {
   const detail::InputFile file(path);
-  const std::size_t memory = physical_memory();
+  const auto memory = static_cast<std::size_t>(usable_memory());
   const auto check_size = [&](std::size_t size) {
     if (size > limit)
       throw_unreadable(path, ErrorKind::data, fmt::format("it has more than the {} bytes that are expected", limit));
     if (size > memory)
       throw_unreadable(
           path, ErrorKind::environment,
-          fmt::format("it has more bytes than this machine has memory ({:.1f} GB)", static_cast<double>(memory) / 1e9));
+          fmt::format("it has more bytes than there is memory ({:.1f} GB)", static_cast<double>(memory) / 1e9));
   };
   check_size(file.size());
   // One byte more than the file size, so that the end is detected without growing. Files without a size (/proc) grow.

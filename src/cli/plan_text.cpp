@@ -27,12 +27,22 @@ std::string to_text(const Plan& plan) {
   text += fmt::format("model   {}, {} {}, batch {}, {} schedule {}, augmentation {}\n", options.model, plan.epochs(),
                       plan.epochs() == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
                       options.lr ? "from " + option_text(options.lr) : "at the rate that suits the features",
-                      options.augment);
+                      trains_on_features(plan) ? "none" : options.augment);
+  if (options.unfreeze)
+    text += fmt::format(
+        "        then all layers for {} {}, the head at a tenth of its rate, the others from {}, "
+        "augmentation {}\n",
+        *options.unfreeze, *options.unfreeze == 1 ? "epoch" : "epochs", option_text(options.lr_backbone),
+        options.augment);
   std::vector<std::string> more;
   if (options.optimizer != "sgd") more.push_back(options.optimizer);
+  if (options.lr_backbone && !options.unfreeze)
+    more.push_back(fmt::format("layers below the head from {}", option_text(options.lr_backbone)));
   if (options.weights) more.push_back(fmt::format("weights from {}", *options.weights));
   if (options.freeze == "backbone")
     more.push_back(trains_on_features(plan) ? "backbone frozen, each image goes through it once" : "backbone frozen");
+  if (plan.shuffle.rows > 0)
+    more.push_back(fmt::format("shuffled by blocks of {} rows, {} at a time", plan.shuffle.rows, plan.shuffle.blocks));
   if (options.clip) more.push_back(fmt::format("gradients clipped to {}", option_text(options.clip)));
   if (options.ema) more.push_back(fmt::format("moving average of the weights {}", option_text(options.ema)));
   if (options.device != "cpu") more.push_back("on " + options.device);

@@ -14,6 +14,10 @@ std::optional<std::int64_t> SampleSource::line(std::int64_t) const { return std:
 
 bool ImageSource::read_crop(std::int64_t, const CropChooser&, std::span<std::uint8_t>) const { return false; }
 
+void FeatureSource::will_read(std::int64_t, std::int64_t) const {}
+
+std::int64_t FeatureSource::bytes_on_disk() const { return 0; }
+
 namespace {
 
 void check_labels(const DatasetInfo& info) {
@@ -68,6 +72,12 @@ void Dataset::read_features(std::int64_t index, std::span<float> values) const {
     throw Error(ErrorKind::usage, fmt::format("'{}' has no features to read; read reads images", name()));
   content_->features->read(index, values);
 }
+
+void Dataset::will_read(std::int64_t first, std::int64_t count) const {
+  if (content_->features) content_->features->will_read(first, count);
+}
+
+std::int64_t Dataset::bytes_on_disk() const { return content_->features ? content_->features->bytes_on_disk() : 0; }
 
 std::optional<std::string> Dataset::file(std::int64_t index) const {
   return source() ? source()->file(index) : std::nullopt;

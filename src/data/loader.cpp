@@ -9,6 +9,7 @@
 #include <mutex>
 #include <thread>
 
+#include "data/block_shuffle.hpp"
 #include "data/pixels.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/random.hpp"
@@ -28,6 +29,9 @@ void check_options(const Dataset& data, std::span<const std::int64_t> indices, c
     fail(fmt::format("rank is {} of {} processes, expected 0 to one below their number", rank, world));
   if (!options.shuffle && options.sampler.kind != Sampler::Kind::instance)
     fail(fmt::format("sampler '{}' cannot apply without shuffle; set shuffle", options.sampler.text()));
+  if (options.blocks.rows < 0 || options.blocks.blocks < 1)
+    fail(fmt::format("blocks of {} rows are asked for, {} at a time; expected 0 (none) or more, and 1 or more",
+                     options.blocks.rows, options.blocks.blocks));
   if (options.sampler.needs_epochs() && options.epochs < 1)
     fail(fmt::format("sampler '{}' needs the number of epochs, but epochs is {}", options.sampler.text(),
                      options.epochs));
@@ -138,8 +142,9 @@ struct Loader::State {
   LoaderOptions options;
   std::vector<detail::PixelTable> tables;
   std::int64_t epoch = 0;
-  bool with_replacement = false;    ///< whether the order of this epoch was drawn with replacement
-  std::vector<std::int64_t> order;  ///< for this epoch and shard
+  bool with_replacement = false;             ///< whether the order of this epoch was drawn with replacement
+  std::vector<std::int64_t> order;           ///< for this epoch and shard
+  std::vector<detail::BlockWindow> windows;  ///< of an epoch that is shuffled by blocks; otherwise empty
 
   std::mutex mutex;
   std::condition_variable slot_free;
@@ -148,6 +153,7 @@ struct Loader::State {
   std::int64_t total = 0;      ///< batches in this epoch; 0 before the first epoch
   std::int64_t claimed = 0;    ///< batches that a worker has started
   std::int64_t delivered = 0;  ///< batches returned by `next`
+  std::size_t announced = 0;   ///< windows that the data set knows to be read
   bool stopping = false;
   std::vector<std::jthread> workers;
 
@@ -189,9 +195,26 @@ struct Loader::State {
     for (std::size_t d = 0; d < mean.size(); ++d) values[d] = (values[d] - mean[d]) / stddev[d];
   }
 
-  void prepare(std::int64_t number, Batch& batch) const {
+  /// Announces the window in which a place of the order lies, and the one after it, unless that was done.
+  void announce(std::int64_t place) {
+    const std::int64_t position = options.shard.rank + place * options.shard.world;
+    std::vector<const detail::BlockWindow*> soon;
+    {
+      const std::lock_guard lock(mutex);
+      for (; announced < windows.size() && (announced == 0 || windows[announced - 1].first <= position); ++announced)
+        if (announced + 1 == windows.size() || windows[announced + 1].first > position)  // not one that is over
+          soon.push_back(&windows[announced]);
+    }
+    const std::int64_t rows = options.blocks.rows;
+    for (const detail::BlockWindow* window : soon)
+      for (const std::int64_t block : window->blocks)
+        data.will_read(block * rows, std::min(rows, data.size() - block * rows));
+  }
+
+  void prepare(std::int64_t number, Batch& batch) {
     const std::int64_t begin = std::min<std::int64_t>(number * options.batch_size, std::ssize(order));
     const std::int64_t end = std::min<std::int64_t>(begin + options.batch_size, std::ssize(order));
+    if (!windows.empty() && end > begin) announce(end - 1);
     const auto values = static_cast<std::size_t>(data.shape().pixels());
     batch.size = end - begin;
     batch.labels.resize(static_cast<std::size_t>(batch.size));
@@ -251,28 +274,40 @@ struct Loader::State {
     workers.clear();
   }
 
-  std::vector<std::int64_t> epoch_order(std::int64_t an_epoch) const {
-    if (options.shuffle)
-      return sample_epoch(options.sampler, indices, data.labels(),
-                          {.seed = options.seed, .epoch = an_epoch, .epochs = options.epochs, .shard = options.shard});
+  /// What this process has of an order of all.
+  std::vector<std::int64_t> of_shard(std::vector<std::int64_t> all) const {
     const auto [rank, world] = options.shard;
-    if (world == 1) return indices;
+    if (world == 1) return all;
     std::vector<std::int64_t> mine;
-    for (std::int64_t p = rank; p < std::ssize(indices); p += world)
-      mine.push_back(indices[static_cast<std::size_t>(p)]);
+    for (std::int64_t p = rank; p < std::ssize(all); p += world) mine.push_back(all[static_cast<std::size_t>(p)]);
     return mine;
+  }
+
+  /// The order of an epoch, with its windows.
+  detail::BlockOrder epoch_order(std::int64_t an_epoch) const {
+    if (!options.shuffle) return {.order = of_shard(indices), .windows = {}};
+    if (options.blocks.rows == 0 || options.sampler.draws(an_epoch, options.epochs))
+      return {.order = sample_epoch(
+                  options.sampler, indices, data.labels(),
+                  {.seed = options.seed, .epoch = an_epoch, .epochs = options.epochs, .shard = options.shard}),
+              .windows = {}};
+    detail::BlockOrder all = detail::block_order(options.blocks, indices, options.seed, an_epoch);
+    all.order = of_shard(std::move(all.order));
+    return all;
   }
 
   void start(std::int64_t new_epoch, std::int64_t first_batch) {
     if (first_batch < 0 || first_batch > batches())
       throw Error(ErrorKind::usage,
                   fmt::format("an epoch cannot begin at batch {}, expected 0 to {}", first_batch, batches()));
-    std::vector<std::int64_t> new_order = epoch_order(new_epoch);
+    detail::BlockOrder new_order = epoch_order(new_epoch);
     stop();
     stopping = false;
     epoch = new_epoch;
     with_replacement = options.shuffle && options.sampler.draws(epoch, options.epochs);
-    order = std::move(new_order);
+    order = std::move(new_order.order);
+    windows = std::move(new_order.windows);
+    announced = 0;
     for (Slot& slot : ring) {
       slot.error = nullptr;
       slot.ready = false;

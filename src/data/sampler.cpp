@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "data/block_shuffle.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/random.hpp"
 #include "ulmus/base/text.hpp"
@@ -129,8 +130,13 @@ std::vector<std::int64_t> sample_epoch(const Sampler& sampler, std::span<const s
   std::vector<std::int64_t> images;
 
   if (!sampler.draws(options.epoch, options.epochs)) {
-    std::vector<std::int64_t> order(indices.begin(), indices.end());
-    Stream(options.seed, "order", epoch).shuffle(std::span(order));
+    std::vector<std::int64_t> order;
+    if (options.blocks.rows > 0) {
+      order = detail::block_order(options.blocks, indices, options.seed, options.epoch).order;
+    } else {
+      order.assign(indices.begin(), indices.end());
+      Stream(options.seed, "order", epoch).shuffle(std::span(order));
+    }
     if (world == 1) return order;
     for (std::int64_t p = rank; p < positions; p += world) images.push_back(order[static_cast<std::size_t>(p)]);
     return images;

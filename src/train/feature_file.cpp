@@ -43,4 +43,9 @@ void FeatureFile::read(std::int64_t position, std::span<float> features) const {
     if (!std::isfinite(value)) reject_file(file_.path(), "has values that are infinite or not a number");
 }
 
+void FeatureFile::will_read(std::int64_t first, std::int64_t count) const {
+  const std::size_t row = features_->size / indices_.size();
+  file_.will_read(features_->begin + static_cast<std::size_t>(first) * row, static_cast<std::size_t>(count) * row);
+}
+
 }  // namespace ulmus::detail

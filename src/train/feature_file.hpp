@@ -23,6 +23,9 @@ class FeatureFile {
   std::span<const std::int64_t> indices() const { return indices_; }
   /// Reads the features at a position in indices(), [D]. Thread-safe.
   void read(std::int64_t position, std::span<float> features) const;
+  /// Says that the features at these positions are read soon.
+  void will_read(std::int64_t first, std::int64_t count) const;
+  std::int64_t bytes() const { return static_cast<std::int64_t>(features_->size); }
 
  private:
   SafetensorsFile file_;

@@ -1,5 +1,6 @@
 #include "train/feature_set.hpp"
 
+#include "train/feature_shuffle.hpp"
 #include "train/forward.hpp"
 
 namespace ulmus::detail {
@@ -9,8 +10,10 @@ FeatureSet extract_features(Classifier& model, const Dataset& data, const std::v
   FeatureSet set;
   for_each_features(model, data, indices, normalisation, loader_threads, placement,
                     [&](const torch::Tensor& features, std::span<const std::int64_t> labels) {
-                      if (!set.features.defined())
+                      if (!set.features.defined()) {
+                        require_memory(std::ssize(indices), features.size(1), "fitting heads");
                         set.features = torch::empty({std::ssize(indices), features.size(1)}, torch::kFloat);
+                      }
                       set.features.narrow(0, std::ssize(set.labels), features.size(0)).copy_(features);
                       set.labels.insert(set.labels.end(), labels.begin(), labels.end());
                     });
@@ -19,6 +22,7 @@ FeatureSet extract_features(Classifier& model, const Dataset& data, const std::v
 
 FeatureSet read_features(const Dataset& features, const std::vector<std::int64_t>& indices) {
   const std::int64_t width = features.shape().channels;
+  require_memory(std::ssize(indices), width, "fitting heads");
   FeatureSet set{.features = torch::empty({std::ssize(indices), width}, torch::kFloat), .labels = {}};
   float* row = set.features.data_ptr<float>();
   for (const std::int64_t index : indices) {

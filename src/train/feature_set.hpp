@@ -17,11 +17,12 @@ struct FeatureSet {
   std::vector<std::int64_t> labels;  ///< [N]
 };
 
-/// Computes features in evaluation mode, without augmentation, in the order of the indices.
+/// Computes features in evaluation mode, without augmentation, in the order of the indices. Throws Error{environment}
+/// when they are more than the memory.
 FeatureSet extract_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                             const Normalisation& normalisation, int loader_threads, const Placement& placement);
 
-/// Reads samples of a data set of features, in the order of the indices.
+/// Reads samples of a data set of features, in the order of the indices. Throws as extract_features.
 FeatureSet read_features(const Dataset& features, const std::vector<std::int64_t>& indices);
 
 }  // namespace ulmus::detail

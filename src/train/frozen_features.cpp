@@ -96,6 +96,24 @@ class FeatureStore : public FeatureSource {
     files_[static_cast<std::size_t>(place.file)]->read(place.position, features);
   }
 
+  void will_read(std::int64_t first, std::int64_t count) const override {
+    const std::span<const Place> places =
+        std::span(places_).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count));
+    for (std::size_t i = 0; i < places.size();) {  // samples that follow each other in a file, as one piece
+      const Place begin = places[i];
+      std::int64_t length = 0;
+      for (; i < places.size() && places[i].file == begin.file; ++i)
+        if (begin.file >= 0) length = places[i].position - begin.position + 1;
+      if (begin.file >= 0) files_[static_cast<std::size_t>(begin.file)]->will_read(begin.position, length);
+    }
+  }
+
+  std::int64_t bytes_on_disk() const override {
+    std::int64_t bytes = 0;
+    for (const auto& file : files_) bytes += file->bytes();
+    return bytes;
+  }
+
   std::optional<std::string> file(std::int64_t index) const override { return data_.file(index); }
 
  private:

@@ -14,9 +14,13 @@
 namespace ulmus::detail {
 
 /// Makes SGD with momentum or AdamW (betas 0.9 and 0.999, epsilon 1e-8), according to the resolved options, for the
-/// parameters that require a gradient. `undecayed`: parameters without weight decay.
+/// parameters that require a gradient. `undecayed`: parameters of the head without weight decay. A step leaves
+/// parameters without a gradient unchanged.
 std::unique_ptr<torch::optim::Optimizer> make_optimizer(const ClassifierImpl& model, const RunOptions& options,
                                                         const std::vector<torch::Tensor>& undecayed);
+
+/// Sets the learning rates of an optimizer from make_optimizer.
+void set_rates(torch::optim::Optimizer& optimizer, double head, double backbone);
 
 /// The key of a parameter's state in an optimizer: text in LibTorch up to 1.13, an address since then.
 template <class Map>

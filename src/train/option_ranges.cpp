@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "train/optimizer_spec.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
@@ -56,7 +57,9 @@ void check_ranges(const RunOptions& o) {
   require(o.clip, positive, "clip", "above 0");
   require(
       o.ema, [](double value) { return value > 0 && value < 1; }, "ema", "above 0 and below 1");
-  require_word("optimizer", o.optimizer, {"auto", "sgd", "adamw"});
+  require(o.lr_backbone, positive, "lr_backbone", "above 0");
+  require(o.unfreeze, between(1, 1'000'000), "unfreeze", "1 to 1000000 epochs");
+  OptimizerSpec::parse(o.optimizer);
   require_word("freeze", o.freeze, {"none", "backbone", "auto"});
   require(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
   require(o.jobs, between(1, 256), "jobs", "1 to 256");

@@ -57,7 +57,7 @@ void resolve_weights(RunOptions& o) {
                                        model, weights_folder().string(), model));
     }
   }
-  if (o.freeze == "auto") o.freeze = "none";
+  if (o.freeze == "auto") o.freeze = o.unfreeze ? "backbone" : "none";
 }
 
 std::optional<Normalisation> script_normalisation(const RunOptions& o, std::int64_t channels) {

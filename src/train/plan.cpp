@@ -8,6 +8,8 @@
 #include <thread>
 
 #include "train/derived_options.hpp"
+#include "train/feature_shuffle.hpp"
+#include "train/optimizer_spec.hpp"
 #include "train/option_ranges.hpp"
 #include "train/photo_weights.hpp"
 #include "train/placement.hpp"
@@ -15,6 +17,7 @@
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/memory.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -37,18 +40,23 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
   // A head on precomputed features is trained like a head on a table of features.
-  const bool head_alone = !features && o.freeze == "backbone" && (o.augment == "auto" || o.augment == "none");
-  if (head_alone) o.augment = "none";
+  const bool head_alone =
+      !features && o.freeze == "backbone" && (o.unfreeze || o.augment == "auto" || o.augment == "none");
+  if (head_alone && !o.unfreeze) o.augment = "none";
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
   if (!o.epochs)
     o.epochs = features || head_alone ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
-  if (o.optimizer == "auto") o.optimizer = features ? "adamw" : "sgd";
-  const bool adamw = o.optimizer == "adamw";
+  detail::OptimizerSpec optimizer = detail::OptimizerSpec::parse(o.optimizer);
+  if (optimizer.base.empty()) optimizer.base = features ? "adamw" : "sgd";
+  o.optimizer = optimizer.text();
+  const bool adamw = optimizer.base == "adamw";
   if (adamw && o.momentum != RunOptions().momentum)
     throw_usage(fmt::format("{} cannot apply: adamw has none; leave it out, or take {}",
                             option_name("momentum", format_number(o.momentum)), option_name("optimizer", "sgd")));
   const bool fine_tunes = o.freeze == "none" && (scripted || o.weights);
-  if (!o.lr && !(head_alone && !adamw)) o.lr = adamw ? (fine_tunes ? 1e-4 : 1e-3) : (fine_tunes ? 0.01 : 0.1);
+  const double base_rate = adamw ? 1e-3 : 0.1;
+  if (o.unfreeze && !o.lr_backbone) o.lr_backbone = o.lr.value_or(base_rate) / 10;
+  if (!o.lr && !(head_alone && !adamw)) o.lr = fine_tunes ? (adamw ? 1e-4 : 0.01) : base_rate;
   if (!o.weight_decay) o.weight_decay = adamw ? 1e-4 : 2e-4;
   if (scripted && o.weights)
     throw_usage(fmt::format("{} cannot apply: model '{}' brings its own weights; leave it out", option_name("weights"),
@@ -60,6 +68,15 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
     throw_usage(
         fmt::format("{} would train a head on the features of a '{}' with random weights; name trained ones with {}",
                     option_name("freeze", "backbone"), o.model, option_name("weights", "FILE.safetensors")));
+  if (o.unfreeze && o.freeze == "none")
+    throw_usage(fmt::format("{} cannot apply: no layer is frozen before; add {}, or leave it out",
+                            option_name("unfreeze", option_text(o.unfreeze)), option_name("freeze", "backbone")));
+  if (o.lr_backbone && o.freeze == "backbone" && !o.unfreeze)
+    throw_usage(fmt::format("{} cannot apply: the layers below the head are frozen; add {}, or leave it out",
+                            option_name("lr_backbone", option_text(o.lr_backbone)), option_name("unfreeze", "10")));
+  if (o.lr_backbone && o.model == "linear")
+    throw_usage(fmt::format("{} cannot apply: model 'linear' is a head alone; leave it out",
+                            option_name("lr_backbone", option_text(o.lr_backbone))));
   if (o.channels_last && features)
     throw_usage(
         fmt::format("{} cannot apply: the data are features, not images; leave it out", option_name("channels_last")));
@@ -87,6 +104,20 @@ Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
+/// Throws for Focal-SAM if the gradient of a single sample cannot be weighted.
+void check_focal(const LossSpec& loss, const RunOptions& options, const Augmentation& augmentation) {
+  if (!detail::OptimizerSpec::parse(options.optimizer).focal) return;
+  const LossDefinition& definition = loss.definition();
+  if (!definition.chunkable || definition.needs.features || definition.needs.head)
+    throw_usage(
+        fmt::format("{} cannot apply to loss '{}', which is not a sum over samples of terms of their logits; "
+                    "leave out focal, or the loss",
+                    option_name("optimizer", options.optimizer), loss.text()));
+  if (augmentation.mixup > 0 || augmentation.cutmix > 0)
+    throw_usage(fmt::format("{} cannot apply: {} mixes samples of two classes; leave out focal, or the mixing",
+                            option_name("optimizer", options.optimizer), option_name("augment", options.augment)));
+}
+
 /// Throws for a loss with an `auto` key in a run that cannot choose its value.
 void check_choice(const LossSpec& loss, const RunOptions& options) {
   const Key* key = loss.automatic();
@@ -102,11 +133,14 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
                             loss.text(), key->name, option_name("epochs"), options.epochs.value()));
 }
 
+/// As trains_on_features of a plan, from its resolved options.
+bool trains_on_features(const RunOptions& options, const Dataset& data) {
+  return options.freeze == "backbone" && (options.augment == "none" || options.unfreeze) && !data.is_features();
+}
+
 }  // namespace
 
-bool trains_on_features(const Plan& plan) {
-  return plan.options.freeze == "backbone" && plan.options.augment == "none" && !plan.data.train.is_features();
-}
+bool trains_on_features(const Plan& plan) { return trains_on_features(plan.options, plan.data.train); }
 
 Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) {
   RunOptions options = given;
@@ -157,15 +191,24 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
 
   std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
   std::optional<Normalisation> weights_normalisation;
+  std::int64_t feature_width = 0;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
     const ModelOptions model_options = detail::model_options(options, data.train, head);
     Classifier model = make_model(model_options);
     parameters[head] = parameter_count(*model);
+    feature_width = model->head_inputs({}).weight.size(1);
     if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
   }
   if (!weights_normalisation)
     weights_normalisation = detail::script_normalisation(options, data.train.shape().channels);
+  detail::FeatureExtent features;
+  if (data.train.is_features())
+    features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
+  else if (trains_on_features(options, data.train))
+    features = {.width = feature_width, .bytes_on_disk = std::ssize(split.train) * feature_width * 4};
+  const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
+  options.shuffle = shuffle.text();
   std::vector<Trial> trials;
   for (std::int64_t s = 0; s < options.seeds; ++s)
     for (std::size_t i = 0; i < losses.size(); ++i)
@@ -182,14 +225,19 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
+    check_focal(loss, options, augmentation);
+    if (loss.automatic())
+      detail::require_memory(std::ssize(split.train) + std::ssize(split.validation), feature_width,
+                             fmt::format("the choice of {} in loss '{}'", loss.automatic()->name, loss.text()));
     Loss(detail::initial_loss(loss), counts);  // also reads the file of class weights, if any
   }
   // The encoding of a table has already standardised it.
   Normalisation normalisation;
   if (!encoding)
     normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
-  return {std::move(options), std::move(data),     std::move(split),   std::move(counts), std::move(normalisation),
-          augmentation,       std::move(encoding), std::move(columns), schedule,          std::move(trials)};
+  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
+          std::move(normalisation), augmentation,    shuffle,          std::move(encoding),
+          std::move(columns),       schedule,        std::move(trials)};
 }
 
 }  // namespace ulmus

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <memory>
 #include <numeric>
 #include <optional>
+#include <tuple>
 
 #include "train/checkpoint.hpp"
 #include "train/derived_options.hpp"
@@ -14,6 +16,9 @@
 #include "train/gallery.hpp"
 #include "train/head_fit.hpp"
 #include "train/optimizer.hpp"
+#include "train/optimizer_spec.hpp"
+#include "train/sharpness.hpp"
+#include "train/training_stage.hpp"
 #include "train/weight_average.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
@@ -48,25 +53,6 @@ LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed)
   return LossModule(std::move(loss), reduction);
 }
 
-/// The 0-based epoch of the last change of the loss: a deferred rule, a key `from`, or the choice of an `auto` key.
-std::int64_t last_change(const LossSpec& loss, std::int64_t epochs) {
-  std::int64_t last = std::max(loss.rule_epoch(epochs), loss.start_epoch(epochs));
-  if (loss.automatic()) last = std::max<std::int64_t>(last, loss.choice_epochs(epochs).back());
-  return last;
-}
-
-/// The learning rate of a head on features if the run has none: that of fit_head.
-double head_rate(Head head, const Dataset& features, const std::vector<std::int64_t>& indices) {
-  if (head == Head::cosine) return default_head_rate(head, 1);  // independent of the lengths of the features
-  double squares = 0;
-  std::vector<float> values(static_cast<std::size_t>(features.shape().channels));
-  for (const std::int64_t index : indices) {
-    features.read_features(index, values);
-    for (const float value : values) squares += static_cast<double>(value) * value;
-  }
-  return default_head_rate(head, squares / static_cast<double>(indices.size()));
-}
-
 /// Evaluations of the current weights on the parts that are not used for training.
 struct Evaluations {
   Evaluation test;
@@ -79,33 +65,16 @@ class Trainer {
   Trainer(const Plan& plan, const Trial& trial, const FrozenData* frozen_data)
       : plan_(plan),
         trial_(trial),
-        train_(frozen_data ? frozen_data->train : plan.data.train),
-        test_(frozen_data ? frozen_data->test : plan.data.test),
-        normalisation_(frozen_data ? Normalisation{} : plan.normalisation),
+        stage_(first_stage(plan, trial, frozen_data)),
         loss_(make_loss(plan, initial_loss(trial.loss), trial.seed)),
         placement_(make_placement(plan.options)),
+        spec_(OptimizerSpec::parse(plan.options.optimizer)),
         model_(make_model(model_options(plan.options, plan.data.train, trial.head))),
-        classifier_(frozen_data ? head_alone(model_) : model_),
-        schedule_(plan.schedule),
-        loader_(train_, plan.split.train,
-                {.batch_size = plan.options.batch_size,
-                 .shuffle = true,
-                 // Batch norm over vectors has no variance for a single sample; every epoch leaves out a different one.
-                 .drop_last = static_cast<std::int64_t>(plan.split.train.size()) % plan.options.batch_size == 1,
-                 .augmentation = plan.augmentation,
-                 .normalisation = normalisation_,
-                 .seed = trial.seed,
-                 .threads = static_cast<int>(plan.options.loader_threads),
-                 .sampler = trial.sampler,
-                 .epochs = plan.epochs()}) {
+        classifier_(stage_.on_features ? head_alone(model_) : model_) {
     initialise(model_, trial.seed);
     if (plan.options.weights)
       load_weights(*plan.options.weights, model_, model_options(plan.options, plan.data.train, trial.head));
     place(model_, placement_);
-    schedule_.restart_epoch = last_change(trial.loss, plan.epochs());
-    if (schedule_.base == 0) schedule_.base = head_rate(trial.head, train_, plan.split.train);
-    if (frozen())
-      for (torch::Tensor& parameter : backbone_parameters(*model_)) parameter.requires_grad_(false);
     std::vector<torch::Tensor> biases;
     if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
       // Sigmoid losses start from a prior probability; weight decay would pull the bias away from it.
@@ -113,20 +82,25 @@ class Trainer {
       biases.push_back(model_->head_inputs({}).bias.fill_(bias));
     }
     optimizer_ = make_optimizer(*model_, plan.options, biases);
+    if (spec_.focal) focal_weights_ = focal_class_weights(plan.counts.values(), *spec_.focal).to(placement_.device);
     if (plan.options.ema) average_.emplace(model_, *plan.options.ema);
+    if (stage_.frozen)
+      for (torch::Tensor& parameter : backbone_parameters(*model_))
+        if (parameter.requires_grad()) frozen_parameters_.push_back(parameter.requires_grad_(false));
+    make_loader();
   }
 
   /// Continues from a checkpoint.
   void restore(const std::filesystem::path& checkpoint) {
     const SafetensorsFile file(checkpoint);
     const CheckpointInfo info = read_checkpoint_info(file);
-    if (loss_of(info, checkpoint) != trial_.loss || info.seed != trial_.seed || info.epochs != plan_.epochs())
+    if (loss_of(info, checkpoint) != trial_.loss || info.seed != trial_.seed || info.epochs != plan_.all_epochs())
       throw Error(
           ErrorKind::data,
           fmt::format("checkpoint '{}' belongs to {} seed {} over {} epochs, expected {} seed {} over {}; remove it "
                       "to train this trial again",
                       checkpoint.string(), info.loss, info.seed, info.epochs, trial_.loss.full_text(), trial_.seed,
-                      plan_.epochs()));
+                      plan_.all_epochs()));
     if (!info.model.script_sha256.empty() && info.model.script_sha256 != model_->script_sha256())
       throw Error(
           ErrorKind::data,
@@ -139,15 +113,16 @@ class Trainer {
     loss_->set_state({.values = info.loss_state, .seed = trial_.seed});
     epoch_ = info.epochs_done;
     seconds_before_ = info.seconds;
+    if (epoch_ > plan_.epochs()) unfreeze();
   }
 
   void save(const std::filesystem::path& checkpoint) {
-    const bool finished = epoch_ == plan_.epochs();
+    const bool finished = this->finished();
     save_checkpoint(checkpoint,
                     {.loss = trial_.loss.full_text(),
                      .seed = trial_.seed,
                      .epochs_done = epoch_,
-                     .epochs = plan_.epochs(),
+                     .epochs = plan_.all_epochs(),
                      .seconds = seconds(),
                      .model = model_options(plan_.options, plan_.data.train, trial_.head),
                      .normalisation = plan_.normalisation,
@@ -158,48 +133,48 @@ class Trainer {
                     model_, finished ? nullptr : optimizer_.get(), average());
   }
 
-  bool finished() const { return epoch_ == plan_.epochs(); }
+  bool finished() const { return epoch_ == plan_.all_epochs(); }
+
+  /// Whether the next epoch is one of a head on features, which takes less time than writing a large backbone.
+  bool next_is_quick() const { return stage_.on_features && epoch_ < plan_.epochs(); }
 
   /// Trains one epoch and returns its line of metrics.jsonl.
   Json run_epoch(const TrialProgress& progress, const std::function<bool()>& stop) {
-    const std::int64_t epochs = plan_.epochs();
+    const std::int64_t epochs = plan_.all_epochs();
     const auto start = Clock::now();
+    if (epoch_ == plan_.epochs()) unfreeze();
     const Json candidates = choose();
     evaluations_.reset();
-    classifier_->train(!frozen());
-    loss_->set_epoch(epoch_, epochs);
-    loader_.start(epoch_);
-    const std::int64_t steps = loader_.batches();
-    double loss_sum = 0, first_rate = 0;
+    classifier_->train(!stage_.frozen);
+    loss_->set_epoch(std::min(epoch_, plan_.epochs() - 1), plan_.epochs());
+    loader_->start(epoch_);
+    const std::int64_t steps = loader_->batches();
+    double loss_sum = 0, first_rate = 0, first_backbone_rate = 0;
     std::int64_t step = 0, samples = 0, correct = 0;
-    for (Batch batch; loader_.next(batch); ++step) {
+    for (Batch batch; loader_->next(batch); ++step) {
       if (stop && stop())
         throw Error(ErrorKind::interrupted,
                     fmt::format("interrupted in epoch {} of {} seed {}", epoch_ + 1, trial_.loss.text(), trial_.seed));
-      const double rate = learning_rate(schedule_, epoch_, epochs, step, steps);
-      if (step == 0) first_rate = rate;
-      for (auto& group : optimizer_->param_groups()) group.options().set_lr(rate);
+      const std::int64_t epoch = epoch_ - stage_.first_epoch;
+      const double rate = learning_rate(stage_.head, epoch, stage_.epochs, step, steps);
+      const double backbone_rate = learning_rate(stage_.backbone, epoch, stage_.epochs, step, steps);
+      if (step == 0) first_rate = rate, first_backbone_rate = backbone_rate;
+      set_rates(*optimizer_, rate, backbone_rate);
       model_->set_step(trial_.seed, epoch_ * steps + step);
 
-      const auto labels = labels_of(batch.labels).to(placement_.device);
-      const auto features = train_features(images_of(batch, train_.shape()));
-      const auto logits = model_->classify(features);
       std::int64_t correct_in_batch = 0;
-      auto loss = loss_(logits, labels, model_->head_inputs(features), &correct_in_batch);
-      if (!batch.second_labels.empty())  // each is a mix of two samples
-        loss = batch.lambda * loss +
-               (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device),
-                                                loss_->loss(), loss_->reduction(), model_->head_inputs(features));
+      const torch::Tensor loss = loss_of_batch(batch, &correct_in_batch);
       const auto value = loss.item<double>();
       if (!std::isfinite(value))
-        throw Error(
-            ErrorKind::numerical,
-            fmt::format("the loss is {} at step {} of {} in epoch {} of {} seed {} (step {} in all); lower {} "
-                        "(now {}) or the loss's scale",
-                        std::isnan(value) ? "not a number" : "infinite", step + 1, steps, epoch_ + 1,
-                        trial_.loss.text(), trial_.seed, epoch_ * steps + step + 1, option_name("lr"), schedule_.base));
+        throw Error(ErrorKind::numerical,
+                    fmt::format("the loss is {} at step {} of {} in epoch {} of {} seed {} (step {} in all); lower {} "
+                                "(now {}) or the loss's scale",
+                                std::isnan(value) ? "not a number" : "infinite", step + 1, steps, epoch_ + 1,
+                                trial_.loss.text(), trial_.seed, epoch_ * steps + step + 1, option_name("lr"),
+                                stage_.head.base));
       optimizer_->zero_grad();
       loss.backward();
+      if (spec_.rho) look_around(batch);
       if (plan_.options.clip) clip_gradients(*optimizer_, *plan_.options.clip);
       optimizer_->step();
       if (average_) average_->update(epoch_ * steps + step);
@@ -221,6 +196,7 @@ class Trainer {
                  {"test", accuracies(test)},
                  {"validation", validation ? accuracies(*validation) : Json()},
                  {"seconds", seconds_since(start)}};
+    if (!stage_.frozen && first_backbone_rate != first_rate) line["learning_rate_backbone"] = first_backbone_rate;
     if (chosen_) line["chosen"] = selection();
     if (!candidates.is_null()) line["trials"] = candidates;
     report(progress, steps, steps, loss_sum / static_cast<double>(samples), &test);
@@ -236,13 +212,13 @@ class Trainer {
                    {"loss_full", trial_.loss.full_text()},
                    {"order", trial_.order},
                    {"seed", trial_.seed},
-                   {"epochs", plan_.epochs()},
+                   {"epochs", plan_.all_epochs()},
                    {"model", plan_.options.model},
                    {"head", std::string(name_of(trial_.head))},
                    {"scale", trial_.loss.scale()},
                    {"parameters", trial_.parameters},
                    {"seconds", seconds()},
-                   {"train", evaluate(train_, plan_.split.train)},
+                   {"train", evaluate(stage_.train, plan_.split.train)},
                    {"test", test},
                    {"validation", validation ? Json(*validation) : Json()},
                    {"selection", chosen_ ? selection() : Json()}};
@@ -269,8 +245,8 @@ class Trainer {
         confidence.push_back(std::round(1000 * highest[i].item<double>()) / 1000);
       }
     };
-    const Dataset& data = test_ ? *test_ : train_;
-    for_each_logits(classifier_, data, test_ ? all_indices(data) : plan_.split.test, normalisation_,
+    const Dataset& data = stage_.test ? *stage_.test : stage_.train;
+    for_each_logits(classifier_, data, stage_.test ? all_indices(data) : plan_.split.test, stage_.normalisation,
                     static_cast<int>(plan_.options.loader_threads), placement_, add);
     return {{"classes", classes}, {"confidence", confidence}};
   }
@@ -295,7 +271,7 @@ class Trainer {
     {
       const AveragedWeights averaged(average());
       const auto features_of = [&](const std::vector<std::int64_t>& indices) {
-        return extract_features(classifier_, train_, indices, normalisation_,
+        return extract_features(classifier_, stage_.train, indices, stage_.normalisation,
                                 static_cast<int>(plan_.options.loader_threads), placement_);
       };
       const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
@@ -331,17 +307,69 @@ class Trainer {
 
   double seconds() const { return seconds_before_ + seconds_since(start_); }
 
-  bool frozen() const { return plan_.options.freeze == "backbone"; }
   WeightAverage* average() { return average_ ? &*average_ : nullptr; }
 
-  torch::Tensor train_features(const torch::Tensor& images) {
-    const torch::AutoGradMode backbone_gradient(!frozen());
-    return compute_features(classifier_, images, placement_);
+  /// Goes on to train all layers, on the images themselves.
+  void unfreeze() {
+    stage_ = second_stage(plan_, trial_, stage_);
+    classifier_ = model_;
+    for (torch::Tensor& parameter : frozen_parameters_) parameter.requires_grad_(true);
+    frozen_parameters_.clear();
+    make_loader();
+  }
+
+  void make_loader() {
+    const std::vector<std::int64_t>& indices = plan_.split.train;
+    const std::int64_t batch_size = plan_.options.batch_size;
+    loader_ = std::make_unique<Loader>(
+        stage_.train, indices,
+        LoaderOptions{.batch_size = batch_size,
+                      .shuffle = true,
+                      // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.
+                      .drop_last = std::ssize(indices) % batch_size == 1,
+                      .augmentation = stage_.augmentation,
+                      .normalisation = stage_.normalisation,
+                      .seed = trial_.seed,
+                      .threads = static_cast<int>(plan_.options.loader_threads),
+                      .sampler = stage_.sampler,
+                      .epochs = stage_.first_epoch + stage_.epochs,
+                      .blocks = stage_.shuffle});
+  }
+
+  /// Replaces the gradient by that of sharpness-aware minimisation.
+  void look_around(Batch& batch) {
+    const auto backward = [&] {
+      loss_->eval();  // its state moves once a batch
+      loss_of_batch(batch, nullptr, true).backward();
+      loss_->train();
+    };
+    if (spec_.focal)
+      focal_sharpness_aware_gradient(*optimizer_, *model_, *spec_.rho, spec_.sharpness, backward);
+    else
+      sharpness_aware_gradient(*optimizer_, *model_, *spec_.rho, backward);
+  }
+
+  /// The loss at the present weights, of two samples each where the batch is mixed; with `focal`, rows have the weights
+  /// of Focal-SAM in the gradient, where there are any.
+  torch::Tensor loss_of_batch(Batch& batch, std::int64_t* correct, bool focal = false) {
+    const auto labels = labels_of(batch.labels).to(placement_.device);
+    torch::Tensor features;
+    {
+      const torch::AutoGradMode backbone_gradient(!stage_.frozen);
+      features = compute_features(classifier_, images_of(batch, stage_.train.shape()), placement_);
+    }
+    auto logits = model_->classify(features);
+    if (focal && focal_weights_.defined()) logits = with_row_gradients(logits, labels, focal_weights_);
+    const auto loss = loss_(logits, labels, model_->head_inputs(features), correct);
+    if (batch.second_labels.empty()) return loss;
+    return batch.lambda * loss +
+           (1 - batch.lambda) * margin_loss(logits, labels_of(batch.second_labels).to(placement_.device), loss_->loss(),
+                                            loss_->reduction(), model_->head_inputs(features));
   }
 
   Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices) {
     const AveragedWeights averaged(average());
-    return evaluate_model(classifier_, data, indices, plan_.counts, normalisation_, trial_.loss.scale(),
+    return evaluate_model(classifier_, data, indices, plan_.counts, stage_.normalisation, trial_.loss.scale(),
                           static_cast<int>(plan_.options.loader_threads), placement_);
   }
 
@@ -349,8 +377,9 @@ class Trainer {
   const Evaluations& evaluations() {
     if (!evaluations_) {
       evaluations_.emplace();
-      evaluations_->test = test_ ? evaluate(*test_, all_indices(*test_)) : evaluate(train_, plan_.split.test);
-      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(train_, plan_.split.validation);
+      const auto& [train, test] = std::tie(stage_.train, stage_.test);
+      evaluations_->test = test ? evaluate(*test, all_indices(*test)) : evaluate(train, plan_.split.test);
+      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(train, plan_.split.validation);
     }
     return *evaluations_;
   }
@@ -358,7 +387,8 @@ class Trainer {
   void report(const TrialProgress& progress, std::int64_t step, std::int64_t steps, double train_loss,
               const Evaluation* test) const {
     if (!progress) return;
-    Progress update{.epoch = epoch_, .epochs = plan_.epochs(), .step = step, .steps = steps, .train_loss = train_loss};
+    Progress update{
+        .epoch = epoch_, .epochs = plan_.all_epochs(), .step = step, .steps = steps, .train_loss = train_loss};
     if (test) {
       update.epoch_done = true;
       update.balanced_accuracy = test->balanced_accuracy;
@@ -368,15 +398,15 @@ class Trainer {
 
   const Plan& plan_;
   const Trial& trial_;
-  const Dataset& train_;  ///< images, or their features
-  const std::optional<Dataset>& test_;
-  Normalisation normalisation_;
+  TrainingStage stage_;
   LossModule loss_;
   Placement placement_;
+  OptimizerSpec spec_;
+  torch::Tensor focal_weights_;  ///< float [C], of Focal-SAM
   Classifier model_;
-  Classifier classifier_;  ///< the model, or only its head if the data are features
-  LearningRateSchedule schedule_;
-  Loader loader_;
+  Classifier classifier_;                         ///< the model, or only its head if the data are features
+  std::vector<torch::Tensor> frozen_parameters_;  ///< will require gradients again
+  std::unique_ptr<Loader> loader_;
   std::unique_ptr<torch::optim::Optimizer> optimizer_;
   std::optional<WeightAverage> average_;
   std::optional<Evaluations> evaluations_;
@@ -402,7 +432,7 @@ void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, 
   while (!trainer.finished()) {
     const Json line = trainer.run_epoch(progress, stop);
     append_line(paths.metrics, line.dump());
-    if (frozen && !trainer.finished() && seconds_since(saved) < k_seconds_between) continue;
+    if (trainer.next_is_quick() && seconds_since(saved) < k_seconds_between) continue;
     trainer.save(paths.checkpoint);
     saved = Clock::now();
   }

@@ -26,7 +26,7 @@ TrialScheduler::TrialScheduler(const Plan& plan, const std::filesystem::path& fo
       epochs_done_(plan.trials.size(), 0.0) {
   for (std::size_t i = 0; i < plan.trials.size(); ++i)
     if (std::filesystem::exists(paths_[i].result))
-      epochs_done_[i] = static_cast<double>(plan.epochs());
+      epochs_done_[i] = static_cast<double>(plan.all_epochs());
     else
       waiting_.push_back(i);
   trials_done_ = plan.trials.size() - waiting_.size();
@@ -81,7 +81,7 @@ void TrialScheduler::report(std::size_t trial, Progress& progress) {
   epochs_done_[trial] =
       static_cast<double>(progress.epoch) + static_cast<double>(progress.step) / static_cast<double>(progress.steps);
   if (!hooks_.progress) return;
-  const double total = static_cast<double>(plan_.trials.size()) * static_cast<double>(plan_.epochs());
+  const double total = static_cast<double>(plan_.trials.size()) * static_cast<double>(plan_.all_epochs());
   progress.trial = &plan_.trials[trial];
   progress.trials_done = trials_done_;
   progress.trials = plan_.trials.size();

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <limits>
 
+#include "data/npy_shards.hpp"
 #include "data/support.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/data/loader.hpp"
 #include "ulmus/data/table.hpp"
 #include "ulmus/loss/float16.hpp"
 
@@ -223,6 +226,148 @@ TEST_F(Npy, AFileThatBecomesShorterIsAnError) {
   EXPECT_EQ(row(data, 0), (std::vector<float>{1, 2}));
   expect_error(ErrorKind::data, {path("x.npy").string(), "has become shorter while it was in use"},
                [&] { row(data, 2); });
+}
+
+TEST_F(Npy, RowsInAFileAndInMemoryMakeTheSameBatches) {
+  constexpr std::int64_t k_rows = 1000, k_width = 3;
+  std::vector<float> by_rows;
+  std::vector<std::int64_t> labels, indices;
+  for (std::int64_t i = 0; i < k_rows * k_width; ++i) by_rows.push_back(std::sin(static_cast<float>(i)));
+  for (std::int64_t i = 0; i < k_rows; ++i) labels.push_back(i % 7);
+  for (std::int64_t i = 0; i < k_rows; i += 2) indices.push_back(i);
+  std::vector<float> by_columns;
+  for (std::int64_t c = 0; c < k_width; ++c)
+    for (std::int64_t r = 0; r < k_rows; ++r) by_columns.push_back(by_rows[static_cast<std::size_t>(r * k_width + c)]);
+  put("y.npy", npy("'<i8'", "(1000,)", bytes_of(labels)));
+  put("x.npy", floats(by_rows, "(1000, 3)"));
+  const Dataset in_file = open().train;
+  EXPECT_EQ(in_file.bytes_on_disk(), k_rows * k_width * 4);
+  put("f.npy", npy("'<f4'", "(1000, 3)", bytes_of(by_columns), 1, "True"));
+  const Dataset in_memory = open_data("npy:" + path("f.npy").string() + "," + path("y.npy").string()).train;
+  EXPECT_EQ(in_memory.bytes_on_disk(), 0);
+
+  const Normalisation statistics = channel_statistics(in_memory, indices);
+  EXPECT_EQ(channel_statistics(in_file, indices).mean, statistics.mean);
+  EXPECT_EQ(channel_statistics(in_file, indices).stddev, statistics.stddev);
+  for (const BlockShuffle blocks : {BlockShuffle{}, BlockShuffle{.rows = 16, .blocks = 5}}) {
+    const LoaderOptions options{
+        .batch_size = 32, .shuffle = true, .normalisation = statistics, .seed = 3, .threads = 2, .blocks = blocks};
+    Loader first(in_file, indices, options), second(in_memory, indices, options);
+    first.start(1);
+    second.start(1);
+    Batch a, b;
+    while (first.next(a)) {
+      ASSERT_TRUE(second.next(b));
+      EXPECT_EQ(a.inputs, b.inputs);
+      EXPECT_EQ(a.labels, b.labels);
+    }
+    EXPECT_FALSE(second.next(b));
+  }
+}
+
+/// Bytes of memory that this process has had at most since the last call.
+std::int64_t peak_memory() {
+  std::ifstream status("/proc/self/status");
+  std::int64_t kilobytes = 0;
+  for (std::string word; status >> word;)
+    if (word == "VmHWM:") status >> kilobytes;
+  std::ofstream("/proc/self/clear_refs") << 5;  // starts it anew
+  return kilobytes * 1024;
+}
+
+TEST_F(Npy, MemoryDoesNotGrowWithTheFeatures) {
+  constexpr std::int64_t k_rows = 1 << 15, k_width = 4096;  // 256 MiB of halves
+  std::vector<std::uint8_t> labels;
+  for (std::int64_t i = 0; i < k_rows; ++i) labels.push_back(i % 3 == 0);
+  put("y.npy", npy("'|u1'", "(32768,)", bytes_of(labels)));
+  put("x.npy", npy("'<f2'", "(32768, 4096)", ""));
+  fs::resize_file(path("x.npy"), fs::file_size(path("x.npy")) + k_rows * k_width * 2);  // zeros, without a disk
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = 0; i < k_rows; i += 8) indices.push_back(i);
+  peak_memory();
+  const std::int64_t before = peak_memory();
+  const Dataset data = open().train;
+  EXPECT_EQ(data.bytes_on_disk(), k_rows * k_width * 2);
+  const Normalisation statistics = channel_statistics(data, indices);
+  Loader loader(data, indices,
+                {.batch_size = 32, .shuffle = true, .normalisation = statistics, .blocks = {.rows = 16, .blocks = 64}});
+  loader.start(0);
+  std::int64_t samples = 0;
+  for (Batch batch; loader.next(batch);) samples += batch.size;
+  EXPECT_EQ(samples, std::ssize(indices));
+  EXPECT_LT(peak_memory() - before, 32 << 20);
+}
+
+/// x-1.npy, x-2.npy and x-10.npy with one, two and three rows of 2 features and their labels; the whole in x.npy,
+/// y.npy.
+class NpyShards : public Npy {
+ protected:
+  NpyShards() {
+    put("x-10.npy", floats({7, 8, 9, 10, 11, 12}, "(3, 2)"));
+    put("x-2.npy", npy("'<f8'", "(2, 2)", bytes_of<double>({3, 4, 5, 6})));
+    put("x-1.npy", npy("'<f2'", "(1, 2)", bytes_of<Half>({Half(1.0f), Half(2.0f)})));
+    put("y-10.npy", npy("'|u1'", "(3,)", "\0\2\0"s));
+    put("y-2.npy", npy("'<i8'", "(2,)", bytes_of<std::int64_t>({1, 0})));
+    put("y-1.npy", npy("'<i8'", "(1,)", bytes_of<std::int64_t>({2})));
+    put("all.npy", npy("'|u1'", "(6,)", "\2\1\0\0\2\0"s));
+  }
+  std::string files(const std::string& features, const std::string& labels) const {
+    return "npy:" + path(features).string() + "," + path(labels).string();
+  }
+  void expect_refused(const std::string& address, std::initializer_list<std::string_view> parts) const {
+    expect_error(ErrorKind::data, parts, [&] { open_data(address); });
+  }
+};
+
+TEST_F(NpyShards, AreOneSetInTheOrderOfTheirNumbers) {
+  for (const char* labels : {"y-*.npy", "all.npy"}) {
+    const OpenedData data = open_data(files("x-*.npy", labels));
+    EXPECT_EQ(data.train.labels(), (Labels{2, 1, 0, 0, 2, 0}));
+    EXPECT_EQ(data.train.bytes_on_disk(), 1 * 2 * 2 + 2 * 2 * 8 + 3 * 2 * 4);
+    for (std::int64_t i = 0; i < 6; ++i)
+      EXPECT_EQ(row(data.train, i),
+                (std::vector<float>{2.0f * static_cast<float>(i) + 1, 2.0f * static_cast<float>(i) + 2}));
+    data.train.will_read(0, 6);
+  }
+  const OpenedData tested =
+      open_data(files("x-*.npy", "all.npy") + "?test=" + path("x-2*.npy").string() + "," + path("y-2*.npy").string());
+  ASSERT_TRUE(tested.test);
+  EXPECT_EQ(row(*tested.test, 1), (std::vector<float>{5, 6}));
+}
+
+TEST_F(NpyShards, ThatDisagreeAreNamedInOneLine) {
+  put("x-2.npy", floats({1, 2, 3, 4, 5, 6}, "(2, 3)"));
+  expect_refused(files("x-*.npy", "y-*.npy"),
+                 {path("x-2.npy").string() + "' has 3 features", path("x-1.npy").string() + "' has 2"});
+  put("x-2.npy", floats({3, 4}, "(1, 2)"));
+  expect_refused(files("x-*.npy", "y-*.npy"), {path("x-2.npy").string() + "' holds 1 rows", "y-2.npy' holds 2 labels"});
+  expect_refused(files("x-*.npy", "all.npy"), {"the 3 files of features", "x-1.npy", "hold 5 rows", "6 labels"});
+  fs::rename(path("y-10.npy"), path("y-11.npy"));
+  expect_refused(files("x-*.npy", "y-*.npy"), {"x-10.npy' would have the labels of", "y-11.npy", "the same text"});
+  fs::remove(path("y-11.npy"));
+  expect_refused(files("x-*.npy", "y-*.npy"), {"3 files of features", "x-1.npy", "2 of labels", "y-1.npy"});
+  expect_refused(files("z-*.npy", "y-*.npy"), {"no file matches", "z-*.npy"});
+  expect_refused("npy:" + path("no/x-*.npy").string() + ",y.npy", {"cannot look for", "no/x-*.npy"});
+}
+
+TEST_F(NpyShards, NameTheFileOfAWrongLabel) {
+  put("y-2.npy", npy("'<i8'", "(2,)", bytes_of<std::int64_t>({1, -1})));
+  expect_refused(files("x-*.npy", "y-*.npy"), {path("y-2.npy").string() + "' sample 1 (from 0)", "label -1"});
+}
+
+TEST_F(NpyShards, ANameWithAStarThatExistsIsAFile) {
+  fs::copy_file(path("x-2.npy"), path("x-*.npy"));
+  EXPECT_EQ(detail::shard_files(path("x-*.npy").string()).files, std::vector{path("x-*.npy")});
+  EXPECT_EQ(open_data(files("x-*.npy", "y-2.npy")).train.size(), 2);
+}
+
+TEST(NumericLess, ComparesNumbersInNames) {
+  const std::vector<std::string> sorted = {
+      "", "part-01", "part-1", "part-2", "part-2-b", "part-010", "part-0011", "part-123456789012345678901", "q"};
+  for (std::size_t i = 0; i < sorted.size(); ++i)
+    for (std::size_t j = 0; j < sorted.size(); ++j) {
+      EXPECT_EQ(detail::numeric_less(sorted[i], sorted[j]), i < j) << sorted[i] << ", " << sorted[j];
+    }
 }
 
 TEST_F(Npy, APipeIsNoFile) {

@@ -22,6 +22,8 @@ class InputFile {
   /// Fills `out` with bytes from position `begin` and returns their number, which is less than requested at the end of
   /// the file. Throws Error as read_file() does.
   std::size_t read(std::size_t begin, std::span<char> out) const;
+  /// Lets the operating system fetch these bytes from the disk in the background, so that a later read does not wait.
+  void will_read(std::size_t begin, std::size_t size) const;
 
  private:
   std::filesystem::path path_;

@@ -62,6 +62,8 @@ class SafetensorsFile {
   const StoredTensor* find(std::string_view name) const;
   /// Reads the data of one of the header's tensors into `out`, which must hold `tensor.size` bytes.
   void read(const StoredTensor& tensor, void* out) const;
+  /// Lets the operating system fetch the bytes [begin, begin + size) of the file in the background.
+  void will_read(std::size_t begin, std::size_t size) const { file_.will_read(begin, size); }
 
  private:
   InputFile file_;

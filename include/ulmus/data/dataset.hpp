@@ -64,6 +64,10 @@ class FeatureSource : public SampleSource {
  public:
   /// Writes the features of sample `index`, all finite, to `values`, [D].
   virtual void read(std::int64_t index, std::span<float> values) const = 0;
+  /// Says that the samples [first, first + count) are read soon, so that they can be fetched from a disk meanwhile.
+  virtual void will_read(std::int64_t first, std::int64_t count) const;
+  /// Bytes of features that are read from files when they are asked for; 0 where all are in memory.
+  virtual std::int64_t bytes_on_disk() const;
 };
 
 /// Metadata of a data set.
@@ -73,7 +77,9 @@ struct DatasetInfo {
   ImageShape shape;                      ///< {D, 1, 1} for features
   std::vector<std::int64_t> labels;      ///< [N], each in [0, C); 0 if samples have no labels
   /// Hash of the content, independent of its location on disk.
-  /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files;
+  /// - IDX: sha256(sha256(images) + sha256(labels)) of the decompressed files; npy: the same of its two files; a file
+  /// in
+  ///   several shards counts as the sha256 of the concatenated sha256 of the shards;
   /// - CIFAR, binary: sha256 of the concatenated sha256 of its files;
   /// - folder: sha256 of a line "NAME \0 LABEL \0 sha256(file)" per image, in order;
   /// - list: the same with `image_size` unset or `skip_bad`; otherwise, as the files are too many to be read, of a line
@@ -115,6 +121,9 @@ class Dataset {
   bool read_crop(std::int64_t index, const CropChooser& choose, std::span<std::uint8_t> pixels) const;
   /// Writes the features of sample `index`, [D]. Throws Error{usage} for images, and for a table before encode_tables.
   void read_features(std::int64_t index, std::span<float> values) const;
+  /// As in FeatureSource; nothing and 0 for images.
+  void will_read(std::int64_t first, std::int64_t count) const;
+  std::int64_t bytes_on_disk() const;
   /// As in SampleSource.
   std::optional<std::string> file(std::int64_t index) const;
   std::optional<std::int64_t> line(std::int64_t index) const;
@@ -182,7 +191,8 @@ std::vector<std::string> all_notes(const OpenedData& data);
 ///     list:FILE                   image files, lines `path label`; keys root, test, classes, literal
 ///     csv:FILE?label=COLUMN       a table; keys label, test, delimiter, drop, categorical, keep, decimal, dates,
 ///                                 literal
-///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N]; keys test, classes, literal
+///     npy:FEATURES,LABELS         two NumPy arrays, [N, D] and [N], or with `*` in a name their shards; keys test,
+///                                 classes, literal
 ///
 /// Keys follow a `?` and are separated by `&`; `%26`, `%2C`, `%3F`, `%25` stand for `&`, `,`, `?`, `%`. docs/data.md
 /// has a section per source.

@@ -45,6 +45,8 @@ struct LoaderOptions {
   Sampler sampler{};
   std::int64_t epochs = 0;  ///< total of the training, if the sampler needs it
   Shard shard{};
+  /// In epochs that are shuffled; the blocks of a window are fetched while the one before it is read (will_read).
+  BlockShuffle blocks{};
 };
 
 /// Batches of a part of a data set, prepared ahead by worker threads. The batches depend only on (seed, epoch, batch),

@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ulmus/data/block_shuffle.hpp"
+
 namespace ulmus {
 
 /// Which images an epoch contains, and how often. With n[c] the training images of class c, C the number of classes
@@ -60,16 +62,17 @@ struct EpochOptions {
   std::int64_t epoch = 0;
   std::int64_t epochs = 1;  ///< total of the training
   Shard shard{};
+  BlockShuffle blocks{};
 };
 
 /// The images of an epoch, in order: as many as `indices` has, without those of the other shards. `labels` covers the
 /// whole data set; classes are counted among `indices`.
 ///
-/// A shuffled epoch is Stream(seed, "order", epoch) applied to the indices. Otherwise each position is drawn
-/// independently, from Stream(seed, "sample", epoch, position): a uniform number for the class, by the cumulative sums
-/// of class_probabilities, then an image of the class below its count. So the order does not depend on the number of
-/// threads, can start at any position, and the shards of an epoch together equal the epoch of one process. Throws as
-/// class_probabilities does.
+/// A shuffled epoch is Stream(seed, "order", epoch) applied to the indices, or the order that BlockShuffle describes.
+/// Otherwise each position is drawn independently, from Stream(seed, "sample", epoch, position): a uniform number for
+/// the class, by the cumulative sums of class_probabilities, then an image of the class below its count. So the order
+/// does not depend on the number of threads, can start at any position, and the shards of an epoch together equal the
+/// epoch of one process. Throws as class_probabilities does.
 std::vector<std::int64_t> sample_epoch(const Sampler& sampler, std::span<const std::int64_t> indices,
                                        std::span<const std::int64_t> labels, const EpochOptions& options);
 

@@ -31,12 +31,15 @@ struct RunOptions {
   std::string head = "auto";
   std::optional<std::string> weights;
   std::string freeze = "auto";
+  std::optional<std::int64_t> unfreeze;
   std::string augment = "auto";
   std::string sampler = "instance";
+  std::string shuffle = "auto";
   std::optional<std::int64_t> epochs;
   std::int64_t batch_size = 128;
   std::string optimizer = "auto";
   std::optional<double> lr;
+  std::optional<double> lr_backbone;
   double momentum = 0.9;
   std::optional<double> weight_decay;
   std::optional<double> clip;
@@ -93,16 +96,27 @@ void visit_options(Options& options, Visit&& visit) {
       "freeze", options.freeze,
       "none; backbone: train the head alone, on features that are computed once where images are not augmented; auto: "
       "backbone where the weights were not named");
+  visit("unfreeze", options.unfreeze,
+        "after the head of a frozen backbone, train all layers for so many epochs more, at a tenth of the rate; "
+        "default: none (docs/photos.md)");
   visit("augment", options.augment,
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
+  visit("shuffle", options.shuffle,
+        "full; block[:rows=R,blocks=B]: blocks of rows that lie together in their file, a few at a time, for features "
+        "larger than memory; or auto: block when they take more than half of it. docs/data.md");
   visit("epochs", options.epochs, "epochs to train; default: by the model and the data");
   visit("batch-size", options.batch_size, "images in a batch");
-  visit("optimizer", options.optimizer, "sgd, adamw, or auto: adamw for features, sgd for images");
+  visit("optimizer", options.optimizer,
+        "sgd; adamw; sam[:rho=0.05,base=sgd]: sharpness-aware minimisation, two passes a step; or auto: adamw for "
+        "features, sgd for images");
   visit("lr", options.lr,
         "base learning rate; default: 0.1 for sgd, 0.001 for adamw, a tenth of it to train a whole trained model "
         "further, and what suits its features for the head of a frozen one");
+  visit("lr-backbone", options.lr_backbone,
+        "learning rate of the layers below the head; default: that of the head, and with --unfreeze a tenth of the "
+        "base rate");
   visit("momentum", options.momentum, "momentum of sgd");
   visit("weight-decay", options.weight_decay,
         "weight decay, on every parameter; default: 0.0002 for sgd, 0.0001 for adamw");

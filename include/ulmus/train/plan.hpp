@@ -34,19 +34,23 @@ struct Plan {
   ClassCounts counts;  ///< counts of the training part
   Normalisation normalisation;
   Augmentation augmentation;
+  BlockShuffle shuffle;
   std::optional<std::string> encoding;  ///< encoding of a table, as JSON
   std::vector<ColumnSummary> columns;   ///< columns of a table
   LearningRateSchedule schedule;        ///< `base` is 0 if each head uses a rate that depends on its features
   std::vector<Trial> trials;            ///< ordered by seed, then by the order of losses in the list
 
+  /// Of the first stage, by which the losses and the schedule go; the only one without `unfreeze`.
   std::int64_t epochs() const { return options.epochs.value(); }
+  /// Of both stages.
+  std::int64_t all_epochs() const { return epochs() + options.unfreeze.value_or(0); }
   std::int64_t jobs() const { return options.jobs.value(); }
   std::int64_t threads() const { return options.threads.value(); }
 };
 
 /// Returns whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and
-/// images are not augmented at random. The features are stored in the run's folder `features`; those of neighbouring
-/// runs are reused.
+/// images are not augmented at random, or only in the second stage (`unfreeze`). The features are stored in the run's
+/// folder `features`; those of neighbouring runs are reused.
 bool trains_on_features(const Plan& plan);
 
 /// `classes` are those of a resumed run, in its order. Throws Error{usage} or Error{data} for all faults that can be

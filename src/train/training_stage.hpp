@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+#include "train/trainer.hpp"
+#include "ulmus/data/augment.hpp"
+#include "ulmus/data/loader.hpp"
+#include "ulmus/data/sampler.hpp"
+#include "ulmus/train/plan.hpp"
+#include "ulmus/train/schedule.hpp"
+
+namespace ulmus::detail {
+
+/// A part of a training: what it trains on, which layers, and at which rates. A run has one, or with `unfreeze` two:
+/// the head on the features of a frozen backbone, then all layers.
+struct TrainingStage {
+  Dataset train;
+  std::optional<Dataset> test;
+  bool on_features = false;  ///< the data are features of the backbone: the head is trained by itself
+  bool frozen = false;       ///< the layers below the head stay as they are
+  Normalisation normalisation{};
+  Augmentation augmentation{};
+  BlockShuffle shuffle{};
+  Sampler sampler{};
+  LearningRateSchedule head{}, backbone{};  ///< over the epochs of the stage
+  std::int64_t first_epoch = 0, epochs = 0;
+};
+
+/// Before `unfreeze`, and all of the training without it. With `frozen`, the head is trained on these features.
+TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData* frozen);
+
+/// All layers, after `first`, on the images themselves. The head has a tenth of its rate, the backbone `lr_backbone`,
+/// which the plan sets; the schedule begins anew, and rules of sampling are in force.
+TrainingStage second_stage(const Plan& plan, const Trial& trial, const TrainingStage& first);
+
+}  // namespace ulmus::detail
