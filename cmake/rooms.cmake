@@ -127,7 +127,8 @@ if(ULMUS_TORCH)
                    SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp forward.cpp frozen_features.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
                            options.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
-                           schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
+                           schedule.cpp score_adjuster.cpp torchscript.cpp trainer.cpp tree_classifier.cpp tree_plan.cpp tree_trainer.cpp
+                           trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
                    PRIVATE ulmus::nn ulmus::trees fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)

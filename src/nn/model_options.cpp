@@ -37,6 +37,9 @@ double linear_parameters(const ModelOptions& options) {
   return static_cast<double>(options.channels * options.height * options.width) * static_cast<double>(options.classes);
 }
 
+/// They are no weights but trees, of any number.
+double no_parameters(const ModelOptions&) { return 0; }
+
 /// Its file says how wide its features are.
 double head_parameters(const ModelOptions& options) { return static_cast<double>(options.classes); }
 
@@ -57,6 +60,7 @@ const std::vector<ModelKind>& kinds() {
                                                {"efficientnet-lite2", efficientnet, false, efficientnet_parameters},
                                                {"mlp", 1, true, mlp_parameters},
                                                {"linear", 1, false, linear_parameters},
+                                               {"trees", 1, true, no_parameters},
                                                {"torchscript", 1, true, head_parameters}};
   return table;
 }
@@ -67,7 +71,7 @@ const ModelKind& detail::model_kind(const std::string& name) {
   const auto found = std::ranges::find(kinds(), name.substr(0, name.find(':')), &ModelKind::name);
   if (found == kinds().end()) {
     std::vector<std::string> names = model_names();
-    names.push_back("torchscript:FILE");
+    names.insert(names.end(), {"trees", "torchscript:FILE"});
     throw_usage_error(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
   }
   if (name != found->name && !found->takes_argument)
@@ -109,7 +113,7 @@ const std::vector<std::string>& model_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> of_table;
     for (const ModelKind& kind : kinds())
-      if (kind.name != "torchscript") of_table.push_back(kind.name);
+      if (kind.name != "torchscript" && kind.name != "trees") of_table.push_back(kind.name);
     return of_table;
   }();
   return names;

@@ -24,7 +24,19 @@ struct MarginChart {
 /// Of each loss.
 std::vector<MarginChart> margin_charts(const ReportModel& report);
 
-/// Everything that the page's script draws: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
+/// The columns that matter most to the trees of a run, by the mean over losses and seeds.
+struct ImportanceChart {
+  std::vector<std::string> columns;       ///< the first is the most important; empty where there are no trees
+  std::vector<std::vector<double>> gain;  ///< of each loss, [columns]: share of the gain of all splits, mean of seeds
+  std::size_t left_out = 0;               ///< further columns on which a tree splits
+};
+ImportanceChart importance_chart(const ReportModel& report);
+
+/// Columns in it at most.
+inline constexpr std::size_t k_most_columns_drawn = 20;
+
+/// Everything that the page's script draws: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`, and
+/// `importance`, which is null without trees.
 Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins);
 
 /// From this many classes on, confusion is drawn instead of written out.

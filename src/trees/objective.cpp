@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -56,6 +58,16 @@ void require_tree_loss(const Loss& loss) {
                             printable(loss.spec().text()), *reason, join(losses_for_trees(), ", ")));
 }
 
+double bounded_curvature(double gradient, double slope, double weight) {
+  if (!(weight > 0) || !(slope > 0)) return 0;
+  const double q = std::fabs(gradient) / (weight * slope);
+  if (q <= 0.5) return second_derivative(gradient, slope, weight);
+  // Float gradients of rows that are far off round to q = 1, which no distance has.
+  const double rest = std::max(1 - q, static_cast<double>(std::numeric_limits<float>::epsilon()) / 2);
+  const double distance = std::log((1 - rest) / rest);
+  return weight * slope * slope * (distance < 1e-3 ? 0.25 : (0.5 - rest) / distance);
+}
+
 void logits_of_scores(std::span<const float> scores, double scale, MatrixView<float> logits) {
   const auto factor = static_cast<float>(1 / scale);
   const std::int64_t groups = score_groups(logits.columns);
@@ -99,6 +111,7 @@ double TreeObjective::evaluate(std::span<const float> scores, std::span<float> g
   const KernelParams& params = loss_.params();
   const std::span<const double> weights = loss_.class_weights();
   const double mean_slope = classes == 2 ? (slope_of(params, 0) + slope_of(params, 1)) / 2 : 0;
+  const auto curvature = params.true_margin.empty() ? second_derivative : bounded_curvature;
   const auto put = [&](std::size_t at, double g, double h) {
     gradient[at] = static_cast<float>(g);
     hessian[at] = static_cast<float>(std::max(h, k_least_hessian));
@@ -109,12 +122,12 @@ double TreeObjective::evaluate(std::span<const float> scores, std::span<float> g
     const double weight = (weights.empty() ? 1 : weights[static_cast<std::size_t>(labels_[row])]) / mean_weight;
     if (classes == 2) {
       const double g = (static_cast<double>(by_z[1]) - by_z[0]) / (2 * scale);
-      put(row, g, second_derivative(g, mean_slope, weight));
+      put(row, g, curvature(g, mean_slope, weight));
       continue;
     }
     for (std::size_t j = 0; j < static_cast<std::size_t>(classes); ++j) {
       const double g = by_z[j] / scale;
-      put(row * static_cast<std::size_t>(classes) + j, g, 2 * second_derivative(g, slope_of(params, j), weight));
+      put(row * static_cast<std::size_t>(classes) + j, g, 2 * curvature(g, slope_of(params, j), weight));
     }
   }
   return sum / static_cast<double>(rows);

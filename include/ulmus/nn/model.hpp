@@ -18,7 +18,7 @@ class ClassifierImpl : public torch::nn::Module {
   /// Images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
   virtual torch::Tensor features(const torch::Tensor& images) = 0;
   /// Features to the head's output [N, C].
-  torch::Tensor classify(const torch::Tensor& features);
+  virtual torch::Tensor classify(const torch::Tensor& features);
   /// Images to the head's output [N, C].
   torch::Tensor forward(const torch::Tensor& images) { return classify(features(images)); }
   /// These features and the head, for the losses that look at them.

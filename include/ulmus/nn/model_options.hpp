@@ -35,7 +35,8 @@ struct ModelOptions {
 /// - `linear`: no backbone, the head on the input as it is.
 ///
 /// Not among these names, as it needs a file: `torchscript:FILE`, a TorchScript module from images [N, C, H, W] (or
-/// features [N, D]) to features [N, D']. What is loaded is ModelOptions::script; the FILE of the name is a record.
+/// features [N, D]) to features [N, D']. What is loaded is ModelOptions::script; the FILE of the name is a record. Nor
+/// `trees` (module trees), which are no network.
 const std::vector<std::string>& model_names();
 
 /// The most values of one sample: channels x height x width.

@@ -36,6 +36,12 @@ struct Selection {
   std::int64_t candidates = 0;
 };
 
+/// How much the columns of a table matter to trees.
+struct ColumnImportance {
+  std::vector<std::string> columns;  ///< [D]
+  std::vector<double> gain;          ///< [D], share of the gain of all splits
+};
+
 /// A file of `results/`: one finished member, a loss trained with one seed.
 struct MemberResult {
   std::int64_t order = 0;  ///< of the loss in the run
@@ -50,7 +56,8 @@ struct MemberResult {
   double seconds = 0;
   Evaluation train, test;
   std::optional<Evaluation> validation;
-  std::optional<Selection> selection;  ///< absent where nothing was chosen
+  std::optional<Selection> selection;          ///< absent where nothing was chosen
+  std::optional<ColumnImportance> importance;  ///< of trees
 };
 
 /// A column of the table that was trained on (ColumnSummary of the data room).

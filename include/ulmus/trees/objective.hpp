@@ -55,6 +55,15 @@ inline double second_derivative(double gradient, double slope, double weight) {
   return h > 0 ? h : 0;
 }
 
+/// A curvature that does not vanish where the loss is flat. A margin is a distance in score that every row has to go
+/// first, and there h is near 0: a Newton step would be far too long, and leaves would have no weight. For q > 1/2 this
+/// is the curvature of the tangent parabola that lies above softplus everywhere (Jaakkola and Jordan, 2000),
+///
+///     w a^2 (q - 1/2) / log(q / (1 - q)),   q = |g| / (w a)
+///
+/// so a step with it never raises the loss of two classes; for q <= 1/2 it is h, and both are equal at 1/2.
+double bounded_curvature(double gradient, double slope, double weight);
+
 /// Scores of trees for each row: one, where there are two classes, otherwise one a class.
 inline std::int64_t score_groups(std::int64_t classes) { return classes == 2 ? 1 : classes; }
 
@@ -72,8 +81,9 @@ class TreeObjective {
   const Loss& loss() const { return loss_; }
   std::int64_t groups() const { return score_groups(loss_.counts().classes()); }
 
-  /// The mean loss at `scores` [N, groups] and, of each score, g and what stands for h in a Newton step: h, and 2 h for
-  /// more than two classes; at least 1e-16. Float in and out. The same bits for any number of threads.
+  /// The mean loss at `scores` [N, groups] and, of each score, g and what stands for h in a Newton step: h, or
+  /// bounded_curvature() for a loss with margins, and twice that for more than two classes; at least 1e-16. Float in
+  /// and out. The same bits for any number of threads.
   double evaluate(std::span<const float> scores, std::span<float> gradient, std::span<float> hessian);
 
   /// The share of rows whose largest score is the true class, at the last call of evaluate().
