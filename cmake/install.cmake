@@ -10,7 +10,7 @@ install(FILES include/ulmus/c.h include/ulmus/version.h DESTINATION ${CMAKE_INST
 set(components c loss)
 if(ULMUS_TORCH)
   list(APPEND components train)
-  install(FILES cmake/libtorch.cmake DESTINATION ${package_dir} COMPONENT dev)
+  install(FILES cmake/libtorch.cmake cmake/xgboost.cmake DESTINATION ${package_dir} COMPONENT dev)
   # The installed program finds a LibTorch outside the system folders at the path where it was found at build time.
   set_target_properties(ulmus PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
   install(TARGETS ulmus RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR} COMPONENT program)

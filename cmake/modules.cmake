@@ -57,6 +57,21 @@ ulmus_module(eval COMPONENT train
            SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
+# Boosted trees, which need no LibTorch. Without XGBoost the module is built all the same, and says so when trees are asked for.
+set(ulmus_booster no_xgboost.cpp)
+if(ULMUS_XGBOOST)
+  include(cmake/xgboost.cmake)
+  if(ulmus_xgboost_FOUND)
+    set(ulmus_booster booster.cpp)
+    set(ulmus_xgboost_target ulmus::xgboost)
+  else()
+    message(STATUS "XGBoost was not found, so the program has no boosted trees (libxgboost-dev)")
+  endif()
+endif()
+ulmus_module(trees COMPONENT train
+           SOURCES objective.cpp tree_options.cpp ${ulmus_booster}
+           PUBLIC ulmus::loss PRIVATE fmt::fmt ${ulmus_xgboost_target})
+
 # Layer 4: reads only run folders.
 ulmus_module(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
@@ -112,10 +127,11 @@ if(ULMUS_TORCH)
                    SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp feature_shuffle.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
                            optimizer_spec.cpp option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
-                           schedule.cpp score_adjuster.cpp sharpness.cpp torchscript.cpp trainer.cpp training_stage.cpp trial_paths.cpp trial_scheduler.cpp tune.cpp
+                           schedule.cpp score_adjuster.cpp sharpness.cpp torchscript.cpp trainer.cpp training_stage.cpp tree_classifier.cpp tree_plan.cpp tree_trainer.cpp
+                           trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval
-                   PRIVATE ulmus::nn fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
+                   PRIVATE ulmus::nn ulmus::trees fmt::fmt nlohmann_json::nlohmann_json tomlplusplus::tomlplusplus)
 
   # Layer 5.
   find_package(CLI11 REQUIRED)

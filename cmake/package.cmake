@@ -27,7 +27,7 @@ set(CPACK_COMPONENT_DEV_DESCRIPTION "Losses for class-imbalanced classification:
 
 if(ULMUS_TORCH)
   string(JOIN ", " CPACK_DEBIAN_DEV_PACKAGE_RECOMMENDS libtorch-dev libopencv-dev libjpeg-dev libpng-dev libtiff-dev libwebp-dev
-         zlib1g-dev libtomlplusplus-dev)
+         zlib1g-dev libtomlplusplus-dev libxgboost-dev)
   list(APPEND CPACK_COMPONENTS_ALL program)
   set(CPACK_DEBIAN_PROGRAM_PACKAGE_NAME ulmus)
   set(CPACK_DEBIAN_PROGRAM_PACKAGE_SECTION science)

@@ -224,8 +224,10 @@ void add_export_command(CLI::App& program) {
   const auto request = std::make_shared<ExportRequest>();
   add_selection(*command, *request);
   command
-      ->add_option("--format", request->format_name,
-                   "safetensors: the weights; torchscript: the whole model, images in [0, 1] to probabilities")
+      ->add_option(
+          "--format", request->format_name,
+          "safetensors: the weights; torchscript: the whole model, images in [0, 1] to probabilities; xgboost: "
+          "trees, as XGBoost's JSON")
       ->required();
   add_parsed(
       *command, "--out", [=](const std::string& text) { request->out = text; }, "file to write")
@@ -237,10 +239,12 @@ void add_export_command(CLI::App& program) {
     const ExportFormat format = parse_export_format(request->format_name);
     const ExportResult result = export_run(request->run, options_of(*request),
                                            {.model = request->models, .format = format, .out = request->out});
-    print_line(
-        fmt::format("{}: {} seed {} as {}, {} bytes; read back, its probabilities of random images differ by at "
-                    "most {:.2g}",
-                    request->out, result.loss, result.seed, request->format_name, result.bytes, result.max_difference));
+    print_line(fmt::format(
+        "{}: {} seed {} as {}, {} bytes; read back, its probabilities of random {} differ by at most {:.2g}",
+        request->out, result.loss, result.seed, request->format_name, result.bytes,
+        format == ExportFormat::xgboost ? "rows" : "images", result.max_difference));
+    if (result.beside)
+      print_line(fmt::format("{}: its classes, columns and prior", printable(result.beside->string(), k_long_text)));
   });
 }
 

@@ -7,6 +7,7 @@
 
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/trees/tree_options.hpp"
 
 namespace ulmus::cli {
 
@@ -24,10 +25,15 @@ std::string to_text(const Plan& plan) {
   if (!plan.split.validation.empty())
     text += fmt::format("        {} held out to validate\n", plan.split.validation.size());
   if (!plan.columns.empty()) text += "columns\n" + ulmus::to_text(plan.columns, "        ");
-  text += fmt::format("model   {}, {} {}, batch {}, {} schedule {}, augmentation {}\n", options.model, plan.epochs(),
-                      plan.epochs() == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
-                      options.lr ? "from " + option_text(options.lr) : "at the rate that suits the features",
-                      trains_on_features(plan) ? "none" : options.augment);
+  const bool trees = is_tree_model(options.model);
+  if (trees)
+    text += fmt::format("model   {}, at most {} rounds{}\n", options.model, plan.epochs(),
+                        plan.split.validation.empty() ? ", all of them, as there is no validation part" : "");
+  else
+    text += fmt::format("model   {}, {} {}, batch {}, {} schedule {}, augmentation {}\n", options.model, plan.epochs(),
+                        plan.epochs() == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
+                        options.lr ? "from " + option_text(options.lr) : "at the rate that suits the features",
+                        trains_on_features(plan) ? "none" : options.augment);
   if (options.unfreeze)
     text += fmt::format(
         "        then all layers for {} {}, the head at a tenth of its rate, the others from {}, "
@@ -35,7 +41,7 @@ std::string to_text(const Plan& plan) {
         *options.unfreeze, *options.unfreeze == 1 ? "epoch" : "epochs", option_text(options.lr_backbone),
         options.augment);
   std::vector<std::string> more;
-  if (options.optimizer != "sgd") more.push_back(options.optimizer);
+  if (options.optimizer != "sgd" && !trees) more.push_back(options.optimizer);
   if (options.lr_backbone && !options.unfreeze)
     more.push_back(fmt::format("layers below the head from {}", option_text(options.lr_backbone)));
   if (options.weights) more.push_back(fmt::format("weights from {}", *options.weights));
@@ -51,7 +57,8 @@ std::string to_text(const Plan& plan) {
   if (!more.empty()) text += fmt::format("        {}\n", join(more, ", "));
   for (const Trial& trial : plan.trials) {
     if (trial.seed != options.seed) break;
-    text += fmt::format("loss    {}: {} head", trial.loss.text(), name_of(trial.head));
+    text += trees ? fmt::format("loss    {}", trial.loss.text())
+                  : fmt::format("loss    {}: {} head", trial.loss.text(), name_of(trial.head));
     if (const auto start = trial.loss.start_epoch(plan.epochs()); start > 0)
       text += fmt::format(", plain cross entropy before epoch {} of {}", start + 1, plan.epochs());
     if (trial.loss.deferred())
@@ -62,7 +69,7 @@ std::string to_text(const Plan& plan) {
       for (const auto epoch : trial.loss.choice_epochs(plan.epochs())) at.push_back(std::to_string(epoch + 1));
       text += fmt::format(", {} chosen before epoch {} of {}", key->name, join(at, " and "), plan.epochs());
     }
-    text += fmt::format(", {} parameters\n", trial.parameters);
+    text += trees ? "\n" : fmt::format(", {} parameters\n", trial.parameters);
   }
   const std::size_t losses = plan.trials.size() / static_cast<std::size_t>(options.seeds);
   text += fmt::format("runs    {} ({} {} x {} {}), {} at a time with {} {} each\n", plan.trials.size(), losses,

@@ -20,7 +20,7 @@ std::string count_text(std::size_t count, std::string_view one, std::string_view
 }
 
 /// Sets kind, values and treatment of a column that is used.
-void describe_numbers(const Table& table, std::size_t c, ColumnSummary& summary) {
+void describe_numbers(const Table& table, std::size_t c, EncodingStyle style, ColumnSummary& summary) {
   const NumberFormat& format = table.columns[c].number;
   double smallest = HUGE_VAL, largest = -HUGE_VAL;
   std::string_view special;  // the cell furthest from 0 among those that are not plain numbers
@@ -40,16 +40,17 @@ void describe_numbers(const Table& table, std::size_t c, ColumnSummary& summary)
     largest = std::max(largest, *number);
   }
   summary.kind = "number";
-  summary.treatment = "standardised";
+  const std::string_view use = style == EncodingStyle::raw ? "as it is" : "standardised";
+  summary.treatment = use;
   if (smallest > largest) return;
   summary.values = smallest == largest ? format_number(smallest)
                                        : fmt::format("{} to {}", format_number(smallest), format_number(largest));
   if (special.empty()) return;
   NumberFormat shown = format;
   shown.grouped = grouped;
-  summary.treatment = fmt::format("read as {} ('{}' is {}), standardised",
+  summary.treatment = fmt::format("read as {} ('{}' is {}), {}",
                                   shown.plain() ? "numbers with signs or parentheses" : detail::format_text(shown),
-                                  printable(special), format_number(of_special));
+                                  printable(special), format_number(of_special), use);
 }
 
 void describe_dates(const Table& table, std::size_t c, ColumnSummary& summary) {
@@ -72,12 +73,12 @@ void describe_dates(const Table& table, std::size_t c, ColumnSummary& summary) {
                                                             : "a number, and its year, month and weekday");
 }
 
-void describe_levels(const Table& table, std::size_t c, ColumnSummary& summary) {
+void describe_levels(const Table& table, std::size_t c, EncodingStyle style, ColumnSummary& summary) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(table.size()));
   std::iota(rows.begin(), rows.end(), std::int64_t{0});
   summary.kind = "category";
   summary.values = count_text(detail::level_counts(table, c, rows).size(), "level", "levels");
-  summary.treatment = "one feature a level";
+  summary.treatment = style == EncodingStyle::raw ? "split by its levels" : "one feature a level";
 }
 
 bool is_constant(const Table& table, std::size_t c) {
@@ -88,7 +89,7 @@ bool is_constant(const Table& table, std::size_t c) {
 
 }  // namespace
 
-std::vector<ColumnSummary> summarise(const Table& table) {
+std::vector<ColumnSummary> summarise(const Table& table, EncodingStyle style) {
   std::vector<ColumnSummary> summaries;
   summaries.push_back({.name = table.label,
                        .kind = "label",
@@ -97,9 +98,9 @@ std::vector<ColumnSummary> summarise(const Table& table) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const TableColumn& column = table.columns[c];
     ColumnSummary summary{.name = column.name};
-    column.kind == ColumnKind::numeric ? describe_numbers(table, c, summary)
+    column.kind == ColumnKind::numeric ? describe_numbers(table, c, style, summary)
     : column.kind == ColumnKind::date  ? describe_dates(table, c, summary)
-                                       : describe_levels(table, c, summary);
+                                       : describe_levels(table, c, style, summary);
     summary.noteworthy = column.kind == ColumnKind::date || !column.number.plain() || !column.left_out.empty();
     std::int64_t missing = 0;
     for (std::int64_t row = 0; row < table.size(); ++row) missing += is_missing(table.cell(row, c)) ? 1 : 0;

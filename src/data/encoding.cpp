@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <map>
 #include <numbers>
 #include <numeric>
@@ -62,6 +63,7 @@ Standardisation standardisation_of(std::vector<double> values, std::size_t rows,
 
 void learn_numeric(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
                    ColumnEncoding& encoding) {
+  if (encoding.raw) return;
   std::vector<double> values;
   for (const std::int64_t row : rows)
     if (const auto number = detail::number_at(table, row, column, encoding.number)) values.push_back(*number);
@@ -101,18 +103,26 @@ double value_of(const detail::Moment& moment, DatePart part) {
   return moment.seconds / 86400;
 }
 
+/// The same as a number that can be read: month 1 to 12, weekday 0 to 6, hour 0 to 24.
+double raw_value_of(const detail::Moment& moment, DatePart part) {
+  const double value = value_of(moment, part);
+  if (part == DatePart::month) return 12 * value + 1;
+  if (part == DatePart::weekday) return 7 * value;
+  return part == DatePart::clock ? 24 * value : value;
+}
+
 void learn_dates(const Table& table, std::size_t column, std::span<const std::int64_t> rows, ColumnEncoding& encoding) {
   std::vector<detail::Moment> moments;
   for (const std::int64_t row : rows)
     if (const auto moment = moment_at(table, row, column, encoding.order)) moments.push_back(*moment);
-  encoding.missing = moments.size() < rows.size();
+  encoding.missing = !encoding.raw && moments.size() < rows.size();
   for (const DatePart part : {DatePart::time, DatePart::year, DatePart::month, DatePart::weekday, DatePart::clock}) {
     std::vector<double> values;
     for (const detail::Moment& moment : moments) values.push_back(value_of(moment, part));
     const bool varies = std::ranges::adjacent_find(values, std::not_equal_to<>()) != values.end();
     if (part != DatePart::time && !varies) continue;
     DatePartEncoding learnt{.part = part};
-    if (learnt.features() == 1) {
+    if (learnt.features() == 1 && !encoding.raw) {
       const Standardisation of_part = standardisation_of(std::move(values), rows.size(), table, encoding.name);
       learnt.median = of_part.median;
       learnt.mean = of_part.mean;
@@ -125,12 +135,14 @@ void learn_dates(const Table& table, std::size_t column, std::span<const std::in
 void learn_categorical(const Table& table, std::size_t column, std::span<const std::int64_t> rows,
                        ColumnEncoding& encoding) {
   const std::map<std::string, std::int64_t> counts = detail::level_counts(table, column, rows);
-  encoding.missing = std::ranges::any_of(rows, [&](std::int64_t row) { return is_missing(table.cell(row, column)); });
+  encoding.missing =
+      !encoding.raw && std::ranges::any_of(rows, [&](std::int64_t row) { return is_missing(table.cell(row, column)); });
+  const std::size_t most = encoding.raw ? k_max_raw_levels : k_max_levels;
   std::vector<std::pair<std::int64_t, std::string_view>> frequent;  // by descending count, then by name
   for (const auto& [level, count] : counts) frequent.emplace_back(-count, level);
   std::ranges::sort(frequent);
   for (const auto& [count, level] : frequent) {
-    const bool own = -count >= k_min_level_rows && encoding.levels.size() < k_max_levels;
+    const bool own = -count >= k_min_level_rows && encoding.levels.size() < most;
     (own ? encoding.levels : encoding.other).emplace_back(level);
   }
   std::ranges::sort(encoding.levels);
@@ -151,6 +163,7 @@ class ColumnWriter {
       : encoding_(encoding), first_(first), places_(known_levels(encoding)) {}
 
   void write(const Table& table, std::int64_t row, std::size_t column, std::span<float> out) const {
+    if (encoding_.raw) return write_raw(table, row, column, out);
     const std::size_t last = first_ + static_cast<std::size_t>(encoding_.features()) - 1;
     if (encoding_.missing && is_missing(table.cell(row, column))) out[last] = 1;
     if (encoding_.kind == ColumnKind::numeric) {
@@ -174,6 +187,26 @@ class ColumnWriter {
     std::vector<std::string> levels = encoding.levels;
     levels.insert(levels.end(), encoding.other.begin(), encoding.other.end());
     return levels;
+  }
+
+  void write_raw(const Table& table, std::int64_t row, std::size_t column, std::span<float> out) const {
+    constexpr float k_missing = std::numeric_limits<float>::quiet_NaN();
+    if (encoding_.kind == ColumnKind::numeric) {
+      const auto number = detail::number_at(table, row, column, encoding_.number);
+      out[first_] = number ? static_cast<float>(*number) : k_missing;
+      if (std::isinf(out[first_]))
+        throw Error(ErrorKind::data, fmt::format("{}, too large for a number of 32 bits; change its unit",
+                                                 detail::cell_text(table, row, column)));
+    } else if (encoding_.kind == ColumnKind::date) {
+      const auto moment = moment_at(table, row, column, encoding_.order);
+      for (std::size_t i = 0; i < encoding_.parts.size(); ++i)
+        out[first_ + i] = moment ? static_cast<float>(raw_value_of(*moment, encoding_.parts[i].part)) : k_missing;
+    } else {
+      const std::string_view cell = table.cell(row, column);
+      const auto place = is_missing(cell) ? std::nullopt : places_.find(cell);
+      out[first_] =
+          place ? static_cast<float>(std::min(static_cast<std::size_t>(*place), encoding_.levels.size())) : k_missing;
+    }
   }
 
   void write_date(const std::optional<detail::Moment>& moment, std::span<float> out) const {
@@ -255,11 +288,22 @@ class EncodedRows : public FeatureSource {
 }  // namespace
 
 std::int64_t ColumnEncoding::features() const {
+  if (raw) return kind == ColumnKind::date ? std::ssize(parts) : 1;
   std::int64_t values = 0;
   if (kind == ColumnKind::numeric) values = 1;
   if (kind == ColumnKind::categorical) values = std::ssize(levels) + (other.empty() ? 0 : 1);
   for (const DatePartEncoding& part : parts) values += part.features();
   return values + (missing ? 1 : 0);
+}
+
+std::int64_t ColumnEncoding::codes() const {
+  return raw && kind == ColumnKind::categorical ? std::ssize(levels) + (other.empty() ? 0 : 1) : 0;
+}
+
+std::vector<std::int64_t> TableEncoding::feature_codes() const {
+  std::vector<std::int64_t> codes;
+  for (const ColumnEncoding& column : columns) codes.insert(codes.end(), column.features(), column.codes());
+  return codes;
 }
 
 std::int64_t TableEncoding::features() const {
@@ -271,13 +315,16 @@ std::int64_t TableEncoding::features() const {
 std::vector<std::string> TableEncoding::feature_names() const {
   std::vector<std::string> names;
   for (const ColumnEncoding& column : columns) {
-    if (column.kind == ColumnKind::numeric) names.push_back(column.name);
+    if (column.kind == ColumnKind::numeric || (column.raw && column.kind == ColumnKind::categorical)) {
+      names.push_back(column.name);
+      if (column.raw) continue;
+    }
     for (const DatePartEncoding& part : column.parts) {
       const std::string name =
           part.part == DatePart::time
               ? column.name
               : fmt::format("{} ({})", column.name, detail::k_date_part_names[static_cast<std::size_t>(part.part)]);
-      if (part.features() == 1) {
+      if (part.features() == 1 || column.raw) {
         names.push_back(name);
       } else {
         names.push_back(name + " (sine)");
@@ -291,7 +338,7 @@ std::vector<std::string> TableEncoding::feature_names() const {
   return names;
 }
 
-TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> train_indices) {
+TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> train_indices, EncodingStyle style) {
   if (train_indices.empty()) throw Error(ErrorKind::usage, "a table's encoding needs at least one training row");
   for (const std::int64_t row : train_indices)
     if (row < 0 || row >= table.size())
@@ -305,7 +352,7 @@ TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> t
       encoding.left_out.push_back(of_table.name);
       continue;
     }
-    ColumnEncoding column{.name = of_table.name, .kind = of_table.kind};
+    ColumnEncoding column{.name = of_table.name, .kind = of_table.kind, .raw = style == EncodingStyle::raw};
     switch (column.kind) {
       case ColumnKind::numeric:
         column.number = of_table.number;
@@ -344,11 +391,11 @@ Dataset encode(const Table& table, const TableEncoding& encoding) {
                  std::make_shared<const EncodedRows>(std::move(values), table.lines));
 }
 
-TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices) {
+TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices, EncodingStyle style) {
   if (!data.train_table)
     throw Error(ErrorKind::usage,
                 fmt::format("'{}' holds no table to encode; only csv:FILE does, and only once", data.train.name()));
-  TableEncoding encoding = learn_encoding(*data.train_table, train_indices);
+  TableEncoding encoding = learn_encoding(*data.train_table, train_indices, style);
   encode_tables(data, encoding);
   return encoding;
 }

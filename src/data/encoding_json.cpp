@@ -15,6 +15,7 @@ namespace {
 
 using detail::k_date_part_names;
 
+constexpr int k_raw_schema_version = 3;  // of encodings for trees
 constexpr int k_schema_version = 2;
 constexpr int k_plain_schema_version = 1;  // for encodings without dates, number formats and left-out columns
 
@@ -36,7 +37,8 @@ Json json_of(const ColumnEncoding& column) {
   Json entry{{"name", column.name}, {"missing", column.missing}};
   switch (column.kind) {
     case ColumnKind::numeric:
-      entry.update({{"kind", "numeric"}, {"median", column.median}, {"mean", column.mean}, {"stddev", column.stddev}});
+      entry["kind"] = "numeric";
+      if (!column.raw) entry.update({{"median", column.median}, {"mean", column.mean}, {"stddev", column.stddev}});
       if (const NumberFormat& format = column.number; !format.plain())
         entry["format"] = {{"decimal", std::string(1, format.decimal)},
                            {"grouped", format.grouped},
@@ -50,13 +52,15 @@ Json json_of(const ColumnEncoding& column) {
       Json parts = Json::array();
       for (const DatePartEncoding& part : column.parts) {
         Json made{{"part", name_in(k_date_part_names, part.part)}};
-        if (part.features() == 1) made.update({{"median", part.median}, {"mean", part.mean}, {"stddev", part.stddev}});
+        if (part.features() == 1 && !column.raw)
+          made.update({{"median", part.median}, {"mean", part.mean}, {"stddev", part.stddev}});
         parts.push_back(std::move(made));
       }
       entry.update({{"kind", "date"}, {"order", name_in(k_order_names, column.order)}, {"parts", parts}});
       break;
     }
   }
+  if (column.raw) entry["raw"] = true;
   return entry;
 }
 
@@ -66,7 +70,10 @@ Json json_of(const TableEncoding& encoding) {
   const bool plain = encoding.left_out.empty() && std::ranges::all_of(encoding.columns, [](const auto& column) {
                        return column.kind != ColumnKind::date && column.number.plain();
                      });
-  Json json{{"schema_version", plain ? k_plain_schema_version : k_schema_version},
+  const bool raw = std::ranges::any_of(encoding.columns, &ColumnEncoding::raw);
+  Json json{{"schema_version", raw     ? k_raw_schema_version
+                               : plain ? k_plain_schema_version
+                                       : k_schema_version},
             {"class_names", encoding.class_names},
             {"columns", columns}};
   if (!plain) json["left_out"] = encoding.left_out;
@@ -82,18 +89,20 @@ NumberFormat format_of(const Json& json) {
 }
 
 ColumnEncoding column_of(const Json& json) {
-  ColumnEncoding column{.name = json.at("name"), .missing = json.at("missing")};
+  ColumnEncoding column{.name = json.at("name"), .missing = json.at("missing"), .raw = json.value("raw", false)};
   if (json.at("kind") == "numeric") {
-    column.median = json.at("median");
-    column.mean = json.at("mean");
-    column.stddev = json.at("stddev");
+    if (!column.raw) {
+      column.median = json.at("median");
+      column.mean = json.at("mean");
+      column.stddev = json.at("stddev");
+    }
     if (json.contains("format")) column.number = format_of(json["format"]);
   } else if (json.at("kind") == "date") {
     column.kind = ColumnKind::date;
     column.order = named_in<DateOrder>(k_order_names, json.at("order"));
     for (const Json& part : json.at("parts")) {
       DatePartEncoding made{.part = named_in<DatePart>(k_date_part_names, part.at("part"))};
-      if (made.features() == 1) {
+      if (made.features() == 1 && !column.raw) {
         made.median = part.at("median");
         made.mean = part.at("mean");
         made.stddev = part.at("stddev");
@@ -124,6 +133,8 @@ void check(const TableEncoding& encoding) {
   std::vector<std::string> names;
   for (const ColumnEncoding& column : encoding.columns) {
     names.push_back(column.name);
+    if (column.raw && column.missing)
+      throw_damaged(fmt::format("column '{}' is raw and has a feature for missing cells", printable(column.name)));
     std::vector<std::string> levels = column.levels;
     levels.insert(levels.end(), column.other.begin(), column.other.end());
     if (has_repeats(std::move(levels)) || column.features() < 1)
@@ -155,11 +166,12 @@ TableEncoding encoding_from_json(std::string_view text) {
     }
   }();
   if (!json.is_object() || !json.contains("schema_version")) throw_damaged("it is not the JSON of an encoding");
-  if (json["schema_version"] != k_schema_version && json["schema_version"] != k_plain_schema_version)
+  if (const Json& version = json["schema_version"];
+      version != k_raw_schema_version && version != k_schema_version && version != k_plain_schema_version)
     throw Error(ErrorKind::data,
-                fmt::format("table encoding has schema version {}, this program reads 1 and {}; use the "
-                            "program that wrote it",
-                            printable(json["schema_version"].dump()), k_schema_version));
+                fmt::format("table encoding has schema version {}, this program reads 1 to {}; use the program that "
+                            "wrote it",
+                            printable(version.dump()), k_raw_schema_version));
   try {
     TableEncoding encoding{.class_names = json.at("class_names").get<std::vector<std::string>>()};
     for (const Json& column : json.at("columns")) encoding.columns.push_back(column_of(column));

@@ -84,12 +84,14 @@ Classifier make_model(const ModelOptions& options) {
   check_sizes(options);
   const std::int64_t side = std::min(options.height, options.width), needed = kind.smallest_side;
   if (side < needed && options.height * options.width == 1)
-    throw_usage(fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp or linear",
-                            options.channels, options.name));
+    throw_usage(
+        fmt::format("the data are vectors of {} features, but model '{}' takes images; choose mlp, linear or trees",
+                    options.channels, options.name));
   if (side < needed)
     throw_usage(fmt::format("the images are {}x{}, model '{}' needs at least {}x{}; enlarge them with {}",
                             options.height, options.width, options.name, needed, needed,
                             option_name("image_size", "32")));
+  if (kind.name == "trees") throw_usage("the model 'trees' is not a network; choose mlp or linear");
   return Classifier(maker_of(kind.name)(options));
 }
 

@@ -35,6 +35,9 @@ double linear_parameters(const ModelOptions& options) {
   return static_cast<double>(options.channels * options.height * options.width) * static_cast<double>(options.classes);
 }
 
+/// Trees have no weights.
+double no_parameters(const ModelOptions&) { return 0; }
+
 /// The file determines the number of features.
 double head_parameters(const ModelOptions& options) { return static_cast<double>(options.classes); }
 
@@ -55,6 +58,7 @@ const std::vector<ModelKind>& kinds() {
                                                {"efficientnet-lite2", efficientnet, false, efficientnet_parameters},
                                                {"mlp", 1, true, mlp_parameters},
                                                {"linear", 1, false, linear_parameters},
+                                               {"trees", 1, true, no_parameters},
                                                {"torchscript", 1, true, head_parameters}};
   return table;
 }
@@ -65,7 +69,7 @@ const ModelKind& detail::model_kind(const std::string& name) {
   const auto found = std::ranges::find(kinds(), name.substr(0, name.find(':')), &ModelKind::name);
   if (found == kinds().end()) {
     std::vector<std::string> names = model_names();
-    names.push_back("torchscript:FILE");
+    names.insert(names.end(), {"trees", "torchscript:FILE"});
     throw_usage(fmt::format("unknown model '{}'; {}", printable(name), suggest(name, names)));
   }
   if (name != found->name && !found->takes_argument)
@@ -107,7 +111,7 @@ const std::vector<std::string>& model_names() {
   static const std::vector<std::string> names = [] {
     std::vector<std::string> of_table;
     for (const ModelKind& kind : kinds())
-      if (kind.name != "torchscript") of_table.push_back(kind.name);
+      if (kind.name != "torchscript" && kind.name != "trees") of_table.push_back(kind.name);
     return of_table;
   }();
   return names;

@@ -229,6 +229,37 @@ std::vector<MarginChart> margin_charts(const ReportModel& report) {
   return charts;
 }
 
+ImportanceChart importance_chart(const ReportModel& report) {
+  ImportanceChart chart;
+  const auto& first = report.run.results.front().importance;
+  if (!first) return chart;
+  std::vector<std::vector<double>> gains;  // of each loss, of every column
+  std::vector<double> sums(first->columns.size(), 0);
+  for (const auto& members : report.members) {
+    std::vector<double>& gain = gains.emplace_back(sums.size(), 0);
+    for (const MemberResult& member : members) {
+      if (!member.importance || member.importance->columns != first->columns) return chart;
+      for (std::size_t c = 0; c < gain.size(); ++c)
+        gain[c] += member.importance->gain[c] / static_cast<double>(members.size());
+    }
+    for (std::size_t c = 0; c < gain.size(); ++c) sums[c] += gain[c];
+  }
+  std::vector<std::size_t> order(sums.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](std::size_t a, std::size_t b) { return sums[a] > sums[b]; });
+  std::erase_if(order, [&](std::size_t c) { return sums[c] <= 0; });
+  if (order.size() > k_most_columns_drawn) {
+    chart.left_out = order.size() - k_most_columns_drawn;
+    order.resize(k_most_columns_drawn);
+  }
+  for (const std::size_t c : order) chart.columns.push_back(first->columns[c]);
+  for (const std::vector<double>& of_loss : gains) {
+    std::vector<double>& gain = chart.gain.emplace_back();
+    for (const std::size_t c : order) gain.push_back(of_loss[c]);
+  }
+  return chart;
+}
+
 Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins) {
   const RunFolder& run = report.run;
   const auto bins = class_bins(report.order);
@@ -236,7 +267,8 @@ Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margi
                                    [](const EpochRecord& record) { return record.test.has_value(); });
   Json data = {{"losses", Json::array()},  {"bins", bins_json(run, bins, run.results.front().test.thresholds)},
                {"recall", Json::array()},  {"curves", Json::array()},
-               {"margins", Json::array()}, {"matrices", Json::array()}};
+               {"margins", Json::array()}, {"matrices", Json::array()},
+               {"importance", nullptr}};
   for (std::size_t i = 0; i < report.members.size(); ++i) {
     const std::string& loss = report.summary.losses[i].loss;
     data["losses"].push_back(loss);
@@ -249,6 +281,11 @@ Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margi
                                {"train_head", rounded(margins[i].train_head.density)},
                                {"train_tail", rounded(margins[i].train_tail.density)}});
     if (run.class_names.size() > k_most_classes_written) data["matrices"].push_back(matrix_json(report.confusions[i]));
+  }
+  if (const ImportanceChart importance = importance_chart(report); !importance.columns.empty()) {
+    Json gain = Json::array();
+    for (const std::vector<double>& of_loss : importance.gain) gain.push_back(rounded(of_loss));
+    data["importance"] = {{"columns", importance.columns}, {"gain", gain}};
   }
   return data;
 }

@@ -24,7 +24,19 @@ struct MarginChart {
 /// One chart per loss.
 std::vector<MarginChart> margin_charts(const ReportModel& report);
 
-/// The data for the page's script: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`.
+/// The most important columns for the trees of a run, by the mean over losses and seeds.
+struct ImportanceChart {
+  std::vector<std::string> columns;       ///< the first is the most important; empty without trees
+  std::vector<std::vector<double>> gain;  ///< of each loss, [columns]: share of the gain of all splits, mean of seeds
+  std::size_t left_out = 0;               ///< further columns on which a tree splits
+};
+ImportanceChart importance_chart(const ReportModel& report);
+
+/// Most columns in the chart.
+inline constexpr std::size_t k_most_columns_drawn = 20;
+
+/// The data for the page's script: keys `losses`, `bins`, `recall`, `curves`, `margins`, `matrices`, and `importance`,
+/// which is null without trees.
 Json chart_data(const ReportModel& report, const std::vector<MarginChart>& margins);
 
 /// With at least this many classes, confusion is drawn rather than written as a table.

@@ -359,6 +359,33 @@ std::string recall(const ReportModel& report) {
   return text + recall_table(report);
 }
 
+/// The columns that matter to trees; nothing for networks.
+std::string importance(const ReportModel& report) {
+  const ImportanceChart chart = importance_chart(report);
+  if (chart.columns.empty()) return "";
+  const Summary& summary = report.summary;
+  std::string text =
+      R"(<section aria-labelledby="importance-title"><h2 id="importance-title">Columns that matter</h2><p>Share of the )"
+      "gain of all splits of the trees, percent, mean of the seeds. A column can matter and yet be redundant, and of "
+      "two "
+      "that tell the same the trees may use one.</p>";
+  if (chart.left_out > 0)
+    text += fmt::format("<p>The {} most important columns; the trees split on {} more, which results/*.json has.</p>",
+                        chart.columns.size(), chart.left_out);
+  if (summary.losses.size() > 1) text += legend(summary);
+  text += canvas("importance", fmt::format("Bar chart of the importance of columns. The first is {}.",
+                                           printable(chart.columns.front())));
+  std::vector<std::string> titles = {"Column"};
+  for (const LossSummary& loss : summary.losses) titles.push_back(with_line_breaks(loss.loss));
+  std::string table = table_start("numbers", "Importance of the columns, percent", titles);
+  for (std::size_t c = 0; c < chart.columns.size(); ++c) {
+    table += fmt::format(R"(<tr><th scope="row">{}</th>)", html_escape(shorten(printable(chart.columns[c]), 60)));
+    for (const std::vector<double>& gain : chart.gain) table += fmt::format("<td>{}</td>", percent(gain[c]));
+    table += "</tr>";
+  }
+  return text + collapsible("As a table", table + std::string(k_table_end)) + "</section>";
+}
+
 std::string margins(const Summary& summary, const std::vector<MarginChart>& charts) {
   std::string text = R"(<div class="multiples">)";
   for (std::size_t i = 0; i < charts.size(); ++i) {
@@ -538,6 +565,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"distribution", distribution(run, report.order)},
        {"curves", curves(run, summary)},
        {"recall", recall(report)},
+       {"importance", importance(report)},
        {"margins", margins(summary, margin)},
        {"confusions", confusions(report)},
        {"gallery", gallery_section(report)},

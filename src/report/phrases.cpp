@@ -61,7 +61,13 @@ std::string seeds_phrase(const Summary& summary) {
 }
 
 std::string selection_phrase(const Summary& summary) {
-  if (summary.validation_per_class == 0) return "Weights of the last epoch; nothing was chosen on the test set";
+  const bool trees = std::ranges::all_of(
+      summary.losses, [](const LossSummary& loss) { return loss.model.substr(0, loss.model.find(':')) == "trees"; });
+  const bool validated = summary.validation_per_class > 0;
+  const std::string kept = !trees      ? "Weights of the last epoch"
+                           : validated ? "Trees up to the round that is best on the validation part"
+                                       : "Trees of all rounds";
+  if (!validated) return kept + "; nothing was chosen on the test set";
   std::string chosen;
   for (const LossSummary& loss : summary.losses) {
     if (loss.selections.empty()) continue;
@@ -71,10 +77,8 @@ std::string selection_phrase(const Summary& summary) {
     chosen += fmt::format("{}{} for {} (of {} tried)", chosen.empty() ? ", which chose: " : "; ", join(choices, ", "),
                           loss.loss, loss.selections.front().candidates);
   }
-  return fmt::format(
-      "Weights of the last epoch; nothing was chosen on the test set ({} images of each class held out for "
-      "validation{})",
-      summary.validation_per_class, chosen);
+  return fmt::format("{}; nothing was chosen on the test set ({} {} of each class held out for validation{})", kept,
+                     summary.validation_per_class, trees ? "rows" : "images", chosen);
 }
 
 std::string shorten(std::string_view text, std::size_t width) {

@@ -233,6 +233,12 @@ MemberResult read_result(const Path& path, std::size_t classes) {
     if (const Json selection = json.value("selection", Json()); !selection.is_null())
       result.selection =
           Selection{selection.at("chosen").get<std::string>(), selection.at("candidates").get<std::int64_t>()};
+    if (const Json importance = json.value("importance", Json()); !importance.is_null()) {
+      result.importance = {.columns = importance.at("columns"), .gain = importance.at("gain")};
+      if (result.importance->columns.size() != result.importance->gain.size())
+        throw_damaged(path, fmt::format("it has the gain of {} columns of {}", result.importance->gain.size(),
+                                        result.importance->columns.size()));
+    }
     check_shapes(result.train, classes, path);
     check_shapes(result.test, classes, path);
     if (result.validation) check_shapes(*result.validation, classes, path);

@@ -1,10 +1,12 @@
 #include "train/checkpointed_model.hpp"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 
+#include "train/tree_classifier.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -59,6 +61,11 @@ Classifier CheckpointedModel::load_from(const SafetensorsFile& file,
   if (model_file && !script)
     throw_usage(fmt::format("{} cannot apply: {} has the model '{}', which is no TorchScript file; leave it out",
                             option_name("model_file"), name(), printable(info.model.name)));
+  if (is_tree_model(info.model.name)) {
+    Classifier trees = load_trees(file, info, loss.scale(), at::get_num_threads());
+    trees->eval();
+    return trees;
+  }
   ModelOptions options = info.model;
   options.script = model_file.value_or("");
   Classifier model = nullptr;

@@ -18,6 +18,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/loss/target.hpp"
+#include "ulmus/trees/booster.hpp"
 
 namespace ulmus {
 namespace {
@@ -64,6 +65,14 @@ Finding libtorch() {
   return finding;
 }
 
+Finding xgboost() {
+  const std::string version = xgboost_version();
+  if (!version.empty()) return {.topic = "XGBoost", .value = version + ", for --model trees", .advice = {}};
+  return {.topic = "XGBoost",
+          .value = "not in this build, so there is no --model trees",
+          .advice = "apt-get install libxgboost-dev, and build again"};
+}
+
 Finding gpus() {
   Finding finding{.topic = "GPU", .value = "none that this LibTorch can use", .advice = {}};
   if (torch::cuda::is_available())
@@ -102,7 +111,7 @@ Finding data_sets() {
 }  // namespace
 
 std::vector<Finding> examine_machine() {
-  return {processor(), memory(), libtorch(), gpus(), stored_models(), data_sets()};
+  return {processor(), memory(), libtorch(), xgboost(), gpus(), stored_models(), data_sets()};
 }
 
 }  // namespace ulmus

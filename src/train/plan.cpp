@@ -14,6 +14,7 @@
 #include "train/photo_weights.hpp"
 #include "train/placement.hpp"
 #include "train/trainer.hpp"
+#include "train/tree_plan.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
@@ -22,6 +23,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
 #include "ulmus/loss/loss.hpp"
+#include "ulmus/trees/tree_options.hpp"
 
 namespace ulmus {
 namespace {
@@ -151,8 +153,11 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   const std::vector<LossSpec>& losses = options.losses;
   if (losses.empty())
     throw_usage(fmt::format("no loss was named; write for example {}", option_name("losses", "ce,elm:lambda=0.5+drw")));
+  const bool trees = is_tree_model(options.model);
+  if (trees) detail::resolve_tree_options(options);
   std::vector<Head> heads;
-  for (const LossSpec& loss : losses) heads.push_back(loss.choose_head(options.head == "auto" ? "" : options.head));
+  for (const LossSpec& loss : losses)
+    heads.push_back(trees ? Head::linear : loss.choose_head(options.head == "auto" ? "" : options.head));
   if (detail::requested_reduction(options) == Reduction::none)
     throw_usage(fmt::format("{} gives a batch no single loss to train on; use weighted-mean or mean",
                             option_name("reduction", "none")));
@@ -160,7 +165,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   detail::make_placement(options);
   ImbalanceProfile::parse(options.imbalance);
 
-  detail::resolve_weights(options);
+  if (!trees) detail::resolve_weights(options);
   OpenOptions open = detail::open_options(options);
   open.classes = classes;
   OpenedData data = open_data(options.data, open);
@@ -180,10 +185,15 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   std::optional<std::string> encoding;
   std::vector<ColumnSummary> columns;
   if (data.train_table) {
-    columns = summarise(*data.train_table);
-    encoding = to_json(encode_tables(data, split.train));
+    const EncodingStyle style = trees ? EncodingStyle::raw : EncodingStyle::standardised;
+    columns = summarise(*data.train_table, style);
+    encoding = to_json(encode_tables(data, split.train, style));
   }
-  resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
+  ClassCounts counts(split.train_counts, split.class_names);
+  if (trees)
+    detail::require_tree_run(options, data.train, counts);
+  else
+    resolve_training(options, data.train, static_cast<std::int64_t>(split.train.size()));
   const LearningRateSchedule schedule{.kind = LearningRateSchedule::parse_kind(options.schedule),
                                       .base = options.lr.value_or(0),
                                       .warmup = options.warmup};
@@ -194,6 +204,8 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   std::int64_t feature_width = 0;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
+    parameters[head] = 0;  // of trees, which are not grown yet
+    if (trees) continue;
     const ModelOptions model_options = detail::model_options(options, data.train, head);
     Classifier model = make_model(model_options);
     parameters[head] = parameter_count(*model);
@@ -222,7 +234,6 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // all jobs share the device's memory
   options.jobs = std::min(options.jobs.value_or(default_jobs), static_cast<std::int64_t>(trials.size()));
   if (!options.threads) options.threads = std::max<std::int64_t>(1, cores / *options.jobs);
-  ClassCounts counts(split.train_counts, split.class_names);
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
     check_focal(loss, options, augmentation);
@@ -231,9 +242,9 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                              fmt::format("the choice of {} in loss '{}'", loss.automatic()->name, loss.text()));
     Loss(detail::initial_loss(loss), counts);  // also reads the file of class weights, if any
   }
-  // The encoding of a table has already standardised it.
+  // The encoding of a table has already standardised it, and trees use features unchanged.
   Normalisation normalisation;
-  if (!encoding)
+  if (!encoding && !trees)
     normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
   return {std::move(options),       std::move(data), std::move(split), std::move(counts),
           std::move(normalisation), augmentation,    shuffle,          std::move(encoding),

@@ -24,6 +24,8 @@ torch::ScalarType torch_type(const StoredType& type) {
       return torch::kBFloat16;
     case StoredType::Id::i64:
       return torch::kInt64;
+    case StoredType::Id::u8:
+      return torch::kUInt8;
   }
   TORCH_INTERNAL_ASSERT(false);
 }

@@ -11,7 +11,8 @@ namespace ulmus::detail {
 
 /// Named tensors and text metadata, the content of a safetensors file.
 struct TensorFile {
-  std::map<std::string, torch::Tensor> tensors;  ///< contiguous, on the CPU: float, double, half, bfloat16, int64
+  std::map<std::string, torch::Tensor>
+      tensors;  ///< contiguous, on the CPU: float, double, half, bfloat16, int64, uint8
   std::map<std::string, std::string> metadata;
 };
 

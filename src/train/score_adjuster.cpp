@@ -11,6 +11,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/eval/prior.hpp"
 #include "ulmus/eval/temperature.hpp"
+#include "ulmus/trees/tree_options.hpp"
 
 namespace ulmus::detail {
 namespace {}  // namespace
@@ -41,6 +42,9 @@ ScoreAdjuster::Fit ScoreAdjuster::fit(const CheckpointedModel& trained, Classifi
   require_classes(trained, split_);
   Fit fit{.transform = {.scale = trained.loss.scale()}};
   if (posthoc_.kind == PostHoc::Kind::tau_norm) {
+    if (is_tree_model(trained.info.model.name))
+      throw_usage(fmt::format("{} cannot apply to {}: trees have no head; take la or mla",
+                              option_name("posthoc", posthoc_.text()), trained.name()));
     if (trained.info.model.head == Head::cosine)
       throw_usage(fmt::format(
           "{} cannot apply to {}: its cosine head is normalised already; leave it out, or choose a model with "

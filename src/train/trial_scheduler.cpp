@@ -10,9 +10,11 @@
 
 #include "train/gallery.hpp"
 #include "train/trainer.hpp"
+#include "train/tree_trainer.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/threads.hpp"
+#include "ulmus/trees/tree_options.hpp"
 
 namespace ulmus::detail {
 
@@ -61,10 +63,14 @@ void TrialScheduler::train_waiting() {
       i = waiting_[next_++];
     }
     try {
-      train_trial(
-          plan_, plan_.trials[i], paths_[i], [&](Progress& progress) { report(i, progress); },
-          [this] { return failed_ || (hooks_.stop && hooks_.stop()); }, frozen_);
+      const auto progress = [&](Progress& of_trial) { report(i, of_trial); };
+      const auto stop = [this] { return failed_ || (hooks_.stop && hooks_.stop()); };
+      if (is_tree_model(plan_.options.model))
+        train_trees(plan_, plan_.trials[i], paths_[i], progress, stop);
+      else
+        train_trial(plan_, plan_.trials[i], paths_[i], progress, stop, frozen_);
       const std::lock_guard lock(mutex_);
+      epochs_done_[i] = static_cast<double>(plan_.epochs());  // trees may stop early
       ++trials_done_;
       log(fmt::format("{} finished", paths_[i].slug));
     } catch (...) {

@@ -26,6 +26,7 @@
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/threads.hpp"
 #include "ulmus/train/address_space.hpp"
+#include "ulmus/trees/tree_options.hpp"
 
 namespace ulmus {
 namespace {
@@ -47,6 +48,12 @@ CheckpointedModel find_model(const fs::path& folder, const ModelSelection& selec
   if (models.size() > 1)
     throw_usage(fmt::format("'{}' has {} models to tune; choose one by {} and {}: {}", folder.string(), models.size(),
                             option_name("loss"), option_name("seed"), detail::names_of(models)));
+  if (is_tree_model(model.info.model.name))
+    throw_usage(
+        fmt::format("{} has trees, which have no head to fit anew; compare the losses instead, for example by "
+                    "'ulmus compare ... {} {} {}'",
+                    model.name(), option_name("model", "trees"),
+                    option_name("losses", "la:tau=0.5,la:tau=1,elm:lambda=0.5"), option_name("validation", "20")));
   if (model.info.epochs_done < model.info.epochs)
     throw_usage(fmt::format("{} has trained {} of {} epochs; finish it first by {}", model.name(),
                             model.info.epochs_done, model.info.epochs,

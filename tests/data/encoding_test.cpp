@@ -130,6 +130,38 @@ TEST(Encoding, PeriodsAreTheirFirstDay) {
   EXPECT_FALSE(detail::moment_in("2021-01-01 36:15:00", DateOrder::ymd));
 }
 
+TEST(Encoding, RawValuesAreAsTheyAreAndMissingOnesNaN) {
+  const Table table = read_csv(
+      "n,k,d,y\n1e3,u,2021-03-01 06:00,p\n-2,v,2021-03-02 18:00,q\nNA,u,NA,p\n7,NA,2022-01-03 12:00,q\n0,v,2021-03-01 "
+      "06:00,p\n5,w,2021-03-01 06:00,q\n",
+      "t.csv", {.label = "y"});
+  const TableEncoding encoding = learn_encoding(table, all_of(table), EncodingStyle::raw);
+  EXPECT_EQ(encoding.feature_names(), (Names{"n", "k", "d", "d (year)", "d (month)", "d (weekday)", "d (clock)"}));
+  EXPECT_EQ(encoding.feature_codes(), (std::vector<std::int64_t>{0, 3, 0, 0, 0, 0, 0})) << "u, v, and w with others";
+  const Dataset data = encode(table, encoding);
+  EXPECT_EQ(row_of(data, 0), (std::vector<float>{1000, 0, 18687.25F, 2021, 3, 0, 6}));
+  EXPECT_EQ(row_of(data, 1)[1], 1);
+  EXPECT_EQ(row_of(data, 5)[1], 2);
+  const std::vector<float> missing = row_of(data, 2);
+  EXPECT_TRUE(std::isnan(missing[0]));
+  EXPECT_EQ(missing[1], 0);
+  for (std::size_t i = 2; i < missing.size(); ++i) EXPECT_TRUE(std::isnan(missing[i])) << i;
+  EXPECT_TRUE(std::isnan(row_of(data, 3)[1]));
+  EXPECT_EQ(encoding_from_json(to_json(encoding)), encoding);
+  const Table unseen = read_unlabelled_csv("n,k,d\n1,new,2021-03-01 06:00\n", "new.csv", '\0', encoding);
+  EXPECT_TRUE(std::isnan(row_of(encode(unseen, encoding), 0)[1])) << "a level that training has not seen";
+  EXPECT_EQ(summarise(table, EncodingStyle::raw)[1].treatment, "as it is");
+}
+
+TEST(Encoding, RawColumnsOfManyLevelsHaveACodeForEachOfTheMostFrequent) {
+  Names cells;
+  for (std::size_t i = 0; i < 2 * 10'000; ++i) cells.push_back("l" + std::to_string(i % 10'000));
+  const Table table = column(cells);
+  const TableEncoding encoding = learn_encoding(table, all_of(table), EncodingStyle::raw);
+  EXPECT_EQ(encoding.features(), 1);
+  EXPECT_EQ(encoding.feature_codes()[0], static_cast<std::int64_t>(k_max_raw_levels) + 1);
+}
+
 TEST(Encoding, RareLevelsShareAFeature) {
   const Table table = column({"b", "b", "c", "a", "d", "a", "NA"});
   const TableEncoding encoding = learn_encoding(table, all_of(table));
@@ -282,8 +314,8 @@ TEST(EncodingJson, RefusesWhatIsDamaged) {
   }
   for (const char* text : {"", "[]", "null", "{}"})
     expect_error(ErrorKind::data, {"damaged"}, [&] { encoding_from_json(text); });
-  expect_error(ErrorKind::data, {"schema version 3", "reads 1 and 2"},
-               [] { encoding_from_json(R"({"schema_version":3})"); });
+  expect_error(ErrorKind::data, {"schema version 4", "reads 1 to 3"},
+               [] { encoding_from_json(R"({"schema_version":4})"); });
 }
 
 }  // namespace

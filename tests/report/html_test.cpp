@@ -153,6 +153,25 @@ TEST(Html, ShowsTheImagesOfAGallery) {
   EXPECT_TRUE(has(page, "<b>elk</b><br>as cat 88%"));
 }
 
+TEST(Html, TheColumnsThatMatterToTreesAreDrawnAndEscaped) {
+  const TemporaryFolder folder;
+  write_file(folder.path() / "chart.js", "/* Chart.js v9.8.7 */");
+  const ChosenLibrary chosen((folder.path() / "chart.js").string());
+  test::write_synthetic_run(folder.path(), small_run());
+  write_report(folder.path());
+  EXPECT_FALSE(has(read_file(folder.path() / "report.html"), "Columns that matter")) << "a network has none";
+  for (const auto& entry : std::filesystem::directory_iterator(folder.path() / "results")) {
+    Json result = parse_json(read_file(entry.path()));
+    result["importance"] = {{"columns", {"useless", "<age>", "size"}}, {"gain", {0, 0.75, 0.25}}};
+    write_file(entry.path(), result.dump());
+  }
+  write_report(folder.path());
+  const std::string page = read_file(folder.path() / "report.html");
+  EXPECT_TRUE(has(page, R"(<canvas id="importance")"));
+  EXPECT_TRUE(has(page, R"(<th scope="row">&lt;age&gt;</th><td>75.0</td>)"));
+  EXPECT_TRUE(has(page, R"("columns":["\u003cage>","size"])")) << "the most important first, without the useless one";
+}
+
 TEST(Html, RunWithoutMetricsSaysSo) {
   const TemporaryFolder folder;
   test::write_synthetic_run(folder.path(), small_run());

@@ -15,15 +15,16 @@ namespace ulmus::detail {
 
 /// A dtype of the format: its name in the file and its element size in bytes.
 struct StoredType {
-  enum class Id { f64, f32, f16, bf16, i64 } id;
+  enum class Id { f64, f32, f16, bf16, i64, u8 } id;
   std::string_view name;
   std::size_t bytes;
 };
-inline constexpr std::array<StoredType, 5> k_stored_types{{{StoredType::Id::f64, "F64", 8},
+inline constexpr std::array<StoredType, 6> k_stored_types{{{StoredType::Id::f64, "F64", 8},
                                                            {StoredType::Id::f32, "F32", 4},
                                                            {StoredType::Id::f16, "F16", 2},
                                                            {StoredType::Id::bf16, "BF16", 2},
-                                                           {StoredType::Id::i64, "I64", 8}}};
+                                                           {StoredType::Id::i64, "I64", 8},
+                                                           {StoredType::Id::u8, "U8", 1}}};
 
 struct StoredTensor {
   std::string name;

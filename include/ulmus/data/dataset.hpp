@@ -62,7 +62,8 @@ class ImageSource : public SampleSource {
 /// Vectors of D features.
 class FeatureSource : public SampleSource {
  public:
-  /// Writes the features of sample `index`, all finite, to `values`, [D].
+  /// Writes the features of sample `index` to `values`, [D]: all finite, but NaN for what is missing in a table that is
+  /// encoded raw.
   virtual void read(std::int64_t index, std::span<float> values) const = 0;
   /// Says that the samples [first, first + count) are read soon, so that they can be fetched from a disk meanwhile.
   virtual void will_read(std::int64_t first, std::int64_t count) const;

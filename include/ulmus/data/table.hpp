@@ -117,8 +117,14 @@ Table read_csv(std::string_view bytes, const std::filesystem::path& file, const 
 Table read_test_csv(std::string_view bytes, const std::filesystem::path& file, const CsvOptions& options,
                     const Table& training);
 
-/// Describes every column: the label, the columns in order, the dropped ones.
-std::vector<ColumnSummary> summarise(const Table& table);
+/// How an encoding represents cells.
+enum class EncodingStyle {
+  standardised,  ///< for networks: numbers of mean 0 and deviation 1, categories one-hot
+  raw,           ///< for trees: the value of a column, or of each part of a date, unchanged; NaN if it is missing
+};
+
+/// Describes every column: the label, the columns in order, the dropped ones; `style` is that of the encoding.
+std::vector<ColumnSummary> summarise(const Table& table, EncodingStyle style = EncodingStyle::standardised);
 
 /// The descriptions as terminal lines, each preceded by `indent`. If there are more than 40 columns, plain numbers and
 /// categories are counted instead, unless `all` is set.
@@ -137,6 +143,8 @@ Table read_unlabelled_csv(std::string_view bytes, const std::filesystem::path& f
 constexpr std::int64_t k_min_level_rows = 2;
 /// and is among this many most frequent levels (ties in byte order).
 constexpr std::size_t k_max_levels = 100;
+/// With EncodingStyle::raw, where a level is a code and no feature.
+constexpr std::size_t k_max_raw_levels = 1000;
 
 /// Features of a date: its position in time and its year, which are standardised, so that later dates extrapolate; and
 /// the month, the weekday and the time of day as sine and cosine of their cycle.
@@ -155,6 +163,8 @@ struct ColumnEncoding {
   std::string name;
   ColumnKind kind = ColumnKind::numeric;
   bool missing = false;  ///< a training cell is missing: adds a last feature, 1 if a cell is missing, else 0
+  /// EncodingStyle::raw: one feature, or one for each part of a date; `missing` is false and the numbers below are 0.
+  bool raw = false;
 
   // numeric
   NumberFormat number = {};
@@ -171,6 +181,8 @@ struct ColumnEncoding {
   std::vector<DatePartEncoding> parts = {};  ///< `time`, and the others that have at least two values in training
 
   std::int64_t features() const;
+  /// Different values of a categorical column with `raw`: the levels, and one code for `other`; 0 for other columns.
+  std::int64_t codes() const;
   friend bool operator==(const ColumnEncoding&, const ColumnEncoding&) = default;
 };
 
@@ -184,15 +196,21 @@ struct TableEncoding {
   std::int64_t features() const;
   /// [D]: "age", "age (missing)", "colour=red", "colour (other)".
   std::vector<std::string> feature_names() const;
+  /// [D]: of the categories of a raw encoding ColumnEncoding::codes(), 0 for a number.
+  std::vector<std::int64_t> feature_codes() const;
   friend bool operator==(const TableEncoding&, const TableEncoding&) = default;
 };
 
 /// Learns an encoding only from the given rows. A numeric cell becomes (x - mean) / stddev. A categorical cell becomes
 /// a one-hot vector, all zeros if it is missing or its level was in no training row. A date becomes its parts; a
-/// missing one the median and zeros. Throws Error{usage} without rows or for a row out of range; Error{data} for a
+/// missing one the median and zeros. With EncodingStyle::raw a number stays unchanged, a level becomes its code, its
+/// position among the levels (those of `other` share the last one), a date its parts as numbers (days since 1970-01-01,
+/// year, month 1 to 12, weekday 0 to 6 from Monday, hour with fraction); NaN stands for a missing cell and for a level
+/// that was in no training row. Throws Error{usage} without rows or for a row out of range; Error{data} for a
 /// categorical column in which no level gets its own feature (its values identify rows), and for numbers so large that
 /// their mean is not finite.
-TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> train_indices);
+TableEncoding learn_encoding(const Table& table, std::span<const std::int64_t> train_indices,
+                             EncodingStyle style = EncodingStyle::standardised);
 
 /// Encodes the table as feature vectors in memory, of shape {D, 1, 1}; columns and classes are matched by name. The
 /// column kinds are those of the encoding. Throws Error{data} for a column that the table or the encoding lacks, a
@@ -202,7 +220,8 @@ Dataset encode(const Table& table, const TableEncoding& encoding);
 
 /// Replaces both parts of opened tables by their feature vectors, with an encoding learnt from the given rows of the
 /// training part, which is returned. Throws as the two functions above, and Error{usage} if the data are not a table.
-TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices);
+TableEncoding encode_tables(OpenedData& data, std::span<const std::int64_t> train_indices,
+                            EncodingStyle style = EncodingStyle::standardised);
 /// The same with an existing encoding.
 void encode_tables(OpenedData& data, const TableEncoding& encoding);
 
@@ -213,7 +232,8 @@ void encode_tables(OpenedData& data, const TableEncoding& encoding);
 Dataset open_unlabelled(const std::filesystem::path& file, std::string_view address, const TableEncoding* encoding,
                         std::vector<std::string> class_names = {});
 
-/// One line of JSON with `schema_version` 1, or 2 if a column is a date, has a number format or is left out; keys in
+/// One line of JSON with `schema_version` 1, 2 if a column is a date, has a number format or is left out, or 3 if
+/// columns are raw; keys in
 /// alphabetical order; the same bytes for the same encoding.
 std::string to_json(const TableEncoding& encoding);
 /// Throws Error{data} for anything that `to_json` does not write.

@@ -18,7 +18,7 @@ class ClassifierImpl : public torch::nn::Module {
   /// Maps images, float [N, channels, height, width], or features [N, D], to features, float [N, D'].
   virtual torch::Tensor features(const torch::Tensor& images) = 0;
   /// Maps features to the head's output [N, C].
-  torch::Tensor classify(const torch::Tensor& features);
+  virtual torch::Tensor classify(const torch::Tensor& features);
   /// Maps images to the head's output [N, C].
   torch::Tensor forward(const torch::Tensor& images) { return classify(features(images)); }
   /// These features and the head, for losses that use them.

@@ -36,7 +36,7 @@ struct ModelOptions {
 ///
 /// Not included, because it needs a file: `torchscript:FILE`, a TorchScript module that maps images [N, C, H, W] (or
 /// features [N, D]) to features [N, D']. ModelOptions::script is the file that is loaded; FILE in the name is only a
-/// record.
+/// record. Nor `trees` (module trees), which are not a network.
 const std::vector<std::string>& model_names();
 
 /// Maximum number of values per sample: channels x height x width.

@@ -36,6 +36,12 @@ struct Selection {
   std::int64_t candidates = 0;
 };
 
+/// The importance of the columns of a table for trees.
+struct ColumnImportance {
+  std::vector<std::string> columns;  ///< [D]
+  std::vector<double> gain;          ///< [D], share of the gain of all splits
+};
+
 /// A file of `results/`: one finished model, a loss trained with one seed.
 struct MemberResult {
   std::int64_t order = 0;  ///< position of the loss in the run
@@ -50,7 +56,8 @@ struct MemberResult {
   double seconds = 0;
   Evaluation train, test;
   std::optional<Evaluation> validation;
-  std::optional<Selection> selection;  ///< absent if nothing was chosen
+  std::optional<Selection> selection;          ///< absent if nothing was chosen
+  std::optional<ColumnImportance> importance;  ///< of trees
 };
 
 /// A column of the training table (ColumnSummary of the data module).

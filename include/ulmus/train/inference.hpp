@@ -109,9 +109,9 @@ struct PredictResult {
 PredictResult predict_run(const std::filesystem::path& folder, const RunOptions& run_options,
                           const PredictOptions& options, const PredictHooks& hooks);
 
-enum class ExportFormat { safetensors, torchscript };
+enum class ExportFormat { safetensors, torchscript, xgboost };
 
-/// Parses "safetensors" or "torchscript"; throws Error{usage} for other names, with the reason for "onnx".
+/// Parses "safetensors", "torchscript" or "xgboost"; throws Error{usage} for other names, with the reason for "onnx".
 ExportFormat parse_export_format(std::string_view name);
 
 struct ExportOptions {
@@ -125,6 +125,7 @@ struct ExportResult {
   std::uint64_t seed = 0;
   double max_difference = 0;  ///< between the probabilities of the model and those of the exported file
   std::uintmax_t bytes = 0;
+  std::optional<std::filesystem::path> beside;  ///< a second file that was written
 };
 
 /// Exports one trained model for other programs.
@@ -135,6 +136,11 @@ struct ExportResult {
 ///     torchscript   forward(images): float [N, channels, height, width] in [0, 1] to probabilities [N, C], including
 ///                   normalisation and scale; the attribute `class_names`. For a model of features:
 ///                   float [N, D], for a table its cells encoded by `encoding`, also an attribute
+///
+///     xgboost       of trees, and their only format: XGBoost's own JSON, whose predict() gives these probabilities (of
+///                   the second class, where there are two); beside it, as NAME.meta.json, `classes`, `columns`,
+///                   `encoding` of a table, `loss`, `seed`, `model`, and `assumed_prior`, the class prior that the
+///                   probabilities assume
 ///
 /// Before the file gets its final name, it is read back, and its probabilities for random images are compared with the
 /// model's. Throws Error{usage} for a model that TorchScript export does not support, Error{numerical} if the

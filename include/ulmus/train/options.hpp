@@ -86,7 +86,8 @@ void visit_options(Options& options, Visit&& visit) {
   visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
   visit("model", options.model,
         "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50, "
-        "efficientnet-lite0, -lite1, -lite2; mlp, linear (for features too); torchscript:FILE; or auto by the data");
+        "efficientnet-lite0, -lite1, -lite2; mlp, linear (for features too); trees (for tables and features, e.g. "
+        "trees:rounds=300,depth=6); torchscript:FILE; or auto by the data");
   visit("head", options.head, "linear, cosine, or auto: the head that each loss needs");
   visit("weights", options.weights,
         "safetensors file of weights to begin with: published ones, or a run's checkpoint; auto: those that "

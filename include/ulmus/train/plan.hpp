@@ -22,7 +22,7 @@ struct Trial {
   Head head;
   Sampler sampler;
   std::uint64_t seed;
-  std::int64_t parameters;  ///< of the model
+  std::int64_t parameters;  ///< of the model; 0 for trees, which are not grown yet
 };
 
 /// A run that was completely validated before anything is trained or written: data opened, split made, every loss
