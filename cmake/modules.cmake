@@ -16,7 +16,7 @@ file(GLOB losses RELATIVE ${PROJECT_SOURCE_DIR}/src/loss CONFIGURE_DEPENDS src/l
 ulmus_module(loss COMPONENT loss
              SOURCES batch_checks.cpp class_counts.cpp class_means.cpp definition.cpp describe.cpp evaluate.cpp
                      family.cpp graph_margins.cpp keys.cpp loss.cpp loss_state.cpp parallel.cpp reduction.cpp
-                     row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp spec.cpp true_logit.cpp
+                     row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp softmax_form.cpp spec.cpp true_logit.cpp
                      weighting.cpp ${losses}
              PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
 

@@ -29,6 +29,7 @@
 #include "ulmus/eval/prior.hpp"
 #include "ulmus/loss/float16.hpp"
 #include "ulmus/loss/loss.hpp"
+#include "ulmus/loss/softmax_form.hpp"
 #include "ulmus/loss/spec.hpp"
 
 namespace nb = nanobind;
@@ -300,32 +301,12 @@ std::vector<double> assumed_prior(const std::string& text, const std::vector<std
   return ulmus::assumed_prior(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
 }
 
-/// Why the sample loss is not the cross entropy of u[j] = slope[j] z[j] + shift[j] with shifts that are constant for
-/// the gradient; empty if it is. That is what the second derivative slope^2 p (1 - p) needs, and with it an objective
-/// for boosted trees.
-std::string obstacle_to_softmax(const ulmus::Loss& loss) {
-  const ulmus::LossDefinition& definition = loss.spec().definition();
-  const ulmus::KernelParams& params = loss.params();
-  const ulmus::LossHooks& hooks = loss.hooks();
-  if (definition.needs.features || definition.needs.head) return "it looks at features or weights of a head";
-  if (hooks.batch_term || hooks.batch_offset) return "it has a part made of the whole batch";
-  if (hooks.collect_update) return "it has a state, or random draws, that change from batch to batch";
-  if (hooks.row_loss) return "it is another function of the logits than a softmax cross entropy";
-  if (hooks.shape || params.shape != ulmus::Shape::plain)
-    return "its shape makes another function of the cross entropy";
-  if (params.true_logit.kind != ulmus::TrueLogitRule::Kind::margins)
-    return "the shift of its true logit depends on that logit";
-  if (!params.smoothing.empty()) return "it smooths labels";
-  return "";
-}
-
 /// The slopes d u[j] / d z[j], [C], scale included, of a loss that is a softmax of shifted logits; or, with no slopes,
 /// why it is none.
 std::pair<std::string, std::vector<double>> softmax_slopes(const std::string& text,
                                                            const std::vector<std::int64_t>& counts) {
   const ulmus::Loss loss(ulmus::LossSpec::parse(text), ulmus::ClassCounts(counts));
-  std::string obstacle = obstacle_to_softmax(loss);
-  if (!obstacle.empty()) return {std::move(obstacle), {}};
+  if (std::optional<std::string> obstacle = ulmus::obstacle_to_softmax(loss)) return {std::move(*obstacle), {}};
   std::vector<double> slopes = loss.params().slope;
   slopes.resize(counts.size(), 1);
   for (double& slope : slopes) slope *= loss.params().scale;

@@ -51,17 +51,17 @@ def test_the_definitions_say_which_losses_have_one() -> None:
 
 
 REASONS = {
-    "focal": "its shape makes another function of the cross entropy",
+    "focal": "its shape is another function of the cross entropy",
     "poly1": "its shape",
-    "cb:kind=sigmoid": "another function of the logits",
-    "kps:scaling=label": "another function of the logits",
-    "logitnorm": "another function of the logits",
+    "cb:kind=sigmoid": "not a softmax cross entropy",
+    "kps:scaling=label": "not a softmax cross entropy",
+    "logitnorm": "not a softmax cross entropy",
     "mm": "the shift of its true logit depends on that logit",
     "arcface": "the shift of its true logit",
     "seesaw": "it has a state",
     "gcl": "random draws",
-    "lade": "made of the whole batch",
-    "ib": "it looks at features",
+    "lade": "term of the whole batch",
+    "ib": "it uses features",
     "ce:smoothing=0.1": "it smooths labels",
     "las": "it smooths labels",
 }

@@ -10,6 +10,7 @@
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/loss/softmax_form.hpp"
 
 namespace ulmus {
 namespace {
@@ -22,25 +23,10 @@ double slope_of(const KernelParams& params, std::size_t j) { return params.slope
 }  // namespace
 
 std::optional<std::string> reason_against_trees(const Loss& loss) {
-  const LossDefinition& definition = loss.spec().definition();
-  const KernelParams& params = loss.params();
-  const LossHooks& hooks = loss.hooks();
-  if (definition.needs.features || definition.needs.head)
-    return "it looks at the features of a network, and trees have none";
-  if (loss.is_stateful()) return "it carries running statistics from batch to batch, and trees see no batches";
-  if (hooks.row_loss) return "it is not the cross entropy of a softmax";
-  if (params.shape != Shape::plain || hooks.shape)
-    return "its shape bends the cross entropy, so the second derivative does not follow from the gradient";
-  if (!params.smoothing.empty())
-    return "its labels are smoothed, so the second derivative does not follow from the gradient; leave out smoothing";
-  if (params.true_logit.kind != TrueLogitRule::Kind::margins)
-    return "it changes the true logit by more than a shift, and most such losses need cosines";
-  if (hooks.batch_term || hooks.batch_offset) return "it has a term of the whole batch";
-  if (definition.has_constant_part) return "it shifts logits by what depends on the scores themselves";
   if (loss.spec().resamples())
     return fmt::format("+{} draws rows anew, and trees see all rows; weigh them instead, with +cb or +inverse",
                        loss.spec().rule()->name);
-  return std::nullopt;
+  return obstacle_to_softmax(loss);
 }
 
 std::vector<std::string> losses_for_trees() {

@@ -145,8 +145,8 @@ TEST(TreeObjective, ClassWeightsAreOneOnAverageWithTheWeightedMean) {
 
 TEST(TreeObjective, RefusesByWhatALossComputesAndNamesThoseThatWillDo) {
   const std::map<std::string, std::string> reasons = {
-      {"focal", "shape"},          {"poly1", "shape"},           {"ce:smoothing=0.1", "smoothed"},
-      {"arcface", "true logit"},   {"sphereface", "true logit"}, {"seesaw", "running statistics"},
+      {"focal", "shape"},          {"poly1", "shape"},           {"ce:smoothing=0.1", "smooths"},
+      {"arcface", "true logit"},   {"sphereface", "true logit"}, {"seesaw", "state"},
       {"ib", "features"},          {"logitnorm", "softmax"},     {"lade", "batch"},
       {"ce+rs", "+cb or +inverse"}};
   for (const auto& [spec, reason] : reasons) {
