@@ -129,6 +129,10 @@ def interval(values: pd.Series) -> float:
     )
 
 
+def cell(values: pd.Series, form: str) -> str:
+    return f"{values.mean():{form}} ±{interval(values):.1f}" if len(values) > 1 else "–"
+
+
 def table(title: str, models: list[str], rows: dict[str, list[str]]) -> str:
     text = f"{title}\n\n| set | {' | '.join(models)} |\n| --- |{' ---: |' * len(models)}\n"
     return text + "".join(f"| {name} | {' | '.join(cells)} |\n" for name, cells in rows.items()) + "\n"
@@ -142,14 +146,14 @@ def report(path: Path, against: str) -> str:
     rows = {}
     for name, of_set in of_sets.items():
         best = of_set.mean().max()
-        cells = [f"{of_set[model].mean():.1f} ±{interval(of_set[model].dropna()):.1f}" for model in models]
-        rows[name] = [f"**{cell}**" if of_set[m].mean() == best else cell for m, cell in zip(models, cells)]
+        cells = [cell(of_set[model].dropna(), ".1f") for model in models]
+        rows[name] = [f"**{text}**" if of_set[m].mean() == best else text for m, text in zip(models, cells)]
     text = table("Balanced accuracy, percent.", models, rows)
     if against in models:
         rows = {}
         for name, of_set in of_sets.items():
             differences = [(of_set[model] - of_set[against]).dropna() for model in models]
-            rows[name] = [f"{values.mean():+.1f} ±{interval(values):.1f}" for values in differences]
+            rows[name] = [cell(values, "+.1f") for values in differences]
         text += table(f"Paired difference from {against}.", models, rows)
     seconds = frame.pivot_table(index="set", columns="model", values="seconds", sort=False)[models]
     return text + table(

@@ -184,6 +184,7 @@ FAILURES: list[tuple[Any, str]] = [
     (lambda: adjust.fit_thresholds(P, [0, 1], "f1", positive=2), "positive is 2, expected a class from 0 to 1"),
     (lambda: adjust.fit_thresholds(P, [0, 1], "recall@precision=2"), "is '2', expected above 0 and at most 1"),
     (lambda: adjust.fit_thresholds(P, [1, 0], "recall@precision=0.9"), "the highest is 0.5; ask for less"),
+    (lambda: adjust.fit_thresholds(P, [0, 0], "recall@precision=0.9"), "class 1 has no samples"),
     (lambda: adjust.fit_thresholds([[0.5, 0.3, 0.2]], [0], "recall@precision=0.9"), "is of one class; give positive="),
     (lambda: adjust.fit_thresholds(P, [0, 1], sample_weight=[0, 0]), "the sample weights are"),
     (lambda: adjust.cost_matrix([[0, 1]], 2), r"the cost matrix is \[1, 2\], expected a square one \[2, 2\]"),
