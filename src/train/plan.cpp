@@ -56,9 +56,9 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
     throw_usage(fmt::format("{} cannot apply: adamw has none; leave it out, or take {}",
                             option_name("momentum", format_number(o.momentum)), option_name("optimizer", "sgd")));
   const bool fine_tunes = o.freeze == "none" && (scripted || o.weights);
-  const double base_rate = adamw ? 1e-3 : 0.1;
-  if (o.unfreeze && !o.lr_backbone) o.lr_backbone = o.lr.value_or(base_rate) / 10;
-  if (!o.lr && !(head_alone && !adamw)) o.lr = fine_tunes ? (adamw ? 1e-4 : 0.01) : base_rate;
+  const double rate = adamw ? 1e-3 : 0.1, fine_rate = rate / 10;  // of new and of trained weights
+  if (o.unfreeze && !o.lr_backbone) o.lr_backbone = o.lr.value_or(fine_rate) / 10;
+  if (!o.lr && !(head_alone && !adamw)) o.lr = fine_tunes ? fine_rate : rate;
   if (!o.weight_decay) o.weight_decay = adamw ? 1e-4 : 2e-4;
   if (scripted && o.weights)
     throw_usage(fmt::format("{} cannot apply: model '{}' brings its own weights; leave it out", option_name("weights"),

@@ -145,7 +145,7 @@ class Trainer {
     if (epoch_ == plan_.epochs()) unfreeze();
     const Json candidates = choose();
     evaluations_.reset();
-    classifier_->train(!stage_.frozen);
+    classifier_->train(stage_.moves_statistics);
     loss_->set_epoch(std::min(epoch_, plan_.epochs() - 1), plan_.epochs());
     loader_->start(epoch_);
     const std::int64_t steps = loader_->batches();

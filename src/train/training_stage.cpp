@@ -37,6 +37,7 @@ TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData
                       .test = frozen ? frozen->test : plan.data.test,
                       .on_features = frozen != nullptr,
                       .frozen = plan.options.freeze == "backbone",
+                      .moves_statistics = plan.options.freeze != "backbone",
                       .shuffle = plan.shuffle,
                       .sampler = trial.sampler,
                       .head = plan.schedule,
@@ -55,6 +56,7 @@ TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData
 TrainingStage second_stage(const Plan& plan, const Trial& trial, const TrainingStage& first) {
   TrainingStage stage{.train = plan.data.train,
                       .test = plan.data.test,
+                      .moves_statistics = false,
                       .normalisation = plan.normalisation,
                       .augmentation = plan.augmentation,
                       .sampler = trial.sampler,

@@ -19,6 +19,8 @@ struct TrainingStage {
   std::optional<Dataset> test;
   bool on_features = false;  ///< the data are features of the backbone: the head is trained by itself
   bool frozen = false;       ///< the layers below the head stay as they are
+  /// The model is in training mode: batch norm takes the statistics of the batch and moves its own, dropout drops.
+  bool moves_statistics = true;
   Normalisation normalisation{};
   Augmentation augmentation{};
   BlockShuffle shuffle{};
@@ -31,7 +33,8 @@ struct TrainingStage {
 TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData* frozen);
 
 /// All layers, after `first`, on the images themselves. The head has a tenth of its rate, the backbone `lr_backbone`,
-/// which the plan sets; the schedule begins anew, and rules of sampling are in force.
+/// which the plan sets; the schedule begins anew, and rules of sampling are in force. The model stays in evaluation
+/// mode, as the head was trained: the statistics of small batches, or of a few steps, would spoil what it has learnt.
 TrainingStage second_stage(const Plan& plan, const Trial& trial, const TrainingStage& first);
 
 }  // namespace ulmus::detail
