@@ -22,12 +22,16 @@ except ImportError as error:
 SPLITS = 3
 
 
+def number(cell):
+    return np.nan if cell in ("", "?", "NA") else float(cell)
+
+
 def read_table(path):
     """The cells of the columns beside `label` as numbers, and the labels."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     columns = [name for name in rows[0] if name != "label"]
-    cells = np.array([[float(row[name]) if row[name] not in ("", "?", "NA") else np.nan for name in columns] for row in rows])
+    cells = np.array([[number(row[name]) for name in columns] for row in rows])
     return cells, np.array([row["label"] for row in rows])
 
 

@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/data/table.hpp"
 #include "ulmus/trees/objective.hpp"
@@ -40,6 +41,7 @@ TreeClassifierImpl::TreeClassifierImpl(Booster booster, FeatureColumns columns, 
     : booster_(std::move(booster)), columns_(std::move(columns)), classes_(classes), scale_(scale) {
   std::string bytes = booster_.save(BoosterFormat::ubj);
   const auto size = static_cast<std::int64_t>(bytes.size());
+  sha256_ = sha256(bytes);
   register_buffer(k_trees, torch::from_blob(bytes.data(), {size}, torch::kUInt8).clone());
 }
 
@@ -57,21 +59,23 @@ Classifier as_classifier(Booster booster, FeatureColumns columns, std::int64_t c
   return Classifier(std::move(trees));
 }
 
-std::string read_trees(const SafetensorsFile& file) {
+std::string read_trees(const SafetensorsFile& file, const CheckpointInfo& info) {
   const StoredTensor* stored = file.find(k_trees);
   if (!stored || stored->type.id != StoredType::Id::u8)
     throw_bad_checkpoint(file.path(), fmt::format("it has no U8 tensor '{}'", k_trees));
   std::string bytes(stored->size, '\0');
   file.read(*stored, bytes.data());
+  if (sha256(bytes) != info.model.script_sha256)
+    throw_bad_checkpoint(file.path(), "its trees are not those that were written");
   return bytes;
 }
 
 Classifier load_trees(const SafetensorsFile& file, const CheckpointInfo& info, double scale, int threads) {
   require_xgboost();
+  const std::string trees = read_trees(file, info);
   try {
     FeatureColumns columns = feature_columns(info.encoding, info.model.channels);
-    Booster booster(read_trees(file), TreeOptions::parse(info.model.name), info.model.classes, columns, info.seed,
-                    threads, {});
+    Booster booster(trees, TreeOptions::parse(info.model.name), info.model.classes, columns, info.seed, threads, {});
     return as_classifier(std::move(booster), std::move(columns), info.model.classes, scale);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::environment) throw;

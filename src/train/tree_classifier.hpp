@@ -29,6 +29,8 @@ class TreeClassifierImpl : public ClassifierImpl {
 
   torch::Tensor features(const torch::Tensor& rows) override;
   torch::Tensor classify(const torch::Tensor& logits) override { return logits; }
+  /// Of the buffer, which a checkpoint records.
+  std::string script_sha256() const override { return sha256_; }
 
   const Booster& booster() const { return booster_; }
   const FeatureColumns& columns() const { return columns_; }
@@ -38,13 +40,15 @@ class TreeClassifierImpl : public ClassifierImpl {
   FeatureColumns columns_;
   std::int64_t classes_;
   double scale_;
+  std::string sha256_;
 };
 
 /// The trees as the program's classifier.
 Classifier as_classifier(Booster booster, FeatureColumns columns, std::int64_t classes, double scale);
 
-/// The bytes of the trees of a checkpoint. Throws Error{data} when it has none.
-std::string read_trees(const SafetensorsFile& file);
+/// The bytes of the trees of a checkpoint. Throws Error{data} when it has none, and when their SHA-256 is not the
+/// recorded one: XGBoost trusts what it reads.
+std::string read_trees(const SafetensorsFile& file, const CheckpointInfo& info);
 
 /// The trees of a checkpoint, trained with a loss of this scale, on so many threads.
 Classifier load_trees(const SafetensorsFile& file, const CheckpointInfo& info, double scale, int threads);

@@ -94,7 +94,8 @@ class TreeTrainer {
                               trial_.loss.full_text(), trial_.seed, plan_.options.model));
     finished_ = info.epochs_done == info.epochs;
     if (!finished_ && options_.colsample < 1) return;
-    booster_.emplace(read_trees(file), options_, plan_.data.train.classes(), columns_, trial_.seed, threads_, seen());
+    booster_.emplace(read_trees(file, info), options_, plan_.data.train.classes(), columns_, trial_.seed, threads_,
+                     seen());
     seconds_before_ = info.seconds;
     const auto number = [&](const char* name, const std::string& text) {
       try {

@@ -112,6 +112,26 @@ TEST_F(Trees, GoOnAfterAKillToTheSameBytes) {
   EXPECT_TRUE(same_run(path("whole"), path("o")));
 }
 
+TEST_F(Trees, StopWhenTheValidationPartHasNotBeenBetterForSomeRounds) {
+  const Outcome outcome =
+      run(train({"--model", "trees:rounds=1000,depth=3,patience=6", "--validation", "8", "--quiet", "--out", "o"}));
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  const auto result = read_json(path("o/results/bs.seed0.json"));
+  const auto kept = result.at("epochs").get<int>();
+  EXPECT_LT(kept, 994);
+  EXPECT_EQ(result.at("selection"),
+            (nlohmann::json{{"chosen", fmt::format("rounds={}", kept)}, {"candidates", kept + 6}}));
+}
+
+TEST_F(Trees, OfADamagedCheckpointAreNotRead) {
+  ASSERT_EQ(run(train({"--model", "trees:rounds=3", "--quiet", "--out", "o"})).code, 0);
+  const fs::path checkpoint = path("o/checkpoints/bs.seed0.safetensors");
+  std::string bytes = read_bytes(checkpoint);
+  bytes[bytes.size() - 200] ^= 1;
+  write_bytes(checkpoint, bytes);
+  EXPECT_TRUE(complains(run({"eval", "--run", "o"}), 3, {"bs.seed0.safetensors", "not those that were written"}));
+}
+
 TEST_F(Trees, RefuseWhatCannotApply) {
   const auto refused = [&](const Arguments& more, const std::vector<std::string>& with) {
     EXPECT_TRUE(complains(run(train(Arguments{"--model", "trees", "--out", "x"} + more)), 2, with));
