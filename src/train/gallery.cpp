@@ -1,9 +1,12 @@
 #include "train/gallery.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <tuple>
@@ -11,8 +14,10 @@
 
 #include "train/forward.hpp"
 #include "ulmus/base/base64.hpp"
+#include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/data/thumbnail.hpp"
 
 namespace ulmus::detail {
@@ -180,6 +185,31 @@ class Gallery {
   Thumbnails thumbnails_;
 };
 
+/// Nothing if the result has no predictions, as those of Ulmus 0.1. Throws Error{data} for a damaged file and for
+/// predictions of another number of images or classes.
+std::optional<Predictions> read_predictions(const std::filesystem::path& path, std::size_t images,
+                                            std::size_t classes) {
+  const auto damaged = [&](const std::string& why) {
+    return Error(ErrorKind::data,
+                 fmt::format("'{}' is damaged: {}; remove it, and {} trains this model again", path.string(), why,
+                             option_name("resume", path.parent_path().parent_path().string())));
+  };
+  try {
+    const Json result = parse_json(read_file(path));
+    const auto found = result.find("predictions");
+    if (found == result.end()) return std::nullopt;
+    Predictions predictions{.loss = {},
+                            .classes = found->at("classes").get<std::vector<std::int64_t>>(),
+                            .confidence = found->at("confidence").get<std::vector<double>>()};
+    if (predictions.classes.size() != images || predictions.confidence.size() != images ||
+        !std::ranges::all_of(predictions.classes, [&](std::int64_t c) { return c >= 0 && std::cmp_less(c, classes); }))
+      throw damaged(fmt::format("its predictions do not fit {} test images of {} classes", images, classes));
+    return predictions;
+  } catch (const Json::exception& error) {
+    throw damaged(error.what());
+  }
+}
+
 }  // namespace
 
 bool has_gallery(const Plan& plan) {
@@ -190,15 +220,14 @@ bool has_gallery(const Plan& plan) {
 
 void write_gallery(const Plan& plan, const std::filesystem::path& folder, const std::vector<TrialPaths>& paths) {
   if (!has_gallery(plan)) return;
+  const std::size_t images = plan.data.test ? static_cast<std::size_t>(plan.data.test->size()) : plan.split.test.size();
   std::vector<Predictions> all;
   for (std::size_t i = 0; i < plan.trials.size(); ++i) {
     if (plan.trials[i].seed != plan.options.seed) continue;
-    const Json result = parse_json(read_file(paths[i].result));
-    const auto found = result.find("predictions");
-    if (found == result.end()) continue;  // written by Ulmus 0.1
-    all.push_back({.loss = plan.trials[i].loss.text(),
-                   .classes = found->at("classes").get<std::vector<std::int64_t>>(),
-                   .confidence = found->at("confidence").get<std::vector<double>>()});
+    if (auto predictions = read_predictions(paths[i].result, images, plan.data.train.class_names().size())) {
+      predictions->loss = plan.trials[i].loss.text();
+      all.push_back(std::move(*predictions));
+    }
   }
   if (!all.empty()) write_file(folder / "gallery.json", Gallery(plan).make(all).dump() + "\n");
 }

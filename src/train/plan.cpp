@@ -220,6 +220,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
     features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
   else if (trains_on_features(options, data.train))
     features = {.width = feature_width, .bytes_on_disk = std::ssize(split.train) * feature_width * 4};
+  if (trees) features = {};  // a round sees all rows
   const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
   options.shuffle = shuffle.text();
   std::vector<Trial> trials;

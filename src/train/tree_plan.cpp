@@ -38,7 +38,7 @@ void resolve_tree_options(RunOptions& o) {
   reject_if(o.batch_size != defaults.batch_size, "batch_size", "a round sees all rows");
   reject_if(o.unfreeze.has_value(), "unfreeze", "they have no backbone");
   reject_if(o.lr_backbone.has_value(), "lr_backbone", "they have no backbone");
-  reject_if(o.shuffle != defaults.shuffle, "shuffle", "a round sees all rows");
+  reject_if(o.shuffle != "auto" && o.shuffle != "full", "shuffle", "a round sees all rows");
   reject_if(o.augment != "auto" && o.augment != "none", "augment", "a round sees the rows as they are");
   reject_if(o.sampler != defaults.sampler, "sampler", "a round sees all rows; weigh the classes with a rule as +cb");
   reject_if(o.head != "auto" && o.head != "linear", "head", "they have no head");
@@ -49,6 +49,7 @@ void resolve_tree_options(RunOptions& o) {
   o.epochs = trees.rounds;
   o.schedule = "constant";
   o.augment = "none";
+  o.shuffle = "full";
   o.freeze = "none";
   o.weights.reset();
 }

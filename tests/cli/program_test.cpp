@@ -112,7 +112,8 @@ TEST_F(Doctor, SaysWhatIsThereAndWhatIsMissing) {
              .environment = {{"ULMUS_CACHE", "nothing"}, {"ULMUS_DATA", "root"}, {"ULMUS_CHARTJS", "nothing"}}});
   ASSERT_EQ(outcome.code, 0) << outcome;
   std::map<std::string, nlohmann::json> findings;
-  for (const auto& finding : nlohmann::json::parse(outcome.out).at("findings")) findings[finding.at("topic")] = finding;
+  const auto parsed = nlohmann::json::parse(outcome.out);
+  for (const auto& finding : parsed.at("findings")) findings[finding.at("topic")] = finding;
   for (const char* topic : {"Ulmus", "processor", "memory", "memory rate", "LibTorch", "GPU"})
     EXPECT_TRUE(findings.contains(topic)) << topic;
   EXPECT_EQ(findings["weights"].at("value"), "none in nothing");
