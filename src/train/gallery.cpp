@@ -115,12 +115,13 @@ class Gallery {
 
   Json mistakes(const Predictions& p) {
     const std::size_t third = std::max<std::size_t>(1, order_.size() / 3);
+    const std::size_t per_class = std::max(k_mistakes_per_class, k_mistakes / third);
     const auto found = sorted([&](std::size_t i) { return rank(i) < third && p.classes[i] != true_class(i); },
                               [&](std::size_t i) { return -p.confidence[i]; });
     Json chosen = Json::array();
     std::map<std::int64_t, std::size_t> of_class;
     for (const std::size_t i : found)
-      if (chosen.size() < k_mistakes && of_class[true_class(i)]++ < k_mistakes_per_class)
+      if (chosen.size() < k_mistakes && of_class[true_class(i)]++ < per_class)
         chosen.push_back(entry(i, p.classes[i], p.confidence[i]));
     return chosen;
   }
