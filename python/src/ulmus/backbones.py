@@ -18,14 +18,13 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 __all__ = ["Backbone", "make_backbone", "save_backbone"]
 
-Source = Literal["timm", "torchvision"]
 _IMAGENET_MEAN = [0.485, 0.456, 0.406]
 _IMAGENET_STDDEV = [0.229, 0.224, 0.225]
 #: Largest difference of a feature from that of the original network, relative to the largest feature.
@@ -38,7 +37,7 @@ class Backbone:
 
     module: nn.Module
     name: str
-    source: Source
+    source: str  #: "timm" or "torchvision"
     image_size: int
     mean: list[float]
     stddev: list[float]
@@ -46,7 +45,7 @@ class Backbone:
     weights: str
 
 
-def _library(source: Source) -> Any:
+def _library(source: str) -> Any:
     try:
         return importlib.import_module(source)
     except ImportError as error:
@@ -57,10 +56,9 @@ def _library(source: Source) -> Any:
         raise ImportError(f"{source} cannot be imported ({reason}); {release}") from None
 
 
-def _source_of(name: str) -> Source:
+def _source_of(name: str) -> str:
     reasons = []
-    sources: list[Source] = ["torchvision", "timm"]
-    for source in sources:
+    for source in ("torchvision", "timm"):
         try:
             library = _library(source)
         except ImportError as error:
@@ -89,7 +87,7 @@ def _without_classifier(network: nn.Module) -> nn.Module:
 def make_backbone(
     name: str,
     *,
-    source: Source | None = None,
+    source: str | None = None,
     weights: str | os.PathLike[str] | None = "pretrained",
     image_size: int | None = None,
 ) -> Backbone:
@@ -99,6 +97,8 @@ def make_backbone(
     anything), or None for random ones. ``source`` is needed only where both libraries have the name: torchvision is
     preferred. Raises ValueError for an unknown name or weights that do not fit, ImportError for a missing library.
     """
+    if source not in (None, "timm", "torchvision"):
+        raise ValueError(f"unknown source {source!r}, expected 'timm' or 'torchvision'")
     source = source or _source_of(name)
     library = _library(source)
     pretrained = weights == "pretrained"
