@@ -30,10 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string_view bytes_of(const torch::Tensor& tensor) {
-  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
-}
-
 /// x.npy and "-labels.npy" are x-labels.npy.
 fs::path beside(const fs::path& out, std::string_view ending) {
   return out.parent_path() / (out.stem().string() + std::string(ending));
@@ -111,7 +107,7 @@ class PartWriter {
                     fmt::format("the features of image {} of '{}' are beyond the range of float16; write float32 by "
                                 "leaving out {}",
                                 first + *row, data.name(), option_name("half")));
-      features_.write(bytes_of(stored));
+      features_.write(detail::bytes_of(stored));
     }
     labels_.write({reinterpret_cast<const char*>(data.labels().data()), data.labels().size() * sizeof(std::int64_t)});
   }

@@ -25,11 +25,6 @@ namespace fs = std::filesystem;
 /// Maximum samples per file; at most this many are recomputed if the process is killed.
 constexpr std::size_t k_most_samples = 4096;
 
-/// The bytes of a contiguous float tensor on the CPU.
-std::string_view bytes_of(const torch::Tensor& tensor) {
-  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
-}
-
 /// SHA-256 of all tensors of a model except the head, including their names.
 std::string backbone_sha256(const Classifier& model) {
   std::map<std::string, torch::Tensor> tensors;
@@ -197,6 +192,10 @@ fs::path write_features(Classifier& model, const Dataset& data, std::vector<std:
 }
 
 }  // namespace
+
+std::string_view bytes_of(const torch::Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
+}
 
 std::vector<fs::path> feature_folders_beside(const fs::path& run) {
   std::vector<fs::path> folders;

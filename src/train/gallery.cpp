@@ -113,29 +113,30 @@ class Gallery {
     return found;
   }
 
+  /// The first `most` positions, at most `per_class` of each class, with what is predicted for them.
+  Json first_of_each_class(const std::vector<std::size_t>& positions, std::size_t most, std::size_t per_class,
+                           const Predictions& shown) {
+    Json chosen = Json::array();
+    std::map<std::int64_t, std::size_t> of_class;
+    for (const std::size_t i : positions)
+      if (chosen.size() < most && of_class[true_class(i)]++ < per_class)
+        chosen.push_back(entry(i, shown.classes[i], shown.confidence[i]));
+    return chosen;
+  }
+
   Json mistakes(const Predictions& p) {
     const std::size_t third = std::max<std::size_t>(1, order_.size() / 3);
     const std::size_t per_class = std::max(k_mistakes_per_class, k_mistakes / third);
     const auto found = sorted([&](std::size_t i) { return rank(i) < third && p.classes[i] != true_class(i); },
                               [&](std::size_t i) { return -p.confidence[i]; });
-    Json chosen = Json::array();
-    std::map<std::int64_t, std::size_t> of_class;
-    for (const std::size_t i : found)
-      if (chosen.size() < k_mistakes && of_class[true_class(i)]++ < per_class)
-        chosen.push_back(entry(i, p.classes[i], p.confidence[i]));
-    return chosen;
+    return first_of_each_class(found, k_mistakes, per_class, p);
   }
 
   Json rescued(const Predictions& p, const Predictions& baseline) {
     const auto found =
         sorted([&](std::size_t i) { return p.classes[i] == true_class(i) && baseline.classes[i] != true_class(i); },
                [&](std::size_t i) { return std::pair(rank(i), -p.confidence[i]); });
-    Json chosen = Json::array();
-    std::map<std::int64_t, std::size_t> of_class;
-    for (const std::size_t i : found)
-      if (chosen.size() < k_rescued && of_class[true_class(i)]++ < k_mistakes_per_class)
-        chosen.push_back(entry(i, baseline.classes[i], baseline.confidence[i]));
-    return chosen;
+    return first_of_each_class(found, k_rescued, k_mistakes_per_class, baseline);
   }
 
   Json pairs(const Predictions& p) {

@@ -386,14 +386,9 @@ class Trainer {
 
   void report(const TrialProgress& progress, std::int64_t step, std::int64_t steps, double train_loss,
               const Evaluation* test) const {
-    if (!progress) return;
-    Progress update{
-        .epoch = epoch_, .epochs = plan_.all_epochs(), .step = step, .steps = steps, .train_loss = train_loss};
-    if (test) {
-      update.epoch_done = true;
-      update.balanced_accuracy = test->balanced_accuracy;
-    }
-    progress(update);
+    report_progress(
+        progress,
+        {.epoch = epoch_, .epochs = plan_.all_epochs(), .step = step, .steps = steps, .train_loss = train_loss}, test);
   }
 
   const Plan& plan_;
@@ -417,6 +412,15 @@ class Trainer {
 };
 
 }  // namespace
+
+void report_progress(const TrialProgress& progress, Progress update, const Evaluation* test) {
+  if (!progress) return;
+  if (test) {
+    update.epoch_done = true;
+    update.balanced_accuracy = test->balanced_accuracy;
+  }
+  progress(update);
+}
 
 LossSpec initial_loss(const LossSpec& loss) {
   const Key* key = loss.automatic();

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "train/trial_paths.hpp"
+#include "ulmus/eval/evaluation.hpp"
 #include "ulmus/train/run.hpp"
 
 namespace ulmus::detail {
@@ -16,6 +17,9 @@ struct FrozenData {
   Dataset train;
   std::optional<Dataset> test;
 };
+
+/// Passes `update` on if `progress` is set. `test` is the evaluation of an epoch that is done, otherwise null.
+void report_progress(const TrialProgress& progress, Progress update, const Evaluation* test);
 
 /// Trains a trial to the end, from its checkpoint or from the start, and writes its result. With `frozen`, trains the
 /// head on these features.

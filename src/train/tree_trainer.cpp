@@ -241,13 +241,8 @@ class TreeTrainer {
   double seconds() const { return seconds_before_ + seconds_since(start_); }
 
   void report(const TrialProgress& progress, std::int64_t round, double loss, const Evaluation* test) const {
-    if (!progress) return;
-    Progress update{.epoch = round, .epochs = plan_.epochs(), .step = 1, .steps = 1, .train_loss = loss};
-    if (test) {
-      update.epoch_done = true;
-      update.balanced_accuracy = test->balanced_accuracy;
-    }
-    progress(update);
+    report_progress(progress, {.epoch = round, .epochs = plan_.epochs(), .step = 1, .steps = 1, .train_loss = loss},
+                    test);
   }
 
   const Plan& plan_;
