@@ -1,6 +1,6 @@
 """Ulmus: losses and tools for imbalanced and long-tailed classification.
 
-Names are imported when they are first used: ``import ulmus`` needs neither NumPy nor PyTorch nor scikit-learn.
+Names are imported on first use: ``import ulmus`` needs neither NumPy nor PyTorch nor scikit-learn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .samplers import ClassSampler
     from .schedules import DeferredReweighting
 
-#: Where each name lives.
+#: The names that each module defines.
 _HOMES = {
     "loss": ["Loss", "composed_loss"],
     "schedules": ["DeferredReweighting"],

@@ -1,4 +1,4 @@
-"""The kernel as autograd functions, for eager code."""
+"""Autograd functions that call the kernel from eager code."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["Fused", "FusedWithContext", "chain"]
 
 
 def chain(gradient: Tensor, outer: Tensor) -> Tensor:
-    """The gradient of each row times that of its loss."""
+    """Applies the chain rule: multiplies the gradient of each row by the gradient of its loss."""
     if outer.dim() == 1:
         return gradient * outer.unsqueeze(1).to(gradient.dtype)
     return gradient * outer
 
 
 def _backward(gradient: Tensor | None, outer: Tensor) -> Tensor | None:
-    """The gradient that the forward call made, times that of the value."""
+    """Multiplies the gradient computed in the forward call by the gradient of the value."""
     if gradient is None:
         return None
-    if outer.dim() == 1 or outer.item() != 1:  # a plain backward() is spared a sweep
+    if outer.dim() == 1 or outer.item() != 1:  # a plain backward() skips this pass
         gradient = chain(gradient, outer)
     if torch.is_grad_enabled():
         gradient = cast(Tensor, _NoSecondDerivative.apply(gradient.detach().requires_grad_()))
@@ -31,8 +31,8 @@ def _backward(gradient: Tensor | None, outer: Tensor) -> Tensor | None:
 
 
 class Fused(torch.autograd.Function):
-    """A loss of logits and labels. What has no gradient comes as one argument: each argument costs time, and at a batch
-    of 128 x 10 the calls are most of it."""
+    """A loss of logits and labels. Inputs without a gradient are passed as one argument: each argument costs time, and
+    for a batch of 128 x 10 the calls take most of the time."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, call: tuple[LossHandle, Tensor, Tensor | None, str, torch.dtype]) -> Tensor:
@@ -69,8 +69,8 @@ class FusedWithContext(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, outer: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        # With a loss for each sample only logits and features have gradients: a loss that needs the head has none for a
-        # single sample.
+        # With reduction "none" only logits and features have gradients: a loss that needs the head is not defined for
+        # a single sample.
         return (*(_backward(gradient, outer) for gradient in ctx.saved_tensors), None)
 
 

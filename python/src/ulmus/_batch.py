@@ -1,4 +1,4 @@
-"""Checks of what a module's forward call is given."""
+"""Checks of the arguments of a module's forward call."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def describe(value: object) -> str:
 
 @dataclasses.dataclass
 class CheckedBatch:
-    """A batch with a row for each sample."""
+    """A checked batch with one row per sample."""
 
     logits: Tensor  #: [N, C]
     labels: Tensor  #: [N], int64; meaningless with soft targets
     sample_weights: Tensor | None  #: [N], float64
-    targets: Tensor | None  #: [N, C], soft
-    shape: torch.Size | None  #: of the labels as they came, where it is not [N]
+    targets: Tensor | None  #: [N, C], soft targets
+    shape: torch.Size | None  #: original shape of the labels if it is not [N]
 
     def unflatten(self, value: Tensor) -> Tensor:
-        """A loss for each sample in the shape of the labels; a reduced loss as it is."""
+        """Reshapes per-sample losses to the shape of the labels; returns a reduced loss unchanged."""
         return value if self.shape is None or value.dim() == 0 else value.reshape(self.shape)
 
 
 def _as_rows(tensor: Tensor) -> Tensor:
-    """``[N, C, d1, ...]`` as ``[N * d1 * ..., C]``, ``[C]`` as ``[1, C]``."""
+    """Reshapes ``[N, C, d1, ...]`` to ``[N * d1 * ..., C]`` and ``[C]`` to ``[1, C]``."""
     return tensor.unsqueeze(0) if tensor.dim() == 1 else tensor.movedim(1, -1).reshape(-1, tensor.shape[1])
 
 
@@ -113,7 +113,8 @@ def check_context(
     offsets: Tensor | None,
     noise: Tensor | None,
 ) -> Context:
-    """Features, weight and bias of the head, offsets, noise: those that this loss needs."""
+    """Returns ``[features, weight, bias, offsets, noise]``, checked, with weight and bias of the head. Features, head
+    and offsets that the loss does not need are None."""
     needs = handle.needs
     if not needs:
         return _kernel.NO_CONTEXT

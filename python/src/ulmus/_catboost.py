@@ -1,4 +1,5 @@
-"""CatBoost's calling convention: an object that gives the derivatives of what is maximised. Does not import it."""
+"""CatBoost's calling convention: an object that returns derivatives of the function to maximise. Does not import
+CatBoost."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from .objectives import Objective
 
 __all__ = ["CatBoostMetric", "CatBoostObjective"]
 
-_SUM = 2  # the reduction, of run_arrays
+_SUM = 2  # reduction argument of run_arrays
 
 
 class CatBoostMetric:
@@ -28,7 +29,8 @@ class CatBoostMetric:
         return self._higher_is_better
 
     def evaluate(self, approxes: Any, target: Any, weight: Any) -> tuple[float, float]:
-        """From scores ``[C][N]`` or ``[1][N]``; CatBoost hands in the whole set at once."""
+        """Returns the metric of scores ``[C][N]`` or ``[1][N]``, and 1. CatBoost passes the whole data set in one
+        call."""
         columns = np.array([np.asarray(column, dtype=np.float64) for column in approxes])
         scores = columns[0] if len(columns) == 1 else columns.T
         return self._value(scores, np.asarray(target), None if weight is None else np.asarray(weight)), 1.0
@@ -40,9 +42,9 @@ class CatBoostMetric:
 class CatBoostObjective(Objective):
     """An objective for ``CatBoostClassifier(loss_function=..., eval_metric=objective.balanced_accuracy)``.
 
-    CatBoost takes the whole Hessian of a sample, here the exact one. More than two classes need ``classes_count=C``, or
-    CatBoost makes one score of them, which is an error here. It then calls Python once for each sample, tree and leaf
-    estimation; for two classes, once for all samples.
+    CatBoost uses the full Hessian of each sample; the one returned here is exact. For more than two classes, pass
+    ``classes_count=C``: otherwise CatBoost computes a single score, which is an error here. For more than two classes
+    CatBoost calls Python once per sample, tree and leaf estimation; for two classes, once for all samples.
     """
 
     def __init__(self, loss: str, class_counts: Iterable[Any]) -> None:
@@ -51,16 +53,17 @@ class CatBoostObjective(Objective):
 
     @property
     def balanced_accuracy(self) -> CatBoostMetric:
-        """Mean recall of the classes."""
+        """Mean recall over the classes."""
         return CatBoostMetric(self, self.balanced_accuracy_value, True)
 
     @property
     def mean_loss(self) -> CatBoostMetric:
-        """The loss as metric."""
+        """The mean loss as a metric."""
         return CatBoostMetric(self, self.value, False)
 
     def calc_ders_range(self, approxes: Any, targets: Any, weights: Any) -> list[tuple[float, float]]:
-        """First and second derivative of minus the loss for one score of two classes, of every sample."""
+        """Returns the first and second derivatives of the negative loss of every sample, for one score of two
+        classes."""
         scores = np.array([approxes[i] for i in range(len(approxes))], dtype=np.float64)
         if self.classes != 2:
             raise ValueError(f"CatBoost has one score for {self.classes} classes; give it classes_count={self.classes}")
@@ -68,12 +71,12 @@ class CatBoostObjective(Objective):
         return list(zip((-gradient).tolist(), (-hessian).tolist()))
 
     def calc_ders_multi(self, approxes: Any, target: float, weight: float) -> tuple[list[float], list[list[float]]]:
-        """Gradient ``[C]`` and Hessian ``[C][C]`` of minus the loss of one sample."""
+        """Returns gradient ``[C]`` and Hessian ``[C][C]`` of the negative loss of one sample."""
         label = int(target)
         if label != target or not 0 <= label < self.classes or len(approxes) != self.classes:
             self._labels(np.array([target]), 1)
             self._scores([[approxes[j] for j in range(len(approxes))]])
-        # The row of gradient_and_hessian and full_hessian, without their checks: it is called millions of times.
+        # One row of gradient_and_hessian and full_hessian, without their checks: this is called millions of times.
         logits = np.array([[approxes[j] for j in range(self.classes)]], dtype=np.float64) / self._scale
         gradient = np.empty_like(logits)
         _core.run_arrays(self._kernel, logits, self._label_rows[label], gradient, None, None, -100, _SUM, 1)

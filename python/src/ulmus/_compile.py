@@ -1,9 +1,9 @@
-"""The kernel for a module's forward call: autograd functions in eager code, operators of the graph under
+"""Calls of the kernel from a module's forward call: autograd functions in eager code, custom operators under
 ``torch.compile`` (PyTorch 2.4 and later).
 
-An operator is opaque to the compiler and reads the loss by its number when the graph runs. The state of a loss is
-outside the graph, so `apply_update` changes the tensor `clock` and whatever reads the state takes it: the compiler
-keeps their order and drops none.
+An operator is opaque to the compiler and looks up the loss by its id when the graph runs. The state of a loss is
+outside the graph. Therefore `apply_update` mutates the tensor `clock`, and every operator that reads the state takes
+`clock` as an argument: the compiler then keeps their order and removes none of them.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def fused(
     reduction: str,
     value_dtype: torch.dtype,
 ) -> Tensor:
-    """The loss of a checked batch on the CPU, of logits and labels alone."""
+    """Returns the loss of a checked batch on the CPU, for a loss that needs only logits and labels."""
     if is_compiling():
         return _in_graph(handle, logits, labels, sample_weights, _kernel.NO_CONTEXT, reduction, value_dtype)
     if logits.requires_grad and torch.is_grad_enabled():
@@ -46,7 +46,7 @@ def fused_with_context(
     context: Context,
     value_dtype: torch.dtype,
 ) -> Tensor:
-    """The loss of a checked batch on the CPU that needs more than logits and labels."""
+    """Returns the loss of a checked batch on the CPU, for a loss that needs more than logits and labels."""
     if is_compiling():
         return _in_graph(handle, logits, labels, sample_weights, context, handle.reduction, value_dtype)
     call = (handle, labels, sample_weights, context, value_dtype)
@@ -54,7 +54,7 @@ def fused_with_context(
 
 
 def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Context) -> None:
-    """Updates the state of a loss by a training batch."""
+    """Updates the state of a loss with a training batch."""
     if is_compiling():
         _apply_update_op(handle.clock, logits, labels, *context[:3], handle.id)
     else:
@@ -62,7 +62,8 @@ def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Co
 
 
 def state_of(handle: LossHandle, features: Tensor | None) -> Tensor:
-    """The state as the composed formula reads it, float64 on the CPU; -1 everywhere before the first update."""
+    """Returns the state that the composed formula reads, float64 on the CPU. A state that depends on the width of the
+    features is -1 everywhere before the first update."""
     width = 0 if features is None else features.shape[1]
     if is_compiling():
         size = handle.state_size or handle.classes * (1 + width)
@@ -71,7 +72,8 @@ def state_of(handle: LossHandle, features: Tensor | None) -> Tensor:
 
 
 def offsets_of(handle: LossHandle, labels: Tensor, features: Tensor | None) -> Tensor:
-    """What the library adds to the scaled logits: random draws or margins from features. ``[N, C]``, float64."""
+    """Returns the offsets that the library adds to the scaled logits, random draws or margins computed from features:
+    ``[N, C]``, float64."""
     features = None if features is None else features.detach()
     if labels.is_meta:
         return labels.new_empty((len(labels), handle.classes), dtype=torch.float64)
@@ -81,7 +83,8 @@ def offsets_of(handle: LossHandle, labels: Tensor, features: Tensor | None) -> T
 
 
 def share_of_processes(divisor: Tensor) -> Tensor:
-    """The share of this process in the mean over the parts of all processes, a scalar."""
+    """Returns the factor that turns the mean of this process into its share of the mean over all processes, a
+    scalar."""
     return _share_op(divisor) if is_compiling() else _kernel.share_of_processes(divisor)
 
 
@@ -130,7 +133,8 @@ if CAN_COMPILE:
         value_dtype: torch.dtype,
         wanted: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The loss and its gradients by the first four arguments; empty where `wanted` lacks the argument's bit."""
+        """Returns the loss and its gradients with respect to the first four arguments. A gradient is empty if its bit
+        in `wanted` is not set."""
         handle = handles[loss]
         gradients: Context
         if handle.needs:

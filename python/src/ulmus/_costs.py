@@ -1,4 +1,4 @@
-"""Cost matrices and the decisions that they ask for; part of :mod:`ulmus.adjust`."""
+"""Cost matrices and cost-sensitive decisions; part of :mod:`ulmus.adjust`."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ __all__ = ["cost_matrix", "decide"]
 
 
 def cost_matrix(costs: Any, classes: int, class_names: Sequence[Any] | None = None) -> Doubles:
-    """Costs ``[true, predicted]`` in the order of the classes.
+    """Returns the costs ``[true, predicted]`` in the order of the classes.
 
-    `costs` is an array in that order, pandas' ``DataFrame`` with class names as index and columns, or a mapping
-    ``{true: {predicted: cost}}`` (what is left out costs 0); names need `class_names`, or are class numbers. Costs are
-    finite; a negative one is a gain.
+    `costs` is an array in that order, a pandas ``DataFrame`` with class names as index and columns, or a mapping
+    ``{true: {predicted: cost}}``, in which a missing entry costs 0. Without `class_names`, the names are the class
+    numbers. Costs must be finite; a negative cost is a gain.
     """
     names = list(range(classes)) if class_names is None else list(class_names)
     if len(names) != classes:
@@ -68,8 +68,9 @@ def _expect_names(which: str, came: list[Any], names: list[Any]) -> None:
 def decide(
     probabilities: ArrayLike, costs: Any, *, class_names: Sequence[Any] | None = None, logits: bool = False
 ) -> NDArray[np.int64]:
-    """The class with the least expected cost, ``argmin over k of sum over j of p[j] cost[j, k]``, for each row of
-    probabilities (or logits) ``[N, C]``; the lowest of equal ones. No fit: it is as good as the probabilities."""
+    """Returns the class of least expected cost, ``argmin over k of sum over j of p[j] cost[j, k]``, for each row of
+    probabilities (or logits) ``[N, C]``; of equal costs the lowest class. Nothing is fitted, so the decisions are only
+    as good as the probabilities."""
     logs = log_scores(probabilities, logits)
     expected = np.exp(logs) @ cost_matrix(costs, logs.shape[1], class_names)
     chosen: NDArray[np.int64] = expected.argmin(axis=1)
