@@ -1,4 +1,4 @@
-"""The family's table: names, words and keys of every loss and weight rule, as the C++ library has them."""
+"""The table of the loss family: names, descriptions and keys of every loss and weight rule, from the C++ library."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from . import _core
 
 @functools.cache
 def table() -> dict[str, dict[str, dict[str, Any]]]:
-    """``{"losses": {name: entry}, "rules": {name: entry}}``."""
+    """Returns ``{"losses": {name: entry}, "rules": {name: entry}}``."""
     family = json.loads(_core.family_json())
     return {part: {entry["name"]: entry for entry in entries} for part, entries in family.items()}
 
 
 def argument_name(key: str) -> str:
-    """The keyword argument of a key: ``lambda`` and ``from`` are words of Python's, so they
-    are ``lam`` and ``start``; a dash becomes an underscore."""
+    """Returns the keyword argument of a key. ``lambda`` and ``from`` are Python keywords and become ``lam`` and
+    ``start``; a dash becomes an underscore."""
     return {"lambda": "lam", "from": "start"}.get(key, key.replace("-", "_"))
 
 
 def key_values(text: str) -> dict[str, Any]:
-    """Every key of the loss in a canonical text, with its value, defaults filled in."""
+    """Returns the value of every key of the loss in a canonical text, including defaults."""
     name, _, settings = text.partition("+")[0].partition(":")
     values = {key["name"]: key["default"] for key in table()["losses"][name]["keys"]}
     for setting in settings.split(",") if settings else []:
@@ -36,18 +36,19 @@ def key_values(text: str) -> dict[str, Any]:
 
 
 def loss_name(text: str) -> str:
-    """``elm`` of ``elm:lambda=0.5+drw``."""
+    """Returns the name of the loss, such as ``elm`` for ``elm:lambda=0.5+drw``."""
     return text.partition("+")[0].partition(":")[0]
 
 
 def rule_name(text: str) -> str | None:
-    """``drw`` of ``elm:lambda=0.5+drw:from=0.9``, ``weights`` of ``ce+weights=FILE``."""
+    """Returns the name of the rule, such as ``drw`` for ``elm:lambda=0.5+drw:from=0.9`` or ``weights`` for
+    ``ce+weights=FILE``; None if there is no rule."""
     rule = re.split("[:=]", text.partition("+")[2], maxsplit=1)[0]
     return rule or None
 
 
 def whole_numbers(values: Any, what: str) -> list[int]:
-    """Whole numbers from a list, an array or a tensor, by position."""
+    """Converts a list, an array or a tensor of whole numbers to a list of int."""
     if hasattr(values, "tolist"):
         values = values.tolist()
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes, Set, Mapping)):
@@ -63,7 +64,7 @@ def _whole_number(value: Any, which: str) -> int:
 
 
 def _items(values: Any) -> list[tuple[Any, Any]] | None:
-    """The pairs of a mapping or of pandas' series; None for what has no keys."""
+    """Returns the pairs of a mapping or a pandas Series; None for values without keys."""
     if isinstance(values, Mapping):
         return list(values.items())
     if hasattr(values, "index") and hasattr(values, "items") and hasattr(values, "tolist"):
@@ -89,8 +90,8 @@ def _by_class(items: list[tuple[Any, Any]], what: str) -> dict[int, Any]:
 
 
 def class_counts(values: Any) -> list[int]:
-    """Samples of each class: a sequence in the order of the classes, or a mapping (Counter, dict, pandas' value_counts)
-    whose keys are the classes; one that is missing has none."""
+    """Returns the number of samples of each class, from a sequence in the order of the classes or from a mapping
+    (Counter, dict, pandas' value_counts) with the classes as keys; a missing class has 0 samples."""
     items = _items(values)
     if items is None:
         return whole_numbers(values, "class count")
@@ -102,7 +103,7 @@ def class_counts(values: Any) -> list[int]:
 
 
 def class_weights(values: Any, classes: int, what: str = "class weights") -> list[float]:
-    """A number of each class; a mapping is by class number and has them all."""
+    """Returns one number per class. A mapping has the class numbers as keys and must contain every class."""
     items = _items(values)
     if items is not None:
         known = _by_class(items, what)
@@ -123,7 +124,7 @@ def class_weights(values: Any, classes: int, what: str = "class weights") -> lis
 
 
 def refuse_sampling_rule(text: str) -> None:
-    """A rule that draws samples does nothing in a loss."""
+    """Raises ValueError for a rule that draws samples: such a rule has no effect in a loss."""
     rule = rule_name(text)
     if rule and table()["rules"][rule]["resamples"]:
         sampler = "drs" if rule == "drs" else "balanced"
@@ -134,10 +135,10 @@ def refuse_sampling_rule(text: str) -> None:
 
 
 def number_text(value: Any) -> str:
-    """A key's value as a spec has it: the shortest text that reads back as the same number."""
+    """Returns the value of a key as it is written in a spec: the shortest text that reads back as the same number."""
     return value if isinstance(value, str) else repr(float(value))
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
-    """``did you mean 'lam'?`` or ``choose one of ...``, as the C++ library says it."""
+    """Returns ``did you mean 'lam'?`` or ``choose one of ...``, in the wording of the C++ library."""
     return str(_core.suggest(word, list(candidates)))

@@ -1,4 +1,5 @@
-"""The C++ loss behind a module: what formulas and compiled graphs read of it, and calls of its kernel on the CPU."""
+"""The C++ loss behind a module: the values that formulas and compiled graphs read from it, and calls of its CPU
+kernel."""
 
 from __future__ import annotations
 
@@ -11,23 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-# After torch, so that the extension finds PyTorch's OpenMP runtime instead of bringing a second one.
+# Imported after torch, so that the extension uses PyTorch's OpenMP runtime instead of loading a second one.
 from . import _core, _family
 
-#: Element types with a kernel, by their number in the C interface.
+#: Numbers in the C interface of the element types that have a kernel.
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 
-#: What a loss needs besides logits and labels.
+#: Bits of ``LossHandle.needs``: what a loss needs besides logits and labels.
 FEATURES, HEAD, STATE, OFFSETS = 1, 2, 4, 8
 
-#: Reductions by their number in the C interface. There ``none`` is the sum: each row of the gradient is that of its own
-#: loss.
+#: Numbers of the reductions in the C interface. ``none`` is passed as the sum, so that each row of the gradient is the
+#: gradient of the loss of its sample.
 REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
 
-#: A batch with fewer logits runs on the calling thread.
+#: A batch with fewer logits is computed on the calling thread.
 _PARALLEL_LOGITS = 1 << 15
 
-#: Features, weight and bias of the head, offsets, noise; None where the loss does not need it.
+#: Features, weight and bias of the head, offsets, noise; None for inputs that the loss does not need.
 Context = list[Tensor | None]
 NO_CONTEXT: Context = [None] * 5
 
@@ -49,7 +50,7 @@ class LossHandle:
         self.ignore_index = ignore_index
         self.seed = seed
         self.epoch: tuple[int, int] | None = None
-        self.replaced_weights: list[float] | None = None  # by set_class_weights
+        self.replaced_weights: list[float] | None = None  # set by set_class_weights
         self._create(text)
         self.reduction: str = reduction or list(REDUCTIONS)[self.core.reduction]
 
@@ -65,8 +66,8 @@ class LossHandle:
         self.takes_soft_targets: bool = facts["takes_soft_targets"]
         self.classes = len(self.class_counts)
         self.total = sum(self.class_counts)
-        self.state_size = len(self.core.state())  # 0 where it grows with the features
-        #: Graphs change it when they update the state, so that the compiler keeps the order of updates and readers.
+        self.state_size = len(self.core.state())  # 0 if it depends on the width of the features
+        #: Mutated by graphs that update the state, so that the compiler keeps the order of updates and reads.
         self.clock = torch.zeros(1, dtype=torch.int64, device="cpu")
         smallest = min(count for count in self.class_counts if count > 0)
         self._numbers = {
@@ -78,11 +79,11 @@ class LossHandle:
         self._refresh()
 
     def _refresh(self) -> None:
-        """Copies what compiled code and formulas cannot ask the C++ loss."""
+        """Copies the values that compiled code and formulas cannot read from the C++ loss."""
         self._numbers["weights"] = _float64(self.core.class_weights())
         start = self.keys.get("from", 0.0)
         epoch, epochs = self.epoch or (0, 1_000_000)
-        #: False while a loss that is plain at first (key ``from``) still is cross entropy.
+        #: False while a loss with the key ``from`` is still plain cross entropy.
         self.active = epoch >= min(math.floor(start * epochs + 0.5), epochs - 1)
         self._tables: dict[Any, Tensor] = {}
 
@@ -113,8 +114,8 @@ class LossHandle:
         self._refresh()
 
     def table(self, name: str, device: torch.device, dtype: torch.dtype) -> Tensor:
-        """``counts``, ``samples`` or ``weights`` of the classes, ``[C]``, kept for each device and dtype. A class
-        without samples has the count of the rarest class that has some."""
+        """Returns ``counts``, ``samples`` or ``weights`` of the classes, ``[C]``, cached for each device and dtype. In
+        ``counts`` a class without samples has the count of the rarest class with samples."""
         if is_compiling():
             return self._numbers[name].to(device, dtype)
         key = (name, device, dtype)
@@ -123,13 +124,13 @@ class LossHandle:
         return self._tables[key]
 
     def row_weights(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """``[N]``, 0 for ignored samples."""
+        """Returns class weight times sample weight of each sample, ``[N]``; 0 for ignored samples."""
         valid = labels != self.ignore_index
         weights = self.table("weights", labels.device, dtype).index_select(0, torch.where(valid, labels, 0)) * valid
         return weights if sample_weights is None else weights * sample_weights.to(dtype)
 
     def divisor(self, labels: Tensor, sample_weights: Tensor | None, dtype: torch.dtype) -> Tensor:
-        """What the sum of the losses is divided by for a mean."""
+        """Returns the number by which a mean divides the sum of the losses."""
         if self.reduction == "mean":
             total = (labels != self.ignore_index).sum().to(dtype)
         else:
@@ -138,7 +139,7 @@ class LossHandle:
 
 
 _ids = itertools.count()
-#: Handles by the number under which compiled graphs know them.
+#: Handles by id; compiled graphs store the id.
 handles: weakref.WeakValueDictionary[int, LossHandle] = weakref.WeakValueDictionary()
 
 if hasattr(torch, "compiler") and hasattr(torch.compiler, "is_compiling"):
@@ -166,7 +167,8 @@ def _address(tensor: Tensor | None) -> int:
 
 
 def _addresses(context: Context, gradients: Context) -> list[int]:
-    """As the extension takes them: features, weight and bias, each with its gradient, then offsets and noise."""
+    """Returns addresses in the order that the extension expects: features, weight and bias, each followed by its
+    gradient, then offsets and noise."""
     pairs = itertools.chain.from_iterable(zip(context, gradients))
     return [_address(tensor) for tensor in (*pairs, *context[3:])]
 
@@ -180,20 +182,21 @@ def _is_distributed() -> bool:
 
 
 def spans_processes() -> bool:
-    """Whether a batch may be divided over several processes."""
+    """Returns whether a batch may be divided among several processes."""
     return _is_distributed() and torch.distributed.get_world_size() > 1
 
 
 def share_of_processes(divisor: Tensor) -> Tensor:
-    """What turns a mean over this process's part of the batch into its share of the mean over all parts: the own
-    divisor over the mean divisor of the processes. The mean of the shares is the mean of the whole batch."""
+    """Returns the factor that turns the mean over this process's part of the batch into its share of the mean over all
+    parts: the divisor of this process over the mean divisor of all processes. The mean of the shares is the mean of the
+    whole batch."""
     total = divisor.clone()
     torch.distributed.all_reduce(total)
     return divisor * torch.distributed.get_world_size() / total
 
 
 def _first_position(rows: int) -> int:
-    """The position of this process's rows in the batch of all processes."""
+    """Returns the position of this process's first row in the batch of all processes."""
     return torch.distributed.get_rank() * rows if _is_distributed() else 0
 
 
@@ -206,7 +209,7 @@ def evaluate(
     reduction: str,
     value_dtype: torch.dtype,
 ) -> Tensor:
-    """The loss of a checked batch; writes its gradient to `gradient`, contiguous ``[N, C]``."""
+    """Returns the loss of a checked batch and writes its gradient to `gradient`, contiguous ``[N, C]``."""
     rows, classes = logits.shape
     stride = classes
     if not logits.is_contiguous():
@@ -245,7 +248,8 @@ def evaluate_with_context(
     reduction: str,
     value_dtype: torch.dtype,
 ) -> tuple[Tensor, Context]:
-    """The loss of a checked batch, and its gradients by logits, features, weight and bias where they are `wanted`."""
+    """Returns the loss of a checked batch and its gradients with respect to logits, features, weight and bias. A
+    gradient is None unless it is `wanted`."""
     rows = len(logits)
     logits, labels = logits.contiguous(), labels.contiguous()
     doubles = [_to_double(tensor) for tensor in context]
@@ -279,7 +283,8 @@ def evaluate_with_context(
 
 
 def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Context) -> None:
-    """Updates the state of a loss by a training batch, of which every process of ``torch.distributed`` has a part."""
+    """Updates the state of a loss with a training batch; with ``torch.distributed`` every process has a part of the
+    batch."""
     if logits.is_meta:
         return
     double, targets = _to_double(logits), labels.detach().to("cpu").contiguous()
@@ -305,7 +310,8 @@ def apply_update(handle: LossHandle, logits: Tensor, labels: Tensor, context: Co
 
 
 def state_of(handle: LossHandle, width: int) -> Tensor:
-    """The state for features of this width, float64 on the CPU; -1 everywhere before the first update."""
+    """Returns the state for features of this width, float64 on the CPU. A state that depends on the width is -1
+    everywhere before the first update."""
     size = handle.state_size or handle.classes * (1 + width)
     values = handle.core.state()
     if values and len(values) != size:
@@ -317,8 +323,8 @@ def state_of(handle: LossHandle, width: int) -> Tensor:
 
 
 def offsets_of(handle: LossHandle, labels: Tensor, features: Tensor | None) -> Tensor:
-    """What the library adds to the scaled logits of a batch: random draws or margins from features. ``[N, C]``,
-    float64."""
+    """Returns the offsets that the library adds to the scaled logits of a batch, random draws or margins computed from
+    features: ``[N, C]``, float64."""
     targets, doubles = labels.detach().to("cpu").contiguous(), _to_double(features)
     offsets = torch.empty(len(targets), handle.classes, dtype=torch.float64, device="cpu")
     _core.offsets_at(

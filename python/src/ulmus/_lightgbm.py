@@ -1,4 +1,5 @@
-"""LightGBM's calling conventions: ``LGBMClassifier`` and ``lightgbm.train``, from version 3 on. Does not import it."""
+"""LightGBM's calling conventions: ``LGBMClassifier`` and ``lightgbm.train``, version 3 and later. Does not import
+LightGBM."""
 
 from __future__ import annotations
 
@@ -15,15 +16,15 @@ __all__ = ["LightGBMObjective"]
 class LightGBMObjective(Objective):
     """An objective for ``LGBMClassifier(objective=...)`` and ``lightgbm.train({"objective": ...})``.
 
-    Its Hessian is LightGBM's own: the diagonal times ``C / (C - 1)`` for a score for each class, and 1 for one score of
-    two classes, so that ``ce`` grows the trees of the built-in objective (which begins at the class frequencies unless
-    ``boost_from_average=False``). The metrics are for ``eval_metric`` and ``feval``. Version 3 takes the objective as
-    ``lightgbm.train(fobj=...)``.
+    The Hessian follows LightGBM's convention: with one score per class the diagonal times ``C / (C - 1)``, with one
+    score for two classes the diagonal itself. ``ce`` therefore grows the trees of the built-in objective (which starts
+    from the class frequencies unless ``boost_from_average=False``). The metrics are for ``eval_metric`` and ``feval``.
+    In version 3, pass the objective as ``lightgbm.train(fobj=...)``.
     """
 
     def __call__(self, y_true: Any, y_pred: Any, weight: Any = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """``(labels, scores, weights)`` from the scikit-learn interface, ``(scores, Dataset)`` from ``train``; gives
-        gradient and Hessian in the layout of the scores."""
+        """Returns gradient and Hessian in the layout of the scores. The arguments are ``(labels, scores, weights)``
+        from the scikit-learn interface and ``(scores, Dataset)`` from ``train``."""
         scores, labels, weights, flat = self._read(y_true, y_pred, weight)
         gradient, hessian = self.gradient_and_hessian(scores, labels, weights)
         if gradient.ndim == 2:
@@ -33,17 +34,17 @@ class LightGBMObjective(Objective):
         return gradient, hessian
 
     def balanced_accuracy(self, y_true: Any, y_pred: Any, weight: Any = None) -> tuple[str, float, bool]:
-        """The metric ``(name, value, higher is better)``."""
+        """Returns the metric ``(name, value, higher is better)``."""
         scores, labels, weights, _ = self._read(y_true, y_pred, weight)
         return "balanced_accuracy", self.balanced_accuracy_value(scores, labels, weights), True
 
     def mean_loss(self, y_true: Any, y_pred: Any, weight: Any = None) -> tuple[str, float, bool]:
-        """The loss as metric ``(name, value, higher is better)``."""
+        """Returns the mean loss as a metric ``(name, value, higher is better)``."""
         scores, labels, weights, _ = self._read(y_true, y_pred, weight)
         return self.loss, self.value(scores, labels, weights), False
 
     def _read(self, first: Any, second: Any, weight: Any) -> tuple[NDArray[Any], Any, Any, bool]:
-        """Scores, labels, weights, and whether the scores came flat, class after class, as before version 4."""
+        """Returns scores, labels, weights, and whether the scores were flat, class after class, as before version 4."""
         if hasattr(second, "get_label"):
             scores, labels, weight = np.asarray(first), second.get_label(), second.get_weight()
         else:

@@ -1,4 +1,5 @@
-"""A scikit-learn classifier around another one, for other class frequencies; part of :mod:`ulmus.sklearn`."""
+"""A scikit-learn meta-estimator that corrects probabilities for other class frequencies; part of
+:mod:`ulmus.sklearn`."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ Doubles = NDArray[np.float64]
 
 
 class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier whose probabilities are corrected from the class frequencies it was trained on to others.
+    """Corrects the probabilities of a classifier from its training class frequencies to other class frequencies.
 
     >>> model = PriorCorrectedClassifier(LGBMClassifier()).fit(X, y)
     >>> model.predict(X_test)      # for balanced accuracy: as if all classes were equally frequent
@@ -30,32 +31,35 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
     ----------
     estimator : classifier with ``predict_proba``
     prior : "uniform", "train", dict or array, default="uniform"
-        Class frequencies to expect when predicting: by class label, or in the order of ``classes_``. Numbers are
-        divided by their sum.
+        Class frequencies to expect when predicting: a dict by class label, or an array in the order of ``classes_``.
+        Numbers are divided by their sum. ``"train"``: the same as `trained_prior`.
     trained_prior : "train", "uniform", dict or array, default="train"
-        Class frequencies that the probabilities of the estimator assume. ``"train"``: those of the training data, by
-        sample weight; ``"uniform"``: of an estimator with ``class_weight="balanced"``.
+        Class frequencies that the probabilities of the estimator assume. ``"train"``: the sums of the sample weights of
+        each class in the training data; ``"uniform"``: for an estimator with ``class_weight="balanced"``.
     temperature : bool or float, default=False
-        A temperature that divides what a sample says for the classes (not their frequencies); True: fitted.
+        Temperature of the probabilities. It divides ``log p - log trained_prior`` and leaves the class frequencies
+        unchanged. True: fitted.
     maximise : None or str, default=None
-        Metric by which the thresholds of ``predict`` are fitted: ``"f1"``, ``"mcc"``, ``"balanced"``, ``"cost"`` or
-        ``"recall@precision=0.9"`` (:func:`ulmus.adjust.fit_thresholds`). None: the most probable class, or with `costs`
-        that of least expected cost. With thresholds or costs, ``predict`` is not the argmax of ``predict_proba``.
+        Metric that the thresholds of ``predict`` maximise: ``"f1"``, ``"mcc"``, ``"balanced"``, ``"cost"`` or
+        ``"recall@precision=0.9"`` (:func:`ulmus.adjust.fit_thresholds`). None: ``predict`` returns the most probable
+        class or, with `costs`, the class of least expected cost. With thresholds or costs, ``predict`` is not the
+        argmax of ``predict_proba``.
     costs : None, array, dict or DataFrame, default=None
-        Costs ``[true, predicted]``, as :func:`ulmus.adjust.cost_matrix` reads them.
+        Costs ``[true, predicted]`` in a form that :func:`ulmus.adjust.cost_matrix` accepts.
     positive : class label or None, default=None
-        The class of ``f1`` and ``recall@precision``.
+        The class whose ``f1`` or ``recall@precision`` is maximised.
     cv : int, splitter, "prefit" or None, default=None
-        Where something is fitted (temperature, thresholds) and no calibration data are given, the probabilities are
-        those of models that were trained without a sample: cross-fitted, by default in five parts. ``"prefit"``: the
-        estimator is fitted, and the data are calibration data; `trained_prior` then has to be stated.
+        Cross-validation for fitting temperature and thresholds without calibration data: each sample's probabilities
+        come from a model trained without it (cross-fitting). None: five folds, or fewer if no class has five samples.
+        ``"prefit"``: the estimator is already fitted, and the data are calibration data; `trained_prior` must then be
+        given.
 
     Attributes
     ----------
     estimator_ : the fitted estimator;  classes_ : array [C]
     trained_prior_, prior_ : arrays [C];  temperature_ : float
     thresholds_ : :class:`ulmus.adjust.Thresholds`, or None
-    n_features_in_, feature_names_in_ : of the estimator, where it has them
+    n_features_in_, feature_names_in_ : those of the estimator, if it has them
     """
 
     def __init__(
@@ -80,8 +84,8 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         self.cv = cv
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, calibration: Any = None) -> PriorCorrectedClassifier:
-        """Trains the estimator on `X` ``[N, D]``, `y` ``[N]``, and fits what is to be fitted on `calibration`, ``(X,
-        y)`` or ``(X, y, sample_weight)`` of other samples, or by cross-fitting."""
+        """Trains the estimator on `X` ``[N, D]`` and `y` ``[N]``. Temperature and thresholds are fitted on
+        `calibration`, ``(X, y)`` or ``(X, y, sample_weight)`` of other samples, or by cross-fitting."""
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         X, y = indexable(X, y)
@@ -131,7 +135,7 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return self
 
     def _codes(self, y: Any) -> NDArray[np.int64]:
-        """Positions of labels among ``classes_``."""
+        """Returns the positions of labels in ``classes_``."""
         unknown = np.flatnonzero(~np.isin(y, self.classes_))
         if len(unknown):
             raise ValueError(
@@ -144,7 +148,7 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return _probabilities(self.estimator_, X, self.classes_), self._codes(column_or_1d(y)), sample_weight
 
     def _cross_fitted(self, X: Any, y: Any, codes: NDArray[np.int64], weights: Any) -> Doubles:
-        """Probabilities of each sample by a model that was trained without it."""
+        """Returns the probabilities of each sample from a model that was trained without it."""
         most = int(np.bincount(codes).max())
         splitter = check_cv(min(5, most) if self.cv is None else self.cv, y, classifier=True)
         result = np.full((len(codes), len(self.classes_)), np.nan)
@@ -177,17 +181,17 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
         return adjust.correct_prior(probabilities, self.trained_prior_, self.prior_)
 
     def predict_proba(self, X: Any) -> Doubles:
-        """Probabilities ``[N, C]`` for the frequencies that are expected, in the order of ``classes_``."""
+        """Returns probabilities ``[N, C]`` under the expected class frequencies, in the order of ``classes_``."""
         check_is_fitted(self)
         return self._corrected(_probabilities(self.estimator_, X, self.classes_))
 
     def predict_log_proba(self, X: Any) -> Doubles:
-        """Their logarithms."""
+        """Returns the logarithms of the probabilities, ``[N, C]``."""
         logs: Doubles = np.log(np.maximum(self.predict_proba(X), np.finfo(np.float64).tiny))
         return logs
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The class of each sample: by the thresholds, by least expected cost, or the most probable."""
+        """Returns the class of each sample: by the thresholds, by least expected cost, or the most probable class."""
         probabilities = self.predict_proba(X)
         if self.thresholds_ is not None:
             codes = self.thresholds_.predict(probabilities)
@@ -204,7 +208,7 @@ class PriorCorrectedClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimato
             from sklearn.utils import get_tags
 
             tags.input_tags = get_tags(self.estimator).input_tags
-        except ImportError:  # before scikit-learn 1.6 nobody asks
+        except ImportError:  # before scikit-learn 1.6 tags are not used
             pass
         return tags
 
@@ -221,7 +225,7 @@ def _rows(X: Any, indices: NDArray[Any]) -> Any:
 
 
 def _probabilities(model: Any, X: Any, classes: NDArray[Any]) -> Doubles:
-    """``[N, C]`` in the order of `classes`; 0 for a class that the model has not seen."""
+    """Returns ``[N, C]`` in the order of `classes`; 0 for a class that the model was not trained on."""
     came = np.asarray(model.predict_proba(X), dtype=np.float64)
     seen = np.asarray(model.classes_)
     if came.shape != (_num_samples(X), len(seen)):

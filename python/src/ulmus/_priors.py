@@ -1,4 +1,4 @@
-"""Class frequencies that a caller states, in the order of the classes."""
+"""Class priors given by the caller, in the order of the classes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ def class_prior(
     names: Sequence[Any] | None = None,
     what: str = "prior",
 ) -> NDArray[np.float64]:
-    """A stated class prior, ``[C]``, above 0 and of sum 1.
+    """Returns a class prior, ``[C]`` numbers above 0 with sum 1.
 
-    `prior` is ``"uniform"``, ``"train"`` (then `train` has the training frequencies), a mapping by class, or ``[C]``
-    numbers in the order of the classes. Numbers are divided by their sum, so counts will do. The keys of a mapping are
-    the `names`, or the class numbers where there are none.
+    `prior` is ``"uniform"``, ``"train"`` (the frequencies in `train`), a mapping by class, or ``[C]`` numbers in the
+    order of the classes. Numbers are divided by their sum, so counts are accepted. The keys of a mapping are the
+    `names`, or the class numbers if there are no names.
     """
     if isinstance(prior, str):
         if prior == "uniform":
@@ -58,7 +58,7 @@ def class_prior(
 
 
 def log_softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log probabilities of scores ``[N, C]``."""
+    """Returns the log probabilities of scores ``[N, C]``."""
     shifted = scores - scores.max(axis=1, keepdims=True)
     logs: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return logs

@@ -1,4 +1,4 @@
-"""Metrics of scores and probabilities, a class against the others; part of :mod:`ulmus.metrics`."""
+"""Metrics of scores and probabilities, one class against the others; part of :mod:`ulmus.metrics`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _classes(labels: ArrayLike, classes: int) -> NDArray[np.int64]:
 
 
 def _columns(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.bool_], Doubles, bool]:
-    """Whether each sample is of each class, the score of that class, both ``[N, C]``, and whether there is one column:
-    scores ``[N]`` are those of class 1 of two."""
+    """Returns whether each sample is of each class and the score of that class, both ``[N, C]``, and whether there is
+    only one column: scores ``[N]`` are those of class 1 of two."""
     scores = np.asarray(y_score, dtype=np.float64)
     if scores.ndim not in (1, 2) or len(scores) != np.asarray(y_true).shape[0]:
         raise ValueError(
@@ -64,8 +64,8 @@ def _averaged(values: Doubles, is_class: NDArray[np.bool_], single: bool, averag
 
 
 def _curve(is_class: NDArray[np.bool_], scores: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """Thresholds, falling, one for each distinct score, with the samples at or above: all of them, and those of the
-    class."""
+    """Returns the distinct scores as thresholds in descending order and, for each, the number of samples at or above it
+    and the number of those that are of the class."""
     order = np.argsort(-scores, kind="stable")
     ranked, hits = scores[order], np.cumsum(is_class[order])
     last = np.append(np.flatnonzero(np.diff(ranked)), len(ranked) - 1)
@@ -103,11 +103,11 @@ def average_precision_score(y_true: ArrayLike, y_score: ArrayLike, *, average: L
 def average_precision_score(y_true: ArrayLike, y_score: ArrayLike, *, average: None) -> Any: ...
 def average_precision_score(y_true: ArrayLike, y_score: ArrayLike, *, average: Average = "macro") -> Any:
     """Average precision, the area under the precision-recall curve as a sum of steps: ``sum of (R[k] - R[k-1]) P[k]``
-    over the distinct scores, highest first. The random score has the share of the class.
+    over the distinct scores, highest first. Random scores give about the frequency of the class.
 
-    Scores ``[N, C]`` give the macro mean, or with ``average=None`` that of every class against the others ``[C]``;
-    scores ``[N]`` are those of class 1 of two. A class without samples has 0, as in scikit-learn, and is left out of
-    the mean.
+    Scores ``[N, C]`` give the macro average or, with ``average=None``, the value of every class against the others,
+    ``[C]``; scores ``[N]`` are those of class 1 of two. A class without samples has 0, as in scikit-learn, and is
+    excluded from the average.
     """
     is_class, scores, single = _columns(y_true, y_score)
     values = np.array([_average_precision(*column) for column in zip(is_class.T, scores.T)])
@@ -119,9 +119,10 @@ def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike, *, average: Literal["ma
 @overload
 def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike, *, average: None) -> Any: ...
 def roc_auc_score(y_true: ArrayLike, y_score: ArrayLike, *, average: Average = "macro") -> Any:
-    """Area under the ROC curve: the chance that a sample of the class has a higher score than one of another class; a
-    tie counts half. Shapes and averages are those of :func:`average_precision_score`, one class against the others
-    (scikit-learn's ``multi_class="ovr"``). It is NaN for a class without samples, or without samples of others."""
+    """Area under the ROC curve: the probability that a sample of the class has a higher score than a sample of
+    another class; a tie counts half. Shapes and averages are as for :func:`average_precision_score`, one class
+    against the others (scikit-learn's ``multi_class="ovr"``). NaN if there are no samples of the class, or none of
+    other classes."""
     is_class, scores, single = _columns(y_true, y_score)
     values = np.array([_area_under_roc(*column) for column in zip(is_class.T, scores.T)])
     return _averaged(values, is_class, single, average)
@@ -134,8 +135,8 @@ def recall_at_precision(
 @overload
 def recall_at_precision(y_true: ArrayLike, y_score: ArrayLike, precision: float, *, average: None) -> Any: ...
 def recall_at_precision(y_true: ArrayLike, y_score: ArrayLike, precision: float, *, average: Average = "macro") -> Any:
-    """The largest recall of a class at a threshold with at least this precision; 0 where no threshold has it, NaN for a
-    class without samples. Shapes and averages are those of :func:`average_precision_score`."""
+    """The largest recall of a class at a threshold with at least this precision; 0 if no threshold reaches it, NaN for
+    a class without samples. Shapes and averages are as for :func:`average_precision_score`."""
     if not 0 < precision <= 1:
         raise ValueError(f"the precision is {precision}, expected above 0 and at most 1")
     is_class, scores, single = _columns(y_true, y_score)
@@ -146,8 +147,8 @@ def recall_at_precision(y_true: ArrayLike, y_score: ArrayLike, precision: float,
 def precision_at_threshold(
     y_true: ArrayLike, y_score: ArrayLike, threshold: float, *, average: Average = "macro"
 ) -> Any:
-    """Precision of the samples whose score is at least the threshold; 0 where there are none (scikit-learn's
-    ``zero_division=0``). Shapes and averages are those of :func:`average_precision_score`."""
+    """Precision among the samples whose score is at least the threshold; 0 if there are none (scikit-learn's
+    ``zero_division=0``). Shapes and averages are as for :func:`average_precision_score`."""
     is_class, scores, single = _columns(y_true, y_score)
     chosen = scores >= threshold
     values = (chosen & is_class).sum(axis=0) / np.maximum(chosen.sum(axis=0), 1)
@@ -155,8 +156,8 @@ def precision_at_threshold(
 
 
 def recall_at_threshold(y_true: ArrayLike, y_score: ArrayLike, threshold: float, *, average: Average = "macro") -> Any:
-    """Share of a class's samples whose score is at least the threshold; NaN for a class without samples. Shapes and
-    averages are those of :func:`average_precision_score`."""
+    """Fraction of a class's samples whose score is at least the threshold; NaN for a class without samples. Shapes and
+    averages are as for :func:`average_precision_score`."""
     is_class, scores, single = _columns(y_true, y_score)
     support = is_class.sum(axis=0)
     values = np.where(support > 0, ((scores >= threshold) & is_class).sum(axis=0) / np.maximum(support, 1), np.nan)
@@ -164,9 +165,10 @@ def recall_at_threshold(y_true: ArrayLike, y_score: ArrayLike, threshold: float,
 
 
 def brier_score_loss(y_true: ArrayLike, y_prob: ArrayLike, *, average: Literal["sum"] | None = "sum") -> Any:
-    """Mean squared error of probabilities. ``[N]`` of class 1 of two: ``mean (p - [y = 1])^2``. ``[N, C]``: the sum
-    over the classes, ``mean of sum (p[j] - [y = j])^2``, half of it for two classes, which is then that of ``[N]``
-    (scikit-learn's ``scale_by_half="auto"``); with ``average=None`` the error of each class ``[C]``."""
+    """Mean squared error of probabilities. For ``[N]``, the probabilities of class 1 of two: ``mean (p - [y = 1])^2``.
+    For ``[N, C]``: the sum over the classes, ``mean of sum (p[j] - [y = j])^2``, halved for two classes so that it
+    equals the value for ``[N]`` (scikit-learn's ``scale_by_half="auto"``); with ``average=None`` the error of each
+    class, ``[C]``."""
     if average not in ("sum", None):
         raise ValueError(f"average is {average!r}, expected 'sum' or None")
     is_class, probabilities, single = _columns(y_true, y_prob)

@@ -1,4 +1,5 @@
-"""Probabilities and logits of any tool, checked: what :mod:`ulmus.adjust` reads and gives."""
+"""Checks of the probabilities and logits that :mod:`ulmus.adjust` receives, and their conversion to log
+probabilities."""
 
 from __future__ import annotations
 
@@ -13,12 +14,12 @@ __all__ = ["Doubles", "checked_labels", "checked_weights", "log_scores", "same_k
 
 Doubles = NDArray[np.float64]
 
-_SUM_TOLERANCE = 1e-3  # what float16 and rounding to four digits leave
-_SMALLEST = 1e-300  # a probability of 0 has a logarithm, too
+_SUM_TOLERANCE = 1e-3  # allows for float16 and rounding to four digits
+_SMALLEST = 1e-300  # keeps the logarithm of a probability of 0 finite
 
 
 def log_scores(scores: ArrayLike, logits: bool) -> Doubles:
-    """Log probabilities ``[N, C]`` of probabilities, or of logits."""
+    """Returns log probabilities ``[N, C]`` from probabilities or logits."""
     array = np.asarray(scores)
     what = "logits" if logits else "probabilities"
     if array.dtype.kind not in "fiub":
@@ -58,12 +59,12 @@ def log_scores(scores: ArrayLike, logits: bool) -> Doubles:
 
 
 def same_kind(logs: Doubles, logits: bool) -> Doubles:
-    """Log scores as normalised probabilities or, for logits, as they are."""
+    """Returns log scores as normalised probabilities or, for logits, unchanged."""
     return logs if logits else np.exp(log_softmax(logs))
 
 
 def checked_labels(labels: Any, rows: int, classes: int) -> NDArray[np.int64]:
-    """Labels ``[N]``, each from 0 to C - 1."""
+    """Returns labels ``[N]``, each in ``[0, C)``."""
     array = np.asarray(labels)
     if array.dtype.kind not in "iub":
         raise TypeError(
@@ -80,7 +81,7 @@ def checked_labels(labels: Any, rows: int, classes: int) -> NDArray[np.int64]:
 
 
 def checked_weights(weights: Any, rows: int) -> Doubles:
-    """Sample weights ``[N]``, ones for None."""
+    """Returns sample weights ``[N]``; ones for None."""
     if weights is None:
         return np.ones(rows)
     array = np.asarray(weights, dtype=np.float64)

@@ -1,8 +1,9 @@
-"""Losses of soft targets: for a sample with logits z and target q, the sum over classes c of q[c] times the loss of
-label c.
+"""Losses of soft targets: the loss of a sample with logits z and target q is the sum over classes c of q[c] times the
+loss with label c.
 
-A row takes O(C) though every class is the label once: the log-sum-exp of the other classes follows from that of all,
-and the rival of c is the row's largest logit, or the second largest where c has the largest.
+A row takes O(C) although every class is the label once: the log-sum-exp of the other classes follows from the
+log-sum-exp of all classes, and the rival of c is the class with the largest logit, or the second largest if c has the
+largest.
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ __all__ = ["soft_loss", "soft_weights"]
 
 
 def _is_largest(v: Tensor) -> Tensor:
-    """True at the largest entry of each row, the first of equal ones."""
+    """Returns a mask of the largest entry of each row; of equal entries, the first."""
     return torch.zeros_like(v, dtype=torch.bool).scatter(1, v.argmax(1, keepdim=True), True)
 
 
 def _rivals(v: Tensor) -> Tensor:
-    """The place of the largest other entry, ``[N, C]``."""
+    """Returns the index of the largest other entry of the row for each entry, ``[N, C]``."""
     largest = _is_largest(v)
     second = v.masked_fill(largest, -math.inf).argmax(1, keepdim=True)
     return torch.where(largest, second, v.argmax(1, keepdim=True))
 
 
 def _logsumexp_others(u: Tensor) -> Tensor:
-    # Without the largest entry the sum is computed anew: from the whole, rounding would leave little of it.
+    # The sum without the largest entry is computed directly: subtracting that entry from the total would lose most
+    # digits to rounding.
     largest = _is_largest(u)
     total = u.logsumexp(1, keepdim=True)
     share = (u - total).exp().masked_fill(largest, 0)
@@ -44,7 +46,8 @@ def _logsumexp_others(u: Tensor) -> Tensor:
 
 
 def _cross_entropy_of_each(name: str, z: Tensor, b: Batch) -> Tensor:
-    """The cross entropy, smoothed by the loss's key, with each class as the label, ``[N, C]``; ``b.labels`` has all."""
+    """Returns the cross entropy, smoothed by the loss's key, with each class as the label, ``[N, C]``; ``b.labels``
+    contains all classes."""
     scale = b.keys.get("scale", 1.0)
     if name == "logitnorm":
         z = composed.normalize(z, b)
@@ -86,7 +89,8 @@ def _losses_of_each(name: str, z: Tensor, b: Batch) -> Tensor:
 
 
 def soft_weights(handle: LossHandle, batch: CheckedBatch, label_smoothing: float, dtype: torch.dtype) -> Tensor:
-    """The weight of each sample with a soft target, ``sum over c of q[c] w[c]`` times its own, ``[N]``."""
+    """Returns the weight of each sample with a soft target, ``sum over c of q[c] w[c]`` times its sample weight,
+    ``[N]``."""
     assert batch.targets is not None
     q = batch.targets.to(dtype)
     if label_smoothing:
@@ -96,7 +100,7 @@ def soft_weights(handle: LossHandle, batch: CheckedBatch, label_smoothing: float
 
 
 def soft_loss(handle: LossHandle, batch: CheckedBatch, label_smoothing: float) -> Tensor:
-    """The loss of a batch with soft targets, or with labels and label smoothing; at least float32."""
+    """Returns the loss of a batch with soft targets, or with labels and label smoothing; at least float32."""
     logits, labels, sample_weights = batch.logits, batch.labels, batch.sample_weights
     z = logits.float() if torch.finfo(logits.dtype).bits < 32 else logits
     device, dtype = z.device, z.dtype
@@ -129,7 +133,7 @@ def soft_loss(handle: LossHandle, batch: CheckedBatch, label_smoothing: float) -
     else:
         class_losses = _losses_of_each(handle.name, torch.where(valid.unsqueeze(1), z, 0), numbers)
     losses = torch.where(share != 0, share * class_losses, 0).sum(1)
-    free = torch.zeros_like(losses)  # of class weights
+    free = torch.zeros_like(losses)  # the term without class weights
     if handle.name == "poly1":
         free_share = q * (class_weights > 0) * samples.unsqueeze(1)
         free = -handle.keys["epsilon"] * (free_share * torch.expm1(-class_losses)).sum(1)

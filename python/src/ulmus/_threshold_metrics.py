@@ -1,4 +1,5 @@
-"""The metrics that thresholds maximise, as sums over the classes: so a sample that changes class changes two terms."""
+"""The metrics that thresholds maximise, as sums over the classes: a sample that changes class changes only two
+terms."""
 
 from __future__ import annotations
 
@@ -21,10 +22,10 @@ Classes = NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
-    """What is maximised: ``finish(sums over the classes of parts, mean cost)``.
+    """A metric to maximise: ``finish(sums over the classes of parts, mean cost)``.
 
-    ``parts(hits, predicted, classes)`` are ``[P, M]``, from the weight of right predictions and of all predictions of a
-    class, ``[M]`` each; ``finish`` takes ``[P, M]`` and ``[M]`` and gives ``[M]``.
+    ``parts(hits, predicted, classes)`` returns ``[P, M]`` from the weights of the correct predictions and of all
+    predictions of a class, ``[M]`` each; ``finish`` takes ``[P, M]`` and ``[M]`` and returns ``[M]``.
     """
 
     parts: Callable[[Doubles, Doubles, Classes], Doubles]
@@ -32,7 +33,7 @@ class Metric:
 
 
 def divide(numerator: Doubles, denominator: Doubles) -> Doubles:
-    """0 where the denominator is."""
+    """Divides; 0 where the denominator is 0."""
     return np.divide(numerator, denominator, out=np.zeros_like(numerator), where=denominator > 0)
 
 
@@ -61,7 +62,7 @@ def _mcc(support: Doubles) -> Metric:
 
 
 def _recall_at(precision: float, support: Doubles, positive: int) -> Metric:
-    """The recall where the precision is enough, and below 0 elsewhere, rising with the precision."""
+    """The recall if the precision is reached; otherwise a negative number that increases with the precision."""
     if support[positive] == 0:
         raise ValueError(f"class {positive} has no samples, so no recall; give samples of it")
 
@@ -73,7 +74,7 @@ def _recall_at(precision: float, support: Doubles, positive: int) -> Metric:
 
 
 def metric_of(maximise: str, support: Doubles, positive: int | None, has_costs: bool) -> Metric:
-    """The metric of a name, for samples with this weight of each class ``[C]``."""
+    """Returns the metric with this name; `support` is the weight of the samples of each class, ``[C]``."""
     classes = len(support)
     at_precision = re.fullmatch(r"recall@precision=(.*)", maximise)
     if at_precision:

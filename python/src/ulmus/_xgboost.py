@@ -1,4 +1,5 @@
-"""XGBoost's calling conventions: ``XGBClassifier`` and ``xgboost.train``, from version 1.6 on. Does not import it."""
+"""XGBoost's calling conventions: ``XGBClassifier`` and ``xgboost.train``, version 1.6 and later. Does not import
+XGBoost."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ __all__ = ["XGBoostObjective"]
 
 
 def _takes_matrices() -> bool:
-    """Whether gradients of several classes are ``[N, C]``, as from version 2.1 on, and not flat, row after row."""
+    """Returns whether gradients of several classes are ``[N, C]``, as in version 2.1 and later, and not flat, row after
+    row."""
     version = getattr(sys.modules.get("xgboost"), "__version__", "3.0").split(".")
     return (int(version[0]), int(version[1])) >= (2, 1)
 
@@ -22,15 +24,17 @@ def _takes_matrices() -> bool:
 class XGBoostObjective(Objective):
     """An objective for ``XGBClassifier(objective=...)`` and ``xgboost.train(obj=...)``.
 
-    Its Hessian is XGBoost's own: twice the diagonal for a score for each class, and the diagonal for one score of two
-    classes, so that ``ce`` grows the trees of the built-in objective (from the same ``base_score``). The metrics are
-    for ``eval_metric`` and ``custom_metric``; early stopping has to be told that more balanced accuracy is better.
+    The Hessian follows XGBoost's convention: with one score per class twice the diagonal, with one score for two
+    classes the diagonal itself. ``ce`` therefore grows the trees of the built-in objective (from the same
+    ``base_score``). The metrics are for ``eval_metric`` and ``custom_metric``; early stopping must be told that a
+    higher balanced accuracy is better.
 
-    ``XGBClassifier`` of version 1 does not hand sample weights to an objective; ``xgboost.train`` does.
+    ``XGBClassifier`` of version 1 does not pass sample weights to an objective; ``xgboost.train`` does.
     """
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """``(labels, scores, weights)`` from the scikit-learn interface, ``(scores, DMatrix)`` from ``train``."""
+        """Returns gradient and Hessian. The arguments are ``(labels, scores, weights)`` from the scikit-learn interface
+        and ``(scores, DMatrix)`` from ``train``."""
         _, scores, labels, weights = self._read(y_true, y_pred, sample_weight)
         gradient, hessian = self.gradient_and_hessian(scores, labels, weights)
         if gradient.ndim == 2:
@@ -40,19 +44,20 @@ class XGBoostObjective(Objective):
         return gradient, hessian
 
     def balanced_accuracy(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The metric: a number for the scikit-learn interface, ``(name, number)`` for ``train``."""
+        """Returns the metric: a number for the scikit-learn interface, ``(name, number)`` for ``train``."""
         native, scores, labels, weights = self._read(y_true, y_pred, sample_weight)
         value = self.balanced_accuracy_value(scores, labels, weights)
         return ("balanced_accuracy", value) if native else value
 
     def mean_loss(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """The loss as metric: a number for the scikit-learn interface, ``(name, number)`` for ``train``."""
+        """Returns the mean loss as a metric: a number for the scikit-learn interface, ``(name, number)`` for
+        ``train``."""
         native, scores, labels, weights = self._read(y_true, y_pred, sample_weight)
         value = self.value(scores, labels, weights)
         return ("mean_loss", value) if native else value
 
     def _read(self, first: Any, second: Any, weight: Any) -> tuple[bool, NDArray[Any], Any, Any]:
-        """Whether ``train`` calls, scores, labels, weights."""
+        """Returns whether the caller is ``train``, scores, labels and weights."""
         native = hasattr(second, "get_label")
         if native:
             scores, labels, weight = np.asarray(first), second.get_label(), second.get_weight()

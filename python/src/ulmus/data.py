@@ -1,4 +1,4 @@
-"""Made imbalance: the choice of training samples that ``ulmus compare`` makes."""
+"""Artificial imbalance: the selection of training samples that ``ulmus compare`` makes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["make_long_tailed"]
 
 
 def make_long_tailed(labels: ArrayLike, imbalance: str, seed: int = 0, *, rng: str = "ulmus") -> NDArray[np.int64]:
-    """The indices of a long-tailed choice from (nearly) balanced samples, ascending.
+    """Returns the indices of a long-tailed selection from (nearly) balanced samples, in ascending order.
 
     >>> indices = ulmus.make_long_tailed(dataset.targets, "exp:100", seed=0)
     >>> train = torch.utils.data.Subset(dataset, indices)
@@ -19,14 +19,14 @@ def make_long_tailed(labels: ArrayLike, imbalance: str, seed: int = 0, *, rng: s
 
     Args:
         labels: ``[N]`` whole numbers, 0 to C - 1, in the order of the data set.
-        imbalance: a profile of ``--imbalance``, ``exp:RATIO``, ``step:RATIO``, ``pareto:ALPHA``, ``counts:FILE`` or
+        imbalance: a profile as for ``--imbalance``: ``exp:RATIO``, ``step:RATIO``, ``pareto:ALPHA``, ``counts:FILE`` or
             ``none``.
-        seed: the choice is a pure function of labels, profile and seed: the same images as ``ulmus compare
-            --split-seed`` chooses from a data set with these labels and a test part of its own, on any machine.
+        seed: seed of the selection, which is a pure function of labels, profile and seed. It contains the images that
+            ``ulmus compare --split-seed`` selects, on any machine, from a data set with these labels and a separate
+            test part.
+        rng: ``numpy`` selects the images that the reference code of LDAM-DRW selects (NumPy's legacy generator).
 
-        rng: ``numpy`` keeps the images that the reference code of LDAM-DRW keeps (NumPy's legacy generator).
-
-    Raises ``ValueError`` for an unknown profile (with the nearest name) and when a class is left without a sample.
+    Raises ``ValueError`` for an unknown profile (with the nearest name) and if a class would be left without samples.
     """
     array = np.asarray(labels)
     if array.dtype.kind not in "iu":

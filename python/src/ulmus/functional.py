@@ -1,4 +1,4 @@
-"""The losses on arrays, without PyTorch: anything that speaks DLPack goes in without a copy, NumPy comes out."""
+"""The losses on arrays, without PyTorch. DLPack arrays are read without a copy; results are NumPy arrays."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _REDUCTIONS = {"mean": 0, "weighted-mean": 1, "sum": 2, "none": 2}
 
 
 def prepare(loss: str, class_counts: Iterable[Any], class_weights: Iterable[float] | None = None) -> _core.Loss:
-    """A loss to hand to :func:`loss_and_grad` again and again; weights replace those of a rule.
+    """Prepares a loss for repeated calls of :func:`loss_and_grad`; `class_weights` replace the weights of a rule.
 
-    Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` say what it is, ``set_epoch(epoch, epochs)``
-    tells ``+drw`` where training is.
+    Its ``text``, ``classes``, ``scale``, ``head`` and ``class_weights()`` describe the loss;
+    ``set_epoch(epoch, epochs)`` sets the current epoch for ``+drw``.
     """
     _family.refuse_sampling_rule(loss)
     made = _core.Loss(loss, _family.class_counts(class_counts))
@@ -46,25 +46,27 @@ def loss_and_grad(
     out: Any = None,
     threads: int = 0,
 ) -> tuple[Any, Any]:
-    """The loss of a batch and its gradient, in one sweep.
+    """Computes the loss of a batch and its gradient in one pass.
 
     >>> value, gradient = ulmus.functional.loss_and_grad(logits, labels, "elm:lambda=0.5", class_counts=counts)
 
     Args:
-        logits: ``[N, C]``, float32, float64, float16 or bfloat16, contiguous along a row (other arrays of NumPy are
-            copied).
+        logits: ``[N, C]``, float32, float64, float16 or bfloat16, contiguous along a row (NumPy arrays with another
+            layout are copied).
         labels: ``[N]`` int64, each in ``[0, C)`` or `ignore_index`.
-        loss: a text with `class_counts`, something from :func:`prepare`, or an :class:`ulmus.Loss`.
-        class_weights: ``[C]``, in place of those of a rule.
+        loss: text, with `class_counts`; the result of :func:`prepare`; or an :class:`ulmus.Loss`.
+        class_counts: number of training samples of each class, ``[C]``, as for :class:`ulmus.Loss`.
+        class_weights: ``[C]``, replace the weights of a rule.
         sample_weights: ``[N]``.
-        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`; by default that
-            of the loss, or of its definition.
-        out: takes the gradient; may be `logits` itself.
-        threads: at most so many; 0: as many as OpenMP gives. The interpreter lock is released.
+        reduction: ``"weighted-mean"``, ``"mean"``, ``"sum"`` or ``"none"``, as for :class:`ulmus.Loss`. Default: the
+            reduction of the loss or of its definition.
+        ignore_index: samples with this label have zero loss.
+        out: array that receives the gradient; may be `logits` itself.
+        threads: maximum number of threads; 0: OpenMP's default. The interpreter lock is released.
 
     Returns the reduced loss as a float (float64 ``[N]`` with ``"none"``) and the gradient ``[N, C]`` in the dtype of
-    the logits. Does not take losses that need features and does not update a state: use :class:`ulmus.Loss`. Errors are
-    those of :class:`ulmus.Loss`.
+    the logits. Does not support losses that need features and does not update a state: use :class:`ulmus.Loss` for
+    these. Raises the same errors as :class:`ulmus.Loss`.
     """
     if reduction is not None and reduction not in _REDUCTIONS:
         raise ValueError(f"unknown reduction {reduction!r}; {_family.nearest(str(reduction), _REDUCTIONS)}")
@@ -148,17 +150,17 @@ def _check_dtype(value: Any, name: str, what: str) -> None:
 
 
 def adjust_logits(logits: Any, class_counts: Iterable[Any], tau: float = 1.0, kind: str = "additive") -> Any:
-    """Post-hoc logit adjustment (Menon et al., ICLR 2021; Kang et al., ICLR 2020): moves the predictions of a model
+    """Post-hoc logit adjustment (Menon et al., ICLR 2021; Kang et al., ICLR 2020): shifts the predictions of a model
     that learned the class frequencies towards rare classes, without training.
 
     ``additive``: ``z[j] - tau log pi[j]``; ``multiplicative``: ``z[j] pi[j]^(-tau)``, with ``pi[j] = n[j] / sum n``.
-    Takes an array or tensor ``[..., C]`` and returns the same kind. A class without samples counts like the rarest one
-    that has some.
+    Takes an array or tensor ``[..., C]`` and returns the same kind. A class without samples counts like the rarest
+    class with samples.
     """
     if kind not in ("additive", "multiplicative"):
         raise ValueError(f"unknown kind {kind!r}; {_family.nearest(str(kind), ['additive', 'multiplicative'])}")
     counts = _family.class_counts(class_counts)
-    _core.Loss("ce", counts)  # refuses counts that are none
+    _core.Loss("ce", counts)  # raises an error for invalid counts
     if logits.shape[-1] != len(counts):
         raise ValueError(
             f"the logits have {logits.shape[-1]} columns, expected one for each of the {len(counts)} class counts"

@@ -1,4 +1,4 @@
-"""The losses of the family as classes with keyword arguments, made from their definitions."""
+"""The losses of the family as classes with keyword arguments, generated from their definitions."""
 
 from __future__ import annotations
 

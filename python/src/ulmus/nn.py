@@ -1,4 +1,4 @@
-"""Heads and what is done to their output after training."""
+"""Heads, and adjustments of a head or its output after training."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ __all__ = ["CosineLinear", "LogitAdjustment", "tau_normalize"]
 
 
 class CosineLinear(torch.nn.Module):
-    """The cosine head: ``z[j] = <h / max(|h|, 1e-12), W[j] / max(|W[j]|, 1e-12)>``, no bias and no scale; the loss
-    multiplies by its scale. Features ``[N, D]`` to cosines ``[N, C]``; ``weight`` is ``[C, D]``, one row a class.
+    """The cosine head: ``z[j] = <h / max(|h|, 1e-12), W[j] / max(|W[j]|, 1e-12)>``, without bias and scale; the loss
+    multiplies by its scale. Maps features ``[N, D]`` to cosines ``[N, C]``; ``weight`` is ``[C, D]``, one row per
+    class.
 
-    The head that the margins of ``ldam`` and ``elm`` are made for; what LDAM-DRW calls the normalised linear layer.
+    The margins of ``ldam`` and ``elm`` are made for this head, which LDAM-DRW calls the normalised linear layer.
     """
 
     def __init__(self, in_features: int, out_features: int) -> None:
@@ -41,7 +42,7 @@ class CosineLinear(torch.nn.Module):
 
 
 class LogitAdjustment(torch.nn.Module):
-    """Post-hoc logit adjustment behind a trained model: :func:`ulmus.functional.adjust_logits` as a module.
+    """Post-hoc logit adjustment for the output of a trained model: :func:`ulmus.functional.adjust_logits` as a module.
 
     >>> model = torch.nn.Sequential(trained, ulmus.LogitAdjustment(counts, tau=1.0)).eval()
     """
@@ -64,9 +65,9 @@ class LogitAdjustment(torch.nn.Module):
 
 
 def tau_normalize(linear: torch.nn.Linear, tau: float = 1.0) -> torch.nn.Linear:
-    """A copy of a trained linear head with ``W[j] / |W[j]|^tau`` and no bias (tau-normalised classifier, Kang et al.,
-    ICLR 2020): undoes the longer weight vectors of frequent classes. Choose `tau`, 0 to 1, on validation data.
-    """
+    """Returns a copy of a trained linear head with weights ``W[j] / |W[j]|^tau`` and no bias (tau-normalised
+    classifier, Kang et al., ICLR 2020). This compensates for the longer weight vectors of frequent classes. Choose
+    `tau`, 0 to 1, on validation data."""
     weight = linear.weight.detach()
     norms = weight.norm(dim=1, keepdim=True).clamp_min(1e-12)
     made = torch.nn.Linear(

@@ -1,4 +1,4 @@
-"""Run folders of ``ulmus train`` and ``ulmus compare``, read into plain dictionaries."""
+"""Reads run folders of ``ulmus train`` and ``ulmus compare`` into plain dictionaries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Run:
 
     path: Path
     config: dict[str, Any]  #: every option, ``config.toml``
-    split: dict[str, Any]  #: the images chosen, ``split.json``
-    epochs: list[dict[str, Any]]  #: one for each loss, seed and epoch, ``metrics.jsonl``
-    results: list[dict[str, Any]]  #: one for each finished loss and seed, ``results/*.json``, in the run's order
+    split: dict[str, Any]  #: the selected images, ``split.json``
+    epochs: list[dict[str, Any]]  #: one per loss, seed and epoch, ``metrics.jsonl``
+    results: list[dict[str, Any]]  #: one per finished loss and seed, ``results/*.json``, in the run's order
     summary: dict[str, Any] | None  #: ``summary.json``, once the run is finished
 
     def frame(self, part: str = "test") -> pandas.DataFrame:
-        """The results on ``"test"``, ``"validation"`` or ``"train"`` as a DataFrame: a row for each loss and seed, a
-        column for each number. ``part="epochs"``: a row for each loss, seed and epoch."""
+        """Returns the results on ``"test"``, ``"validation"`` or ``"train"`` as a DataFrame with a row per loss and
+        seed and a column per number. ``part="epochs"``: a row per loss, seed and epoch."""
         import pandas
 
         if part == "epochs":
@@ -59,7 +59,7 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     >>> run = ulmus.read_run("runs/first")
     >>> run.frame()[["loss", "seed", "balanced_accuracy"]]
 
-    Raises ``ValueError`` naming the file when the folder is none of a run, or a file is damaged or of another schema
+    Raises ``ValueError``, naming the file, if the folder is not a run folder or a file is damaged or has another schema
     version.
     """
     path = Path(folder)
@@ -109,7 +109,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _last_object(line: str) -> dict[str, Any] | None:
-    """The JSON object that ends a line. A crash may leave the beginning of a line in front of the next one."""
+    """Returns the JSON object at the end of a line. After a crash an incomplete line may precede it."""
     start = line.find("{")
     while start >= 0:
         try:
@@ -140,7 +140,7 @@ def _read_epochs(path: Path) -> list[dict[str, Any]]:
 
 
 def read_safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
-    """The header of a safetensors file and where its data begin. Nothing in the file is executed."""
+    """Returns the header of a safetensors file and the offset of its data. Does not execute anything in the file."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,5 @@
-"""Samplers for imbalanced data: the same on every machine, split among ranks, resumable in the middle of an epoch."""
+"""Samplers for imbalanced data: identical on every machine, divided among ranks, resumable in the middle of an
+epoch."""
 
 from __future__ import annotations
 
@@ -14,12 +15,13 @@ __all__ = ["ClassSampler"]
 
 
 class ClassSampler(Sampler[int]):
-    """The samplers of ``ulmus train``: an epoch is as long as the data, and class j comes with a chosen probability.
+    """The samplers of ``ulmus train``: an epoch has as many samples as the data set, and the sampler sets the
+    probability of each class.
 
     ======================  =================  ======================================================================
     text                    samples are        probability of class j
     ======================  =================  ======================================================================
-    ``instance``            shuffled           as its samples: ``n[j] / N``
+    ``instance``            shuffled           its frequency, ``n[j] / N``
     ``balanced``            drawn              the same for every class
     ``sqrt``                drawn              ``~ sqrt(n[j])``
     ``progressive``         drawn              from ``n[j] / N`` to equal over the epochs (Kang et al., ICLR 2020)
@@ -33,16 +35,16 @@ class ClassSampler(Sampler[int]):
 
     Args:
         labels: ``[N]``, the class of each sample.
-        sampler: a text of the table. Drawn is with replacement.
-        epochs: of the whole training, for ``progressive`` and ``drs``.
-        seed: an epoch is a function of seed and epoch alone, the same as in the program.
-        num_replicas, rank: by default those of ``torch.distributed`` where it is initialised. Every rank takes each
-            ``num_replicas``-th sample, so together they are the epoch of one process; where it does not come out even
-            the last ones take the first samples again.
+        sampler: a text of the table. Samples are drawn with replacement.
+        epochs: number of epochs of the whole training, for ``progressive`` and ``drs``.
+        seed: an epoch is a function of seed and epoch only, the same as in the program.
+        num_replicas, rank: by default those of ``torch.distributed`` if it is initialised. Each rank takes every
+            ``num_replicas``-th sample, so that all ranks together have the epoch of one process. If the number of
+            samples is not divisible, the last ranks take the first samples again.
 
-    At the end of a pass the next epoch begins by itself; ``set_epoch`` says another one. ``state_dict(consumed)`` and
-    ``load_state_dict`` go on in the middle of an epoch: a loader with workers asks ahead, so say how many samples of
-    this rank were used. Raises ``ValueError`` for an unknown text, with the nearest name.
+    The end of a pass starts the next epoch automatically; ``set_epoch`` sets another one. ``state_dict(consumed)`` and
+    ``load_state_dict`` resume in the middle of an epoch. A loader with workers requests samples in advance, so pass the
+    number of samples that this rank has used. Raises ``ValueError`` for an unknown text, with the nearest name.
     """
 
     def __init__(
@@ -78,12 +80,13 @@ class ClassSampler(Sampler[int]):
         return -(-len(self._labels) // self.num_replicas)
 
     def probabilities(self, epoch: int | None = None) -> list[float]:
-        """The probability of each class in an epoch, ``[C]``."""
+        """Returns the probability of each class in an epoch, ``[C]``."""
         place, epochs = self._place(self.epoch if epoch is None else epoch)
         return _core.class_probabilities(self.sampler, self._counts, place, epochs)
 
     def _place(self, epoch: int) -> tuple[int, int]:
-        """The epoch and how many there are; a training that goes on beyond its end stays at the last."""
+        """Returns the epoch and the number of epochs; a training that continues beyond its end stays at the last
+        epoch."""
         return (epoch, epoch + 1) if self.epochs is None else (min(epoch, self.epochs - 1), self.epochs)
 
     def _draws(self, epoch: int) -> list[int]:
@@ -102,15 +105,15 @@ class ClassSampler(Sampler[int]):
         self._given = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """The epoch of the next pass; the place that was loaded counts only for its own epoch."""
+        """Sets the epoch of the next pass. A position loaded by `load_state_dict` applies only to its own epoch."""
         if epoch != self.epoch:
             self._begin = 0
             self._given = 0
         self.epoch = epoch
 
     def state_dict(self, consumed: int | None = None) -> dict[str, Any]:
-        """Where the sampler is. `consumed`: samples of this epoch that this rank has used; by default those handed
-        out."""
+        """Returns the position of the sampler. `consumed`: number of samples of this epoch that this rank has used; by
+        default the number handed out."""
         return {"epoch": self.epoch, "consumed": self._given if consumed is None else consumed}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -12,15 +12,15 @@ __all__ = ["DeferredReweighting"]
 
 
 class DeferredReweighting:
-    """Deferred re-weighting (DRW, Cao et al., NeurIPS 2019): equal weights, and from epoch `start` on class-balanced
-    ones by the effective number of samples, ``(1 - beta) / (1 - beta^n[j])`` normalised to mean 1.
+    """Deferred re-weighting (DRW, Cao et al., NeurIPS 2019): equal class weights before epoch `start`, then
+    class-balanced weights by the effective number of samples, ``(1 - beta) / (1 - beta^n[j])`` normalised to mean 1.
 
     >>> schedule = ulmus.DeferredReweighting(loss, start=160, beta=0.9999)
     >>> for epoch in range(200):
     ...     schedule.step(epoch)
 
-    The same as a loss with ``+drw`` and ``loss.set_epoch(epoch, epochs)``, with the start as an epoch instead of a
-    fraction. Raises ``ValueError`` for a loss with a rule of its own: the weights would multiply.
+    Equivalent to a loss with ``+drw`` and ``loss.set_epoch(epoch, epochs)``, except that the start is an epoch instead
+    of a fraction. Raises ``ValueError`` for a loss that already has a rule, because the weights would multiply.
     """
 
     def __init__(self, loss: Loss, start: int, beta: float = 0.9999) -> None:
@@ -35,7 +35,7 @@ class DeferredReweighting:
         self._balanced = Loss(f"ce+cb:beta={_family.number_text(beta)}", loss.class_counts).class_weights
 
     def step(self, epoch: int | None = None) -> None:
-        """Begins `epoch`, 0-based; without it the one after the last."""
+        """Begins `epoch`, 0-based; by default the epoch after the last one."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         deferred = self.last_epoch < self.start
         self.loss.set_class_weights([1.0] * len(self._balanced) if deferred else self._balanced)
