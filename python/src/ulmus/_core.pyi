@@ -1,4 +1,4 @@
-"""The compiled part. Private: arguments are checked where the public functions are."""
+"""The compiled extension. Private: the public functions check the arguments."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

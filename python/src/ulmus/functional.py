@@ -1,4 +1,4 @@
-"""The losses on arrays, without PyTorch. DLPack arrays are read without a copy; results are NumPy arrays."""
+"""The losses on arrays, without PyTorch. DLPack arrays are read without a copy; gradients are NumPy arrays."""
 
 from __future__ import annotations
 

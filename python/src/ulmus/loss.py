@@ -1,4 +1,4 @@
-"""The family as ``torch.nn.Module``s: forward and gradient in one sweep of the fused kernel on the CPU."""
+"""The losses as ``torch.nn.Module``s: loss and gradient in one pass of the fused kernel on the CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-# _kernel first: it imports torch before the extension.
+# _kernel is imported first because it imports torch before the extension.
 from . import _kernel  # isort: skip
 from . import _compile, _core, _family
 from ._batch import CheckedBatch, check_batch, check_context, describe
@@ -40,62 +40,61 @@ class Loss(torch.nn.Module):
 
     Args:
         loss: ``name[:key=value,...][+rule[:key=value,...]]``; ``ulmus losses`` lists them. The rules ``+rs`` and
-            ``+drs`` draw samples: use :class:`ulmus.ClassSampler`.
-        class_counts: training samples of each class, ``[C]``: a list, an array or a tensor in the order of the classes,
-            or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` with the classes 0, 1, ... as keys (a missing
-            class has 0 samples).
-        weight: class weights ``[C]`` as in PyTorch, or a mapping by class number. Not with a rule or a loss that has
-            weights of its own.
-        reduction: ``"weighted-mean"``: the sum of the weighted losses over the sum of the weights. ``"mean"``: over the
-            number of samples. ``"sum"``. ``"none"``: a loss for each sample. Default: that of the loss's definition.
-            With class weights PyTorch's ``"mean"`` is ``"weighted-mean"`` here: for logits 0, labels 0, 0, 1 and
-            weights 1 and 3, ``"mean"`` is ``5/3 log 2 = 1.155``, ``"weighted-mean"`` and PyTorch's are ``5/5 log 2 =
-            0.693``. With soft targets PyTorch divides by the number of samples, like ``"mean"`` here;
-            ``"weighted-mean"`` divides by the sum of ``q[c] w[c]``.
-        ignore_index: samples with this label cost nothing.
-        label_smoothing: 0 to 1. A label becomes the soft target ``(1 - s) [c = y] + s / C``. Refused where it is not
-            defined: it needs a cross entropy, possibly with scaled, shifted or margin-adjusted logits.
-        seed: for the random draws of ``gcl`` and ``eql``.
-        sync_divisor: with ``torch.distributed``, divide a mean by what the batches of all processes sum up to (see
-            below).
+            ``+drs`` draw samples: use :class:`ulmus.ClassSampler` instead.
+        class_counts: number of training samples of each class, ``[C]``: a list, an array or a tensor in the order of
+            the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` with the classes 0, 1, ... as keys
+            (a missing class has 0 samples).
+        weight: class weights ``[C]`` as in PyTorch, or a mapping by class number. Not allowed with a rule or with a
+            loss that has its own class weights.
+        reduction: ``"weighted-mean"``: the sum of the weighted losses over the sum of the weights. ``"mean"``: the same
+            sum over the number of samples. ``"sum"``. ``"none"``: one loss per sample. Default: the reduction in the
+            loss's definition. With class weights, PyTorch's ``"mean"`` is ``"weighted-mean"`` here: for logits 0,
+            labels 0, 0, 1 and weights 1 and 3, ``"mean"`` is ``5/3 log 2 = 1.155``, while ``"weighted-mean"`` and
+            PyTorch's ``"mean"`` are ``5/5 log 2 = 0.693``. With soft targets PyTorch divides by the number of samples,
+            like ``"mean"`` here; ``"weighted-mean"`` divides by the sum of ``q[c] w[c]``.
+        ignore_index: samples with this label have zero loss.
+        label_smoothing: 0 to 1. A label becomes the soft target ``(1 - s) [c = y] + s / C``. An error for losses for
+            which it is not defined: it needs a cross entropy, possibly of scaled, shifted or margin-adjusted logits.
+        seed: seed of the random draws of ``gcl`` and ``eql``.
+        sync_divisor: with ``torch.distributed``, divide a mean by the sum of the divisors of all processes (see below).
 
-    ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]`` as the head gives them, before the loss's own
+    ``loss(logits, labels, sample_weights=None)`` takes logits ``[N, C]``, the output of the head before the loss's own
     scale, labels ``[N]`` of an integer dtype and weights ``[N]``. It returns a scalar (``[N]`` with ``"none"``) of the
-    logits' dtype; float32 for 16-bit logits under autocast. As in PyTorch, logits may be ``[N, C, d1, ...]`` with
+    logits' dtype, or float32 for 16-bit logits under autocast. As in PyTorch, logits may be ``[N, C, d1, ...]`` with
     labels ``[N, d1, ...]``, or ``[C]`` with one label. A floating point tensor of the logits' shape in place of the
-    labels is a soft target ``q``, as from mixup or distillation: the loss of a sample is ``sum over c of q[c]
-    loss(logits, c)``, with weight, margin and shape of each class (for ``ce``, PyTorch's). Losses that need more than
-    logits refuse it.
+    labels is a soft target ``q``, for example from mixup or distillation. The loss of a sample is then
+    ``sum over c of q[c] loss(logits, c)``, with the weight, margin and shape of each class (for ``ce`` this is
+    PyTorch's). Losses that need more than logits do not accept soft targets.
 
-    float32, float64, bfloat16 and float16 on the CPU run in the kernel: it computes the gradient in the forward call,
-    does not copy contiguous logits, and has no second derivative. Other devices and dtypes use the same formula
-    composed of PyTorch operations, and a warning says so once. Soft targets and label smoothing are composed
-    everywhere.
+    float32, float64, bfloat16 and float16 logits on the CPU use the kernel: it computes the gradient in the forward
+    call, does not copy contiguous logits, and has no second derivative. Other devices and dtypes use the same formula
+    composed of PyTorch operations, with a single warning. Soft targets and label smoothing are always composed.
 
-    Some losses need more than logits and labels, by keyword; the others ignore it:
+    Some losses need more than logits and labels, passed by keyword; the other losses ignore these arguments:
 
         features: ``[N, D]``, the input of the head (``ib``, ``ib-focal``, ``dro-lt``, ``lmd``, ``tam``).
         head: the linear head, a module or ``(weight, bias)`` (``lmd``).
-        offsets: ``[N, C]``, margins of graph nodes instead of those that ``tam`` computes.
-        noise: ``[N, C]``, instead of the random draws.
+        offsets: ``[N, C]``, margins of graph nodes, replacing those that ``tam`` computes.
+        noise: ``[N, C]``, replaces the random draws.
 
-    A stateful loss (``seesaw``, ``loce``, running means, the step of random draws) updates its state once a call in
-    training mode, from the samples of all processes of ``torch.distributed``. The state dict has it as ``state``.
+    A stateful loss (``seesaw``, ``loce``, running means, the step of random draws) updates its state once per call in
+    training mode, from the samples of all processes of ``torch.distributed``. The state dict stores it as ``state``.
 
-    Under ``torch.compile`` the loss is part of the one graph, with the same numbers (PyTorch 2.4 and later).
+    Under ``torch.compile`` the loss is part of a single graph and gives the same numbers (PyTorch 2.4 and later).
 
-    Under ``DistributedDataParallel``, which averages the gradients of the processes, both means equal those of one
-    process with the whole batch, whatever the sizes of the parts: in training mode, with gradients, the divisors of
-    the processes are summed (one all-reduce of a number in the forward call), and each returns its share, of which the
-    mean over the processes is the loss of the whole batch. With ``sync_divisor=False`` each process divides by its own
-    samples; with class weights the result then differs by 0.17 of the gradient's norm for two processes with 32 samples
-    each (``elm:lambda=0.5+drw``, ten classes of ratio 100, random logits; median of 200 batches). Losses that are no
-    sum over the samples (``dro-lt``, ``lmd``), and the part of ``poly1`` that has no class weights, are means of the
-    process. The random draws of ``gcl`` and ``eql`` equal those of one process if rank r has the r-th part of the
-    batch and all parts have the same size.
+    ``DistributedDataParallel`` averages the gradients of the processes. Under it, both means equal the mean of one
+    process with the whole batch, for parts of any size: in training mode, with gradients enabled, the divisors of the
+    processes are summed (one all-reduce of one number in the forward call), and each process returns its share. The
+    mean of the shares over the processes is the loss of the whole batch. With ``sync_divisor=False`` each process
+    divides by its own samples; with class weights the result then differs by 0.17 of the gradient's norm for two
+    processes with 32 samples each (``elm:lambda=0.5+drw``, ten classes of ratio 100, random logits; median of 200
+    batches). ``poly1``, ``lm-softmax`` and ``lade`` are always means of each process, because a part of them ignores
+    class weights or depends on the whole batch; the batch terms of ``dro-lt`` and ``lmd`` are computed from the samples
+    of each process. The random draws of ``gcl`` and ``eql`` equal those of one process if rank r has the r-th part of
+    the batch and all parts have the same size.
 
-    Raises ``ValueError`` for an unknown loss or key (with the nearest name), shapes and counts that do not fit, a label
-    out of range (with its position); ``TypeError`` for a dtype.
+    Raises ``ValueError`` for an unknown loss or key (with the nearest name), shapes and counts that do not match, and a
+    label out of range (with its position); ``TypeError`` for a dtype.
     """
 
     def __init__(
@@ -137,12 +136,12 @@ class Loss(torch.nn.Module):
 
     @property
     def spec(self) -> str:
-        """Canonical text: keys at their default left out."""
+        """Canonical text, without keys that have their default."""
         return self._handle.text
 
     @property
     def class_counts(self) -> list[int]:
-        """Training samples of each class, ``[C]``."""
+        """Number of training samples of each class, ``[C]``."""
         return list(self._handle.class_counts)
 
     @property
@@ -163,43 +162,45 @@ class Loss(torch.nn.Module):
 
     @property
     def scale(self) -> float:
-        """What multiplies the head's output before a softmax, at training and at test time."""
+        """Factor applied to the head's output before the softmax, in training and at test time."""
         return self._handle.core.scale
 
     @property
     def head(self) -> str:
-        """The head the loss is made for, ``"linear"`` or ``"cosine"`` (``ulmus.CosineLinear``)."""
+        """The head for which the loss is designed, ``"linear"`` or ``"cosine"`` (``ulmus.CosineLinear``)."""
         return self._handle.core.head
 
     @property
     def class_weights(self) -> list[float]:
-        """The class weights in force, ``[C]``; ones where there are none."""
+        """The current class weights, ``[C]``; ones if there are none."""
         return self._handle.core.class_weights()
 
     @property
     def initial_bias(self) -> float:
-        """Where the biases of a linear head should begin with this loss; 0 for most."""
+        """Recommended initial value of the biases of a linear head with this loss; 0 for most losses."""
         return self._handle.core.initial_bias
 
     @property
     def active(self) -> bool:
-        """False while a loss that is plain at first (key ``from``) still is cross entropy."""
+        """False while a loss with the key ``from`` is still plain cross entropy."""
         return self._handle.active
 
     def set_epoch(self, epoch: int, epochs: int) -> None:
-        """Sets the epoch, ``0 <= epoch < epochs``, for a deferred rule (``+drw``) or a loss that is plain at first."""
+        """Sets the epoch, ``0 <= epoch < epochs``, for a deferred rule (``+drw``) or a loss that starts as plain cross
+        entropy."""
         self._handle.set_epoch(epoch, epochs)
 
     def set_class_weights(self, weights: Iterable[float]) -> None:
-        """Replaces the class weights by these, ``[C]``, each at least 0 and finite; a mapping is by class number."""
+        """Replaces the class weights with these, ``[C]``, each at least 0 and finite; a mapping has class numbers as
+        keys."""
         self._handle.set_class_weights(_family.class_weights(weights, self._handle.classes))
 
     @property
     def assumed_prior(self) -> list[float]:
-        """The class frequencies ``[C]`` that ``softmax(scale * logits)`` of a model trained to the end with this loss
-        assumes: those of the training data for plain cross entropy, equal ones after ``bs``, ``la``, ``+inverse`` ...
-        (C++: ``ulmus::assumed_prior``). Margins, slopes and shapes are taken not to move it. `weight` and
-        :meth:`set_class_weights` multiply it, in place of the weights of a rule."""
+        """The class frequencies ``[C]`` that ``softmax(scale * logits)`` of a fully trained model assumes: the training
+        frequencies for plain cross entropy, equal frequencies for ``bs``, ``la``, ``+inverse`` ... (C++:
+        ``ulmus::assumed_prior``). Margins, slopes and shapes are assumed to have no influence. `weight` and
+        :meth:`set_class_weights` multiply the frequencies, in place of the weights of a rule."""
         counts, weights = self._handle.class_counts, self._handle.replaced_weights
         if weights is None:
             return _core.assumed_prior(self.spec, counts)
@@ -208,15 +209,16 @@ class Loss(torch.nn.Module):
         return [p / (sum(prior) or 1) for p in prior]
 
     def probabilities(self, logits: Tensor, prior: Any = None) -> Tensor:
-        """Class probabilities from the head's output: ``softmax(scale * logits)`` over the classes, ``[N, C]``,
-        ``[N, C, d1, ...]`` or ``[C]`` like the logits, float32 at least. Margins, offsets and slopes apply in training
+        """Returns class probabilities from the head's output: ``softmax(scale * logits)`` over the classes, ``[N, C]``,
+        ``[N, C, d1, ...]`` or ``[C]`` like the logits, at least float32. Margins, offsets and slopes apply in training
         only.
 
         A loss that shifts its logits by the class frequencies in training (``bs``, ``la``, ``vs``, ``lade`` ...) or
-        weighs the classes gives probabilities for classes as frequent as :attr:`assumed_prior` says: mostly equally
-        frequent, which suits balanced accuracy. `prior`, ``[C]``, are the frequencies to expect instead
-        (``loss.class_counts``: those of the training data): p is multiplied by prior over assumed prior and normalised
-        (Saerens et al., Neural Computation 2002)."""
+        weights the classes gives probabilities under the class frequencies :attr:`assumed_prior`. These are mostly
+        equal, which suits balanced accuracy. `prior`, ``[C]``, contains the frequencies to expect instead (for those of
+        the training data: ``loss.class_counts``): p is multiplied by prior over assumed prior and normalised (Saerens
+        et al., Neural Computation 2002).
+        """
         classes = self._handle.classes
         if not isinstance(logits, Tensor) or not logits.is_floating_point() or logits.dim() == 0:
             raise TypeError(f"the logits are {describe(logits)}, expected a floating point tensor [N, {classes}]")
@@ -242,10 +244,10 @@ class Loss(torch.nn.Module):
         return f"{type(self).__name__}({self.extra_repr()})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handle": copy.copy(self._handle)}  # a shallow copy, too, has its own epoch and state
+        return {**self.__dict__, "_handle": copy.copy(self._handle)}  # even a shallow copy has its own epoch and state
 
-    # The state dict has what training has changed. Its entries are no buffers, so that module.to() and .half() leave
-    # them.
+    # The state dict contains the values that training changes. They are not buffers, so module.to() and .half() do not
+    # convert them.
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         handle = self._handle
@@ -270,7 +272,7 @@ class Loss(torch.nn.Module):
         known = {"epoch", "class_weights"}
         if self._handle.needs & _kernel.STATE:
             known.add("state")
-            if "carried" in entries:  # its name in 0.1
+            if "carried" in entries:  # name of the entry in 0.1
                 entries.setdefault("state", entries.pop("carried"))
             if "state" not in entries:
                 missing_keys.append(prefix + "state")
@@ -286,7 +288,7 @@ class Loss(torch.nn.Module):
             error_msgs.append(f"the state of {self!r} does not fit: {error}")
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Loss:
-        return self  # nothing to move: tables for other devices are made when they are needed
+        return self  # nothing to move: tables for other devices are created on demand
 
     def forward(
         self,
@@ -318,7 +320,7 @@ class Loss(torch.nn.Module):
         return batch.unflatten(self._over_processes(value, batch))
 
     def _over_processes(self, value: Tensor, batch: CheckedBatch) -> Tensor:
-        """The share of a mean in that of the batches of all processes."""
+        """Multiplies a mean by the factor that makes it this process's share of the mean over all processes."""
         handle = self._handle
         if not (self.sync_divisor and self.training and handle.is_sum and handle.reduction in ("mean", "weighted-mean")):
             return value
@@ -339,8 +341,8 @@ class Loss(torch.nn.Module):
             return _compile.fused_with_context(handle, logits, labels, sample_weights, context, value_dtype)
         if logits.dtype is not torch.float16 or handle.reduction in ("sum", "none") or not handle.is_sum:
             return _compile.fused(handle, logits, labels, sample_weights, handle.reduction, value_dtype)
-        # A mean's gradient of 16 bits would be lost below 6e-8 before a gradient scaler sees it; that of the sum is
-        # not.
+        # The 16-bit gradient of a mean would underflow below 6e-8 before a gradient scaler multiplies it; the gradient
+        # of the sum does not.
         total = _compile.fused(handle, logits, labels, sample_weights, "sum", torch.float32)
         return (total / handle.divisor(labels, sample_weights, torch.float32)).to(value_dtype)
 
@@ -357,7 +359,7 @@ def composed_loss(
     noise: Tensor | None = None,
 ) -> Tensor:
     """The same function as ``loss(logits, labels, sample_weights, ...)``, composed of PyTorch operations: for any
-    device and dtype, twice differentiable, and a second opinion on the kernel. Does not update the state of the
+    device and dtype, twice differentiable, and an independent check of the kernel. Does not update the state of the
     loss."""
     handle = loss._handle
     batch = check_batch(handle, logits, labels, sample_weights)
@@ -383,7 +385,7 @@ def _warn_once(logits: Tensor) -> None:
         )
 
 
-# Before PyTorch 2.4 the losses run between two compiled graphs. This is what torch._dynamo.disable would say, without
-# importing it, which takes seconds.
+# Before PyTorch 2.4 the losses run between two compiled graphs. This has the effect of torch._dynamo.disable without
+# importing torch._dynamo, which takes seconds.
 if not _compile.CAN_COMPILE:
     Loss.forward._torchdynamo_disable = True  # type: ignore[attr-defined]

@@ -1,8 +1,9 @@
-"""What a long-tailed classifier is judged by, as functions of ``(y_true, y_pred)`` with scikit-learn's names.
+"""Metrics for long-tailed classification as functions of ``(y_true, y_pred)`` with scikit-learn's names.
 
-:func:`evaluate` gives all of it at once, from logits, with the numbers and keys of the program's report. Averages over
-classes leave out classes without samples in `y_true`. They fit ``sklearn.metrics.make_scorer``. `class_counts` are read
-as those of a loss: in the order of the classes, or a ``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
+:func:`evaluate` returns the metrics of the program's report at once, from logits, with the same numbers and keys.
+Averages over classes exclude classes without samples in `y_true`. The functions work with
+``sklearn.metrics.make_scorer``. `class_counts` are given as for a loss: in the order of the classes, or as a
+``Counter``, a ``dict`` or pandas' ``value_counts()`` by class.
 """
 
 from __future__ import annotations
@@ -63,13 +64,15 @@ def evaluate(
     many_above: int = 100,
     few_below: int = 20,
 ) -> dict[str, Any]:
-    """Evaluates logits ``[N, C]`` by labels ``[N]``; the training samples of each class ``[C]`` define the shot groups.
+    """Evaluates logits ``[N, C]`` with labels ``[N]``; `class_counts` ``[C]``, the training samples of each class,
+    define the shot groups.
 
-    The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``,
+    Uses the same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``,
     ``macro_f1``, ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``,
-    ``confusion`` (for every true class, pairs of a predicted class and its number above 0), and for every class of
-    ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are ``softmax(scale *
-    logits)``: give ``loss.scale`` with the output of a cosine head. An absent value is None.
+    ``confusion`` (for every true class, pairs of a predicted class and its count above 0), and for every class in
+    ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are
+    ``softmax(scale * logits)``: pass ``loss.scale`` with the output of a cosine head. A value that does not exist is
+    None.
     """
     matrix = np.ascontiguousarray(logits, dtype=np.float32)
     if matrix.ndim != 2:
@@ -121,7 +124,8 @@ def recall_score(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
 
 
 def precision_score(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]:
-    """Precision of every class in `y_true`, in the sorted order of the classes; 0 for one that is never predicted."""
+    """Precision of every class in `y_true`, in the sorted order of the classes; 0 for a class that is never
+    predicted."""
     truth, predicted = _pair(y_true, y_pred)
     classes = np.unique(truth)
     chosen = predicted[:, None] == classes
@@ -131,29 +135,29 @@ def precision_score(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.float64]
 
 
 def accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Samples whose prediction is right (top-1)."""
+    """Fraction of samples that are predicted correctly (top-1)."""
     truth, predicted = _pair(y_true, y_pred)
     return float(np.mean(truth == predicted))
 
 
 def balanced_accuracy_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean recall of the classes."""
+    """Mean recall over the classes."""
     return float(recall_score(y_true, y_pred).mean())
 
 
 def geometric_mean_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Geometric mean of the recalls; 0 when one is 0."""
+    """Geometric mean of the recalls; 0 if one of them is 0."""
     recalls = recall_score(y_true, y_pred)
     return float(np.exp(np.log(recalls).mean())) if recalls.all() else 0.0
 
 
 def worst_class_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Smallest recall of a class."""
+    """Smallest recall of any class."""
     return float(recall_score(y_true, y_pred).min())
 
 
 def f1_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Mean F1 of the classes in `y_true` (macro); a class that is never predicted counts as 0."""
+    """Mean F1 over the classes in `y_true` (macro); a class that is never predicted counts as 0."""
     truth, predicted = _pair(y_true, y_pred)
     scores = []
     for label in np.unique(truth):
@@ -163,8 +167,8 @@ def f1_score(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
-    """Matthews correlation of labels and predictions, -1 to 1, for two or more classes (Gorodkin, 2004); 0 where the
-    labels, or the predictions, are all of one class."""
+    """Matthews correlation of labels and predictions, -1 to 1, for two or more classes (Gorodkin, 2004); 0 if all
+    labels or all predictions are of one class."""
     matrix = confusion_matrix(y_true, y_pred).astype(np.float64)
     total, of_truth, of_predicted = matrix.sum(), matrix.sum(axis=1), matrix.sum(axis=0)
     covariance = np.trace(matrix) * total - of_truth @ of_predicted
@@ -173,7 +177,7 @@ def matthews_corrcoef(y_true: ArrayLike, y_pred: ArrayLike) -> float:
 
 
 def confusion_matrix(y_true: ArrayLike, y_pred: ArrayLike) -> NDArray[np.int64]:
-    """``[true, predicted]`` over the sorted classes of both."""
+    """Counts ``[true, predicted]`` over the sorted classes of both."""
     truth, predicted = _pair(y_true, y_pred)
     classes, codes = np.unique(np.concatenate([truth, predicted]), return_inverse=True)
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
@@ -196,24 +200,25 @@ def _shot_score(
 
 
 def many_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], many_above: int = 100) -> float:
-    """Mean recall of the classes with more than `many_above` training samples; NaN when there is none."""
+    """Mean recall of the classes with more than `many_above` training samples; NaN if there are none."""
     return _shot_score(y_true, y_pred, class_counts, at_least=many_above + 1)
 
 
 def medium_shot_score(
     y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], many_above: int = 100, few_below: int = 20
 ) -> float:
-    """Mean recall of the classes with `few_below` to `many_above` training samples; NaN when there is none."""
+    """Mean recall of the classes with `few_below` to `many_above` training samples; NaN if there are none."""
     return _shot_score(y_true, y_pred, class_counts, few_below, many_above)
 
 
 def few_shot_score(y_true: ArrayLike, y_pred: ArrayLike, class_counts: Iterable[Any], few_below: int = 20) -> float:
-    """Mean recall of the classes with fewer than `few_below` training samples; NaN when there is none."""
+    """Mean recall of the classes with fewer than `few_below` training samples; NaN if there are none."""
     return _shot_score(y_true, y_pred, class_counts, at_most=few_below - 1)
 
 
 def top_k_accuracy_score(y_true: ArrayLike, y_score: ArrayLike, k: int = 5) -> float:
-    """Samples whose class is among the `k` best of `y_score` ``[N, C]``; ties go to the lowest class index."""
+    """Fraction of samples whose class has one of the `k` highest scores in `y_score` ``[N, C]``; of equal scores the
+    lowest class index ranks first."""
     truth, scores = _scores(y_true, y_score)
     of_truth = scores[np.arange(len(truth)), truth][:, None]
     before = np.arange(scores.shape[1]) < truth[:, None]
@@ -229,7 +234,8 @@ def log_loss(y_true: ArrayLike, y_prob: ArrayLike) -> float:
 
 
 def expected_calibration_error(y_true: ArrayLike, y_prob: ArrayLike) -> float:
-    """Gap between top probability and accuracy, weighted by samples, over 15 equal-width bins ``(lower, upper]``."""
+    """Gap between top probability and accuracy over 15 equal-width bins ``(lower, upper]``, weighted by the number of
+    samples."""
     truth, probabilities = _scores(y_true, y_prob)
     confidence = probabilities.max(axis=1)
     gap = confidence - (probabilities.argmax(axis=1) == truth)
@@ -238,7 +244,7 @@ def expected_calibration_error(y_true: ArrayLike, y_prob: ArrayLike) -> float:
 
 
 def margins(y_true: ArrayLike, y_score: ArrayLike) -> NDArray[np.float64]:
-    """``z[y] - max over j != y of z[j]`` of every sample, in units of the scores."""
+    """Margin ``z[y] - max over j != y of z[j]`` of every sample, in the unit of the scores."""
     truth, scores = _scores(y_true, y_score)
     rows = np.arange(len(truth))
     wrong = scores.copy()

@@ -1,4 +1,5 @@
-"""The program's models in PyTorch, for the weights that ``ulmus train`` writes. Names are torchvision's."""
+"""PyTorch versions of the program's models, for the weights that ``ulmus train`` writes. Names are as in
+torchvision."""
 
 from __future__ import annotations
 
@@ -22,9 +23,9 @@ _NAMES = ["conv3", "resnet20", "resnet32", "resnet44", "resnet56"]
 
 
 class Classifier(nn.Module):
-    """A backbone and its head ``fc``; parameters carry torchvision's names.
+    """A backbone with its head ``fc``; the names of the parameters are torchvision's.
 
-    A model from :func:`load_model` also knows ``class_names``, ``loss`` (text), ``scale`` (probabilities are
+    A model from :func:`load_model` also has ``class_names``, ``loss`` (text), ``scale`` (probabilities are
     ``softmax(scale * model(images))``) and the normalisation of its images, which :meth:`preprocess` applies.
     """
 
@@ -43,7 +44,7 @@ class Classifier(nn.Module):
         return output
 
     def preprocess(self, images: Tensor) -> Tensor:
-        """uint8 images ``[N, channels, height, width]`` to the model's input."""
+        """Converts uint8 images ``[N, channels, height, width]`` to the model's input."""
         mean = torch.tensor(self.mean, device=images.device).view(1, -1, 1, 1)
         stddev = torch.tensor(self.stddev, device=images.device).view(1, -1, 1, 1)
         return (images.float() / 255 - mean) / stddev
@@ -54,7 +55,7 @@ def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class _Conv3(Classifier):
-    """Three 3x3 convolutions with batch norm; the mean over the plane at the end."""
+    """Three 3x3 convolutions with batch norm, followed by the mean over height and width."""
 
     width = 64
 
@@ -84,7 +85,7 @@ class _BasicBlock(nn.Module):
 
 
 class _ResNet(Classifier):
-    """The CIFAR family of He et al. 2016 with option A shortcuts."""
+    """The CIFAR ResNets of He et al. 2016 with option A shortcuts."""
 
     width = 64
 
@@ -107,9 +108,9 @@ class _ResNet(Classifier):
 
 
 def make_model(name: str, channels: int = 3, classes: int = 10, head: str = "linear") -> Classifier:
-    """``conv3``, ``resnet20``, ``resnet32``, ``resnet44`` or ``resnet56`` with a ``linear`` or ``cosine`` head.
+    """Creates ``conv3``, ``resnet20``, ``resnet32``, ``resnet44`` or ``resnet56`` with a ``linear`` or ``cosine`` head.
 
-    Convolutions start from the Kaiming normal of fan-in, as in ``ulmus train``.
+    Convolutions are initialised with the Kaiming normal distribution of fan-in, as in ``ulmus train``.
     """
     if name not in _NAMES:
         raise ValueError(f"unknown model '{name}'; {_family.nearest(name, _NAMES)}")
@@ -141,25 +142,25 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Without what training left beside the model."""
+    """Removes the tensors that training stores in addition to the model."""
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(("optimizer.", "loss."))}
 
 
 def load_weights(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """The state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with torchvision's
-    names."""
+    """Returns the state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with
+    torchvision's names."""
     tensors, _ = _read_safetensors(Path(checkpoint))
     return _of_model(tensors)
 
 
 def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int | None = None) -> Classifier:
-    """A trained model, ready to predict: from a checkpoint file, or from a run folder with the loss and the seed where
-    the run has several.
+    """Loads a trained model, ready to predict: from a checkpoint file, or from a run folder. A run folder with several
+    checkpoints also needs the loss and the seed.
 
     >>> model = ulmus.load_model("runs/first", loss="elm:lambda=0.5+drw", seed=0)
     >>> probabilities = (model.scale * model(model.preprocess(images))).softmax(1)
 
-    Raises ``ValueError`` when no checkpoint fits, naming what there is.
+    Raises ``ValueError``, listing the checkpoints, if not exactly one checkpoint matches.
     """
     from . import _core
 

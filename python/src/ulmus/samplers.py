@@ -35,7 +35,7 @@ class ClassSampler(Sampler[int]):
 
     Args:
         labels: ``[N]``, the class of each sample.
-        sampler: a text of the table. Samples are drawn with replacement.
+        sampler: a text of the table. "Drawn" means drawn with replacement.
         epochs: number of epochs of the whole training, for ``progressive`` and ``drs``.
         seed: an epoch is a function of seed and epoch only, the same as in the program.
         num_replicas, rank: by default those of ``torch.distributed`` if it is initialised. Each rank takes every
