@@ -1,4 +1,4 @@
-"""The formula of every loss, written with PyTorch operations from its equation: the differentiable reference."""
+"""The formula of every loss, composed of PyTorch operations from its equation: the differentiable reference."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ __all__ = ["compose"]
 
 @dataclasses.dataclass
 class Batch:
-    """What a formula needs besides its logits ``[N, C]``."""
+    """The inputs of a formula besides the logits ``[N, C]``."""
 
     labels: Tensor  #: [N]
     active: Tensor  #: [N], true for samples with a weight above 0
-    counts: Tensor  #: [C]; a class without samples counts like the rarest one that has some
-    samples: Tensor  #: [C], the counts as they are
-    total: int  #: of all samples
+    counts: Tensor  #: [C]; a class without samples counts like the rarest class with samples
+    samples: Tensor  #: [C], the unchanged counts
+    total: int  #: number of all samples
     keys: dict[str, Any]
-    class_weights: Tensor  #: [C], in force
-    unweighted: Tensor  #: [N]; times this, a term is free of class weights
+    class_weights: Tensor  #: [C], the current ones
+    unweighted: Tensor  #: [N], factor that cancels the class weights of a term
     state: Tensor | None = None  #: negative before the first update
     features: Tensor | None = None  #: [N, D]
     weight: Tensor | None = None  #: [C, D] of a linear head
     bias: Tensor | None = None  #: [C]
     offsets: Tensor | None = None  #: [N, C], added to the scaled logits: draws of `gcl` and `eql`, margins of `tam`
-    noise: Tensor | None = None  #: [N, C], in place of the draws
+    noise: Tensor | None = None  #: [N, C], replaces the draws
 
     @property
     def prior(self) -> Tensor:
         return self.counts / self.total
 
 
-#: Logits and batch to losses [N].
+#: Maps logits and batch to losses [N].
 Formula = Callable[[Tensor, Batch], Tensor]
-#: What is added to the mean of the losses.
+#: A term added to the mean of the losses.
 Term = Callable[[Tensor, Batch], Tensor]
 
 
@@ -70,7 +70,7 @@ def _replace_true_logit(z: Tensor, y: Tensor, true_logit: Tensor) -> Tensor:
 
 
 def _wrong_logits(z: Tensor, y: Tensor) -> Tensor:
-    """The logits without gradient, minus infinity at the label."""
+    """Returns the logits without gradient, minus infinity at the label."""
     return z.detach().scatter(1, y.unsqueeze(1), -math.inf)
 
 
@@ -116,7 +116,7 @@ def _cdt(z: Tensor, b: Batch) -> Tensor:
 
 
 def focal(c: Tensor, b: Batch) -> Tensor:
-    """The focal loss of a cross entropy."""
+    """Returns the focal loss from a cross entropy."""
     return c if b.keys["gamma"] == 0 else (-torch.expm1(-c)) ** b.keys["gamma"] * c
 
 
@@ -157,7 +157,7 @@ def _ala(t: Tensor, rival: Tensor, b: Batch) -> Tensor:
 
 
 def _add_angle(cosine: Tensor, angle: Tensor) -> Tensor:
-    """The cosine of the angle plus `angle`."""
+    """Returns the cosine of the sum of two angles, the first given by its cosine."""
     sine = (1 - cosine * cosine).clamp_min(1e-12).sqrt()
     return cosine * angle.cos() - sine * angle.sin()
 
@@ -217,13 +217,14 @@ def _lade(z: Tensor, b: Batch) -> Tensor:
 
 
 def _class_masks(b: Batch, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """``[C, N]``, 1 where an active sample is of the class, and the number of those, ``[C]``."""
+    """Returns ``[C, N]``, 1 where an active sample is of the class, and the number of active samples of each class,
+    ``[C]``."""
     own = F.one_hot(b.labels, len(b.counts)).T.to(dtype) * b.active
     return own, own.sum(1)
 
 
 def _log_active(b: Batch, dtype: torch.dtype) -> Tensor:
-    """``[N]``: 0 for active samples, minus infinity for the others; all 0 where none is active."""
+    """Returns ``[N]``: 0 for active samples, minus infinity for the others; all 0 if no sample is active."""
     return torch.zeros_like(b.active, dtype=dtype).masked_fill(~b.active & b.active.any(), -math.inf)
 
 
@@ -291,7 +292,7 @@ def _lafce(z: Tensor, b: Batch) -> Tensor:
 
 
 def label_aware_smoothing(b: Batch) -> Tensor:
-    """The smoothing of each class, ``[C]``."""
+    """Returns the label smoothing of each class, ``[C]``."""
     span = b.counts.max() - b.counts.min()
     t = torch.where(span > 0, (b.counts - b.counts.min()) / span.clamp_min(1), 0)
     head, tail, quarter = b.keys["head"], b.keys["tail"], math.pi / 2
@@ -309,7 +310,7 @@ def _las(z: Tensor, b: Batch) -> Tensor:
 
 
 def normalize(z: Tensor, b: Batch) -> Tensor:
-    """Logits over their norm and the temperature."""
+    """Divides the logits by their norm and the temperature."""
     norm = (z * z).sum(1, keepdim=True)
     norm = torch.where(norm > 0, norm, 1).sqrt() * (norm > 0)
     return z / (b.keys["temperature"] * (norm + 1e-7))
@@ -338,8 +339,8 @@ def _distances(features: Tensor, means: Tensor, power: int = 2) -> Tensor:
 
 
 def _class_means(b: Batch, batch_means: Tensor, sizes: Tensor) -> tuple[Tensor, Tensor]:
-    """The number of batches with each class ``[C]`` and the running means ``[C, D]``; before the first update, those of
-    this batch."""
+    """Returns the number of batches that contained each class, ``[C]``, and the running means, ``[C, D]``; before the
+    first update, the values of this batch."""
     assert b.state is not None
     classes = len(b.counts)
     seen, means = b.state[:classes], b.state[classes:].reshape(classes, -1)
@@ -397,11 +398,11 @@ def _tam_before(z: Tensor, b: Batch) -> Tensor:
     return _cross_entropy(_bs(z, b), b.labels) if b.keys["base"] == "bs" else _ce(z, b)
 
 
-#: Losses whose cross entropy is of scaled logits with slopes and offsets of the classes.
+#: Losses that are the cross entropy of scaled logits with a slope and an offset per class.
 ADJUSTED: dict[str, Formula] = {"bs": _bs, "la": _la, "vs": _vs, "cdt": _cdt}
 
-#: Losses that replace the true logit by a function of itself, the largest wrong logit and the numbers of the label. The
-#: arguments are [N], for the labels of the batch, or [N, C] with every class as the label.
+#: Losses that replace the true logit with a function of itself, the largest incorrect logit and constants of the label.
+#: The arguments are [N], for the labels of the batch, or [N, C] with every class as the label.
 TRUE_LOGITS: dict[str, Callable[[Tensor, Tensor, Batch], Tensor]] = {
     "ldam": _ldam,
     "mm": _mm,
@@ -454,14 +455,14 @@ FORMULAS: dict[str, Formula] = {
     "tam": _tam,
 }
 
-#: Losses with a term of the whole batch: a single sample has none.
+#: Losses with a term of the whole batch, which is not defined for a single sample.
 TERMS: dict[str, Term] = {"lade": _lade_term, "dro-lt": _dro_term, "lmd": _lmd_term}
 
 
 def compose(
     handle: LossHandle, logits: Tensor, labels: Tensor, sample_weights: Tensor | None, context: Context
 ) -> Tensor:
-    """The loss of a checked batch; at least float32."""
+    """Returns the loss of a checked batch; at least float32."""
     z = logits.float() if torch.finfo(logits.dtype).bits < 32 else logits
     device, dtype = z.device, z.dtype
     valid = labels != handle.ignore_index
@@ -508,7 +509,7 @@ def compose(
             f"loss '{handle.text}' has no loss of a single sample, so reduction {handle.reduction} cannot apply; "
             "use weighted-mean or mean"
         )
-    # Samples that weigh nothing cost nothing, whatever is in them.
+    # Samples with weight 0 have zero loss, whatever their logits contain.
     rows = torch.where(active.unsqueeze(1), z, 0)
     losses = torch.where(active, formula(rows, batch), 0) * row_weights
     if handle.reduction == "none":
@@ -518,7 +519,7 @@ def compose(
 
 
 def _has_offsets(handle: LossHandle) -> bool:
-    """Whether the library adds offsets to each row that do not depend on the logits."""
+    """Returns whether the library adds offsets to each row that do not depend on the logits."""
     if handle.name == "tam":
         return handle.active
     return handle.name == "gcl" or (handle.name == "eql" and handle.keys["kind"] != "sigmoid")

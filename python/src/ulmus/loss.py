@@ -68,7 +68,7 @@ class Loss(torch.nn.Module):
 
     float32, float64, bfloat16 and float16 logits on the CPU use the kernel: it computes the gradient in the forward
     call, does not copy contiguous logits, and has no second derivative. Other devices and dtypes use the same formula
-    composed of PyTorch operations, with a single warning. Soft targets and label smoothing are always composed.
+    composed of PyTorch operations, with one warning for each. Soft targets and label smoothing are always composed.
 
     Some losses need more than logits and labels, passed by keyword; the other losses ignore these arguments:
 

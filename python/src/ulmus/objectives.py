@@ -1,22 +1,24 @@
-"""The losses as objectives of LightGBM, XGBoost and CatBoost: gradient and Hessian of the scores that trees add up.
+"""The losses as objectives of LightGBM, XGBoost and CatBoost: gradient and Hessian with respect to the scores of the
+trees.
 
 A loss of the family that is a softmax cross entropy of shifted logits,
 
-    l = -log p[y],  p = softmax(u),  u[j] = c[j] z[j] + shift[j]     (the shift of LDAM, ELM: a margin of the label's)
+    l = -log p[y],  p = softmax(u),  u[j] = c[j] z[j] + shift[j]     (LDAM, ELM: the shift is a margin at the label)
 
-has for each sample the derivatives by z
+has the following derivatives with respect to z for each sample:
 
     g[j]    = c[j] (p[j] - [j = y])
     h[j]    = c[j]^2 p[j] (1 - p[j])         = c[j] |g[j]| (1 - |g[j]| / c[j])
     H[j, k] = c[j] c[k] p[j] ([j = k] - p[k])
 
-because ``|g[j]| / c[j]`` is ``p[j]`` of a wrong class and ``1 - p[y]`` of the true one, and ``q (1 - q)`` is the same
-for both. So the second derivatives need nothing but the gradient, which is the kernel's. Weights of samples and classes
-multiply both. The shift may depend on the label and on which wrong logit is the largest, but not on a logit: other
-losses have other second derivatives and are refused by name.
+The second form of h holds because ``|g[j]| / c[j]`` is ``p[j]`` for an incorrect class and ``1 - p[y]`` for the label,
+and ``q (1 - q)`` is the same for q and 1 - q. The second derivatives therefore need only the gradient, which the kernel
+computes. Weights of samples and classes multiply both. The shift may depend on the label and on which incorrect logit
+is the largest, but not on the value of a logit. Losses with other second derivatives are rejected by name.
 
-The scores of the trees are ``s z`` with s the scale of the loss, so that probabilities are their softmax, and learning
-rates, L2 and least Hessians mean what they mean for a library's own objective.
+The scores of the trees are ``s z``, where s is the scale of the loss. Probabilities are therefore the softmax of the
+scores, and learning rates, L2 regularisation and minimum Hessians have the same meaning as for the library's own
+objective.
 """
 
 from __future__ import annotations
@@ -39,11 +41,11 @@ __all__ = ["Objective", "objective"]
 
 Doubles = NDArray[np.float64]
 
-_SMALLEST_HESSIAN = 1e-16  # XGBoost's own: a sample that is all but certain does not vanish from the sums
+_SMALLEST_HESSIAN = 1e-16  # as in XGBoost: keeps an almost certain sample in the sums
 
 
 def _refuse(loss: str) -> None:
-    """Raises ValueError for a rule whose weights change while training."""
+    """Raises ValueError for a rule that draws samples or whose weights change during training."""
     _family.refuse_sampling_rule(loss)
     rule = _family.rule_name(loss)
     if rule is not None and _family.table()["rules"].get(rule, {}).get("deferred"):
@@ -54,23 +56,23 @@ def _refuse(loss: str) -> None:
 
 
 def supported_losses() -> list[str]:
-    """The losses that, with their keys at their defaults, have an objective, by the numbers of their definitions."""
+    """Returns the losses that have an objective when all their keys have their defaults."""
     return [name for name in _family.table()["losses"] if not _core.softmax_slopes(name, [2, 1])[0]]
 
 
 class Objective:
-    """Gradient, Hessian, probabilities and metrics of one loss on the scores of boosted trees. :func:`objective` makes
-    one in the calling convention of a library.
+    """Gradient, Hessian, probabilities and metrics of one loss for the scores of boosted trees. :func:`objective`
+    creates one with the calling convention of a library.
 
     Attributes:
         loss: canonical text.
-        class_counts: training samples of each class, ``[C]``.
+        class_counts: number of training samples of each class, ``[C]``.
         classes: C.
-        assumed_prior: ``[C]``, the class frequencies that the softmax of the scores assumes: equal ones for ``bs``,
-            ``la`` and ``+inverse``, those of the training data for ``ce``.
+        assumed_prior: ``[C]``, the class frequencies that the softmax of the scores assumes: equal frequencies for
+            ``bs``, ``la`` and ``+inverse``, the training frequencies for ``ce``.
 
-    Scores are ``[N, C]``, or for two classes also ``[N]``, that of class 1 minus that of class 0. Every computation is
-    in double precision.
+    Scores are ``[N, C]``, or for two classes also ``[N]``, the score of class 1 minus the score of class 0. All
+    computations use double precision.
     """
 
     def __init__(self, loss: str, class_counts: Iterable[Any]) -> None:
@@ -90,7 +92,7 @@ class Objective:
         self.assumed_prior: list[float] = _core.assumed_prior(self.loss, self.class_counts)
         self._scale = weighted.scale
         self._slopes: Doubles = np.array(slopes) / weighted.scale
-        # Weights have mean 1 over the training samples, as the regularisation of a library expects.
+        # Class weights have mean 1 over the training samples, as the libraries' regularisation expects.
         weights, counts = np.array(weighted.class_weights() or [1.0] * self.classes), np.array(self.class_counts)
         self._class_weights: Doubles = weights * (counts.sum() / (counts @ weights))
         self._kernel = functional.prepare(loss, self.class_counts, class_weights=[1.0] * self.classes)
@@ -104,8 +106,9 @@ class Objective:
     def gradient_and_hessian(
         self, scores: ArrayLike, labels: ArrayLike, sample_weights: ArrayLike | None = None
     ) -> tuple[Doubles, Doubles]:
-        """Derivatives by the scores: the gradient and the diagonal of the Hessian, both of the shape of the scores and
-        times the weights of class and sample. The Hessian is exact, and at least 1e-16."""
+        """Returns the derivatives with respect to the scores: the gradient and the diagonal of the Hessian, both in
+        the shape of the scores and multiplied by the weights of class and sample. The Hessian is exact, but at least
+        1e-16."""
         scores, classes, weights = self._checked(scores, labels, sample_weights)
         gradient, slopes = self._gradient(scores, classes)
         share = np.minimum(np.abs(gradient) / slopes, 1)
@@ -116,7 +119,8 @@ class Objective:
     def full_hessian(
         self, scores: ArrayLike, labels: ArrayLike, sample_weights: ArrayLike | None = None
     ) -> tuple[Doubles, Doubles]:
-        """The gradient ``[N, C]`` and the whole Hessian ``[N, C, C]`` by scores ``[N, C]``, with weights."""
+        """Returns the gradient ``[N, C]`` and the full Hessian ``[N, C, C]`` with respect to scores ``[N, C]``,
+        including weights."""
         scores, classes, weights = self._checked(scores, labels, sample_weights)
         if scores.ndim != 2:
             raise ValueError(f"the scores are {list(scores.shape)}, expected [N, {self.classes}]")
@@ -130,18 +134,18 @@ class Objective:
         return gradient * weights[:, None], hessian * weights[:, None, None]
 
     def value(self, scores: ArrayLike, labels: ArrayLike, sample_weights: ArrayLike | None = None) -> float:
-        """The mean loss, weighted by class and sample; 0 where all weights are."""
+        """Returns the mean loss, weighted by class and sample; 0 if all weights are 0."""
         scores, classes, weights = self._checked(scores, labels, sample_weights)
         losses, _ = functional.loss_and_grad(self._logits(scores), classes, self._kernel, reduction="none")
         total = weights.sum()
         return float(weights @ losses / total) if total else 0.0
 
     def probabilities(self, scores: ArrayLike, prior: Any = None) -> Doubles:
-        """The inverse link: class probabilities ``[N, C]``, the softmax of the scores. What the loss adds in training
-        (offsets, margins) is not added.
+        """The inverse link: returns class probabilities ``[N, C]``, the softmax of the scores. Offsets and margins of
+        the loss apply in training only.
 
-        They are for classes as frequent as :attr:`assumed_prior` says. `prior` are the frequencies to expect instead:
-        ``"train"``, ``"uniform"``, ``[C]`` numbers or a mapping by class number.
+        The probabilities are for the class frequencies :attr:`assumed_prior`. `prior` contains the frequencies to
+        expect instead: ``"train"``, ``"uniform"``, ``[C]`` numbers or a mapping by class number.
         """
         columns = self._columns(self._scores(scores))
         if prior is not None:
@@ -152,14 +156,15 @@ class Objective:
         return probabilities
 
     def predict(self, scores: ArrayLike, prior: Any = None) -> NDArray[np.int64]:
-        """The most probable class of each row, ``[N]``."""
+        """Returns the most probable class of each row, ``[N]``."""
         predicted: NDArray[np.int64] = self.probabilities(scores, prior).argmax(axis=1)
         return predicted
 
     def balanced_accuracy_value(
         self, scores: ArrayLike, labels: ArrayLike, sample_weights: ArrayLike | None = None
     ) -> float:
-        """Mean recall of the classes that occur, by the largest score; weights are those of the samples."""
+        """Returns the mean recall over the classes that occur, for predictions by the largest score. Only sample
+        weights are used."""
         scores = self._scores(scores)
         classes = self._labels(labels, len(scores))
         weights = self._weights(sample_weights, len(scores))
@@ -169,7 +174,7 @@ class Objective:
         occurs = support > 0
         return float((right[occurs] / support[occurs]).mean()) if occurs.any() else float("nan")
 
-    # What a library gives, as arrays.
+    # Conversion of a library's arguments to arrays.
 
     def _scores(self, scores: ArrayLike) -> Doubles:
         array = np.ascontiguousarray(scores, dtype=np.float64)
@@ -200,7 +205,7 @@ class Objective:
         if sample_weights is None:
             return np.ones(rows)
         weights = np.asarray(sample_weights, dtype=np.float64)
-        if weights.size == 0 and rows:  # XGBoost's word for none
+        if weights.size == 0 and rows:  # XGBoost passes an empty array for none
             return np.ones(rows)
         if weights.shape != (rows,):
             raise ValueError(f"the sample weights are {list(weights.shape)}, expected [{rows}]")
@@ -215,14 +220,16 @@ class Objective:
 
     @staticmethod
     def _columns(scores: Doubles) -> Doubles:
-        """``[N, C]``; one score of two classes is half a score of each, with opposite signs."""
+        """Returns scores ``[N, C]``; a single score of two classes becomes half of it for each class, with opposite
+        signs."""
         return scores if scores.ndim == 2 else np.stack([-scores / 2, scores / 2], axis=1)
 
     def _logits(self, scores: Doubles) -> Doubles:
         return np.ascontiguousarray(self._columns(scores) / self._scale)
 
     def _gradient(self, scores: Doubles, classes: NDArray[np.int64]) -> tuple[Doubles, Doubles]:
-        """By the scores, without weights, and the slopes, ``[C]`` or of one score ``[1]``."""
+        """Returns the gradient with respect to the scores, without weights, and the slopes, ``[C]``, or ``[1]`` for a
+        single score."""
         _, gradient = functional.loss_and_grad(self._logits(scores), classes, self._kernel, reduction="sum")
         gradient = gradient / self._scale
         if scores.ndim == 2:
@@ -239,7 +246,7 @@ def objective(loss: str, class_counts: Iterable[Any], library: Literal["catboost
 @overload
 def objective(loss: str, class_counts: Iterable[Any], library: None = None) -> Objective: ...
 def objective(loss: str, class_counts: Iterable[Any], library: str | None = None) -> Objective:
-    """A loss of the family as the objective of a library for boosted trees.
+    """Creates an objective for a boosted-tree library from a loss of the family.
 
     >>> objective = ulmus.objective("bs", counts, "lightgbm")
     >>> model = lightgbm.LGBMClassifier(objective=objective).fit(X, y)
@@ -248,13 +255,13 @@ def objective(loss: str, class_counts: Iterable[Any], library: str | None = None
     Args:
         loss: ``name[:key=value,...][+rule[:key=value,...]]``, a loss that is a softmax of shifted logits (``ce``,
             ``bs``, ``la``, ``vs``, ``cdt``, ``ldam``, ``elm``, ``gr``, ...).
-        class_counts: training samples of each class, as for :class:`ulmus.Loss`.
-        library: ``"lightgbm"``: to be called by ``LGBMClassifier`` and ``lightgbm.train``. ``"xgboost"``: by
-            ``XGBClassifier`` and ``xgboost.train``. ``"catboost"``: by ``CatBoostClassifier``. None: an
-            :class:`ulmus.objectives.Objective` without a calling convention.
+        class_counts: number of training samples of each class, as for :class:`ulmus.Loss`.
+        library: ``"lightgbm"``: for ``LGBMClassifier`` and ``lightgbm.train``. ``"xgboost"``: for ``XGBClassifier`` and
+            ``xgboost.train``. ``"catboost"``: for ``CatBoostClassifier``. None: an :class:`ulmus.objectives.Objective`
+            without a calling convention.
 
-    docs/boosted-trees.md shows each. Raises ``ValueError`` for a loss whose Hessian does not follow from its gradient,
-    with the reason, and for a rule that begins late (``+drw``) or draws samples (``+rs``).
+    docs/boosted-trees.md has an example of each. Raises ``ValueError``, with the reason, for a loss whose Hessian does
+    not follow from its gradient, and for a rule that begins late (``+drw``) or draws samples (``+rs``).
     """
     kinds = ["lightgbm", "xgboost", "catboost"]
     if library is None:

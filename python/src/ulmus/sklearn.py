@@ -21,7 +21,7 @@ from .functional import loss_and_grad, prepare
 
 try:
     from sklearn.utils.validation import _check_sample_weight, validate_data
-except ImportError:  # before scikit-learn 1.6 a method
+except ImportError:  # before scikit-learn 1.6 it is a method
 
     def validate_data(estimator: Any, *args: Any, **kwargs: Any) -> Any:
         return estimator._validate_data(*args, **kwargs)
@@ -43,56 +43,57 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     loss : str, default="bs"
-        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes; of ``elm`` 0.25 to 0.5 is a
-        good range of lambda to search.
+        ``name[:key=value,...][+rule[:key=value,...]]``. The default balances the classes. For ``elm``, 0.25 to 0.5 is a
+        good search range of lambda.
     head : {"ensemble", "cosine", "linear", "mlp"}, default="ensemble"
         ``ensemble``: the mean of the log probabilities of four models: an ``mlp`` and a logistic regression, each on
         the features alone and on the features with their normal scores (the normal quantile of a value's rank, for
-        features with more than ten values). The logistic regressions weight their samples to the class frequencies that
-        the loss assumes: of a loss that balances the classes, they are class-weighted. ``cosine``: cosines of ``(x,
-        sqrt(D))`` and each class's vector; ``linear``: ``W x + b`` (for losses without margins); ``mlp``: a hidden
-        layer of rectified linear units, then the head that the loss is made for.
+        features with more than ten values). The samples of the logistic regressions are weighted to the class
+        frequencies that the loss assumes; for a loss that balances the classes, the regressions are class-weighted.
+        ``cosine``: cosines of ``(x, sqrt(D))`` and a vector per class; ``linear``: ``W x + b`` (for losses without
+        margins); ``mlp``: a hidden layer of rectified linear units, then the head for which the loss is designed.
     hidden : int, default=64
-        Units of the hidden layer.
+        Number of units of the hidden layer.
     networks : int, default=3
-        Networks with a hidden layer that are trained (for ``ensemble``, on each of its two inputs); their logits are
-        averaged. The other heads are trained once.
+        Number of networks with a hidden layer (for ``ensemble``, on each of its two inputs); their logits are averaged.
+        The other heads are trained once.
     epochs : int, default=100
-        Passes over the data, at most; a deferred rule (``+drw``) begins after its fraction of them.
+        Maximum number of passes over the data; a deferred rule (``+drw``) begins after its fraction of them.
     folds : int, default=5
-        Parts of the data, each of which is held out from one network to find the number of epochs: that after which the
-        log loss on all held-out samples, under the class frequencies that the loss assumes, is least. The networks that
-        are kept are trained on all the data for that number. 0: train for `epochs`. Data that fit in one batch are not
-        divided.
+        Number of folds for choosing the number of epochs. Each fold is held out from one network; the chosen number has
+        the least log loss over all held-out samples, under the class frequencies that the loss assumes. The final
+        networks are trained on all data for that number of epochs. 0: train for `epochs`. Data that fit in one batch
+        are not divided.
     batch_size : int, default=256
-        Samples in a batch; data that fit in one batch are trained without randomness in the order.
+        Number of samples in a batch; data that fit in one batch are trained without a random order.
     learning_rate : float, default=0.03
-        Of Adam, with half a cosine to 0 at `epochs`.
+        Initial learning rate of Adam; it decays to 0 along a half cosine over `epochs`.
     weight_decay : float, default=0.1
-        Of the weights, decoupled (AdamW).
+        Decoupled weight decay (AdamW).
     class_weight : None, "balanced" or dict, default=None
-        Weights of the classes, which multiply the sample weights as everywhere in scikit-learn, and so those of a rule
-        too.
+        Class weights. They multiply the sample weights, as everywhere in scikit-learn, and therefore also the weights
+        of a rule.
     prior : None, "balanced", dict or array, default=None
-        Class frequencies to expect when predicting. Probabilities are moved by the logarithm of expected over trained
-        frequency (post-hoc logit adjustment, Menon et al., ICLR 2021): the prior that the loss and its rule assume (as
-        :attr:`ulmus.Loss.assumed_prior`), times the weights of ``class_weight="balanced"``.
+        Class frequencies to expect when predicting. Scores are shifted by the logarithm of expected over trained
+        frequency (post-hoc logit adjustment, Menon et al., ICLR 2021). The trained frequencies are those that the loss
+        and its rule assume (as :attr:`ulmus.Loss.assumed_prior`), times the weights of ``class_weight="balanced"``.
     standardize : bool, default=True
-        Brings each feature to mean 0 and standard deviation 1 first.
+        Scales each feature to mean 0 and standard deviation 1 first.
     random_state : int, RandomState or None, default=None
-        Of initial weights and order.
+        Random state of the initial weights and of the order of the samples.
 
     Attributes
     ----------
     classes_ : array [C]
-    class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights changes nothing: if
-        all are multiples of the smallest one, they are numbers of equal samples, otherwise they are scaled to mean 1.
+    class_counts_ : array [C], sums of the sample weights, rounded. A constant factor of the weights has no effect: if
+        all weights are multiples of the smallest one, they count as numbers of equal samples; otherwise they are scaled
+        to mean 1.
     members_ : list, the four classifiers of an ensemble
     coef_ : array [C, D] of a linear or cosine head; intercept_ : array [C], zeros for a cosine head
-    n_epochs_ : int, the epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after each
-        epoch, empty if none were held out
-    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch. For an ensemble, this and the two before
-        are those of the networks on the features alone.
+    n_epochs_ : int, number of epochs that were trained;  held_out_curve_ : list, log loss on the held-out samples after
+        each epoch, empty if none were held out
+    loss_ : str, canonical text;  loss_curve_ : list, mean loss of each epoch. For an ensemble, n_epochs_,
+        held_out_curve_ and loss_curve_ are those of the networks on the features alone.
     """
 
     def __init__(
@@ -151,7 +152,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if self.standardize:
             self.mean_ = np.average(X, axis=0, weights=weights).astype(X.dtype)
             deviation = np.sqrt(np.average((X - self.mean_) ** 2, axis=0, weights=weights)).astype(X.dtype)
-            noise = 16 * np.finfo(X.dtype).eps * np.abs(self.mean_)  # what rounding leaves of a constant feature
+            noise = 16 * np.finfo(X.dtype).eps * np.abs(self.mean_)  # rounding error of a constant feature
             self.deviation_ = np.where(deviation > noise, deviation, 1).astype(X.dtype)
         else:
             self.mean_, self.deviation_ = np.zeros(X.shape[1], X.dtype), np.ones(X.shape[1], X.dtype)
@@ -225,7 +226,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return weights
 
     def _prior_shift(self) -> NDArray[np.float64]:
-        """What to add to the scaled logits: log expected over trained class frequency."""
+        """Returns the shift of the scaled logits: log of expected over trained class frequency."""
         classes = len(self.classes_)
         if self.prior is None:
             return np.zeros(classes)
@@ -240,7 +241,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if expected.shape != (classes,) or not (expected > 0).all() or not np.isfinite(expected).all():
             raise ValueError(f"prior is {self.prior!r}, expected a number above 0 for each of the {classes} classes")
         trained = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist()))
-        if isinstance(self.class_weight, str):  # those of a dict are costs, which the predictions are to follow
+        if isinstance(self.class_weight, str):  # weights in a dict are costs, which the predictions should follow
             trained = trained * self._class_weights()
         shift: NDArray[np.float64] = np.log(expected / expected.sum()) - np.log(trained / trained.sum())
         return shift
@@ -249,7 +250,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         scaled = (X - self.mean_) / self.deviation_
         if self.head != "cosine":
             return scaled
-        # A coordinate as long as the others together, so that classes can also differ in distance from the mean.
+        # A coordinate as long as all others together, so that classes can also differ in their distance from the mean.
         return np.hstack([scaled, np.full((len(scaled), 1), np.sqrt(scaled.shape[1]), dtype=scaled.dtype)])
 
     def _train(self, loss: _core.Loss, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
@@ -272,12 +273,13 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def _held_out_curve(
         self, loss: _core.Loss, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64], random: Any
     ) -> list[float]:
-        """The log loss after each epoch, every sample by the network that was trained without its fold."""
+        """Returns the log loss after each epoch, with every sample evaluated by the network trained without its
+        fold."""
         fold = np.empty(len(X), dtype=np.int64)
         order = random.permutation(len(X))
-        # Each fold has its part of each class.
+        # Each fold has the same share of every class.
         fold[order[np.argsort(codes[order], kind="stable")]] = np.arange(len(X)) % self.folds
-        fold[np.bincount(codes)[codes] == 1] = -1  # the only sample of a class is always trained on
+        fold[np.bincount(codes)[codes] == 1] = -1  # the only sample of a class is always used for training
         assumed = np.array(_core.assumed_prior(self.loss_, self.class_counts_.tolist()))
         judged = np.where(fold >= 0, weights * (assumed / self.class_counts_)[codes], 0)
         if not judged.any():
@@ -305,7 +307,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         rows: NDArray[np.int64],
         random: Any,
     ) -> Iterator[tuple[_Network, float]]:
-        """Trains a network on these rows; gives it and the mean loss after each epoch."""
+        """Trains a network on these rows; yields it and the mean loss after each epoch."""
         hidden = self.hidden if self.head == "mlp" else 0
         network = _Network(X.shape[1], hidden, len(self.classes_), self.cosine_, random)
         if self.head == "cosine":
@@ -331,7 +333,7 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             yield network, total / len(rows)
 
     def _scores(self, X: Any) -> Array:
-        """Scaled logits under the expected class frequencies, ``[N, C]``."""
+        """Returns the scaled logits under the expected class frequencies, ``[N, C]``."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
         inputs = self._inputs(X)
@@ -347,22 +349,22 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return scores
 
     def decision_function(self, X: Any) -> Array:
-        """Scaled logits ``[N, C]``; for two classes the second minus the first, ``[N]``."""
+        """Returns the scaled logits ``[N, C]``; for two classes the second minus the first, ``[N]``."""
         scores = self._scores(X)
         return scores[:, 1] - scores[:, 0] if scores.shape[1] == 2 else scores
 
     def predict_proba(self, X: Any) -> Array:
-        """Probabilities ``[N, C]``, in the order of ``classes_``."""
+        """Returns probabilities ``[N, C]``, in the order of ``classes_``."""
         probabilities: Array = np.exp(_log_softmax(self._scores(X)))
         return probabilities
 
     def predict_log_proba(self, X: Any) -> Array:
-        """Their logarithms."""
+        """Returns the logarithms of the probabilities, ``[N, C]``."""
         return _log_softmax(self._scores(X))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The most probable class of each sample."""
-        scores = self._scores(X)  # before classes_, for the error of an estimator that is not fitted
+        """Returns the most probable class of each sample."""
+        scores = self._scores(X)  # before classes_, so that an unfitted estimator raises the right error
         predicted: NDArray[Any] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
@@ -374,13 +376,14 @@ def _log_softmax(scores: Array) -> Array:
 
 
 def _log_probabilities(model: MarginClassifier | LogisticRegression, X: Array) -> Array:
-    """``[N, C]``; finite, which the logarithm of LogisticRegression's probabilities is not far from its boundary."""
+    """Returns finite log probabilities ``[N, C]``; the logarithm of LogisticRegression's probabilities is not finite
+    far from its decision boundary."""
     scores = model.decision_function(X)
     return _log_softmax(np.stack([np.zeros_like(scores), scores], axis=1) if scores.ndim == 1 else scores)
 
 
 def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weights above 0 without their common factor."""
+    """Returns weights above 0 without their common factor."""
     repeats = weights / weights.min()
     whole = np.rint(repeats)
     if repeats.max() < 1e6 and np.allclose(repeats, whole, rtol=1e-9, atol=0):
@@ -389,9 +392,9 @@ def _as_numbers_of_samples(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class _NormalScores:
-    """The normal quantile of the rank that each value of a feature has, for features with more than ten values.
+    """The normal quantile of the rank of each value of a feature, for features with more than ten values.
 
-    It is linear between the values that were seen, and constant beyond them, so it removes tails and outliers.
+    It is linear between the values seen in training and constant beyond them, so it removes tails and outliers.
     """
 
     _FEW = 10
@@ -408,15 +411,15 @@ class _NormalScores:
             self.knots.append((values.astype(np.float64), ndtri(np.cumsum(share) - share / 2)))
 
     def append_to(self, X: Array) -> Array:
-        """Rows with the scores of their values after them."""
+        """Returns the rows with the scores of their values appended."""
         scores = [np.interp(X[:, f], *knots) for f, knots in zip(self.features, self.knots, strict=True)]
         return np.hstack([X, *(column[:, None].astype(X.dtype) for column in scores)])
 
 
 class _Network:
-    """``[hidden layer of rectified linear units,] head``, forward and backward.
+    """``[hidden layer of rectified linear units,] head``, with forward and backward pass.
 
-    Keeps what backward needs until ``forget``.
+    Keeps the values that the backward pass needs until ``forget``.
     """
 
     def __init__(self, inputs: int, hidden: int, classes: int, cosine: bool, random: Any) -> None:
@@ -437,7 +440,7 @@ class _Network:
         self.parameters = {name: value.astype(dtype) for name, value in self.parameters.items()}
 
     def start_from_means(self, X: Array, codes: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
-        """Class vectors in the direction of the mean of their samples: the nearest-mean classifier."""
+        """Sets the class vectors to the directions of the class means: the nearest-mean classifier."""
         means = np.zeros_like(self.parameters["weight"])
         np.add.at(means, codes, _unit(X)[0] * weights[:, None])
         self.parameters["weight"] = _unit(means)[0]
@@ -472,7 +475,7 @@ class _Network:
 
 
 def _unit(rows: Array) -> tuple[Array, Array]:
-    """Rows of length 1, and the lengths they had."""
+    """Returns the rows scaled to length 1, and their original lengths."""
     lengths = np.maximum(np.sqrt((rows * rows).sum(axis=1, keepdims=True)), 1e-12)
     return rows / lengths, lengths
 
