@@ -1,5 +1,5 @@
-"""Writes src/ulmus/losses.pyi, the classes that losses.py makes from the definitions, for type checkers and editors,
-and src/ulmus/_class_names.py, their names for `import ulmus`, which does not load the library.
+"""Writes src/ulmus/losses.pyi, the classes that losses.py generates from the definitions, for type checkers and
+editors, and src/ulmus/_class_names.py, their names for `import ulmus`, which does not load the library.
 
 python make_stubs.py
 """

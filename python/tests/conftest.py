@@ -1,4 +1,4 @@
-"""What the tests share: the golden vectors, and class counts of a long tail."""
+"""Shared by the tests: the golden vectors, and the class counts of a long tail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Debian's Hypothesis takes a handful of numbers for too large an example now and then.
+# Debian's version of Hypothesis sometimes reports a few numbers as too large an example.
 settings.register_profile("ulmus", deadline=None, suppress_health_check=[HealthCheck.data_too_large])
 settings.load_profile("ulmus")
 
@@ -19,8 +19,8 @@ SOURCE = Path(__file__).parents[2]
 
 
 def golden(name: str) -> list[dict[str, Any]]:
-    """The cases of a file of published double-precision vectors, of tests/golden or of the folder that $ULMUS_GOLDEN
-    names, there as plain JSON."""
+    """Returns the cases of a file of published double-precision vectors, from tests/golden or, as plain JSON, from the
+    folder $ULMUS_GOLDEN."""
     folder = os.environ.get("ULMUS_GOLDEN")
     if folder and not Path(folder).is_dir():
         pytest.fail(f"ULMUS_GOLDEN is '{folder}', which is no folder")
@@ -34,7 +34,7 @@ def golden(name: str) -> list[dict[str, Any]]:
 
 
 def at_least(comparisons: int) -> int:
-    """How many comparisons a test has to make; a named folder may have fewer cases."""
+    """Returns the minimum number of comparisons of a test; 0 with $ULMUS_GOLDEN, whose folder may have fewer cases."""
     return 0 if os.environ.get("ULMUS_GOLDEN") else comparisons
 
 

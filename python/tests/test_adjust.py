@@ -1,4 +1,4 @@
-"""Adjustments of any tool's probabilities."""
+"""Adjustments of the probabilities of any tool."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backbones of timm and torchvision as files for the program."""
+"""Export of backbones from timm and torchvision to files for the program."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ulmus import backbones  # noqa: E402
 
 
 class _Network(torch.nn.Module):
-    """A network with a classifier, as torchvision has them."""
+    """A network with a classifier, like torchvision's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class _Unscriptable(_Network):
 
 @pytest.fixture
 def fake_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stand-in for torchvision with one network, so that the tests need no package and no download."""
+    """Replaces torchvision with a stand-in that has one network, so that the tests need no package and no download."""
     preset = types.SimpleNamespace(crop_size=[32], mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     weights = types.SimpleNamespace(DEFAULT=types.SimpleNamespace(transforms=lambda: preset))
     models = types.SimpleNamespace(

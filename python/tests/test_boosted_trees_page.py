@@ -1,4 +1,4 @@
-"""The blocks of docs/boosted-trees.md run as they stand there, each library's after the first one's data."""
+"""The code blocks of docs/boosted-trees.md run unchanged, those of each library after the data of the first block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .conftest import SOURCE
 
 PAGE = SOURCE / "docs" / "boosted-trees.md"
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the packages' own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the packages
 
 
 @pytest.fixture(scope="module")

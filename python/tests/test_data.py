@@ -1,4 +1,4 @@
-"""Made imbalance, against the documented choice written a second time."""
+"""Artificial imbalance, checked against a second implementation of the documented selection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MASK = (1 << 64) - 1
 
 
 class Stream:
-    """The library's random numbers (base/random.hpp), in Python."""
+    """The library's random number generator (base/random.hpp), in Python."""
 
     def __init__(self, seed: int, name: str, step: int) -> None:
         value = 0xCBF29CE484222325

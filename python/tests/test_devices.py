@@ -1,4 +1,4 @@
-"""Tensors that are not on the CPU, where there is no other device: one is made up."""
+"""Tensors that are not on the CPU, tested with a simulated device because there may be no other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def backend() -> None:
 
 
 class Remote(Tensor):
-    """Says that it is on DEVICE; its numbers are in `data_`, on the CPU."""
+    """A tensor that reports DEVICE as its device; its values are in `data_`, on the CPU."""
 
     data_: Tensor
 
@@ -48,8 +48,8 @@ class Remote(Tensor):
 
 
 class RemoteMode(TorchDispatchMode):
-    """Computes on DEVICE what has a tensor there or is to be created there. Like a real device it refuses to mix its
-    tensors with the CPU's, except those without dimensions."""
+    """Simulates DEVICE for operations on its tensors and for tensors created there. Like a real device, it does not mix
+    its tensors with the CPU's, except tensors without dimensions."""
 
     def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), keywords: Any = None) -> Any:
         keywords = dict(keywords or {})

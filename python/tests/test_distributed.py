@@ -1,4 +1,4 @@
-"""Several processes: gradients under DDP, and samplers that find their rank."""
+"""Several processes: gradients under DDP, and samplers that detect their rank."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 
 
 class Trained(torch.nn.Module):
-    """A model with its loss inside, as some projects have it."""
+    """A model that contains its loss, as in some projects."""
 
     def __init__(self, loss: str = "elm:lambda=0.5+drw", **options: Any) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ def target_of(labels: torch.Tensor, soft: bool) -> torch.Tensor:
 
 
 def gradient_of(part: slice, loss: str, options: dict[str, Any], wrap: Any, **more: Any) -> torch.Tensor:
-    """The gradient of a model trained on a part of the batch."""
+    """Returns the gradient of a model for a part of the batch."""
     options = dict(options)
     soft = options.pop("soft", False)
     model = wrap(Trained(loss, **options, **more))
@@ -89,7 +89,7 @@ def work(rank: int, port: int, out: str) -> None:
     if rank == 0:
         torch.save(stateful.state_dict()["state"], f"{out}/state.pt")
     torch.save((model.module.linear.weight.grad, list(sampler)), f"{out}/{rank}.pt")
-    del model  # before its group: PyTorch 1.13 waits forever otherwise
+    del model  # before its process group; otherwise PyTorch 1.13 waits forever
     dist.destroy_process_group()
 
 

@@ -83,7 +83,7 @@ def test_the_interpreter_lock_is_released() -> None:
         longest = max(longest, time.perf_counter() - now)
     done.set()
     thread.join()
-    assert longest < 0.3  # without the release each call of the other thread would hold this one up
+    assert longest < 0.3  # if the lock were held, each call of the other thread would block this one
 
 
 def test_a_posthoc_adjustment_keeps_kind_and_dtype() -> None:

@@ -1,4 +1,4 @@
-"""The losses against published double-precision vectors, through every door of the package."""
+"""The losses compared with published double-precision vectors, through every interface of the package."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import ulmus
 
 from .conftest import SOURCE, at_least, golden
 
-#: How the parameters of a golden file become a loss in text; None for another definition than ours.
+#: Converts the parameters of a golden file to the text of a loss; None if the definition differs from ours.
 SPECS: dict[str, Any] = {
     "ce": lambda p: "ce",
     "weighted_ce": lambda p: "ce",
@@ -64,16 +64,16 @@ SPECS: dict[str, Any] = {
         + (f",gamma={p['gamma']}" if p["kind"] == "sigmoid_focal" else "")
     ),
 }
-#: Files whose class weights are no part of the question, or whose mean is over the samples whatever the weights.
+#: Files whose class weights do not matter here, or whose mean is over the samples regardless of the weights.
 OWN_WEIGHTS = {"ib", "cb", "gr"}
-#: Where the reference subtracts nearly equal numbers.
+#: Tolerances of files whose reference subtracts nearly equal numbers.
 TOLERANCES = {"fce": 1e-6, "ib": 1e-9}
 
 
 def usable(name: str, case: dict[str, Any]) -> bool:
     if case.get("nonfinite_reference") or SPECS[name](case["params"]) is None:
         return False
-    # Released focal code has the class weight inside the probability; ours has it outside.
+    # The released focal code applies the class weight inside the probability, ours outside.
     return not (name == "focal" and case["class_weights"])
 
 
@@ -83,7 +83,7 @@ def near(came: Any, expected: Any, tolerance: float = 1e-10) -> None:
 
 
 def make(name: str, case: dict[str, Any], reduction: str | None = None) -> tuple[ulmus.Loss, dict[str, Any]]:
-    """The loss of a case, in the case's state, and what it looks at beside logits and labels."""
+    """Returns the loss of a case, in the state of the case, and its inputs besides logits and labels."""
     loss = ulmus.Loss(SPECS[name](case["params"]), case["counts"], reduction=reduction).eval()
     loss.set_epoch(0, 1)
     if case["class_weights"] and name not in OWN_WEIGHTS:
@@ -93,7 +93,7 @@ def make(name: str, case: dict[str, Any], reduction: str | None = None) -> tuple
     if name == "loce":
         loss._handle.core.set_state(case["mean_score"])
     context: dict[str, Any] = {}
-    if name == "ib":  # a feature of one component has that as its norm
+    if name == "ib":  # the norm of a feature with one component is that component
         features = torch.tensor(case["feature_l1"], dtype=torch.float64).reshape(-1, 1)
         context["features"] = features.requires_grad_()
     if name in ("gcl", "eql") and case.get("noise", case.get("beta_mask")) is not None:
@@ -102,7 +102,7 @@ def make(name: str, case: dict[str, Any], reduction: str | None = None) -> tuple
 
 
 def inputs(name: str, case: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor, float]:
-    scale = case["params"]["s"] if name == "ala" else 1.0  # that file's logits are ours times this
+    scale = case["params"]["s"] if name == "ala" else 1.0  # the logits of that file are ours times this scale
     logits = torch.tensor(case["logits"], dtype=torch.float64) / scale
     return logits.requires_grad_(), torch.tensor(case["targets"]), scale
 
@@ -161,8 +161,8 @@ def test_discriminative_loss_over_two_steps_is_the_published_one() -> None:
         for step in case["steps"]:
             labels = torch.tensor(step["targets"])
             features = torch.tensor(step["features"], dtype=torch.float64).requires_grad_()
-            logits = torch.zeros(len(labels), classes, dtype=torch.float64)  # the added term does not read them
-            for function in (loss.train(), partial(ulmus.composed_loss, loss)):  # the first moves the state
+            logits = torch.zeros(len(labels), classes, dtype=torch.float64)  # the added term does not use them
+            for function in (loss.train(), partial(ulmus.composed_loss, loss)):  # the first call updates the state
                 value = function(logits, labels, features=features, head=(weight, bias))
                 near((value - np.log(classes)).detach(), step["loss"])
                 for came, name in zip(

@@ -1,4 +1,4 @@
-"""What an import costs and needs."""
+"""The cost and requirements of an import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import ulmus
 from ulmus import _core
 
-#: Makes imports of these fail, as if they were not installed.
+#: Makes imports of NAMES fail, as if the packages were not installed.
 BLOCK = """
 import sys
 class Absent:

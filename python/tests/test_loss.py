@@ -1,4 +1,4 @@
-"""The modules as PyTorch users meet them."""
+"""The loss modules as PyTorch users use them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_autocast_gives_a_float32_loss_and_trains() -> None:
 
 
 def test_a_scaled_float16_gradient_does_not_vanish() -> None:
-    # 4096 samples: the gradient of the mean is near 1e-8, below what float16 holds; that of the scaled mean is not.
+    # With 4096 samples the gradient of the mean is near 1e-8, too small for float16; that of the scaled mean is not.
     logits = torch.zeros(4096, 100, dtype=torch.float16).requires_grad_()
     loss = ulmus.Loss("ce", [1] * 100)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -268,7 +268,7 @@ def test_compiled_models_give_the_same_numbers(text: str, reduction: str) -> Non
         return loss(model(inputs), labels).sum() * 3
 
     compiled = torch.compile(step, fullgraph=True, backend="aot_eager")
-    for rows in (32, 17):  # a second shape is traced again
+    for rows in (32, 17):  # the second shape is traced again
         gradients = []
         for function in (step, compiled):
             model.zero_grad()
@@ -276,7 +276,7 @@ def test_compiled_models_give_the_same_numbers(text: str, reduction: str) -> Non
             assert model.weight.grad is not None
             gradients.append(model.weight.grad)
         torch.testing.assert_close(*gradients)
-    loss.set_class_weights([0.0] * 10)  # what a graph calls is the loss as it is now
+    loss.set_class_weights([0.0] * 10)  # a compiled graph uses the current state of the loss
     assert compiled(inputs, labels).item() == 0
 
 
@@ -413,7 +413,7 @@ def test_a_state_is_updated_in_training_and_saved() -> None:
     with pytest.raises(RuntimeError, match="does not fit"):
         fresh.load_state_dict({"state": torch.zeros(3)})
     old = ulmus.Loss("seesaw", COUNTS)
-    old.load_state_dict({"carried": loss.state_dict()["state"]})  # as 0.1 called it
+    old.load_state_dict({"carried": loss.state_dict()["state"]})  # name of the entry in 0.1
     assert old.state_dict()["state"].equal(2 * seen)
     with pytest.raises(RuntimeError, match='Unexpected key.*"carried"'):
         ulmus.Loss("ce", COUNTS).load_state_dict({"carried": seen})
@@ -639,13 +639,13 @@ def test_probabilities_have_the_scale_of_the_loss() -> None:
 
 
 PRIOR_COUNTS = torch.tensor([60.0, 30, 10], dtype=torch.float64)
-#: Class frequencies, up to a factor, of the losses that shift logits or weigh classes. The others assume the counts.
+#: Assumed class frequencies, up to a factor, of losses that shift logits or weight classes. Others assume the counts.
 LOSS_PRIORS = {
     **dict.fromkeys(["bs", "la", "vs", "lade", "ib", "ib-focal"], torch.ones(3, dtype=torch.float64)),
     "cb": PRIOR_COUNTS / (1 - 0.9999**PRIOR_COUNTS),
     "gr": PRIOR_COUNTS**-0.2,
 }
-#: What the rules multiply the frequencies by, by weights or by how often they draw a sample of the class.
+#: Factors by which the rules change the frequencies, through class weights or sampling.
 RULE_WEIGHTS = {
     "": torch.ones(3, dtype=torch.float64),
     "+inverse": 1 / PRIOR_COUNTS,
@@ -678,9 +678,9 @@ def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rul
         with pytest.raises(ValueError, match="has class weights of its own"):
             ulmus.Loss(text, counts)
         return
-    # A rule that samples is no rule of ulmus.Loss, but `ulmus train` asks for its prior by the same function.
+    # ulmus.Loss does not accept a rule that samples, but `ulmus train` computes its prior with the same function.
     prior = _core.assumed_prior(text, counts) if rule in SAMPLING_WEIGHTS else ulmus.Loss(text, counts).assumed_prior
-    # The regulariser of lade moves its optimum from the equal frequencies, which the library knows to 1e-6.
+    # The regulariser of lade shifts its optimum away from equal frequencies; the library computes it to 1e-6.
     actual = torch.tensor(prior, dtype=torch.float64)
     torch.testing.assert_close(actual, expected / expected.sum(), rtol=1e-5 if name == "lade" else 1e-12, atol=0)
 
@@ -688,7 +688,7 @@ def test_the_assumed_prior_is_the_counts_times_weights_and_shifts(name: str, rul
 @pytest.mark.parametrize("rule", RULE_WEIGHTS)
 @pytest.mark.parametrize("text", ["ce", "bs", "la", "la:tau=0.5", "vs:gamma=0,tau=1.5", "ldam:max_margin=0.0001"])
 def test_the_assumed_prior_is_what_training_finds(text: str, rule: str, weights_file: str) -> None:
-    """The best logits for a point where the classes are this likely, given their frequencies."""
+    """Optimises the logits of a point with these class likelihoods, given the class frequencies."""
     likelihood = torch.tensor([0.2, 0.3, 0.5], dtype=torch.float64)
     loss = ulmus.Loss(text + rule.replace("FILE", weights_file), PRIOR_COUNTS, reduction="sum")
     loss.set_epoch(9, 10)

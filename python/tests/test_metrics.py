@@ -1,4 +1,4 @@
-"""The metrics against scikit-learn and against the program's own judgement."""
+"""The metrics compared with scikit-learn and with the program's own evaluation."""
 
 from __future__ import annotations
 

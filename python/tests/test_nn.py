@@ -1,4 +1,4 @@
-"""Heads and what is done after training."""
+"""Heads, and adjustments after training."""
 
 from __future__ import annotations
 

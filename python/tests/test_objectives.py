@@ -34,7 +34,7 @@ SPECS = [
     "cb",
     "gr",
     "kps",
-    "arcface:margin=0",  # below: whatever is supported is right
+    "arcface:margin=0",  # tested below only if it is supported
 ]
 
 
@@ -207,7 +207,7 @@ def test_mistakes_are_named() -> None:
             call()
 
 
-# The libraries.
+# Comparisons with the libraries.
 
 
 def table(classes: int) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -220,7 +220,7 @@ WEIGHTS = np.random.default_rng(0).uniform(0.5, 2, size=900)
 
 
 def train_lightgbm(lightgbm: Any, parameters: dict[str, Any], *arguments: Any, **options: Any) -> Any:
-    """``lightgbm.train``; before version 4 the objective is an argument."""
+    """Calls ``lightgbm.train``; before version 4 the objective is an argument."""
     if lightgbm.__version__ < "4" and callable(parameters["objective"]):
         options["fobj"] = parameters["objective"]
         parameters = parameters | {"objective": "none"}
@@ -274,8 +274,8 @@ def test_class_weights_are_those_of_lightgbm() -> None:
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_balanced_softmax_is_cross_entropy_with_its_prior_corrected(classes: int) -> None:
-    """LightGBM's own objective begins at the log frequencies, which is the offset of ``bs``; correcting the prior takes
-    it away again."""
+    """LightGBM's own objective starts at the log frequencies, which are the offset of ``bs``; correcting the prior
+    removes them again."""
     lightgbm = pytest.importorskip("lightgbm")
     from ulmus.sklearn import PriorCorrectedClassifier
 

@@ -1,4 +1,4 @@
-"""Every loss against PyTorch's operations, on shapes, counts and numbers that hypothesis picks."""
+"""Every loss compared with PyTorch operations, for shapes, counts and numbers chosen by Hypothesis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTINGS = {
     "cdt": ["cdt", "cdt:gamma=0.4,scale=3"],
     "focal": ["focal", "focal:gamma=0.5", "focal:gamma=2,scale=4"],
 }
-#: Losses that are written a second time here; the others are held to the composed formula.
+#: Losses with a second implementation here; the others are compared with the composed formula.
 TEXTBOOK = ["ce", "ldam", "elm", "bs", "la", "vs", "cdt", "focal"]
 OTHERS = {
     "elm": ["elm:placement=rival,lambda=0.5"],
@@ -48,7 +48,7 @@ COSINES = {name for name in MEMBERS if _family.table()["losses"][name]["head"] =
 
 
 def textbook(text: str, z: Tensor, y: Tensor, counts: list[int]) -> Tensor:
-    """The losses written a second time, from the sums of exponentials in the equations."""
+    """A second implementation of the losses, from the sums of exponentials in the equations."""
     name, k = _family.loss_name(text), _family.key_values(text)
     n = torch.tensor(counts, dtype=z.dtype)
     losses = []
@@ -74,7 +74,7 @@ def textbook(text: str, z: Tensor, y: Tensor, counts: list[int]) -> Tensor:
     return torch.stack(losses)
 
 
-#: Rows, classes, seed, spread of the logits, imbalance ratio.
+#: Rows, classes, seed, scale of the logits, imbalance ratio.
 BATCHES = st.tuples(
     st.integers(1, 9),
     st.integers(2, 40),
@@ -178,7 +178,7 @@ def test_library_and_composed_formula_agree(
     loss = ulmus.Loss(text, counts)
     if weighted and loss.class_weights == [1.0] * classes:
         loss.set_class_weights((torch.rand(classes, generator=generator) + 0.1).tolist())
-    value = loss(logits, labels, weights, **context)  # moves the state, where there is one
+    value = loss(logits, labels, weights, **context)  # updates the state, if there is one
     wide = {
         name: tensor.double() if isinstance(tensor, torch.nn.Module) else tensor.detach().double().requires_grad_()
         for name, tensor in {**context, "head": copy.deepcopy(head)}.items()

@@ -1,4 +1,4 @@
-"""The classifier around another classifier."""
+"""The classifier that corrects the prior of another classifier."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_what_is_fitted_is_cross_fitted() -> None:
     assert hot.temperature_ == pytest.approx(
         adjust.fit_temperature(out_of_fold, (y == "rare").astype(int), hot.trained_prior_)
     )
-    assert hot.temperature_ > 1.2  # a deep tree is too sure
+    assert hot.temperature_ > 1.2  # a deep tree is overconfident
 
 
 def test_calibration_data_may_be_given() -> None:

@@ -1,4 +1,4 @@
-"""The scripts of docs/recipes run as they stand there, and what the pages say goes wrong without them does."""
+"""The scripts of docs/recipes run unchanged, and leaving out their parts has the effects that the pages describe."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import torch
 
 from .conftest import SOURCE
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the packages' own
+pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the packages
 
 RECIPES = SOURCE / "docs" / "recipes"
 PACKAGES = {"skorch": ["skorch"], "lightning": ["lightning"], "transformers": ["transformers", "accelerate"]}
 
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
-    """What a page's script leaves behind. Skips where a package that it needs is not installed."""
+    """Runs the script of a page and returns its variables. Skips if a package that it needs is not installed."""
     for package in PACKAGES[name]:
         pytest.importorskip(package)
     monkeypatch.chdir(folder)
@@ -32,7 +32,7 @@ def run(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, A
 
 
 def assert_probabilities(probabilities: Any, logits: torch.Tensor) -> None:
-    """They are the softmax of the scaled logits, which that of the logits alone is far from."""
+    """The probabilities are the softmax of the scaled logits, which differs much from the softmax of the logits."""
     np.testing.assert_allclose(probabilities, (30 * logits).softmax(1), atol=1e-5)
     assert np.asarray(probabilities).max() > 0.5 > logits.softmax(1).max()
 

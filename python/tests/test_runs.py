@@ -21,7 +21,7 @@ FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 
 
 def write_run(folder: Path) -> Path:
-    """A small run folder as the program writes it."""
+    """Writes a small run folder in the format of the program."""
     (folder / "results").mkdir(parents=True)
     (folder / "config.toml").write_text(
         '# ulmus compare --data d\ndata = "d"\nepochs = 2\nskip-bad = false\nlr = 0.1\n'
@@ -63,7 +63,7 @@ def test_a_run_is_plain_dictionaries(tmp_path: Path) -> None:
     assert run.config == {"data": "d", "epochs": 2, "skip-bad": False, "lr": 0.1}
     assert run.split["train_counts"] == [9, 1]
     assert [(result["loss"], result["seed"]) for result in run.results] == [("la", 0), ("la", 1), ("ce", 0), ("ce", 1)]
-    # Of an epoch that appears twice the last counts; what a crash cut short is passed over.
+    # Of an epoch that appears twice the last line counts; lines cut short by a crash are skipped.
     assert [(epoch["epoch"], epoch["test"]["top1"]) for epoch in run.epochs] == [(0, 0.0), (1, 0.1)]
     assert run.summary is None
 
@@ -99,7 +99,7 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def write_checkpoint(path: Path, model: ulmus.models.Classifier, info: dict[str, Any]) -> None:
-    """A safetensors file, by its specification."""
+    """Writes a safetensors file according to its specification."""
     names = {torch.float32: "F32", torch.int64: "I64", torch.float64: "F64"}
     beside = {"optimizer.momentum.fc.weight": torch.zeros(2), "loss.state": torch.zeros(3, dtype=torch.float64)}
     header: dict[str, Any] = {"__metadata__": {"ulmus": json.dumps(info)}}
@@ -155,7 +155,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
 
 
 def program() -> str:
-    """The program `ulmus`, where it has been built."""
+    """Returns the path of the program `ulmus`; skips if it is not built."""
     candidates = [
         os.environ.get("ULMUS_PROGRAM"),
         *(str(SOURCE / "build" / preset / "ulmus") for preset in ("test", "release")),
@@ -190,7 +190,7 @@ def test_a_trained_model_judges_as_the_program_said(tmp_path: Path) -> None:
         logits = torch.cat([model(model.preprocess(part)) for part in images("t10k").split(1000)])
     judged = ulmus.metrics.evaluate(logits.numpy(), labels("t10k"), run.split["train_counts"], scale=model.scale)
     said = run.results[0]["test"]
-    # The program may use another build of the convolutions, which moves a logit's last bits.
+    # The program may use another build of the convolutions, which changes the last bits of a logit.
     for name in ("top1", "top5", "balanced_accuracy", "macro_f1", "nll", "ece"):
         assert judged[name] == pytest.approx(said[name], abs=5e-4), name
     assert judged.keys() == said.keys()

@@ -90,7 +90,7 @@ def test_it_feeds_a_loader_with_workers() -> None:
     sampler = ulmus.ClassSampler(LABELS, "balanced", seed=0)
     batches = [labels for _, labels in DataLoader(data, batch_size=100, sampler=sampler, num_workers=2)]
     assert len(batches) == 10 and torch.bincount(torch.cat(batches)).min() > 200
-    # Workers ask ahead: three batches were used, whatever was handed out.
+    # Workers request samples in advance: only three batches were used, although more were handed out.
     resumed = ulmus.ClassSampler(LABELS, "balanced", seed=0)
     resumed.load_state_dict({"epoch": 0, "consumed": 300})
     rest = [labels for _, labels in DataLoader(data, batch_size=100, sampler=resumed)]

@@ -1,4 +1,4 @@
-"""The metrics of scores against scikit-learn, with ties, and with classes that are missing."""
+"""The metrics of scores compared with scikit-learn, also with ties and missing classes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_they_are_scikit_learns(kind: str, classes: int) -> None:
                 warnings.simplefilter("ignore")
                 try:
                     expected.append(theirs(truth == j, probabilities[:, j]))
-                except ValueError:  # an area of one class alone, before scikit-learn 1.6
+                except ValueError:  # the area with a single class, before scikit-learn 1.6
                     expected.append(np.nan)
         np.testing.assert_allclose(ours(truth, probabilities, average=None), expected, atol=1e-12)
         assert ours(truth, probabilities) == pytest.approx(np.mean(np.array(expected)[present]), abs=1e-12)
@@ -67,7 +67,7 @@ def test_they_are_scikit_learns(kind: str, classes: int) -> None:
             sk.brier_score_loss(truth, probabilities, labels=np.arange(classes))
         )
     except (ValueError, TypeError):
-        pass  # of two classes only, before scikit-learn 1.7
+        pass  # supports only two classes before scikit-learn 1.7
 
 
 @pytest.mark.parametrize("kind", ["smooth", "ties", "constant"])

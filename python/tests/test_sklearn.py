@@ -124,9 +124,9 @@ def test_the_default_beats_class_weighted_logistic_regression(shares: list[float
 def test_training_ends_where_samples_that_were_held_out_are_best() -> None:
     random = np.random.default_rng(0)
     X = random.normal(size=(400, 30))
-    # Mostly noise, which the network soon memorises.
+    # Mostly noise, which the network memorises after a few epochs.
     y = np.where(X[:, 0] + random.normal(scale=2, size=400) > 2.2, "rare", "frequent")
-    y[7] = "once"  # no fold can hold out a class that the others have not
+    y[7] = "once"  # no fold can hold out a class that the other folds do not contain
     model = MarginClassifier(head="mlp", random_state=0).fit(X, y)
     assert len(model.held_out_curve_) == 100 and len(model.networks_) == 3
     assert model.n_epochs_ == np.argmin(model.held_out_curve_) + 1 < 30
@@ -139,7 +139,7 @@ def test_training_ends_where_samples_that_were_held_out_are_best() -> None:
 
 def test_an_ensemble_is_the_mean_of_four_models_that_assume_the_prior_of_the_loss() -> None:
     X, y = make_classification(600, 6, n_informative=4, weights=[0.9, 0.1], random_state=0)
-    X[:, 5] = np.exp(3 * X[:, 5])  # normal scores take the tail away
+    X[:, 5] = np.exp(3 * X[:, 5])  # normal scores remove the tail
     options: dict[str, Any] = {"epochs": 5, "folds": 0, "networks": 1, "random_state": 0}
     model = MarginClassifier(**options).fit(X, y)
     standard = StandardScaler().fit_transform(X)
@@ -154,7 +154,7 @@ def test_an_ensemble_is_the_mean_of_four_models_that_assume_the_prior_of_the_los
     plain = LogisticRegression(max_iter=1000).fit(standard, y)
     of_ce = MarginClassifier("ce", **options).fit(X, y).members_[1]
     assert np.allclose(plain.predict_proba(standard), of_ce.predict_proba(standard), atol=1e-4)
-    assert np.isfinite(model.predict_log_proba(1e6 * X)).all()  # the scores of values beyond those that were seen stay
+    assert np.isfinite(model.predict_log_proba(1e6 * X)).all()  # scores are constant beyond the values seen in training
 
 
 def test_a_constant_factor_of_the_sample_weights_changes_nothing(digits: tuple[np.ndarray, ...]) -> None:

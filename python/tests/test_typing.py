@@ -1,4 +1,4 @@
-"""The types that the package promises."""
+"""The types of the package's interface."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mypy() -> None:
 
 
 def run(*arguments: str) -> str:
-    # The types of PyTorch are read once for all runs.
+    # The cache lets mypy read PyTorch's types only once for all runs.
     cache = os.environ.get("MYPY_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"ulmus-mypy-{os.getuid()}"))
     environment = os.environ | {"MYPY_CACHE_DIR": cache}
     command = [sys.executable, "-m", *arguments]
