@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Prints the balanced accuracy of the runs of script/study-trees beside that of other libraries on the same rows.
+"""Prints the balanced accuracy of the runs of script/study-trees and of other libraries on the same rows.
 
-The others are trained on the training and the validation part together, as they choose nothing on the latter.
+The other libraries are trained on the training and validation parts together, because they choose nothing on the
+validation part.
 """
 
 import csv
@@ -27,7 +28,7 @@ def number(cell):
 
 
 def read_table(path):
-    """The cells of the columns beside `label` as numbers, and the labels."""
+    """Returns the cells of all columns except `label` as numbers, and the labels."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
     columns = [name for name in rows[0] if name != "label"]

@@ -1,4 +1,4 @@
-"""A plain PyTorch loop on imbalanced data. The two marked lines are all that Ulmus changes."""
+"""A plain PyTorch loop on imbalanced data. Ulmus needs only the two marked lines."""
 
 import torch
 

@@ -1,4 +1,7 @@
-"""Three losses on long-tailed Fashion-MNIST, as in script/demo. Data: `apt-get install dataset-fashion-mnist`."""
+"""Compares three losses on long-tailed Fashion-MNIST, like script/demo.
+
+The data: `apt-get install dataset-fashion-mnist`.
+"""
 
 import gzip
 

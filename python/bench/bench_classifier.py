@@ -1,9 +1,10 @@
-"""Balanced accuracy of MarginClassifier's defaults beside class-weighted logistic regression.
+"""Compares the balanced accuracy of MarginClassifier's defaults with class-weighted logistic regression.
 
 python bench/bench_classifier.py [FOLDER of CSV files whose last column is the label]
 
-Means of five splits, 30 % of each for the test, stratified; the difference with half of its 95 % interval (Student's t
-over the splits) and the processor's seconds of a fit. The defaults were chosen on splits of seeds 10 to 29; these are others.
+Prints means of five stratified splits with 30 % test samples, the difference with half of its 95 % interval (Student's
+t over the splits), and the processor seconds of a fit. The defaults were chosen on splits with seeds 10 to 29; these
+splits have other seeds.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""Forward and backward of the loss from Python, beside PyTorch's cross entropy and the ELM loss composed of PyTorch
-operations.
+"""Times forward and backward of the loss from Python, compared with PyTorch's cross entropy and the ELM loss composed
+of PyTorch operations.
 
     python bench/bench_loss.py [--rounds 15] [--json]
 
-The contenders of a size take turns, in another order each round; a round times each of them over a block of calls of at
-least a tenth of a second, after calls that do not count; the median over the rounds is reported, and ratios are medians
-of ratios within a round.
+The contenders of a size take turns in an order that changes every round. A round times each contender over a block of
+calls of at least 0.1 s, after warm-up calls. The median over the rounds is reported; ratios are medians of the ratios
+within a round.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def measure(rows: int, classes: int, rounds: int) -> dict[str, list[float]]:
         order = list(runs)
         random.Random(turn).shuffle(order)
         for name in order:
-            seconds_of(runs[name], max(2, calls[name] // 8))  # what the one before left in caches and allocator
+            seconds_of(runs[name], max(2, calls[name] // 8))  # warm-up after the previous contender
             times[name].append(seconds_of(runs[name], calls[name]) / calls[name])
     return times
 

@@ -1,10 +1,11 @@
-"""Balanced accuracy of boosted trees with our objectives, corrected priors and MarginClassifier beside their peers.
+"""Compares the balanced accuracy of boosted trees with our objectives, corrected priors and MarginClassifier with their
+peers.
 
 python bench/study_tables.py OUT DATA [--sets mammography,pc4] [--models lightgbm,lightgbm:bs] [--seeds 5]
 
-DATA is a folder of CSV files whose last column is the label. 30 % of each set is the test part, stratified, another for
-each seed. Nothing is tuned: every model has its library's defaults (100 trees) and one thread. OUT/results.csv has a
-line for each fit, and what is in it is not computed again; OUT/table.md has means, half of their 95 % intervals
+DATA is a folder of CSV files whose last column is the label. For each seed, another stratified 30 % of a set is the
+test part. Nothing is tuned: every model has its library's defaults (100 trees) and one thread. OUT/results.csv has a
+line for each fit; fits that it contains are not repeated. OUT/table.md has means, half of their 95 % intervals
 (Student's t over the seeds), and paired differences from --against.
 
 Models: logistic, hist, forest, lightgbm, xgboost (peers with class_weight balanced), lightgbm-plain, xgboost-plain,
@@ -43,7 +44,7 @@ PEERS = ["logistic", "hist", "lightgbm", "forest", "xgboost"]
 OBJECTIVES = ["lightgbm:bs", "lightgbm:ce+inverse", "lightgbm:la:tau=0.5", "lightgbm:ldam", "lightgbm:elm:lambda=0.5"]
 MODELS = [*PEERS, "lightgbm-plain", "lightgbm-corrected", *OBJECTIVES, "lightgbm:elm:lambda=0.5+inverse", "margin"]
 
-#: Trains on (X, y, seed) and gives a function from X to probabilities of the classes 0, 1, ...
+#: Trains on (X, y, seed) and returns a function from X to probabilities of the classes 0, 1, ...
 Trainer = Callable[[Any, Any, int], Callable[[Any], Any]]
 
 
@@ -95,7 +96,7 @@ def with_objective(library: str, loss: str, X: Any, y: Any, seed: int) -> Callab
 
 
 def split(text: str) -> list[str]:
-    """Models of a list; a piece ``key=value`` belongs to the loss before it, as in the program's ``--losses``."""
+    """Splits a list of models; a part ``key=value`` belongs to the preceding loss, as in the program's ``--losses``."""
     names: list[str] = []
     for piece in text.split(","):
         key, equals, _ = piece.partition("=")
@@ -113,7 +114,7 @@ def read(path: Path) -> tuple[Any, Any]:
 
 
 def done(path: Path) -> set[tuple[str, str, str]]:
-    """What an earlier call has computed; a line that was cut off is taken away."""
+    """Returns the fits that an earlier call has computed; removes a line that was cut off."""
     if not path.exists():
         return set()
     whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
