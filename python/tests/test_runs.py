@@ -131,7 +131,7 @@ def test_weights_fit_the_models(tmp_path: Path, name: str, head: str) -> None:
     assert ulmus.load_model(tmp_path, seed=1).scale == 1.0
     weights = ulmus.load_weights(tmp_path / "checkpoints" / "ce.seed1.safetensors")
     assert weights.keys() == model.state_dict().keys()
-    with pytest.raises(ValueError, match="2 checkpoints .* fit, expected one; say loss and seed: ce, seed 1; elm"):
+    with pytest.raises(ValueError, match="2 checkpoints .* match, expected one; give loss and seed: ce, seed 1; elm"):
         ulmus.load_model(tmp_path)
     with pytest.raises(ValueError, match="0 checkpoints"):
         ulmus.load_model(tmp_path, loss="la")

@@ -66,15 +66,15 @@ def check_batch(handle: LossHandle, logits: Tensor, labels: Tensor, sample_weigh
             labels = labels.long()
     elif not handle.takes_soft_targets:
         raise ValueError(
-            f"the loss '{handle.text}' takes no soft targets: it is not a sum of one over the classes; give labels, or "
-            "mix two losses: lam * loss(z, a) + (1 - lam) * loss(z, b)"
+            f"the loss '{handle.text}' takes no soft targets, because it is not defined for them; give labels, or mix "
+            "two losses: lam * loss(z, a) + (1 - lam) * loss(z, b)"
         )
     if not (labels.is_cpu and logits.is_cpu) and labels.device != logits.device:
         raise ValueError(f"the labels are on {labels.device} and the logits on {logits.device}, expected one device")
     if sample_weights is not None:
         _check_samples(sample_weights, samples, "sample weights")
         if sample_weights.requires_grad:
-            raise ValueError("the sample weights require a gradient, which the losses do not give; detach them")
+            raise ValueError("the sample weights require a gradient, which the losses do not compute; detach them")
         sample_weights = sample_weights.to(torch.float64).reshape(-1).contiguous()
     targets = None
     if soft:
@@ -139,9 +139,7 @@ def check_context(
             raise ValueError(f"the {name} came as {describe(tensor)}, expected {list(shape)}")
     if handle.active or (training and needs & _kernel.STATE):
         if needs & _kernel.FEATURES and features is None and offsets is None:
-            raise ValueError(f"the loss '{handle.text}' looks at the features that go into the head; give features=")
+            raise ValueError(f"the loss '{handle.text}' needs the input features of the head; give features=")
         if needs & _kernel.HEAD and weight is None:
-            raise ValueError(
-                f"the loss '{handle.text}' looks at the linear head; give head=, a module or (weight, bias)"
-            )
+            raise ValueError(f"the loss '{handle.text}' needs the linear head; give head=, a module or (weight, bias)")
     return context

@@ -40,7 +40,7 @@ def _columns(y_true: ArrayLike, y_score: ArrayLike) -> tuple[NDArray[np.bool_], 
     scores = np.asarray(y_score, dtype=np.float64)
     if scores.ndim not in (1, 2) or len(scores) != np.asarray(y_true).shape[0]:
         raise ValueError(
-            f"the scores are {list(scores.shape)}, expected [{np.asarray(y_true).shape[0]}, C] or, of class 1 of two, "
+            f"the scores are {list(scores.shape)}, expected [{np.asarray(y_true).shape[0]}, C] or, for class 1 of two, "
             f"[{np.asarray(y_true).shape[0]}]"
         )
     single = scores.ndim == 1

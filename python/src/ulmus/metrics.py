@@ -96,7 +96,7 @@ def _pair(y_true: ArrayLike, y_other: ArrayLike) -> tuple[NDArray[Any], NDArray[
     truth, other = np.asarray(y_true), np.asarray(y_other)
     if truth.ndim != 1 or len(truth) != len(other):
         raise ValueError(
-            f"y_true is {list(truth.shape)} and the predictions are {list(other.shape)}, expected one for each"
+            f"y_true is {list(truth.shape)} and the predictions are {list(other.shape)}, expected one for each label"
         )
     if len(truth) == 0:
         raise ValueError("cannot evaluate an empty set; give at least one sample")

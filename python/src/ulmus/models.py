@@ -179,7 +179,7 @@ def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int 
     if len(found) != 1:
         names = [f"{info['text']}, seed {info['seed']}" for _, info in found] or [file.name for file in files]
         choice = "; ".join(names) or "there is none"
-        raise ValueError(f"{len(found)} checkpoints of '{folder}' fit, expected one; say loss and seed: {choice}")
+        raise ValueError(f"{len(found)} checkpoints of '{folder}' match, expected one; give loss and seed: {choice}")
     tensors, info = found[0]
     model = make_model(info["model"], info["channels"], info["classes"], info["head"])
     model.load_state_dict(_of_model(tensors))

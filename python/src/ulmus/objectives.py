@@ -50,7 +50,7 @@ def _refuse(loss: str) -> None:
     rule = _family.rule_name(loss)
     if rule is not None and _family.table()["rules"].get(rule, {}).get("deferred"):
         raise ValueError(
-            f"the rule '{rule}' in '{loss}' begins at a fraction of the epochs, which boosting has not; use "
+            f"the rule '{rule}' in '{loss}' begins at a fraction of the epochs, but boosting has no epochs; use "
             f"'{loss.partition('+')[0]}+cb', the same weights from the start"
         )
 

@@ -62,7 +62,7 @@ class ClassSampler(Sampler[int]):
             raise ValueError(f"the sampler '{sampler}' needs the number of epochs; give epochs=")
         numbers = _family.whole_numbers(labels, "label")
         if not numbers or min(numbers) < 0:
-            raise ValueError("the labels are none or negative, expected 0 or more for each sample")
+            raise ValueError("there are no labels, or some are negative; expected 0 or more for each sample")
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         self.num_replicas = num_replicas or (torch.distributed.get_world_size() if distributed else 1)
         self.rank = rank if rank is not None else (torch.distributed.get_rank() if distributed else 0)

@@ -198,8 +198,8 @@ class MarginClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         loss = prepare(self.loss, self.class_counts_)
         if loss.needs:
             raise ValueError(
-                f"the loss '{loss.text}' looks at features, a graph or what came before, "
-                "which this classifier has not; use ulmus.Loss with a model of your own"
+                f"the loss '{loss.text}' needs features, a graph or a state, which this classifier does not support; "
+                "use ulmus.Loss with a model of your own"
             )
         self.cosine_ = _core.choose_head(loss.text, "" if self.head in ("mlp", "ensemble") else self.head) == "cosine"
         return loss
@@ -488,9 +488,9 @@ def _through_unit(gradient: Array, unit: Array, lengths: Array) -> Array:
 class _AdamW:
     """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019); biases do not decay.
 
-    Changes the parameters in place. A coordinate's step is at most ten times that of the one with the largest
-    gradients. Without that bound, coordinates whose gradient is only rounding error would also take steps, and the
-    order of the samples would affect the result.
+    Changes the parameters in place. The step of a coordinate is at most ten times the step of the coordinate with the
+    largest gradients. Without this bound, coordinates whose gradient is only rounding error would also take steps, and
+    the order of the samples would affect the result.
     """
 
     _FLOOR = 0.1
