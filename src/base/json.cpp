@@ -15,6 +15,9 @@ Json parse_json(std::string_view text, std::size_t longest) {
   };
   if (text.size() > longest)
     throw_out_of_range(fmt::format("{} bytes of JSON came, at most {} are read", text.size(), longest));
+  // The parser takes a zero byte for the end of the text and would ignore the rest.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos)
+    throw nlohmann::json::parse_error::create(101, zero + 1, "it contains a zero byte", nullptr);
   std::vector<std::set<std::string>> open_objects;  // names seen so far in each open object
   return Json::parse(text.begin(), text.end(), [&](int depth, Json::parse_event_t event, Json& value) {
     using Event = Json::parse_event_t;

@@ -127,7 +127,7 @@ std::vector<RunColumn> read_columns(const Path& path) {
   if (!std::filesystem::exists(path)) return {};
   try {
     std::vector<RunColumn> columns;
-    for (const Json& column : Json::parse(read_file(path)))
+    for (const Json& column : parse_json(read_file(path)))
       columns.push_back({.name = column.at("name"),
                          .kind = column.at("kind"),
                          .values = column.at("values"),

@@ -30,7 +30,12 @@ std::optional<Normalisation> stored_normalisation(const std::map<std::string, st
                                                               {"stddev", &normalisation.stddev}};
   for (const auto& [key, values] : keys) {
     const auto text = metadata.find(key);
-    const Json json = Json::parse(text == metadata.end() ? "" : text->second, nullptr, /*allow_exceptions=*/false);
+    Json json;
+    try {
+      if (text != metadata.end()) json = parse_json(text->second);
+    } catch (const Json::exception&) {
+      // Refused below, as any other value.
+    }
     const bool positive = std::string_view(key) == "stddev";
     const bool fits =
         json.is_array() && !json.empty() && json.size() <= 4096 && std::ranges::all_of(json, [&](const Json& value) {

@@ -232,6 +232,9 @@ TEST(ParseJson, RefusesWhatIsDeepLongOrNamedTwice) {
   EXPECT_THROW(parse_json(R"({"b":{"a":1,"a":1}})"), Json::exception);
   EXPECT_THROW(parse_json(""), Json::exception);
   EXPECT_THROW(parse_json("{} x"), Json::exception);
+  using namespace std::string_view_literals;
+  EXPECT_THROW(parse_json("123\0"sv), Json::exception);
+  EXPECT_THROW(parse_json("{}\0 and more"sv), Json::exception);
 }
 
 TEST(SafetensorsHeader, OneLongerThanIsReadIsRefusedBeforeItIsParsed) {
