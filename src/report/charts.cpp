@@ -70,11 +70,11 @@ Json bins_json(const RunFolder& run, const std::vector<std::span<const std::size
   return json;
 }
 
-Json recall_json(std::span<const MemberResult> members, const std::vector<std::span<const std::size_t>>& bins) {
+Json recall_json(std::span<const TrialResult> members, const std::vector<std::span<const std::size_t>>& bins) {
   Json json = empty_band();
   for (const auto& bin : bins) {
     Band band;
-    for (const MemberResult& member : members) band.add(group_recall(member.test, bin));
+    for (const TrialResult& member : members) band.add(group_recall(member.test, bin));
     band.append_to(json);
   }
   return json;
@@ -174,11 +174,11 @@ void normalise(MarginCurve& curve, double total, const std::vector<double>& edge
 }
 
 /// Charts of the losses with the same head, whose margins therefore have the same unit.
-void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>& charts,
+void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<const TrialResult>>>& charts,
                         const ClassOrder& order) {
   std::vector<double> edges = {0};
   for (const auto& [chart, members] : charts)
-    for (const MemberResult& member : members)
+    for (const TrialResult& member : members)
       for (const Evaluation* evaluation : {&member.train, &member.test})
         if (evaluation->margin_edges.back() > edges.back()) edges = evaluation->margin_edges;
 
@@ -186,20 +186,20 @@ void fill_margin_charts(const std::vector<std::pair<MarginChart*, std::span<cons
   std::vector<double> totals;
   for (const auto& [chart, members] : charts) {
     // Clang 14 cannot capture structured bindings.
-    const auto pool = [&, members = members](MarginCurve& curve, Evaluation MemberResult::*set,
+    const auto pool = [&, members = members](MarginCurve& curve, Evaluation TrialResult::*set,
                                              std::span<const std::size_t> classes) {
       curve.density.assign(edges.size() - 1, 0);
-      for (const MemberResult& member : members) add_histogram(curve.density, edges, member.*set, classes);
+      for (const TrialResult& member : members) add_histogram(curve.density, edges, member.*set, classes);
       const double total = std::accumulate(curve.density.begin(), curve.density.end(), 0.0);
       for (std::size_t bin = 0; bin + 1 < edges.size(); ++bin)
         if (edges[bin] + edges[bin + 1] < 0) curve.negative += curve.density[bin] / std::max(total, 1.0);
       curves.push_back(&curve);
       totals.push_back(total);
     };
-    pool(chart->test_head, &MemberResult::test, order.head());
-    pool(chart->test_tail, &MemberResult::test, order.tail());
-    pool(chart->train_head, &MemberResult::train, order.head());
-    pool(chart->train_tail, &MemberResult::train, order.tail());
+    pool(chart->test_head, &TrialResult::test, order.head());
+    pool(chart->test_tail, &TrialResult::test, order.tail());
+    pool(chart->train_head, &TrialResult::train, order.head());
+    pool(chart->train_tail, &TrialResult::train, order.tail());
   }
   trim_and_join(edges, curves);
   for (std::size_t i = 0; i < curves.size(); ++i) normalise(*curves[i], totals[i], edges);
@@ -219,7 +219,7 @@ Json rounded(const std::vector<double>& values) {
 std::vector<MarginChart> margin_charts(const ReportModel& report) {
   const auto& losses = report.members;
   std::vector<MarginChart> charts(losses.size());
-  std::map<std::string, std::vector<std::pair<MarginChart*, std::span<const MemberResult>>>> by_head;
+  std::map<std::string, std::vector<std::pair<MarginChart*, std::span<const TrialResult>>>> by_head;
   for (std::size_t i = 0; i < losses.size(); ++i) {
     const std::string& head = losses[i].front().head;
     charts[i].unit = head == "cosine" ? "cosine" : "logit";
@@ -237,7 +237,7 @@ ImportanceChart importance_chart(const ReportModel& report) {
   std::vector<double> sums(first->columns.size(), 0);
   for (const auto& members : report.members) {
     std::vector<double>& gain = gains.emplace_back(sums.size(), 0);
-    for (const MemberResult& member : members) {
+    for (const TrialResult& member : members) {
       if (!member.importance || member.importance->columns != first->columns) return chart;
       for (std::size_t c = 0; c < gain.size(); ++c)
         gain[c] += member.importance->gain[c] / static_cast<double>(members.size());

@@ -6,11 +6,11 @@
 namespace ulmus {
 namespace {
 
-std::vector<SparseCounts> pooled_confusion(std::span<const MemberResult> members, std::span<const std::size_t> order) {
+std::vector<SparseCounts> pooled_confusion(std::span<const TrialResult> members, std::span<const std::size_t> order) {
   std::vector<std::int64_t> position(order.size());
   for (std::size_t i = 0; i < order.size(); ++i) position[order[i]] = static_cast<std::int64_t>(i);
   std::vector<SparseCounts> pooled(order.size());
-  for (const MemberResult& member : members)
+  for (const TrialResult& member : members)
     for (std::size_t y = 0; y < order.size(); ++y)
       for (const auto& [j, count] : member.test.confusion[order[y]])
         pooled[y][position[static_cast<std::size_t>(j)]] += count;
@@ -29,9 +29,9 @@ ClassOrder class_order(std::span<const std::int64_t> train_counts) {
   return order;
 }
 
-std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run) {
-  std::vector<std::span<const MemberResult>> groups;
-  const std::span<const MemberResult> results = run.results;
+std::vector<std::span<const TrialResult>> members_by_loss(const RunFolder& run) {
+  std::vector<std::span<const TrialResult>> groups;
+  const std::span<const TrialResult> results = run.results;
   for (std::size_t begin = 0, end = 0; begin < results.size(); begin = end) {
     while (end < results.size() && results[end].loss == results[begin].loss) ++end;
     groups.push_back(results.subspan(begin, end - begin));
@@ -51,10 +51,10 @@ std::optional<double> group_recall(const Evaluation& evaluation, std::span<const
   return sum / count;
 }
 
-std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes) {
+std::optional<double> group_recall(std::span<const TrialResult> members, std::span<const std::size_t> classes) {
   double sum = 0;
   int count = 0;
-  for (const MemberResult& member : members)
+  for (const TrialResult& member : members)
     if (const auto recall = group_recall(member.test, classes)) {
       sum += *recall;
       ++count;

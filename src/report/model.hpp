@@ -23,13 +23,13 @@ struct ClassOrder {
 ClassOrder class_order(std::span<const std::int64_t> train_counts);
 
 /// The models of each loss, parallel to Summary::losses. [losses][seeds]
-std::vector<std::span<const MemberResult>> members_by_loss(const RunFolder& run);
+std::vector<std::span<const TrialResult>> members_by_loss(const RunFolder& run);
 
 /// Mean test recall of the given classes; absent if none has support.
 std::optional<double> group_recall(const Evaluation& evaluation, std::span<const std::size_t> classes);
 
 /// The same, averaged over seeds.
-std::optional<double> group_recall(std::span<const MemberResult> members, std::span<const std::size_t> classes);
+std::optional<double> group_recall(std::span<const TrialResult> members, std::span<const std::size_t> classes);
 
 std::int64_t total_count(const SparseCounts& counts);
 
@@ -38,7 +38,7 @@ struct ReportModel {
   const RunFolder& run;
   const Summary& summary;
   ClassOrder order;
-  std::vector<std::span<const MemberResult>> members;  ///< [losses][seeds]
+  std::vector<std::span<const TrialResult>> members;  ///< [losses][seeds]
   /// Test confusion summed over all seeds, [losses][C]: predicted classes for each true class, both as indices into
   /// `order`.
   std::vector<std::vector<SparseCounts>> confusions;

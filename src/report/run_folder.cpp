@@ -214,9 +214,9 @@ Gallery read_gallery(const Path& path, std::size_t classes) {
   });
 }
 
-MemberResult read_result(const Path& path, std::size_t classes) {
+TrialResult read_result(const Path& path, std::size_t classes) {
   return with_json(path, k_result_schema_version, [&](const Json& json) {
-    MemberResult result;
+    TrialResult result;
     json.at("order").get_to(result.order);
     json.at("loss").get_to(result.loss);
     json.at("loss_full").get_to(result.loss_full);
@@ -272,7 +272,7 @@ RunFolder read_run(const std::filesystem::path& folder) {
     throw Error(ErrorKind::data, fmt::format("run folder '{}' has no results yet; wait for its first member to finish, "
                                              "or resume the run",
                                              folder.string()));
-  std::sort(run.results.begin(), run.results.end(), [](const MemberResult& a, const MemberResult& b) {
+  std::sort(run.results.begin(), run.results.end(), [](const TrialResult& a, const TrialResult& b) {
     return std::tie(a.order, a.loss, a.seed) < std::tie(b.order, b.loss, b.seed);
   });
   return run;

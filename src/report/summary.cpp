@@ -71,8 +71,8 @@ SetSummary summarize_set(std::span<const Evaluation* const> seeds, const std::ve
   return summary;
 }
 
-LossSummary summarize_loss(std::span<const MemberResult> members, const std::vector<std::string>& class_names) {
-  const MemberResult& first = members.front();
+LossSummary summarize_loss(std::span<const TrialResult> members, const std::vector<std::string>& class_names) {
+  const TrialResult& first = members.front();
   LossSummary summary{.loss = first.loss,
                       .loss_full = first.loss_full,
                       .head = first.head,
@@ -87,7 +87,7 @@ LossSummary summarize_loss(std::span<const MemberResult> members, const std::vec
                       .test = {},
                       .validation = {}};
   std::vector<const Evaluation*> train, test, validation;
-  for (const MemberResult& member : members) {
+  for (const TrialResult& member : members) {
     summary.seeds.push_back(member.seed);
     summary.seconds += member.seconds / static_cast<double>(members.size());
     train.push_back(&member.train);
@@ -105,7 +105,7 @@ LossSummary summarize_loss(std::span<const MemberResult> members, const std::vec
 std::vector<std::string> unfinished_members(const RunFolder& run) {
   std::vector<std::string> unfinished;
   for (const EpochRecord& record : run.epochs) {
-    const bool finished = std::any_of(run.results.begin(), run.results.end(), [&](const MemberResult& result) {
+    const bool finished = std::any_of(run.results.begin(), run.results.end(), [&](const TrialResult& result) {
       return result.loss == record.loss && result.seed == record.seed;
     });
     std::string member = fmt::format("{}, seed {}", record.loss, record.seed);
@@ -200,7 +200,7 @@ Summary summarize(const RunFolder& run) {
   summary.unfinished = unfinished_members(run);
   std::set<std::int64_t> seeds;
   for (const auto members : members_by_loss(run)) {
-    for (const MemberResult& member : members) seeds.insert(member.seed);
+    for (const TrialResult& member : members) seeds.insert(member.seed);
     summary.losses.push_back(summarize_loss(members, run.class_names));
   }
   summary.seeds.assign(seeds.begin(), seeds.end());

@@ -68,7 +68,7 @@ TEST_F(RunFolderTest, ReadsEveryFact) {
 TEST_F(RunFolderTest, ResultsComeByOrderThenSeed) {
   const RunFolder run = read_run(path());
   std::vector<std::string> members;
-  for (const MemberResult& result : run.results) members.push_back(result.loss + " " + std::to_string(result.seed));
+  for (const TrialResult& result : run.results) members.push_back(result.loss + " " + std::to_string(result.seed));
   EXPECT_EQ(members, (std::vector<std::string>{"ldam+drw 0", "ldam+drw 1", "ce 0", "ce 1"}));
 }
 

@@ -22,7 +22,7 @@ RunFolder made_run(const std::vector<std::pair<std::string, std::vector<double>>
   std::int64_t order = 0;
   for (const auto& [loss, seeds] : losses) {
     for (std::size_t seed = 0; seed < seeds.size(); ++seed) {
-      MemberResult& member = run.results.emplace_back();
+      TrialResult& member = run.results.emplace_back();
       member.order = order;
       member.loss = loss;
       member.seed = static_cast<std::int64_t>(seed);

@@ -43,7 +43,7 @@ struct ColumnImportance {
 };
 
 /// A file of `results/`: one finished model, a loss trained with one seed.
-struct MemberResult {
+struct TrialResult {
   std::int64_t order = 0;  ///< position of the loss in the run
   std::string loss;        ///< canonical text, as short as possible
   std::string loss_full;   ///< with every parameter
@@ -113,7 +113,7 @@ struct RunFolder {
   std::vector<RunColumn> columns;          ///< columns of a table; empty for other data
   std::vector<std::string> notes;          ///< what was ignored or changed in the data (OpenedData), one line each
   std::vector<EpochRecord> epochs;         ///< by loss in order of appearance, then seed, then epoch; no epoch twice
-  std::vector<MemberResult> results;       ///< by order, then seed; at least one
+  std::vector<TrialResult> results;        ///< by order, then seed; at least one
   std::optional<Gallery> gallery;          ///< absent for data that are no images, and where images are not shown
 };
 
