@@ -66,7 +66,7 @@ std::string to_text(const Plan& plan) {
                           trial.loss.rule_epoch(plan.epochs()) + 1, plan.epochs());
     if (const Key* key = trial.loss.automatic()) {
       std::vector<std::string> at;
-      for (const auto epoch : trial.loss.choice_epochs(plan.epochs())) at.push_back(std::to_string(epoch + 1));
+      for (const std::int64_t epoch : choice_epochs(plan, trial.loss)) at.push_back(std::to_string(epoch + 1));
       text += fmt::format(", {} chosen before epoch {} of {}", key->name, join(at, " and "), plan.epochs());
     }
     text += trees ? "\n" : fmt::format(", {} parameters\n", trial.parameters);

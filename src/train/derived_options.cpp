@@ -1,5 +1,7 @@
 #include "train/derived_options.hpp"
 
+#include "train/optimizer_spec.hpp"
+
 namespace ulmus::detail {
 
 OpenOptions open_options(const RunOptions& options) {
@@ -25,8 +27,24 @@ std::optional<Reduction> requested_reduction(const RunOptions& options) {
   return parse_reduction(options.reduction);
 }
 
+bool trains_head_alone(const RunOptions& options) {
+  if (options.model == "linear") return true;
+  return options.model != "mlp" && options.freeze == "backbone" && (options.augment == "none" || options.unfreeze);
+}
+
 HeadFitOptions head_fit_options(const RunOptions& options, std::uint64_t seed) {
-  return {.batch_size = options.batch_size, .reduction = requested_reduction(options), .seed = seed};
+  HeadFitOptions fit{.batch_size = options.batch_size, .reduction = requested_reduction(options), .seed = seed};
+  if (!trains_head_alone(options)) return fit;
+  fit.epochs = options.epochs.value();
+  fit.schedule = LearningRateSchedule::parse_kind(options.schedule);
+  fit.warmup = options.warmup;
+  fit.defers = true;
+  // Another optimizer has rates of its own.
+  if (OptimizerSpec::parse(options.optimizer).base != "sgd") return fit;
+  fit.lr = options.lr;
+  fit.momentum = options.momentum;
+  fit.weight_decay = options.weight_decay.value();
+  return fit;
 }
 
 }  // namespace ulmus::detail

@@ -18,7 +18,12 @@ ModelOptions model_options(const RunOptions& options, const Dataset& data, Head 
 /// The requested reduction; unset: that of each loss's definition.
 std::optional<Reduction> requested_reduction(const RunOptions& options);
 
-/// For fitting a new head: the run's batch size and reduction.
+/// Whether a run with these options of a plan trains a head alone, on features that do not change: a linear model, or
+/// a frozen backbone without random augmentation. With `unfreeze`, that is its first stage.
+bool trains_head_alone(const RunOptions& options);
+
+/// For fitting a new head. The training of a run that trains a head alone, so that a value chosen by fits is chosen for
+/// what follows; otherwise the run's batch size and reduction, with the loss as it is at the end of the training.
 HeadFitOptions head_fit_options(const RunOptions& options, std::uint64_t seed);
 
 }  // namespace ulmus::detail

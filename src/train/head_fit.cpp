@@ -69,20 +69,32 @@ struct HeadBatch {
 /// Updates one parameter by SGD with momentum and weight decay, as LibTorch defines it.
 class SgdParameter {
  public:
-  explicit SgdParameter(Tensor parameter)
-      : parameter_(std::move(parameter)), velocity_(torch::zeros_like(parameter_)) {}
+  SgdParameter(Tensor parameter, double momentum, double weight_decay)
+      : parameter_(std::move(parameter)),
+        velocity_(torch::zeros_like(parameter_)),
+        momentum_(momentum),
+        weight_decay_(weight_decay) {}
 
-  void step(const Tensor& gradient, double rate, const HeadFitOptions& options) {
-    velocity_.mul_(options.momentum).add_(gradient).add_(parameter_, options.weight_decay);
+  void step(const Tensor& gradient, double rate) {
+    velocity_.mul_(momentum_).add_(gradient).add_(parameter_, weight_decay_);
     parameter_.sub_(velocity_, rate);
   }
 
  private:
   Tensor parameter_, velocity_;
+  double momentum_, weight_decay_;
 };
 
 /// The mean of the rows' squared lengths.
 double mean_square(const Tensor& rows) { return rows.square().sum(1).mean().item<double>(); }
+
+/// A sampling rule of the loss takes precedence over the options.
+Sampler sampler_of(const LossSpec& spec, const HeadFitOptions& options) {
+  if (!spec.resamples()) return options.sampler;
+  return {.kind = Sampler::Kind::deferred,
+          .beta = spec.rule_keys()["beta"],
+          .from = options.defers && spec.deferred() ? spec.rule_keys()["from"] : 0};
+}
 
 /// Runs the minibatches of all epochs: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a step.
 /// `x` are rows of `table`, `square` is the mean squared length of the vectors that the parameters multiply. Losses
@@ -97,22 +109,21 @@ void run_sgd(const FeatureSet& train, const Tensor& table, double square, const 
   state.seed = options.seed;
   loss.set_state(std::move(state));
   constexpr std::int64_t k_any_epochs = 1'000'000;
-  loss.set_epoch(k_any_epochs - 1, k_any_epochs);
+  if (!options.defers) loss.set_epoch(k_any_epochs - 1, k_any_epochs);
   const Needs& needs = spec.definition().needs;
   const Reduction reduction = options.reduction.value_or(loss.params().reduction);
-  const LearningRateSchedule schedule{.kind = LearningRateSchedule::Kind::cosine,
+  const LearningRateSchedule schedule{.kind = options.schedule,
                                       .base = options.lr.value_or(default_head_rate(head.kind, square)),
-                                      .warmup = 0};
-  // A sampling rule of the loss takes precedence over the options; it is active from the start.
-  const Sampler sampler = spec.resamples()
-                              ? Sampler{.kind = Sampler::Kind::deferred, .beta = spec.rule_keys()["beta"], .from = 0}
-                              : options.sampler;
+                                      .warmup = options.warmup,
+                                      .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
+  const Sampler sampler = sampler_of(spec, options);
   std::vector<std::int64_t> all(train.labels.size());
   std::iota(all.begin(), all.end(), std::int64_t{0});
   const auto rows = static_cast<std::int64_t>(all.size());
   const std::int64_t steps = (rows + options.batch_size - 1) / options.batch_size;
   std::vector<std::int64_t> labels;
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
+    if (options.defers) loss.set_epoch(epoch, options.epochs);
     std::vector<std::int64_t> order =
         sample_epoch(sampler, all, train.labels, {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
     for (std::int64_t step = 0; step < steps; ++step) {
@@ -143,7 +154,10 @@ void run_sgd(const FeatureSet& train, const Tensor& table, double square, const 
 
 HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, HeadWeights head,
                        const HeadFitOptions& options) {
-  SgdParameter weight(head.weight), bias(head.bias);
+  // Weight decay would pull a bias that is a prior probability away from it.
+  const bool decays = Loss(spec, counts).hooks().initial_bias == 0;
+  SgdParameter weight(head.weight, options.momentum, options.weight_decay);
+  SgdParameter bias(head.bias, options.momentum, decays ? options.weight_decay : 0);
   run_sgd(
       train, train.features, mean_square(train.features), spec, counts, head, options,
       [&](const Tensor& x) { return torch::addmm(head.bias, x, head.weight.t()); },
@@ -153,15 +167,15 @@ HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const Clas
           by_weight += inputs.weight_gradient;
           by_bias += inputs.bias_gradient;
         }
-        weight.step(by_weight, rate, options);
-        bias.step(by_bias, rate, options);
+        weight.step(by_weight, rate);
+        bias.step(by_bias, rate);
       });
   return head;
 }
 
 HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, HeadWeights head,
                        const HeadFitOptions& options) {
-  SgdParameter weight(head.weight);
+  SgdParameter weight(head.weight, options.momentum, options.weight_decay);
   Tensor unit;
   run_sgd(
       train, unit_rows(train.features), 1, spec, counts, head, options,
@@ -174,7 +188,7 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
         const Tensor by_unit = gradient.t().mm(x);
         const Tensor along = (by_unit * unit).sum(1, true);
         const Tensor length = head.weight.norm(2, {1}, true).clamp_min(k_smallest_norm);
-        weight.step((by_unit - unit * along) / length, rate, options);
+        weight.step((by_unit - unit * along) / length, rate);
       });
   return head;
 }
@@ -198,7 +212,7 @@ HeadWeights fit_class_scales(const FeatureSet& train, const LossSpec& spec, cons
                              const HeadWeights& head, const HeadFitOptions& options) {
   const torch::NoGradGuard no_gradient;
   const Tensor factor = torch::ones({counts.classes()});
-  SgdParameter scales(factor);
+  SgdParameter scales(factor, options.momentum, options.weight_decay);
   Tensor squares = torch::empty({train.features.size(0)}), z;
   for_each_slice(head, train.features, [&](std::int64_t first, const Tensor& logits) {
     squares.narrow(0, first, logits.size(0)).copy_(logits.square().sum(1));
@@ -210,7 +224,7 @@ HeadWeights fit_class_scales(const FeatureSet& train, const LossSpec& spec, cons
         return z * factor;
       },
       [&](const Tensor&, const Tensor& gradient, const HeadBatch&, double rate) {
-        scales.step((gradient * z).sum(0), rate, options);
+        scales.step((gradient * z).sum(0), rate);
       });
   return {.kind = Head::linear, .weight = head.weight * factor.unsqueeze(1), .bias = head.bias * factor};
 }

@@ -7,17 +7,21 @@
 #include "train/head_weights.hpp"
 #include "ulmus/data/sampler.hpp"
 #include "ulmus/loss/loss.hpp"
+#include "ulmus/train/schedule.hpp"
 
 /// Fits new heads on the features of a frozen backbone: takes seconds instead of the hours of a training.
 namespace ulmus::detail {
 
-/// SGD with momentum over minibatches; the learning rate decreases from `lr` to 0 along a half cosine. The rate of the
-/// run suits the backbone; that of a head depends on the length of its features.
+/// SGD with momentum over minibatches. The defaults suit a head on the features of a network that is trained as a
+/// whole; for a run that trains a head alone, head_fit_options() gives its training.
 struct HeadFitOptions {
   std::int64_t epochs = 10;
   std::int64_t batch_size = 128;
-  std::optional<double>
-      lr;  ///< unset: 0.1 for a cosine head; for a linear one 2 divided by the mean squared length of the features
+  /// Unset: 0.1 for a cosine head; for a linear one 2 divided by the mean squared length of the features.
+  std::optional<double> lr;
+  LearningRateSchedule::Kind schedule = LearningRateSchedule::Kind::cosine;
+  double warmup = 0;    ///< fraction of the epochs
+  bool defers = false;  ///< deferred parts of the loss (`drw`, keys `from`) wait for their epoch
   double momentum = 0.9;
   double weight_decay = 2e-4;
   std::optional<Reduction> reduction;  ///< unset: that of the loss's definition
@@ -28,8 +32,7 @@ struct HeadFitOptions {
 /// The learning rate of a head on features with this mean squared length.
 double default_head_rate(Head kind, double mean_square);
 
-/// Trains a head from new weights on frozen features with the fused kernel. Deferred parts of the loss (`drw`, keys
-/// `from`) are active from the start.
+/// Trains a head from new weights on frozen features with the fused kernel, as a run with these options trains it.
 ///
 /// Deterministic for a given number of LibTorch threads. Throws Error{numerical} if the loss is not finite.
 HeadWeights fit_head(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, Head kind,

@@ -41,15 +41,13 @@ std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_siz
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
-  // A head on precomputed features is trained like a head on a table of features.
-  const bool head_alone =
-      !features && o.freeze == "backbone" && (o.unfreeze || o.augment == "auto" || o.augment == "none");
-  if (head_alone && !o.unfreeze) o.augment = "none";
+  if (!features && o.freeze == "backbone" && !o.unfreeze && o.augment == "auto") o.augment = "none";
+  const bool head_alone = detail::trains_head_alone(o);
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
   if (!o.epochs)
     o.epochs = features || head_alone ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
   detail::OptimizerSpec optimizer = detail::OptimizerSpec::parse(o.optimizer);
-  if (optimizer.base.empty()) optimizer.base = features ? "adamw" : "sgd";
+  if (optimizer.base.empty()) optimizer.base = features && !head_alone ? "adamw" : "sgd";
   o.optimizer = optimizer.text();
   const bool adamw = optimizer.base == "adamw";
   if (adamw && o.momentum != RunOptions().momentum)
@@ -131,7 +129,7 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
                     "write a number, for example {}",
                     loss.text(), key->name, option_name("validation", "N"), option_name("validation", "20"),
                     loss.with(key->name, format_number(key->automatic[1])).text()));
-  if (options.epochs < 2)
+  if (options.epochs < 2 && !detail::trains_head_alone(options))
     throw_usage(fmt::format("loss '{}' chooses {} on the features of an earlier epoch, and {} is {}; give at least 2",
                             loss.text(), key->name, option_name("epochs"), options.epochs.value()));
 }
@@ -142,6 +140,13 @@ bool trains_on_features(const RunOptions& options, const Dataset& data) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> choice_epochs(const Plan& plan, const LossSpec& loss) {
+  if (!loss.automatic()) return {};
+  if (detail::trains_head_alone(plan.options)) return {0};  // the features are those of the end
+  const std::vector<long long> epochs = loss.choice_epochs(plan.epochs());
+  return {epochs.begin(), epochs.end()};
+}
 
 bool trains_on_features(const Plan& plan) { return trains_on_features(plan.options, plan.data.train); }
 

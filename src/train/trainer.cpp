@@ -258,13 +258,12 @@ class Trainer {
 
   /// Chooses the value of an `auto` key before the epochs in which it is due, and returns the evaluation of each
   /// candidate, or null. Fits a head with each candidate on the current features, and takes the best on the validation
-  /// part. If the loss changes, training continues with the fitted head, because the old one may not catch up in the
-  /// remaining epochs.
+  /// part. If that changes the loss of a network, training continues with the fitted head, because the old one may not
+  /// catch up in the remaining epochs. A head alone is then trained from the start as its candidate was.
   Json choose() {
-    const Key* key = trial_.loss.automatic();
-    if (!key) return nullptr;
-    const std::vector<long long> due = trial_.loss.choice_epochs(plan_.epochs());
+    const std::vector<std::int64_t> due = choice_epochs(plan_, trial_.loss);
     if (std::ranges::find(due, epoch_) == due.end()) return nullptr;
+    const Key* key = trial_.loss.automatic();
     std::vector<HeadWeights> heads;
     std::vector<Evaluation> evaluations;
     Json candidates = Json::array();
@@ -277,7 +276,7 @@ class Trainer {
       const FeatureSet train = features_of(plan_.split.train), validation = features_of(plan_.split.validation);
       HeadFitOptions options = head_fit_options(plan_.options, trial_.seed);
       options.sampler = trial_.sampler;
-      options.sampler.from = 0;
+      if (!options.defers) options.sampler.from = 0;
       for (const double value : key->automatic) {
         const LossSpec loss = trial_.loss.with(key->name, format_number(value));
         heads.push_back(fit_head(train, loss, plan_.counts, trial_.head, options));
@@ -290,7 +289,7 @@ class Trainer {
     const std::size_t best = best_evaluation(evaluations);
     const LossSpec before = loss_->loss().spec();
     use_choice(format_number(key->automatic[best]));
-    if (loss_->loss().spec() != before) replace_head(heads[best]);
+    if (!stage_.head_alone && loss_->loss().spec() != before) replace_head(heads[best]);
     return candidates;
   }
 
@@ -326,7 +325,7 @@ class Trainer {
         LoaderOptions{.batch_size = batch_size,
                       .shuffle = true,
                       // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.
-                      .drop_last = std::ssize(indices) % batch_size == 1,
+                      .drop_last = !stage_.head_alone && std::ssize(indices) % batch_size == 1,
                       .augmentation = stage_.augmentation,
                       .normalisation = stage_.normalisation,
                       .seed = trial_.seed,

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "train/derived_options.hpp"
 #include "train/head_fit.hpp"
 
 namespace ulmus::detail {
@@ -11,21 +12,18 @@ namespace {
 /// Of the second stage over the first.
 constexpr double k_rate_after = 0.1;
 
-/// The 0-based epoch where the loss changes last: a deferred rule, a key `from`, or the choice of a key `auto`.
-std::int64_t last_change(const LossSpec& loss, std::int64_t epochs) {
-  std::int64_t last = std::max(loss.rule_epoch(epochs), loss.start_epoch(epochs));
-  if (loss.automatic()) last = std::max<std::int64_t>(last, loss.choice_epochs(epochs).back());
-  return last;
-}
-
 /// The rate of a head on features in a run without a rate: that of fit_head.
-double head_rate(Head head, const Dataset& features, const std::vector<std::int64_t>& indices) {
+double head_rate(Head head, const TrainingStage& stage, const std::vector<std::int64_t>& indices) {
   if (head == Head::cosine) return default_head_rate(head, 1);  // whatever the lengths of the features
+  const auto& [mean, stddev] = stage.normalisation;
   double squares = 0;
-  std::vector<float> values(static_cast<std::size_t>(features.shape().channels));
+  std::vector<float> values(static_cast<std::size_t>(stage.train.shape().channels));
   for (const std::int64_t index : indices) {
-    features.read_features(index, values);
-    for (const float value : values) squares += static_cast<double>(value) * value;
+    stage.train.read_features(index, values);
+    for (std::size_t d = 0; d < values.size(); ++d) {
+      const double value = mean.empty() ? values[d] : (static_cast<double>(values[d]) - mean[d]) / stddev[d];
+      squares += value * value;
+    }
   }
   return default_head_rate(head, squares / static_cast<double>(indices.size()));
 }
@@ -36,6 +34,7 @@ TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData
   TrainingStage stage{.train = frozen ? frozen->train : plan.data.train,
                       .test = frozen ? frozen->test : plan.data.test,
                       .on_features = frozen != nullptr,
+                      .head_alone = trains_head_alone(plan.options),
                       .frozen = plan.options.freeze == "backbone",
                       .moves_statistics = plan.options.freeze != "backbone",
                       .shuffle = plan.shuffle,
@@ -46,8 +45,10 @@ TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData
     stage.normalisation = plan.normalisation;
     stage.augmentation = plan.augmentation;
   }
-  stage.head.restart_epoch = last_change(trial.loss, plan.epochs());
-  if (stage.head.base == 0) stage.head.base = head_rate(trial.head, stage.train, plan.split.train);
+  stage.head.restart_epoch = trial.loss.last_change(plan.epochs());
+  if (const std::vector<std::int64_t> choices = choice_epochs(plan, trial.loss); !choices.empty())
+    stage.head.restart_epoch = std::max(stage.head.restart_epoch, choices.back());
+  if (stage.head.base == 0) stage.head.base = head_rate(trial.head, stage, plan.split.train);
   stage.backbone = stage.head;
   if (plan.options.lr_backbone) stage.backbone.base = *plan.options.lr_backbone;
   return stage;

@@ -17,7 +17,8 @@ namespace ulmus::detail {
 struct TrainingStage {
   Dataset train;
   std::optional<Dataset> test;
-  bool on_features = false;  ///< the data are features of the backbone: the head is trained by itself
+  bool on_features = false;  ///< the data are features of the backbone
+  bool head_alone = false;   ///< the model is a head, or only its head is trained, on features that do not change
   bool frozen = false;       ///< the layers below the head stay as they are
   /// The model is in training mode: batch norm takes the statistics of the batch and moves its own, dropout drops.
   bool moves_statistics = true;

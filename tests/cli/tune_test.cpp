@@ -1,5 +1,6 @@
 // A run whose heads are fitted again and chosen on its validation part.
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -174,12 +175,18 @@ TEST_F(Tune, LambdaAutoIsChosenEarlyAndWhereTheRuleBegins) {
 }
 
 TEST_F(Tune, WhereTheChoiceChangesTheFittedHeadGoesOn) {
-  // With a learning rate near 0 and only a head, the second epoch keeps what was fitted before it.
+  // With a learning rate near 0 on a frozen backbone, the second epoch keeps what was fitted before it. Augmentation
+  // makes the features change, so that the head is not trained alone.
+  ASSERT_EQ(run(compare({"--losses", "ce", "--epochs", "1", "--quiet", "--out", "w"})).code, 0);
   for (const Arguments& average : {Arguments{}, Arguments{"--ema", "0.9"}}) {
     const Arguments arguments = {"--losses",
                                  "elm:lambda=auto+drw:from=0",
-                                 "--model",
-                                 "linear",
+                                 "--weights",
+                                 "w/checkpoints/ce.seed0.safetensors",
+                                 "--freeze",
+                                 "backbone",
+                                 "--augment",
+                                 "crop",
                                  "--epochs",
                                  "2",
                                  "--validation",
@@ -202,6 +209,28 @@ TEST_F(Tune, WhereTheChoiceChangesTheFittedHeadGoesOn) {
     EXPECT_EQ(result.at("validation").at("balanced_accuracy"), best);
     EXPECT_NE(before.at("validation").at("balanced_accuracy"), best);
     fs::remove_all(path("o"));
+  }
+}
+
+TEST_F(Tune, LambdaAutoOfAHeadAloneIsChosenBeforeTheFirstEpochFromWholeTrainings) {
+  const Arguments common = {"--model", "linear", "--epochs", "3", "--validation", "3", "--quiet"};
+  ASSERT_EQ(run(compare(common + Arguments{"--losses", "elm:lambda=auto+drw", "--out", "o"})).code, 0);
+  std::string line;
+  std::istringstream lines(read_bytes(path("o/metrics.jsonl")));
+  ASSERT_TRUE(std::getline(lines, line));
+  const auto trials = nlohmann::json::parse(line).at("trials");
+  ASSERT_EQ(trials.size(), 5u);
+  const auto chosen = read_json(path("o/results/elm-lambda-auto-drw.seed0.json"));
+  for (const auto& trial : trials) {
+    const std::string loss = fmt::format("elm:lambda={}+drw", trial.at("lambda").get<double>());
+    ASSERT_EQ(run(compare(common + Arguments{"--losses", loss, "--out", loss})).code, 0);
+    for (const auto& entry : fs::directory_iterator(path(loss + "/results"))) {
+      const auto fixed = read_json(entry.path());
+      EXPECT_NEAR(fixed.at("validation").at("nll").get<double>(), trial.at("nll").get<double>(), 1e-4) << loss;
+      if (fmt::format("lambda={}", trial.at("lambda").get<double>()) == chosen.at("selection").at("chosen")) {
+        EXPECT_EQ(fixed.at("test"), chosen.at("test"));
+      }
+    }
   }
 }
 

@@ -1,11 +1,16 @@
 #include "train/head_fit.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
+#include "temporary_folder.hpp"
+#include "train/checkpointed_model.hpp"
+#include "train/derived_options.hpp"
 #include "train/trainer.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/data/npy_writer.hpp"
 #include "ulmus/nn/cosine_linear.hpp"
 #include "ulmus/torch/margin_loss.hpp"
 #include "ulmus/train/schedule.hpp"
@@ -156,6 +161,69 @@ TEST(HeadFit, TheBestHasTheHighestBalancedAccuracyThenTheSmallestNll) {
 TEST(InitialLoss, HasTheMiddleOfWhatIsTriedLater) {
   EXPECT_EQ(initial_loss(LossSpec::parse("elm:lambda=auto+drw")).text(), "elm:lambda=0.5+drw");
   EXPECT_EQ(initial_loss(LossSpec::parse("ldam")).text(), "ldam");
+}
+
+/// A run of a linear model on the clouds in a .npy file, with a few samples of each class for validation and test.
+class LinearRun : public ::testing::Test {
+ protected:
+  LinearRun() {
+    const FeatureSet set = clouds(0.3, 1, {70, 30, 16});
+    const std::vector<std::int64_t> shape = {set.features.size(0), set.features.size(1)};
+    NpyWriter features(folder_.path() / "x.npy", "<f4", shape);
+    features.write({reinterpret_cast<const char*>(set.features.data_ptr<float>()), set.features.nbytes()});
+    features.commit();
+    NpyWriter labels(folder_.path() / "y.npy", "<i8", std::span(shape).first(1));
+    labels.write({reinterpret_cast<const char*>(set.labels.data()), set.labels.size() * sizeof(std::int64_t)});
+    labels.commit();
+  }
+
+  Plan plan(const std::string& loss) const {
+    RunOptions options;
+    options.data = fmt::format("npy:{0}/x.npy,{0}/y.npy", folder_.path().string());
+    options.model = "linear";
+    options.losses = {LossSpec::parse(loss)};
+    options.validation = 4;
+    options.batch_size = 16;
+    options.epochs = 10;
+    options.seed = 5;
+    options.loader_threads = 0;
+    return plan_run(options);
+  }
+
+  /// Trains and returns the head.
+  HeadWeights train(const Plan& plan, const std::string& name) const {
+    execute(plan, folder_.path() / name, "train");
+    Classifier model = all_models(folder_.path() / name).front().load(std::nullopt);
+    return head_of(model);
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(LinearRun, TrainsAsFitHeadDoes) {
+  for (const char* loss : {"ce", "elm:lambda=0.5+drw", "ldam+cb", "ldam+drs", "eql", "dro-lt:from=0.5"}) {
+    const Plan plan = this->plan(loss);
+    Classifier linear = make_model(model_options(plan.options, plan.data.train, Head::linear));
+    const FeatureSet features = extract_features(linear, plan.data.train, plan.split.train, plan.normalisation, 0,
+                                                 make_placement(plan.options));
+    HeadFitOptions options = head_fit_options(plan.options, plan.options.seed);
+    options.sampler = plan.trials[0].sampler;
+    const Head kind = plan.trials[0].head;
+    const HeadWeights fitted = fit_head(features, LossSpec::parse(loss), plan.counts, kind, options);
+    const HeadWeights trained = train(plan, loss);
+    EXPECT_LT((fitted.weight - trained.weight).abs().max().item<double>(), 1e-4) << loss;
+    EXPECT_GT(fitted.weight.abs().max().item<double>(), 0.1) << loss;
+    if (!fitted.bias.defined()) continue;
+    EXPECT_LT((fitted.bias - trained.bias).abs().max().item<double>(), 1e-4) << loss;
+  }
+}
+
+TEST_F(LinearRun, WithAChosenLambdaIsTheRunOfThatLambda) {
+  const HeadWeights chosen = train(plan("elm:lambda=auto+drw"), "auto");
+  const CheckpointInfo info = all_models(folder_.path() / "auto").front().info;
+  ASSERT_TRUE(info.chosen);
+  const HeadWeights fixed = train(plan(fmt::format("elm:lambda={}+drw", *info.chosen)), "fixed");
+  EXPECT_TRUE(torch::equal(chosen.weight, fixed.weight));
 }
 
 }  // namespace

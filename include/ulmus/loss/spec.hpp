@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,9 +52,14 @@ class LossSpec {
   /// The same for a loss that starts as plain cross entropy (key `from` of `ib`, `dro-lt` ...).
   long long start_epoch(long long epochs) const;
 
-  /// The 0-based epochs before which the value of an `auto` key is chosen, ascending: at 0.2 of the epochs for the main
-  /// training, and again when the rule takes effect, or at 0.8 without a deferred rule. No choice happens before the
-  /// first epoch has been trained; if both epochs coincide there is one choice. `epochs` >= 2.
+  /// The 0-based epoch at which the loss changes for the last time, apart from a choice: 0 for a loss that stays as it
+  /// is. `epochs` >= 1.
+  long long last_change(long long epochs) const { return std::max(rule_epoch(epochs), start_epoch(epochs)); }
+
+  /// The 0-based epochs before which the value of an `auto` key is chosen in the training of a network, ascending: at
+  /// 0.2 of the epochs for the main training, and again when the rule takes effect, or at 0.8 without a deferred rule.
+  /// No choice happens before the first epoch has been trained; if both epochs coincide there is one choice. `epochs`
+  /// >= 2.
   std::vector<long long> choice_epochs(long long epochs) const;
 
   /// True if, with these keys, class weights belong to the definition of the loss.

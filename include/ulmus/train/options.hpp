@@ -83,7 +83,7 @@ void visit_options(Options& options, Visit&& visit) {
   visit("image-bits", options.image_bits,
         "bits in use in images of 16 bits a sample, 8 to 16; default: as many as the data use");
   visit("max-pixels", options.max_pixels, "refuse image files that declare more pixels than this, before decoding");
-  visit("skip-bad", options.skip_bad, "pass over images that cannot be decoded, and count them");
+  visit("skip-bad", options.skip_bad, "skip images that cannot be decoded, and count them");
   visit("model", options.model,
         "conv3, resnet20, resnet32, resnet44, resnet56, wrn28-10, resnet18, resnet50, resnext50, "
         "efficientnet-lite0, -lite1, -lite2; mlp, linear (for features too); trees (for tables and features, e.g. "
@@ -110,11 +110,12 @@ void visit_options(Options& options, Visit&& visit) {
   visit("epochs", options.epochs, "epochs to train; default: by the model and the data");
   visit("batch-size", options.batch_size, "images in a batch");
   visit("optimizer", options.optimizer,
-        "sgd; adamw; sam[:rho=0.05,base=sgd]: sharpness-aware minimisation, two passes a step; or auto: adamw for "
-        "features, sgd for images");
+        "sgd; adamw; sam[:rho=0.05,base=sgd]: sharpness-aware minimisation, two passes a step; or auto: adamw for an "
+        "mlp, "
+        "else sgd");
   visit("lr", options.lr,
         "base learning rate; default: 0.1 for sgd, 0.001 for adamw, a tenth of it to train a whole trained model "
-        "further, and what suits its features for the head of a frozen one");
+        "further; sgd of a head alone: the rate that suits its features");
   visit("lr-backbone", options.lr_backbone,
         "learning rate of the layers below the head; default: that of the head, and with --unfreeze a tenth of the "
         "base rate");
@@ -128,7 +129,7 @@ void visit_options(Options& options, Visit&& visit) {
   visit("schedule", options.schedule,
         "learning rate: cosine, step (the reference protocol), constant, restart (a cosine that begins anew with "
         "deferred "
-        "weights), or auto: restart for a head on the features of a frozen backbone, else cosine");
+        "weights), or auto: restart for a head alone (a linear model, or a frozen backbone), else cosine");
   visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
   visit("reduction", options.reduction,
         "weighted-mean (the reference protocol), mean, or auto: that of each loss's definition");

@@ -53,6 +53,10 @@ struct Plan {
 /// folder `features`; those of neighbouring runs are reused.
 bool trains_on_features(const Plan& plan);
 
+/// The 0-based epochs before which a run chooses the value of the `auto` key of a loss, ascending; none without such a
+/// key. A head alone is trained with every candidate before the first epoch; for a network see LossSpec::choice_epochs.
+std::vector<std::int64_t> choice_epochs(const Plan& plan, const LossSpec& loss);
+
 /// `classes` are those of a resumed run, in its order. Throws Error{usage} or Error{data} for all faults that can be
 /// detected before the first step.
 Plan plan_run(const RunOptions& options, const std::vector<std::string>& classes = {});
