@@ -116,7 +116,7 @@ void add_eval_command(CLI::App& program) {
       *command, "--predictions", [=](const std::string& text) { request->predictions = text; },
       "write one line for each sample and model to this file: CSV, or JSON where it ends in .jsonl");
   command->add_flag("--skip-bad", request->skip_bad,
-                    "pass over images that cannot be decoded, and count them by the reason");
+                    "skip images that cannot be decoded, and count them by the reason");
   add_max_pixels(*command, *request);
   command->add_flag("--json", request->as_json, "print everything as JSON");
   command->footer(
@@ -166,10 +166,9 @@ void add_predict_command(CLI::App& program) {
   add_data_root(*command, request->use, "where named data sets lie, for --temperature auto");
   add_count(*command, "--threads", request->threads, "threads that decode, and for the model; default: all cores");
   add_max_pixels(*command, *request);
-  command->add_flag(
-      "--skip-bad", request->skip_bad,
-      "only count the images that are passed over because they cannot be used, by the reason; do not name "
-      "them");
+  command->add_flag("--skip-bad", request->skip_bad,
+                    "only count the images that are skipped because they cannot be used, by the reason; do not name "
+                    "them");
   command->footer(
       "Example:\n  ulmus predict --run runs/birds photos/ --top 3 --out birds.csv\n  ulmus predict --run runs/table "
       "new.csv");
@@ -198,7 +197,7 @@ void add_predict_command(CLI::App& program) {
                        .stop = stop_requested};
     if (!request->skip_bad)
       hooks.failed = [](const std::string& failure) {
-        print_stderr(fmt::format("ulmus: passed over: {}\n", printable(failure, k_long_text)));
+        print_stderr(fmt::format("ulmus: skipped: {}\n", printable(failure, k_long_text)));
       };
     hooks.note = [](const std::string& note) {
       print_stderr(fmt::format("ulmus: note: {}\n", printable(note, k_long_text)));
@@ -211,8 +210,7 @@ void add_predict_command(CLI::App& program) {
     print_stderr(fmt::format(
         "ulmus: {} {} predicted by {} seed {}{}\n", result.predicted,
         result.of_features ? (one ? "row" : "rows") : (one ? "image" : "images"), result.loss, result.seed,
-        result.failed.empty() ? ""
-                              : fmt::format(", {} passed over ({})", result.failed.total(), result.failed.text())));
+        result.failed.empty() ? "" : fmt::format(", {} skipped ({})", result.failed.total(), result.failed.text())));
   });
 }
 

@@ -51,7 +51,7 @@ Listing list_folder(const fs::path& folder) {
 }
 
 /// The names of the images of a class, relative to `part`, including its sub-folders.
-std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& passed_over) {
+std::vector<std::string> image_names(const fs::path& part, const std::string& name, KindCounts& not_images) {
   ImageWalker walk({part / name}, part);
   std::vector<std::string> images;
   for (fs::path path = walk.next(); !path.empty(); path = walk.next())
@@ -59,14 +59,14 @@ std::vector<std::string> image_names(const fs::path& part, const std::string& na
   if (images.empty())
     throw Error(ErrorKind::data,
                 fmt::format("class folder '{}' has no image{}; add some or remove the folder", (part / name).string(),
-                            walk.passed_over().empty() ? "" : ", only " + walk.passed_over().text()));
-  passed_over.add(walk.passed_over());
+                            walk.not_images().empty() ? "" : ", only " + walk.not_images().text()));
+  not_images.add(walk.not_images());
   return images;
 }
 
 /// The classes are the sub-folders, or the given ones (of the training part, or of a run), which belong to `lacking`.
 ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_classes, std::string_view lacking,
-                     KindCounts& passed_over) {
+                     KindCounts& not_images) {
   ImageFiles files;
   files.root = folder;
   files.class_names = {known_classes.begin(), known_classes.end()};
@@ -74,7 +74,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
   const std::vector<std::string>& names = listing.folders;
   for (const fs::path& file : listing.files) {
     const std::string kind = kind_of_no_image(file);
-    passed_over.add(kind.empty() ? "image in no class folder" : kind);
+    not_images.add(kind.empty() ? "image in no class folder" : kind);
   }
   for (const std::string& name : names)
     if (valid_utf8(name) != name.size())
@@ -104,7 +104,7 @@ ImageFiles list_part(const fs::path& folder, std::span<const std::string> known_
   }
   std::ranges::sort(places);  // images in class order
   for (const auto& [label, name] : places) {
-    for (std::string& image : image_names(folder, name, passed_over)) {
+    for (std::string& image : image_names(folder, name, not_images)) {
       files.names.push_back(std::move(image));
       files.labels.push_back(label);
     }
@@ -185,17 +185,17 @@ OpenedData open_folder(const fs::path& folder, const OpenOptions& options) {
     throw Error(ErrorKind::data,
                 fmt::format("'{}' has a test folder but no train folder beside it; add one", folder.string()));
 
-  KindCounts passed_over;
+  KindCounts not_images;
   const ImageFiles train =
-      list_part(parts.divided() ? folder / parts.train : folder, options.classes, "the run", passed_over);
+      list_part(parts.divided() ? folder / parts.train : folder, options.classes, "the run", not_images);
   ImageFiles test;
-  if (!parts.test.empty()) test = list_part(folder / parts.test, train.class_names, "the training part", passed_over);
+  if (!parts.test.empty()) test = list_part(folder / parts.test, train.class_names, "the training part", not_images);
   OpenedData data = open_images(train, test, options);
   if (parts.divided()) {
     const std::vector<std::string> unused = unused_lines(folder, parts);
     data.notes.insert(data.notes.end(), unused.begin(), unused.end());
   }
-  if (!passed_over.empty()) data.notes.push_back(passed_over_line(passed_over));
+  if (!not_images.empty()) data.notes.push_back(not_images_line(not_images));
   return data;
 }
 

@@ -131,7 +131,7 @@ struct ImageStream::State {
   std::vector<std::string> lines() {
     const std::lock_guard lock(mutex);
     std::vector<std::string> lines = notes.lines(options.image_bits > 0 ? options.image_bits : 16);
-    if (!walk.passed_over().empty()) lines.push_back(detail::passed_over_line(walk.passed_over()));
+    if (!walk.not_images().empty()) lines.push_back(detail::not_images_line(walk.not_images()));
     return lines;
   }
 

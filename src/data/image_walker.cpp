@@ -83,7 +83,7 @@ fs::path ImageWalker::next() {
     if (levels_.size() <= given_) return path;
     const std::string kind = kind_of_no_image(path);
     if (kind.empty()) return path;
-    passed_over_.add(kind);
+    not_images_.add(kind);
   }
   return {};
 }
@@ -92,7 +92,7 @@ void ImageWalker::open(const fs::path& folder) {
   std::error_code code;
   Level level{.folder = fs::canonical(folder, code), .waiting = {}};
   if (std::ranges::find(levels_, level.folder, &Level::folder) != levels_.end())
-    return passed_over_.add("link to a folder around it");
+    return not_images_.add("link to a folder around it");
   for (fs::directory_iterator it(folder, code), end; !code && it != end; it.increment(code))
     if (!is_clutter(it->path())) level.waiting.push_back(it->path());
   if (code)

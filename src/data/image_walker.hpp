@@ -24,7 +24,7 @@ class ImageWalker {
   /// continue.
   std::filesystem::path next();
   /// Files that are not images, counted by lower-case extension or by description.
-  const KindCounts& passed_over() const { return passed_over_; }
+  const KindCounts& not_images() const { return not_images_; }
 
  private:
   struct Level {
@@ -35,7 +35,7 @@ class ImageWalker {
 
   std::vector<Level> levels_;
   std::size_t given_;  ///< number of levels that contain given paths
-  KindCounts passed_over_;
+  KindCounts not_images_;
 };
 
 /// Returns whether the name has the extension of a supported image format, in any case.

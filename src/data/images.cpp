@@ -129,8 +129,8 @@ std::string undecodable_text(const fs::path& path, std::string_view why) {
 }
 
 [[noreturn]] void throw_undecodable(const fs::path& path, std::string_view why) {
-  throw Error(ErrorKind::data, fmt::format("{}; replace it, or pass over such files with {}",
-                                           undecodable_text(path, why), option_name("skip_bad")));
+  throw Error(ErrorKind::data, fmt::format("{}; replace it, or skip such files with {}", undecodable_text(path, why),
+                                           option_name("skip_bad")));
 }
 
 // ---- all at once
@@ -450,8 +450,8 @@ std::vector<std::string> ImageNotes::lines(int bits) const {
   return lines;
 }
 
-std::string passed_over_line(const KindCounts& passed_over) {
-  return passed_over.empty() ? "" : "passed over, as they are no images that can be read: " + passed_over.text();
+std::string not_images_line(const KindCounts& not_images) {
+  return not_images.empty() ? "" : "skipped, not readable as images: " + not_images.text();
 }
 
 ImageTraits read_image_as(const fs::path& path, const ReadOptions& options, std::span<std::uint8_t> out) {

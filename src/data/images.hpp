@@ -46,7 +46,7 @@ class ImageNotes {
 };
 
 /// The line of `OpenedData::notes` about files that are not images; empty if there are none.
-std::string passed_over_line(const KindCounts& passed_over);
+std::string not_images_line(const KindCounts& not_images);
 
 /// How files are converted to images for a model of `shape`, 1 or 3 channels.
 struct ReadOptions {

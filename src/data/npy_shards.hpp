@@ -8,7 +8,7 @@
 namespace ulmus::detail {
 
 /// The files that a name with `*` in its last part stands for, ordered by the numbers in their names (part-2 before
-/// part-10); a name without `*`, or of a file that exists, stands for itself. Hidden files are passed over. Throws
+/// part-10); a name without `*`, or of a file that exists, stands for itself. Hidden files are skipped. Throws
 /// Error{data} when there is none, or the folder cannot be read.
 struct ShardFiles {
   std::vector<std::filesystem::path> files;  ///< at least one

@@ -59,7 +59,7 @@ std::vector<std::string> all_notes(const OpenedData& data) {
   if (const std::int64_t skipped = data.skipped.total(); skipped > 0) {
     std::vector<std::string> files;
     for (const std::string& file : data.skipped_files) files.push_back("'" + file + "'");
-    notes.push_back(fmt::format("{} that cannot be used {} passed over ({}): {}{}",
+    notes.push_back(fmt::format("{} that cannot be used {} skipped ({}): {}{}",
                                 skipped == 1 ? "1 image" : fmt::format("{} images", skipped),
                                 skipped == 1 ? "is" : "are", data.skipped.text(), join(files, ", "),
                                 skipped > std::ssize(files) ? ", ..." : ""));

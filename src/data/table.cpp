@@ -281,7 +281,7 @@ Table read_cells(std::string_view bytes, const fs::path& file, CsvOptions& optio
   const auto note = [&](std::int64_t lines, std::string_view kind) {
     if (lines > 0)
       table.notes.push_back(
-          fmt::format("'{}': {} {} passed over", file.string(), lines,
+          fmt::format("'{}': {} {} skipped", file.string(), lines,
                       lines == 1 ? fmt::format("{} line was", kind) : fmt::format("{} lines were", kind)));
   };
   note(comments, "comment");

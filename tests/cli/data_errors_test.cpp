@@ -71,8 +71,7 @@ TEST_F(DataErrors, AnImageThatCannotBeDecodedIsNamedOrCounted) {
   EXPECT_TRUE(refused("folder:photos", {"photos/dog/3.png", "--skip-bad"}));
   const Outcome outcome = run({"compare", "--data", "folder:photos", "--skip-bad", "--dry-run"});
   EXPECT_EQ(outcome.code, 0) << outcome;
-  EXPECT_NE(outcome.out.find("1 image that cannot be used is passed over (not an image 1)"), std::string::npos)
-      << outcome;
+  EXPECT_NE(outcome.out.find("1 image that cannot be used is skipped (not an image 1)"), std::string::npos) << outcome;
 }
 
 TEST_F(DataErrors, WhatIsPassedOverIsCountedByKind) {
@@ -94,7 +93,7 @@ TEST_F(DataErrors, SkippedImagesAreCountedByTheReasonInOneLine) {
   write_image_folder(path("photos"), {"cat", "dog"}, 6);
   write_bytes(path("photos/dog/7.png"), "text");
   write_bytes(path("photos/dog/8.jpg"), "GIF89a");
-  const std::string line = "2 images that cannot be used are passed over (not an image 1, of another format 1): '";
+  const std::string line = "2 images that cannot be used are skipped (not an image 1, of another format 1): '";
   const Outcome inspected = run({"inspect", "--data", "folder:photos"});
   const Outcome planned = run({"compare", "--data", "folder:photos", "--skip-bad", "--dry-run"});
   for (const Outcome& outcome : {inspected, planned}) {

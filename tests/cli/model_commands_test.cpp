@@ -249,7 +249,7 @@ TEST_F(Apply, PredictPassesOverDamagedImagesByNameAndCountsThem) {
   EXPECT_TRUE(has(said[0], "new/2.png") && has(said[0], "cannot be decoded")) << outcome;
   EXPECT_TRUE(has(said[1], "new/3.png") && has(said[1], "20 x 20") && has(said[1], "12 x 12")) << outcome;
   EXPECT_TRUE(has(said[2], "1 image predicted")) << outcome;
-  EXPECT_TRUE(said[2].ends_with(", 2 passed over (not an image 1, of another size 1)")) << outcome;
+  EXPECT_TRUE(said[2].ends_with(", 2 skipped (not an image 1, of another size 1)")) << outcome;
   const Outcome counted = run({"predict", "--run", "p", "new", "--skip-bad"});
   EXPECT_EQ(counted.error_lines(), std::vector<std::string>{said[2]}) << counted;
 

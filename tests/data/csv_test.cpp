@@ -203,7 +203,7 @@ TEST(Table, RowNumbersAndIdentifiersAreLeftOutUnlessTheyAreKept) {
 
 TEST(Table, BlankLinesAreMissingCellsInAFileOfOneColumnAndElsewhereCounted) {
   const Table table = read("a,y\n\n1,p\n\n2,q\n");
-  EXPECT_EQ(table.notes, Names{"'t.csv': 2 blank lines were passed over"});
+  EXPECT_EQ(table.notes, Names{"'t.csv': 2 blank lines were skipped"});
   EXPECT_EQ(table.lines, (Labels{3, 5}));
   const TableEncoding encoding = learn_encoding(table, Labels{0, 1});
   EXPECT_EQ(read_unlabelled_csv("a\n0.01\n\n2.98\n\n0.05\n3.1\n", "n.csv", '\0', encoding).size(), 6);
@@ -214,7 +214,7 @@ TEST(Table, BlankLinesAreMissingCellsInAFileOfOneColumnAndElsewhereCounted) {
 TEST(Table, CommentsAndExcelsSeparatorLineAreUnderstood) {
   const Table table = read("# exported 2024-01-01\n# by tool\na,y\n1,p\n2,q\n");
   EXPECT_EQ(column_names(table), Names{"a"});
-  EXPECT_EQ(table.notes, Names{"'t.csv': 2 comment lines were passed over"});
+  EXPECT_EQ(table.notes, Names{"'t.csv': 2 comment lines were skipped"});
   EXPECT_EQ(table.lines, (Labels{4, 5}));
   EXPECT_EQ(column_names(read("#a,y\n1,p\n2,q\n")), Names{"#a"}) << "a header";
   EXPECT_EQ(column_names(read("sep=;\na,b;y\n1;p\n2;q\n")), Names{"a,b"});

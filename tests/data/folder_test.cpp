@@ -351,8 +351,8 @@ TEST_F(Folder, WhatIsNoRegularFileIsNeverOpened) {
   fs::create_symlink(path("nowhere"), path("b/2.png"));
   const OpenedData data = open();
   EXPECT_EQ(data.train.size(), 2);
-  EXPECT_EQ(data.notes, (std::vector<std::string>{
-                            "passed over, as they are no images that can be read: broken link 1, no regular file 2"}));
+  EXPECT_EQ(data.notes,
+            (std::vector<std::string>{"skipped, not readable as images: broken link 1, no regular file 2"}));
 }
 
 TEST_F(Folder, SubfoldersOfAClassAreItsImages) {
@@ -382,9 +382,8 @@ TEST_F(Folder, ContentAndNotTheEndingTellsAnImage) {
   put("b/Thumbs.db", "left by a program");
   const OpenedData data = open();
   EXPECT_EQ(data.train.counts(), (std::vector<std::int64_t>{4, 1}));
-  EXPECT_EQ(data.notes,
-            (std::vector<std::string>{"passed over, as they are no images that can be read: .gif 2, .nef 1, .txt 1, "
-                                      "image in no class folder 1, no image 1"}));
+  EXPECT_EQ(data.notes, (std::vector<std::string>{"skipped, not readable as images: .gif 2, .nef 1, .txt 1, "
+                                                  "image in no class folder 1, no image 1"}));
 }
 
 TEST_F(Folder, PartsAreKnownByTheirNamesInAnyCase) {
@@ -474,7 +473,7 @@ TEST_F(Folder, SkipBadCountsByTheReason) {
   EXPECT_EQ(data.skipped.text(), "damaged 1, not an image 3, of another format 2, too many pixels 1");
   ASSERT_EQ(all_notes(data).size(), 1u);
   EXPECT_TRUE(all_notes(data)[0].starts_with(
-      "7 images that cannot be used are passed over (damaged 1, not an image 3, of another format 2, too many pixels "
+      "7 images that cannot be used are skipped (damaged 1, not an image 3, of another format 2, too many pixels "
       "1): '"))
       << all_notes(data)[0];
   EXPECT_TRUE(all_notes(data)[0].ends_with(", ...")) << all_notes(data)[0];

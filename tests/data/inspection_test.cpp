@@ -212,8 +212,7 @@ TEST_F(InspectedFiles, ImagesThatCannotBeDecodedAreCountedAndNamed) {
   EXPECT_EQ(found.skipped.counts(), (std::map<std::string, std::int64_t>{{"not an image", 7}}));
   ASSERT_EQ(found.skipped_files.size(), k_named_skipped);
   EXPECT_TRUE(found.skipped_files[1].ends_with("train/cat/1.png")) << found.skipped_files[1];
-  EXPECT_TRUE(has(to_text(found), "7 images that cannot be used are passed over (not an image 7): '"))
-      << to_text(found);
+  EXPECT_TRUE(has(to_text(found), "7 images that cannot be used are skipped (not an image 7): '")) << to_text(found);
   EXPECT_TRUE(has(to_json(found), "\"skipped_by_reason\": {\n    \"not an image\": 7")) << to_json(found);
   EXPECT_EQ(found.leak->copies, 1);
   EXPECT_EQ(found.leak->contradicting, 1);

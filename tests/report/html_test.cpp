@@ -114,12 +114,12 @@ TEST(Html, NotesOnTheDataAreListedAndEscaped) {
   EXPECT_FALSE(has(page_of(small_run()), "Notes on the data"));
   const TemporaryFolder folder;
   test::write_synthetic_run(folder.path(), small_run());
-  write_file(folder.path() / "notes.json", R"(["2 images are animations: 'a<b>.webp'", "passed over: .gif 4"])");
+  write_file(folder.path() / "notes.json", R"(["2 images are animations: 'a<b>.webp'", "skipped: .gif 4"])");
   write_file(folder.path() / "chart.js", "");
   const ChosenLibrary chosen((folder.path() / "chart.js").string());
   const RunFolder run = read_run(folder.path());
   const std::string page = html(run, summarize(run));
-  EXPECT_TRUE(has(page, "<li>2 images are animations: &#39;a&lt;b&gt;.webp&#39;</li><li>passed over: .gif 4</li>"));
+  EXPECT_TRUE(has(page, "<li>2 images are animations: &#39;a&lt;b&gt;.webp&#39;</li><li>skipped: .gif 4</li>"));
 }
 
 /// A run of three classes with two images and their mistakes.

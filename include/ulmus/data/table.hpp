@@ -65,7 +65,7 @@ struct Table {
   std::string text;                 ///< all cells, row by row, without separators
   std::vector<std::uint64_t> ends;  ///< [N * F], the end of each cell in `text`
   std::vector<std::int64_t> lines;  ///< [N], line of the file where the row begins, from 1
-  std::vector<std::string> notes;   ///< "'t.csv': 2 blank lines were passed over"
+  std::vector<std::string> notes;   ///< "'t.csv': 2 blank lines were skipped"
 
   std::int64_t size() const { return static_cast<std::int64_t>(labels.size()); }
   std::string_view cell(std::int64_t row, std::size_t column) const {
