@@ -41,6 +41,8 @@ std::string to_text(const Plan& plan) {
         *options.unfreeze, *options.unfreeze == 1 ? "epoch" : "epochs", option_text(options.lr_backbone),
         options.augment);
   std::vector<std::string> more;
+  if (plan.data.train.is_features() && !plan.encoding && !trees)
+    more.push_back(plan.normalisation.mean.empty() ? "features as they are" : "features standardised");
   if (options.optimizer != "sgd" && !trees) more.push_back(options.optimizer);
   if (options.lr_backbone && !options.unfreeze)
     more.push_back(fmt::format("layers below the head from {}", option_text(options.lr_backbone)));

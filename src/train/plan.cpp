@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <thread>
 
@@ -134,6 +136,29 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
                             loss.text(), key->name, option_name("epochs"), options.epochs.value()));
 }
 
+/// Whether features have one scale, as the outputs of a network have: no column's deviation is above 100 times the
+/// median, and the means are not far larger than the deviations.
+bool have_one_scale(const Normalisation& statistics) {
+  constexpr double k_most = 100;
+  std::vector<float> deviations = statistics.stddev;
+  const auto median = deviations.begin() + std::ssize(deviations) / 2;
+  std::ranges::nth_element(deviations, median);
+  const auto sum_of_squares = [](const std::vector<float>& values) {
+    return std::transform_reduce(values.begin(), values.end(), 0.0, std::plus<>(),
+                                 [](float value) { return static_cast<double>(value) * value; });
+  };
+  return std::ranges::max(statistics.stddev) <= k_most * *median &&
+         sum_of_squares(statistics.mean) <= k_most * sum_of_squares(statistics.stddev);
+}
+
+/// How samples are normalised that no weights are for. The outputs of a network are the input of a linear model as they
+/// are, so that it equals the head of that network with a frozen backbone; other features are standardised.
+Normalisation own_normalisation(const Dataset& data, std::span<const std::int64_t> indices, const std::string& model) {
+  Normalisation statistics = channel_statistics(data, indices);
+  if (data.is_features() && model == "linear" && have_one_scale(statistics)) return {};
+  return statistics;
+}
+
 /// As trains_on_features of a plan, from its resolved options.
 bool trains_on_features(const RunOptions& options, const Dataset& data) {
   return options.freeze == "backbone" && (options.augment == "none" || options.unfreeze) && !data.is_features();
@@ -252,7 +277,8 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   // The encoding of a table has already standardised it, and trees use features unchanged.
   Normalisation normalisation;
   if (!encoding && !trees)
-    normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
+    normalisation =
+        weights_normalisation ? *weights_normalisation : own_normalisation(data.train, split.train, options.model);
   return {std::move(options),       std::move(data), std::move(split), std::move(counts),
           std::move(normalisation), augmentation,    shuffle,          std::move(encoding),
           std::move(columns),       schedule,        std::move(trials)};

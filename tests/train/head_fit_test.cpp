@@ -166,8 +166,9 @@ TEST(InitialLoss, HasTheMiddleOfWhatIsTriedLater) {
 /// A run of a linear model on the clouds in a .npy file, with a few samples of each class for validation and test.
 class LinearRun : public ::testing::Test {
  protected:
-  LinearRun() {
-    const FeatureSet set = clouds(0.3, 1, {70, 30, 16});
+  LinearRun() { write(clouds(0.3, 1, {70, 30, 16})); }
+
+  void write(const FeatureSet& set) const {
     const std::vector<std::int64_t> shape = {set.features.size(0), set.features.size(1)};
     NpyWriter features(folder_.path() / "x.npy", "<f4", shape);
     features.write({reinterpret_cast<const char*>(set.features.data_ptr<float>()), set.features.nbytes()});
@@ -216,6 +217,17 @@ TEST_F(LinearRun, TrainsAsFitHeadDoes) {
     if (!fitted.bias.defined()) continue;
     EXPECT_LT((fitted.bias - trained.bias).abs().max().item<double>(), 1e-4) << loss;
   }
+}
+
+TEST_F(LinearRun, StandardisesFeaturesOfSeveralScales) {
+  FeatureSet set = clouds(0.3, 1, {70, 30, 16});
+  EXPECT_TRUE(plan("ce").normalisation.mean.empty());
+  set.features.select(1, 2).mul_(1000);
+  write(set);
+  EXPECT_EQ(plan("ce").normalisation.mean.size(), 5u);
+  set.features.select(1, 2).div_(1000).add_(1000);
+  write(set);
+  EXPECT_EQ(plan("ce").normalisation.mean.size(), 5u) << "the means are far from 0";
 }
 
 TEST_F(LinearRun, WithAChosenLambdaIsTheRunOfThatLambda) {
