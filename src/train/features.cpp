@@ -17,6 +17,7 @@
 #include "train/frozen_features.hpp"
 #include "train/option_ranges.hpp"
 #include "train/photo_weights.hpp"
+#include "train/pretrained.hpp"
 #include "train/run_data.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
@@ -75,12 +76,12 @@ Extraction prepare(const RunOptions& given) {
   if (train.is_features() || result.data.train_table)
     throw Error(ErrorKind::usage, fmt::format("'{}' holds features already; a backbone takes images", train.name()));
   detail::report_notes(result.data);
-  const ModelOptions model_options = detail::model_options(o, train, Head::linear);
-  result.model = make_model(model_options);
-  std::optional<Normalisation> normalisation = o.weights ? detail::load_weights(*o.weights, result.model, model_options)
-                                                         : detail::script_normalisation(o, train.shape().channels);
-  result.normalisation =
-      normalisation ? std::move(*normalisation) : channel_statistics(train, detail::all_indices(train));
+  std::optional<detail::PretrainedWeights> weights;
+  if (o.weights) weights.emplace(*o.weights);
+  detail::PretrainedModel pretrained = detail::make_pretrained(o, train, Head::linear, weights ? &*weights : nullptr);
+  result.model = std::move(pretrained.model);
+  result.normalisation = pretrained.normalisation ? std::move(*pretrained.normalisation)
+                                                  : channel_statistics(train, detail::all_indices(train));
   return result;
 }
 

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "train/backbone_file.hpp"
 #include "train/feature_file.hpp"
 #include "train/forward.hpp"
 #include "train/safetensors.hpp"
@@ -24,20 +24,6 @@ namespace fs = std::filesystem;
 
 /// Maximum samples per file; at most this many are recomputed if the process is killed.
 constexpr std::size_t k_most_samples = 4096;
-
-/// SHA-256 of all tensors of a model except the head, including their names.
-std::string backbone_sha256(const Classifier& model) {
-  std::map<std::string, torch::Tensor> tensors;
-  for (const auto& item : model->named_parameters()) tensors[item.key()] = item.value();
-  for (const auto& item : model->named_buffers()) tensors[item.key()] = item.value();
-  Sha256 hash;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.starts_with("fc.") || name.ends_with(".num_batches_tracked")) continue;
-    hash.add(name);
-    hash.add(bytes_of(tensor.detach().to(torch::kCPU, torch::kFloat).contiguous()));
-  }
-  return hash.hex();
-}
 
 /// Prefix of the file names of an origin.
 std::string stem_of(const std::string& origin) { return origin.substr(0, 16); }
@@ -192,10 +178,6 @@ fs::path write_features(Classifier& model, const Dataset& data, std::vector<std:
 }
 
 }  // namespace
-
-std::string_view bytes_of(const torch::Tensor& tensor) {
-  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
-}
 
 std::vector<fs::path> feature_folders_beside(const fs::path& run) {
   std::vector<fs::path> folders;

@@ -5,7 +5,6 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "train/feature_file.hpp"
@@ -46,8 +45,5 @@ std::string features_origin(const Classifier& model, const Dataset& data, const 
 /// reused the next time), and Error{interrupted}.
 Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,
                       const FeatureOptions& options);
-
-/// The bytes of a contiguous tensor on the CPU.
-std::string_view bytes_of(const torch::Tensor& tensor);
 
 }  // namespace ulmus::detail

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "train/derived_options.hpp"
 #include "train/weights.hpp"
@@ -58,13 +57,6 @@ void resolve_weights(RunOptions& o) {
     }
   }
   if (o.freeze == "auto") o.freeze = o.unfreeze ? "backbone" : "none";
-}
-
-std::optional<Normalisation> script_normalisation(const RunOptions& o, std::int64_t channels) {
-  if (!o.model_file) return std::nullopt;
-  auto facts = read_script_facts(*o.model_file);
-  if (!facts || std::ssize(facts->mean) != channels) return std::nullopt;
-  return Normalisation{.mean = std::move(facts->mean), .stddev = std::move(facts->stddev)};
 }
 
 }  // namespace ulmus::detail

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "train/derived_options.hpp"
 #include "train/feature_shuffle.hpp"
@@ -13,9 +15,9 @@
 #include "train/option_ranges.hpp"
 #include "train/photo_weights.hpp"
 #include "train/placement.hpp"
+#include "train/pretrained.hpp"
 #include "train/trainer.hpp"
 #include "train/tree_plan.hpp"
-#include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/memory.hpp"
@@ -206,20 +208,19 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
 
   std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
-  std::optional<Normalisation> weights_normalisation;
+  std::shared_ptr<const detail::PretrainedWeights> weights;
+  if (options.weights) weights = std::make_shared<detail::PretrainedWeights>(*options.weights);
+  std::optional<Normalisation> pretrained_normalisation;
   std::int64_t feature_width = 0;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
     parameters[head] = 0;  // of trees, which are not grown yet
     if (trees) continue;
-    const ModelOptions model_options = detail::model_options(options, data.train, head);
-    Classifier model = make_model(model_options);
-    parameters[head] = parameter_count(*model);
-    feature_width = model->head_inputs({}).weight.size(1);
-    if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
+    detail::PretrainedModel pretrained = detail::make_pretrained(options, data.train, head, weights.get());
+    parameters[head] = parameter_count(*pretrained.model);
+    feature_width = pretrained.model->head_inputs({}).weight.size(1);
+    pretrained_normalisation = std::move(pretrained.normalisation);
   }
-  if (!weights_normalisation)
-    weights_normalisation = detail::script_normalisation(options, data.train.shape().channels);
   detail::FeatureExtent features;
   if (data.train.is_features())
     features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
@@ -252,10 +253,10 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   // The encoding of a table has already standardised it, and trees use features unchanged.
   Normalisation normalisation;
   if (!encoding && !trees)
-    normalisation = weights_normalisation ? *weights_normalisation : channel_statistics(data.train, split.train);
-  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
-          std::move(normalisation), augmentation,    shuffle,          std::move(encoding),
-          std::move(columns),       schedule,        std::move(trials)};
+    normalisation = pretrained_normalisation ? *pretrained_normalisation : channel_statistics(data.train, split.train);
+  return {std::move(options),       std::move(data), std::move(split),  std::move(counts),
+          std::move(normalisation), augmentation,    shuffle,           std::move(encoding),
+          std::move(columns),       schedule,        std::move(trials), std::move(weights)};
 }
 
 }  // namespace ulmus

@@ -62,18 +62,18 @@ struct Evaluations {
 /// Trains one trial, epoch by epoch.
 class Trainer {
  public:
-  Trainer(const Plan& plan, const Trial& trial, const FrozenData* frozen_data)
+  Trainer(const Plan& plan, const Trial& trial, const FrozenBackbone& frozen)
       : plan_(plan),
         trial_(trial),
-        stage_(first_stage(plan, trial, frozen_data)),
+        backbone_sha256_(frozen.sha256),
+        stage_(first_stage(plan, trial, frozen.features ? &*frozen.features : nullptr)),
         loss_(make_loss(plan, initial_loss(trial.loss), trial.seed)),
         placement_(make_placement(plan.options)),
         spec_(OptimizerSpec::parse(plan.options.optimizer)),
         model_(make_model(model_options(plan.options, plan.data.train, trial.head))),
         classifier_(stage_.on_features ? head_alone(model_) : model_) {
     initialise(model_, trial.seed);
-    if (plan.options.weights)
-      load_weights(*plan.options.weights, model_, model_options(plan.options, plan.data.train, trial.head));
+    if (plan.weights) plan.weights->load_into(model_, model_options(plan.options, plan.data.train, trial.head));
     place(model_, placement_);
     std::vector<torch::Tensor> biases;
     if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
@@ -109,6 +109,7 @@ class Trainer {
                       checkpoint.string(), printable(info.model.script_sha256, 64),
                       plan_.options.model_file.value_or(""), model_->script_sha256(), option_name("model_file")));
     load_checkpoint(file, model_, optimizer_.get(), average());
+    backbone_sha256_ = info.backbone_sha256;  // checkpoints of Ulmus 0.1 hold the whole model, and go on to
     if (info.chosen) use_choice(*info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = trial_.seed});
     epoch_ = info.epochs_done;
@@ -129,13 +130,14 @@ class Trainer {
                      .class_names = plan_.data.train.class_names(),
                      .loss_state = loss_->loss().state().values,
                      .encoding = plan_.encoding,
-                     .chosen = chosen_},
+                     .chosen = chosen_,
+                     .backbone_sha256 = backbone_sha256_},
                     model_, finished ? nullptr : optimizer_.get(), average());
   }
 
   bool finished() const { return epoch_ == plan_.all_epochs(); }
 
-  /// Whether the next epoch is one of a head on features, which takes less time than writing a large backbone.
+  /// Whether the next epoch is one of a head on features, which takes less time than writing a checkpoint.
   bool next_is_quick() const { return stage_.on_features && epoch_ < plan_.epochs(); }
 
   /// Trains one epoch and returns its line of metrics.jsonl.
@@ -392,6 +394,7 @@ class Trainer {
 
   const Plan& plan_;
   const Trial& trial_;
+  std::optional<std::string> backbone_sha256_;  ///< if checkpoints share the backbone
   TrainingStage stage_;
   LossModule loss_;
   Placement placement_;
@@ -427,8 +430,8 @@ LossSpec initial_loss(const LossSpec& loss) {
 }
 
 void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
-                 const std::function<bool()>& stop, const FrozenData* frozen) {
-  constexpr double k_seconds_between = 30;  // an epoch of a head is shorter than writing a large backbone
+                 const std::function<bool()>& stop, const FrozenBackbone& frozen) {
+  constexpr double k_seconds_between = 30;  // an epoch of a head is shorter than writing a checkpoint
   Trainer trainer(plan, trial, frozen);
   if (std::filesystem::exists(paths.checkpoint)) trainer.restore(paths.checkpoint);
   auto saved = Clock::now();

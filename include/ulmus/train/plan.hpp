@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "ulmus/train/schedule.hpp"
 
 namespace ulmus {
+
+namespace detail {
+class PretrainedWeights;
+}
 
 /// One training of a run: a loss with a seed.
 struct Trial {
@@ -39,6 +44,8 @@ struct Plan {
   std::vector<ColumnSummary> columns;   ///< columns of a table
   LearningRateSchedule schedule;        ///< `base` is 0 if each head uses a rate that depends on its features
   std::vector<Trial> trials;            ///< ordered by seed, then by the order of losses in the list
+  std::shared_ptr<const detail::PretrainedWeights>
+      weights;  ///< of options.weights, if any; every model begins with them
 
   /// Of the first stage, by which the losses and the schedule go; the only one without `unfreeze`.
   std::int64_t epochs() const { return options.epochs.value(); }
