@@ -39,11 +39,12 @@ void for_each_logits(Classifier& model, const Dataset& data, const std::vector<s
 
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement) {
+                          int loader_threads, const Placement& placement, const BatchVisitor& visit) {
   Evaluator evaluator(train_counts, {.scale = scale});
   for_each_logits(model, data, indices, normalisation, loader_threads, placement,
                   [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
                     evaluator.add(view_of(logits), labels);
+                    if (visit) visit(logits, labels);
                   });
   return evaluator.finish();
 }

@@ -34,10 +34,10 @@ void for_each_logits(Classifier& model, const Dataset& data, const std::vector<s
                      const Normalisation& normalisation, int loader_threads, const Placement& placement,
                      const BatchVisitor& visit);
 
-/// Evaluates a model on a part of a data set.
+/// Evaluates a model on a part of a data set; `visit` also receives the logits.
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement);
+                          int loader_threads, const Placement& placement, const BatchVisitor& visit = {});
 
 std::vector<std::int64_t> all_indices(const Dataset& data);
 

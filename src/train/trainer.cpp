@@ -8,7 +8,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <tuple>
 
 #include "train/checkpoint.hpp"
 #include "train/derived_options.hpp"
@@ -17,6 +16,7 @@
 #include "train/head_fit.hpp"
 #include "train/optimizer.hpp"
 #include "train/optimizer_spec.hpp"
+#include "train/run_data.hpp"
 #include "train/sharpness.hpp"
 #include "train/training_stage.hpp"
 #include "train/weight_average.hpp"
@@ -57,6 +57,7 @@ LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed)
 struct Evaluations {
   Evaluation test;
   std::optional<Evaluation> validation;
+  std::optional<Predictions> predictions;  ///< for the test part, after the last epoch of a trial that shows images
 };
 
 /// Trains one trial, epoch by epoch.
@@ -186,7 +187,7 @@ class Trainer {
       correct += correct_in_batch;
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
-    const auto& [test, validation] = evaluations();
+    const auto& [test, validation, predictions] = evaluations();
     Json line = {{"loss", trial_.loss.text()},
                  {"seed", trial_.seed},
                  {"epoch", epoch_},
@@ -208,7 +209,7 @@ class Trainer {
 
   /// The content of the trial's file in results/.
   Json result() {
-    const auto& [test, validation] = evaluations();
+    const auto& [test, validation, predictions] = evaluations();
     Json result = {{"schema_version", k_result_schema_version},
                    {"loss", trial_.loss.text()},
                    {"loss_full", trial_.loss.full_text()},
@@ -224,7 +225,8 @@ class Trainer {
                    {"test", test},
                    {"validation", validation ? Json(*validation) : Json()},
                    {"selection", chosen_ ? selection() : Json()}};
-    if (trial_.seed == plan_.options.seed && has_gallery(plan_)) result["predictions"] = predictions();
+    if (predictions)
+      result["predictions"] = {{"classes", predictions->classes}, {"confidence", predictions->confidence}};
     return result;
   }
 
@@ -235,23 +237,11 @@ class Trainer {
     return {{"chosen", fmt::format("{}={}", key.name, *chosen_)}, {"candidates", key.automatic.size()}};
   }
 
-  /// What each test image is taken for and with which probability, to three digits, in the order of the test part.
-  Json predictions() {
-    const AveragedWeights averaged(average());
-    std::vector<std::int64_t> classes;
-    std::vector<double> confidence;
-    const auto add = [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
-      const auto [highest, predicted] = (logits * trial_.loss.scale()).softmax(1).max(1);
-      for (std::int64_t i = 0; i < logits.size(0); ++i) {
-        classes.push_back(predicted[i].item<std::int64_t>());
-        confidence.push_back(std::round(1000 * highest[i].item<double>()) / 1000);
-      }
-    };
-    const Dataset& data = stage_.test ? *stage_.test : stage_.train;
-    for_each_logits(classifier_, data, stage_.test ? all_indices(data) : plan_.split.test, stage_.normalisation,
-                    static_cast<int>(plan_.options.loader_threads), placement_, add);
-    return {{"classes", classes}, {"confidence", confidence}};
-  }
+  /// Whether the evaluation after this epoch is that of the result.
+  bool is_last_epoch() const { return epoch_ + 1 >= plan_.all_epochs(); }
+
+  /// Whether the result has the predictions of the test images, from which the report chooses pictures.
+  bool shows_images() const { return trial_.seed == plan_.options.seed && has_gallery(plan_); }
 
   void use_choice(const std::string& value) {
     chosen_ = value;
@@ -368,19 +358,26 @@ class Trainer {
                                             loss_->reduction(), model_->head_inputs(features));
   }
 
-  Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices) {
+  Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices, const BatchVisitor& visit = {}) {
     const AveragedWeights averaged(average());
     return evaluate_model(classifier_, data, indices, plan_.counts, stage_.normalisation, trial_.loss.scale(),
-                          static_cast<int>(plan_.options.loader_threads), placement_);
+                          static_cast<int>(plan_.options.loader_threads), placement_, visit);
   }
 
   /// Computed once for the current weights: the result uses the evaluations of the last epoch.
   const Evaluations& evaluations() {
     if (!evaluations_) {
       evaluations_.emplace();
-      const auto& [train, test] = std::tie(stage_.train, stage_.test);
-      evaluations_->test = test ? evaluate(*test, all_indices(*test)) : evaluate(train, plan_.split.test);
-      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(train, plan_.split.validation);
+      BatchVisitor record;
+      if (is_last_epoch() && shows_images()) {
+        Predictions& predictions = evaluations_->predictions.emplace();
+        record = [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
+          predictions.add(logits, trial_.loss.scale());
+        };
+      }
+      const TestPart test = test_part(stage_.train, stage_.test, plan_.split);
+      evaluations_->test = evaluate(test.data, test.indices, record);
+      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(stage_.train, plan_.split.validation);
     }
     return *evaluations_;
   }
