@@ -161,12 +161,14 @@ fs::path write_features(Classifier& model, const Dataset& data, std::vector<std:
   const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);
   std::int64_t done = 0;
   try {
-    for_each_features(model, data, indices, options.normalisation, options.loader_threads, options.placement,
-                      [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
-                        features.narrow(0, done, batch.size(0)).copy_(batch);
-                        done += batch.size(0);
-                        watch.advance(batch.size(0));
-                      });
+    for_each_features(
+        model, data, indices, options.normalisation, options.loader_threads, options.placement,
+        [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
+          features.narrow(0, done, batch.size(0)).copy_(batch);
+          done += batch.size(0);
+          watch.advance(batch.size(0));
+        },
+        options.view);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::interrupted) {
       indices.resize(static_cast<std::size_t>(done));
@@ -194,9 +196,12 @@ std::vector<fs::path> feature_folders_beside(const fs::path& run) {
 std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options) {
   const Normalisation& normalisation = options.normalisation;
   const ImageShape& shape = data.shape();
-  return sha256(fmt::format("{}\n{}\n{} {} {}\n{}\n{}\n{}\n", backbone_sha256(model), data.sha256(), shape.channels,
-                            shape.height, shape.width, fmt::join(normalisation.mean, " "),
-                            fmt::join(normalisation.stddev, " "), options.placement.bf16));
+  std::string facts = fmt::format("{}\n{}\n{} {} {}\n{}\n{}\n{}\n", backbone_sha256(model), data.sha256(),
+                                  shape.channels, shape.height, shape.width, fmt::join(normalisation.mean, " "),
+                                  fmt::join(normalisation.stddev, " "), options.placement.bf16);
+  if (const std::string augmentation = options.view.augmentation.text(); augmentation != "none")
+    facts += fmt::format("{} {} {}\n", augmentation, options.view.seed, options.view.number);
+  return sha256(facts);
 }
 
 Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,

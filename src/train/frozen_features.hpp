@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "train/feature_file.hpp"
+#include "train/forward.hpp"
 #include "train/placement.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/nn/model.hpp"
@@ -24,6 +25,7 @@ struct FeatureOptions {
   /// Folders of other runs whose features of the same origin are reused.
   std::vector<std::filesystem::path> others = {};
   Normalisation normalisation{};
+  ImageView view{};
   int loader_threads = 1;
   Placement placement{};
   std::function<void(const FeatureProgress&)> progress = {};
@@ -34,7 +36,7 @@ struct FeatureOptions {
 std::vector<std::filesystem::path> feature_folders_beside(const std::filesystem::path& run);
 
 /// SHA-256 of everything that determines the features of a data set: the tensors of the backbone, the data and their
-/// shape, the normalisation and the precision.
+/// shape, the normalisation, the view and the precision.
 std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options);
 
 /// The data set with the features of `model` as samples: computes those of `indices` (in any order) that no file has,

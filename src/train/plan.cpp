@@ -43,7 +43,7 @@ std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_siz
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
-  if (!features && o.freeze == "backbone" && !o.unfreeze && o.augment == "auto") o.augment = "none";
+  if (!features && o.freeze == "backbone" && !o.unfreeze && !o.views && o.augment == "auto") o.augment = "none";
   const bool head_alone = detail::trains_head_alone(o);
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
   if (!o.epochs)
@@ -95,6 +95,27 @@ Augmentation make_augmentation(std::string& name, const std::string& model, cons
   return augmentation;
 }
 
+/// Throws for views of images in a run that has none.
+void check_views(const RunOptions& o, const Augmentation& augmentation, const Dataset& data) {
+  if (!o.views) return;
+  const auto cannot_apply = [&](const std::string& why) {
+    throw_usage(fmt::format("{} cannot apply: {}, or leave it out", option_name("views", option_text(o.views)), why));
+  };
+  if (data.is_features()) cannot_apply("the data are features, of which there is one view; name image files");
+  if (o.freeze != "backbone")
+    cannot_apply(fmt::format("without a frozen backbone each epoch augments its images anew; add {}",
+                             option_name("freeze", "backbone")));
+  if (o.augment == "none")
+    cannot_apply(fmt::format("images that are not augmented have one view; name an augmentation, for example {}",
+                             option_name("augment", "crop-flip")));
+  if (augmentation.mixup > 0 || augmentation.cutmix > 0)
+    cannot_apply(
+        fmt::format("{} mixes the images of a batch; name another augmentation", option_name("augment", o.augment)));
+  if (*o.views > *o.epochs)
+    cannot_apply(fmt::format("each of {} epochs has one view, so that some would not be used; name at most {}",
+                             *o.epochs, *o.epochs));
+}
+
 /// How a loss samples images: by its sampling rule, or by the sampler of the run.
 Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
   const Sampler sampler = Sampler::parse(run_sampler);
@@ -138,7 +159,8 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
 
 /// As trains_on_features of a plan, from its resolved options.
 bool trains_on_features(const RunOptions& options, const Dataset& data) {
-  return options.freeze == "backbone" && (options.augment == "none" || options.unfreeze) && !data.is_features();
+  return options.freeze == "backbone" && (options.augment == "none" || options.views || options.unfreeze) &&
+         !data.is_features();
 }
 
 }  // namespace
@@ -206,6 +228,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                                       .base = options.lr.value_or(0),
                                       .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
+  check_views(options, augmentation, data.train);
 
   std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
   std::shared_ptr<const detail::PretrainedWeights> weights;
@@ -225,7 +248,8 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   if (data.train.is_features())
     features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
   else if (trains_on_features(options, data.train))
-    features = {.width = feature_width, .bytes_on_disk = std::ssize(split.train) * feature_width * 4};
+    features = {.width = feature_width,
+                .bytes_on_disk = std::ssize(split.train) * feature_width * 4 * options.views.value_or(1)};
   if (trees) features = {};  // a round sees all rows
   const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
   options.shuffle = shuffle.text();

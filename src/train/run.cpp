@@ -45,14 +45,13 @@ namespace {
 detail::FrozenData compute_features(const Plan& plan, Classifier& model, const fs::path& folder,
                                     const RunHooks& hooks) {
   at::set_num_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
-  const detail::FeatureOptions how{
-      .folder = folder / "features",
-      .others = detail::feature_folders_beside(folder),
-      .normalisation = plan.normalisation,
-      .loader_threads = static_cast<int>(std::max<std::int64_t>(1, plan.options.loader_threads)),
-      .placement = detail::make_placement(plan.options),
-      .progress = hooks.features,
-      .stop = hooks.stop};
+  detail::FeatureOptions how{.folder = folder / "features",
+                             .others = detail::feature_folders_beside(folder),
+                             .normalisation = plan.normalisation,
+                             .loader_threads = static_cast<int>(std::max<std::int64_t>(1, plan.options.loader_threads)),
+                             .placement = detail::make_placement(plan.options),
+                             .progress = hooks.features,
+                             .stop = hooks.stop};
   detail::place(model, how.placement);
   const Split& split = plan.split;
   std::vector<std::int64_t> indices = split.train;
@@ -61,6 +60,10 @@ detail::FrozenData compute_features(const Plan& plan, Classifier& model, const f
   detail::FrozenData frozen{.train = detail::with_features(model, plan.data.train, indices, how), .test = {}};
   if (plan.data.test)
     frozen.test = detail::with_features(model, *plan.data.test, detail::all_indices(*plan.data.test), how);
+  for (std::int64_t view = 0; view < plan.options.views.value_or(0); ++view) {
+    how.view = {.augmentation = plan.augmentation, .seed = plan.options.seed, .number = view};
+    frozen.views.push_back(detail::with_features(model, plan.data.train, split.train, how));
+  }
   return frozen;
 }
 

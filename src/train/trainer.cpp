@@ -150,6 +150,7 @@ class Trainer {
     evaluations_.reset();
     classifier_->train(stage_.moves_statistics);
     loss_->set_epoch(std::min(epoch_, plan_.epochs() - 1), plan_.epochs());
+    if (!stage_.views.empty()) make_loader();
     loader_->start(epoch_);
     const std::int64_t steps = loader_->batches();
     double loss_sum = 0, first_rate = 0, first_backbone_rate = 0;
@@ -313,7 +314,7 @@ class Trainer {
     const std::vector<std::int64_t>& indices = plan_.split.train;
     const std::int64_t batch_size = plan_.options.batch_size;
     loader_ = std::make_unique<Loader>(
-        stage_.train, indices,
+        stage_.data_of(epoch_), indices,
         LoaderOptions{.batch_size = batch_size,
                       .shuffle = true,
                       // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.

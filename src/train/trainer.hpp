@@ -3,6 +3,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "train/trial_paths.hpp"
 #include "ulmus/eval/evaluation.hpp"
@@ -17,6 +18,7 @@ using TrialProgress = std::function<void(Progress&)>;
 struct FrozenData {
   Dataset train;
   std::optional<Dataset> test;
+  std::vector<Dataset> views = {};  ///< the training images, augmented; none without the option `views`
 };
 
 /// What the trials of a run with a frozen backbone share; empty for other runs.

@@ -1,6 +1,8 @@
 // Runs with a frozen backbone: it is stored once, and their checkpoints hold heads.
 
+#include <cmath>
 #include <csignal>
+#include <sstream>
 
 #include "cli/tiny_data.hpp"
 
@@ -94,6 +96,53 @@ TEST_F(FrozenBackbone, ThatIsMissingOrAlteredIsNamed) {
   EXPECT_TRUE(complains(run({"eval", "--run", "p"}), 3, {"holds only a head", "p/backbone.safetensors", "copy"}));
   write_bytes(path("p/backbone.safetensors"), whole);
   EXPECT_EQ(run({"eval", "--run", "p"}).code, 0);
+}
+
+/// The numbers of each epoch of a run.
+std::vector<json> epochs_in(const fs::path& run) {
+  std::istringstream lines(read_bytes(run / "metrics.jsonl"));
+  std::vector<json> epochs;
+  for (std::string line; std::getline(lines, line);) epochs.push_back(json::parse(line));
+  return epochs;
+}
+
+/// Compares train_loss and the test accuracy of every epoch.
+::testing::AssertionResult same_epochs(const fs::path& first, const fs::path& second, double tolerance) {
+  const auto a = epochs_in(first), b = epochs_in(second);
+  if (a.empty() || a.size() != b.size()) return ::testing::AssertionFailure() << a.size() << " and " << b.size();
+  for (std::size_t i = 0; i < a.size(); ++i)
+    if (std::abs(a[i].at("train_loss").get<double>() - b[i].at("train_loss").get<double>()) > tolerance ||
+        a[i].at("test") != b[i].at("test"))
+      return ::testing::AssertionFailure() << a[i] << "\n" << b[i];
+  return ::testing::AssertionSuccess();
+}
+
+TEST_F(FrozenBackbone, AViewForEachEpochIsTheSameTrainingAsThroughTheBackbone) {
+  const Arguments shared = {"--losses", "ce",   "--augment", "crop+flip", "--seed",     "4",
+                            "--lr",     "0.05", "--epochs",  "4",         "--schedule", "cosine"};
+  need(heads("views", shared + Arguments{"--views", "4"}));
+  need(heads("images", shared));
+  EXPECT_TRUE(same_epochs(path("views"), path("images"), 1e-5));
+  need(heads("two", shared + Arguments{"--views", "2"}));
+  EXPECT_FALSE(same_epochs(path("two"), path("images"), 1e-5));
+  const auto two = epochs_in(path("two")), four = epochs_in(path("views"));
+  EXPECT_EQ(two[1].at("train_loss"), four[1].at("train_loss"));
+}
+
+TEST_F(FrozenBackbone, ViewsThatCannotApplyAreRefused) {
+  const auto refuses = [&](const Arguments& more, const std::vector<std::string>& with) {
+    return complains(run(heads("r", Arguments{"--views", "2"} + more)), 2, with);
+  };
+  EXPECT_TRUE(refuses({"--freeze", "none"}, {"--views 2 cannot apply", "--freeze backbone"}));
+  EXPECT_TRUE(refuses({}, {"--views 2 cannot apply", "one view", "--augment crop-flip"}));
+  EXPECT_TRUE(refuses({"--augment", "mixup"}, {"--views 2 cannot apply", "--augment mixup", "batch"}));
+  EXPECT_TRUE(refuses({"--augment", "crop", "--epochs", "1"}, {"--views 2 cannot apply", "at most 1"}));
+  EXPECT_TRUE(refuses({"--views", "1001"}, {"--views is 1001, expected 1 to 1000"}));
+  write_bytes(path("t.csv"), "a,label\n1,x\n2,y\n3,x\n4,y\n1,x\n2,y\n3,x\n4,y\n");
+  const Arguments table = {"train", "--data", "csv:t.csv?label=label", "--loss", "ce", "--views", "2", "--out", "r"};
+  EXPECT_TRUE(complains(run(table), 2, {"--views 2 cannot apply", "the data are features"}));
+  EXPECT_TRUE(complains(run(table + Arguments{"--model", "trees"}), 2, {"--views cannot apply to trees"}));
+  EXPECT_FALSE(fs::exists(path("r")));
 }
 
 TEST_F(FrozenBackbone, AnInterruptedRunGoesOnToTheSameBitsWithTheSameWeights) {

@@ -33,6 +33,7 @@ struct RunOptions {
   std::string freeze = "auto";
   std::optional<std::int64_t> unfreeze;
   std::string augment = "auto";
+  std::optional<std::int64_t> views;
   std::string sampler = "instance";
   std::string shuffle = "auto";
   std::optional<std::int64_t> epochs;
@@ -102,6 +103,10 @@ void visit_options(Options& options, Visit&& visit) {
         "default: none (docs/photos.md)");
   visit("augment", options.augment,
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
+  visit(
+      "views", options.views,
+      "train the head of a frozen backbone on so many augmented views of each image, whose features are computed once; "
+      "an epoch has one of them; default: none (docs/photos.md)");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
   visit("shuffle", options.shuffle,

@@ -56,8 +56,8 @@ struct Plan {
 };
 
 /// Returns whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and
-/// images are not augmented at random, or only in the second stage (`unfreeze`). The features are stored in the run's
-/// folder `features`; those of neighbouring runs are reused.
+/// images are not augmented at random, or as `views` that are made once, or only in the second stage (`unfreeze`). The
+/// features are stored in the run's folder `features`; those of neighbouring runs are reused.
 bool trains_on_features(const Plan& plan);
 
 /// The 0-based epochs before which a run chooses the value of the `auto` key of a loss, ascending; none without such a
