@@ -59,6 +59,7 @@ std::string to_text(const Plan& plan) {
   if (options.freeze == "backbone") more.push_back(frozen_text(plan));
   if (plan.shuffle.rows > 0)
     more.push_back(fmt::format("shuffled by blocks of {} rows, {} at a time", plan.shuffle.rows, plan.shuffle.blocks));
+  if (options.feature_precision != RunOptions().feature_precision) more.push_back("features stored as float16");
   if (options.clip) more.push_back(fmt::format("gradients clipped to {}", option_text(options.clip)));
   if (options.ema) more.push_back(fmt::format("moving average of the weights {}", option_text(options.ema)));
   if (options.device != "cpu") more.push_back("on " + options.device);

@@ -15,6 +15,7 @@
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -136,21 +137,29 @@ class Watch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Throws for features that are not finite, naming the first sample.
+void require_finite_features(const torch::Tensor& features, const std::vector<std::int64_t>& indices,
+                             const Dataset& data, const std::string& fault) {
+  const auto row = first_not_finite(features);
+  if (!row) return;
+  const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
+  const std::optional<std::string> file = data.file(sample);
+  throw Error(ErrorKind::numerical, fmt::format("the features of sample {} of '{}'{} are {}", sample, data.name(),
+                                                file ? fmt::format(" ('{}')", printable(*file)) : "", fault));
+}
+
 /// Writes the features [n, D] of these samples, ascending, to a file.
 fs::path write_file_of(const torch::Tensor& features, const std::vector<std::int64_t>& indices, const Dataset& data,
-                       const std::string& origin, const fs::path& folder) {
-  if (const auto row = first_not_finite(features)) {
-    const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
-    const std::optional<std::string> file = data.file(sample);
-    throw Error(ErrorKind::numerical,
-                fmt::format("the features of sample {} of '{}'{} are infinite or not numbers; correct or remove it",
-                            sample, data.name(), file ? fmt::format(" ('{}')", printable(*file)) : ""));
-  }
+                       const std::string& origin, const FeatureOptions& options) {
+  require_finite_features(features, indices, data, "infinite or not numbers; correct or remove it");
+  const torch::Tensor stored = options.half ? features.to(torch::kHalf) : features;
+  require_finite_features(stored, indices, data,
+                          "beyond the range of float16; take " + option_name("feature_precision", "f32"));
   const torch::Tensor of_file = torch::tensor(indices, torch::kInt64);
   const fs::path path =
-      folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
-  make_folder(folder);
-  write_file(path, encode_safetensors({.tensors = {{"features", features}, {"indices", of_file}},
+      options.folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
+  make_folder(options.folder);
+  write_file(path, encode_safetensors({.tensors = {{"features", stored}, {"indices", of_file}},
                                        .metadata = {{k_features_origin, origin}}}));
   return path;
 }
@@ -172,11 +181,11 @@ fs::path write_features(Classifier& model, const Dataset& data, std::vector<std:
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::interrupted) {
       indices.resize(static_cast<std::size_t>(done));
-      write_file_of(features.narrow(0, 0, done), indices, data, origin, options.folder);
+      write_file_of(features.narrow(0, 0, done), indices, data, origin, options);
     }
     throw;
   }
-  return write_file_of(features, indices, data, origin, options.folder);
+  return write_file_of(features, indices, data, origin, options);
 }
 
 }  // namespace
@@ -201,6 +210,7 @@ std::string features_origin(const Classifier& model, const Dataset& data, const 
                                   fmt::join(normalisation.stddev, " "), options.placement.bf16);
   if (const std::string augmentation = options.view.augmentation.text(); augmentation != "none")
     facts += fmt::format("{} {} {}\n", augmentation, options.view.seed, options.view.number);
+  if (options.half) facts += "f16\n";
   return sha256(facts);
 }
 

@@ -26,6 +26,7 @@ struct FeatureOptions {
   std::vector<std::filesystem::path> others = {};
   Normalisation normalisation{};
   ImageView view{};
+  bool half = false;  ///< stored as float16
   int loader_threads = 1;
   Placement placement{};
   std::function<void(const FeatureProgress&)> progress = {};

@@ -116,6 +116,15 @@ void check_views(const RunOptions& o, const Augmentation& augmentation, const Da
                              *o.epochs, *o.epochs));
 }
 
+/// Throws for a precision of features in a run that stores none.
+void check_feature_precision(const RunOptions& o, bool stores_features) {
+  if (o.feature_precision == RunOptions().feature_precision || stores_features) return;
+  throw_usage(
+      fmt::format("{} cannot apply: the run stores no features, which a frozen backbone computes of images that "
+                  "are not augmented in every epoch; leave it out",
+                  option_name("feature_precision", o.feature_precision)));
+}
+
 /// How a loss samples images: by its sampling rule, or by the sampler of the run.
 Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
   const Sampler sampler = Sampler::parse(run_sampler);
@@ -229,6 +238,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                                       .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
   check_views(options, augmentation, data.train);
+  check_feature_precision(options, trains_on_features(options, data.train));
 
   std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
   std::shared_ptr<const detail::PretrainedWeights> weights;
@@ -249,7 +259,8 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
     features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
   else if (trains_on_features(options, data.train))
     features = {.width = feature_width,
-                .bytes_on_disk = std::ssize(split.train) * feature_width * 4 * options.views.value_or(1)};
+                .bytes_on_disk = std::ssize(split.train) * feature_width * options.views.value_or(1) *
+                                 (options.feature_precision == "f16" ? 2 : 4)};
   if (trees) features = {};  // a round sees all rows
   const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
   options.shuffle = shuffle.text();

@@ -48,6 +48,7 @@ detail::FrozenData compute_features(const Plan& plan, Classifier& model, const f
   detail::FeatureOptions how{.folder = folder / "features",
                              .others = detail::feature_folders_beside(folder),
                              .normalisation = plan.normalisation,
+                             .half = plan.options.feature_precision == "f16",
                              .loader_threads = static_cast<int>(std::max<std::int64_t>(1, plan.options.loader_threads)),
                              .placement = detail::make_placement(plan.options),
                              .progress = hooks.features,

@@ -202,6 +202,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const RunFeatures features = run_features(classifier, data.train, split,
                                             {.folder = folder / "features",
                                              .normalisation = model.info.normalisation,
+                                             .half = run_options.feature_precision == "f16",
                                              .loader_threads = loader_threads,
                                              .placement = placement,
                                              .stop = stop});

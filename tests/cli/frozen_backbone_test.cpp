@@ -129,6 +129,16 @@ TEST_F(FrozenBackbone, AViewForEachEpochIsTheSameTrainingAsThroughTheBackbone) {
   EXPECT_EQ(two[1].at("train_loss"), four[1].at("train_loss"));
 }
 
+TEST_F(FrozenBackbone, FeaturesAsFloat16TrainTheSameHead) {
+  need(heads("half", {"--losses", "ce", "--feature-precision", "f16"}));
+  need(heads("full", {"--losses", "ce"}));
+  EXPECT_TRUE(same_epochs(path("half"), path("full"), 1e-3));
+  EXPECT_FALSE(same_epochs(path("half"), path("full"), 0));
+  EXPECT_TRUE(complains(run(heads("r", {"--feature-precision", "f8"})), 2, {"--feature-precision 'f8'", "f16"}));
+  EXPECT_TRUE(complains(run(photos({"--losses", "ce", "--feature-precision", "f16", "--out", "r"})), 2,
+                        {"--feature-precision f16 cannot apply", "stores no features"}));
+}
+
 TEST_F(FrozenBackbone, ViewsThatCannotApplyAreRefused) {
   const auto refuses = [&](const Arguments& more, const std::vector<std::string>& with) {
     return complains(run(heads("r", Arguments{"--views", "2"} + more)), 2, with);

@@ -144,6 +144,39 @@ TEST_F(FrozenFeatures, OfAnotherViewSeedOrAugmentationAreOthers) {
   EXPECT_FALSE(add("none", 1, 1)) << "images as they are";
 }
 
+TEST_F(FrozenFeatures, AsFloat16AreHalfAsLargeAndClose) {
+  FeatureOptions half = options("half");
+  half.half = true;
+  EXPECT_NE(features_origin(model_, data_, half), features_origin(model_, data_, options()));
+  const Dataset full = with_features(model_, data_, all_indices(data_), options());
+  const Dataset stored = with_features(model_, data_, all_indices(data_), half);
+  EXPECT_EQ(2 * stored.bytes_on_disk(), full.bytes_on_disk());
+  for (std::int64_t i = 0; i < data_.size(); ++i) {
+    const std::vector<float> exact = row(full, i), rounded = row(stored, i);
+    for (std::size_t d = 0; d < exact.size(); ++d)
+      EXPECT_LE(std::abs(rounded[d] - exact[d]), std::ldexp(std::abs(exact[d]), -11) + 0x1p-25) << i << " " << d;
+  }
+  images_->reads = 0;
+  with_features(model_, data_, all_indices(data_), half);
+  EXPECT_EQ(images_->reads, 0);
+}
+
+TEST_F(FrozenFeatures, BeyondTheRangeOfFloat16NameTheSample) {
+  const torch::NoGradGuard no_gradient;
+  FeatureOptions half = options();
+  half.half = true;
+  model_->named_parameters()["bn3.bias"].fill_(1e5);
+  const std::vector<std::int64_t> some = {4};
+  try {
+    with_features(model_, data_, some, half);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::numerical);
+    for (const char* part : {"sample 4 of 'twelve'", "beyond the range of float16", "f32"})
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(FrozenFeatures, OfARunBesideAreTakenOver) {
   const std::vector<std::int64_t> some = {1, 5};
   with_features(model_, data_, some, options("first"));
