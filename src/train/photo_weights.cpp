@@ -49,7 +49,7 @@ void resolve_weights(RunOptions& o) {
       const std::int64_t side = published.empty() ? k_small_photo_size : parse_integer(published, "image_size");
       if (photo && !o.image_size)
         o.image_size = std::min(photo->height, photo->width) >= side ? side : k_small_photo_size;
-    } else if (photo) {
+    } else if (photo && o.freeze == "auto" && !o.unfreeze && !o.views) {  // others need weights: plan_run() throws
       warn_once("weights", fmt::format("no weights of {} are stored in '{}'; 'script/weights {}' fetches them (17 MB), "
                                        "and a head on them usually classifies photographs far better than a network "
                                        "that starts from nothing",

@@ -67,10 +67,11 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
     throw_usage(fmt::format("{} cannot apply: model 'linear' is a head alone; leave it out",
                             option_name("freeze", "backbone")));
   if (o.freeze == "backbone" && !scripted && !o.weights)
-    throw_usage(
-        fmt::format("{} would train a head on the features of a '{}' with random weights; name trained ones with {}",
-                    o.unfreeze ? option_name("unfreeze", option_text(o.unfreeze)) : option_name("freeze", "backbone"),
-                    o.model, option_name("weights", "FILE.safetensors")));
+    throw_usage(fmt::format(
+        "{} would train a head on the features of a '{}' with random weights; name trained ones with {}, or "
+        "fetch published ones with script/weights",
+        o.unfreeze ? option_name("unfreeze", option_text(o.unfreeze)) : option_name("freeze", "backbone"), o.model,
+        option_name("weights", "FILE.safetensors")));
   if (o.unfreeze && o.freeze == "none")
     throw_usage(fmt::format("{} cannot apply: no layer is frozen before; add {}, or leave it out",
                             option_name("unfreeze", option_text(o.unfreeze)), option_name("freeze", "backbone")));

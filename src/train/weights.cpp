@@ -16,15 +16,17 @@
 #include "train/weight_average.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
 
-/// Reads the keys `mean` and `stddev` of a weights file, each a JSON array with one number per channel. Nothing for
-/// images with other channels.
+/// Reads the keys `mean` and `stddev` of a weights file, each a JSON array with one number per channel. Nothing if it
+/// has neither.
 std::optional<Normalisation> stored_normalisation(const std::map<std::string, std::string>& metadata,
-                                                  std::size_t channels, const std::filesystem::path& path) {
+                                                  const std::filesystem::path& path) {
+  if (!metadata.contains("mean") && !metadata.contains("stddev")) return std::nullopt;
   Normalisation normalisation;
   const std::pair<const char*, std::vector<float>*> keys[] = {{"mean", &normalisation.mean},
                                                               {"stddev", &normalisation.stddev}};
@@ -48,7 +50,11 @@ std::optional<Normalisation> stored_normalisation(const std::map<std::string, st
                               positive ? "number above 0" : "number"));
     *values = json.get<std::vector<float>>();
   }
-  if (normalisation.mean.size() != channels || normalisation.stddev.size() != channels) return std::nullopt;
+  if (normalisation.mean.size() != normalisation.stddev.size())
+    throw Error(ErrorKind::data,
+                fmt::format("the weights '{}' have {} means and {} deviations; expected one of each for "
+                            "each channel",
+                            path.string(), normalisation.mean.size(), normalisation.stddev.size()));
   return normalisation;
 }
 
@@ -79,17 +85,27 @@ std::string weights_fact(const std::filesystem::path& path, const std::string& k
 PretrainedWeights::PretrainedWeights(std::filesystem::path path) : path_(std::move(path)) {
   const SafetensorsFile stored(path_);
   file_ = read_whole_model(stored);
-  if (!is_checkpoint(stored)) return;
-  run_ = read_checkpoint_info(stored);
-  std::erase_if(file_.tensors, [](const auto& item) { return is_training_state(item.first); });
+  if (is_checkpoint(stored)) {
+    normalisation_ = read_checkpoint_info(stored).normalisation;
+    if (normalisation_->mean.empty()) normalisation_.reset();  // of a table
+    std::erase_if(file_.tensors, [](const auto& item) { return is_training_state(item.first); });
+  } else {
+    normalisation_ = stored_normalisation(file_.metadata, path_);
+    if (const auto stated = file_.metadata.find("model"); stated != file_.metadata.end()) model_ = stated->second;
+  }
 }
 
 std::optional<Normalisation> PretrainedWeights::load_into(Classifier& model, const ModelOptions& options) const {
   const torch::NoGradGuard no_gradient;
-  const auto& metadata = file_.metadata;
-  if (const auto stated = metadata.find("model"); !run_ && stated != metadata.end() && stated->second != options.name)
+  if (model_ && *model_ != options.name)
     throw Error(ErrorKind::data, fmt::format("the weights '{}' are of model '{}', not of '{}'; choose that model",
-                                             path_.string(), printable(stated->second), options.name));
+                                             path_.string(), printable(*model_), options.name));
+  if (normalisation_ && std::ssize(normalisation_->mean) != options.channels)
+    throw Error(
+        ErrorKind::data,
+        fmt::format("the weights '{}' are for {} channels, the data have {}; convert the images "
+                    "(grey ones to RGB), or train from nothing with {}",
+                    path_.string(), normalisation_->mean.size(), options.channels, option_name("weights", "none")));
   std::int64_t mismatches = 0;
   std::string first;
   const auto add_mismatch = [&](const std::string& text) {
@@ -119,13 +135,10 @@ std::optional<Normalisation> PretrainedWeights::load_into(Classifier& model, con
         fmt::format("the weights '{}' do not fit model '{}': {} {}, the first: {}; choose the model they are of",
                     path_.string(), options.name, mismatches, mismatches == 1 ? "tensor differs" : "tensors differ",
                     first));
-  const auto channels = static_cast<std::size_t>(options.channels);
-  if (run_) return run_->normalisation.mean.size() == channels ? std::optional(run_->normalisation) : std::nullopt;
-  if (metadata.contains("mean") || metadata.contains("stddev")) return stored_normalisation(metadata, channels, path_);
   static const std::set<std::string> torchvision = {"resnet18", "resnet50", "resnext50"};
-  if (channels == 3 && torchvision.contains(options.name))
+  if (!normalisation_ && options.channels == 3 && torchvision.contains(options.name))
     return Normalisation{.mean = {0.485f, 0.456f, 0.406f}, .stddev = {0.229f, 0.224f, 0.225f}};
-  return std::nullopt;
+  return normalisation_;
 }
 
 }  // namespace ulmus::detail

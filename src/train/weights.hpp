@@ -4,7 +4,6 @@
 #include <optional>
 #include <string>
 
-#include "train/checkpoint_info.hpp"
 #include "train/safetensors.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/nn/model.hpp"
@@ -23,7 +22,8 @@ std::string weights_fact(const std::filesystem::path& path, const std::string& k
 /// Published weights, or those of a run's checkpoint, in memory: they are read once for all models of a run.
 class PretrainedWeights {
  public:
-  /// Reads a safetensors file. Throws Error{data} as SafetensorsFile does, and for a checkpoint as read_whole_model().
+  /// Reads a safetensors file. Throws Error{data} as SafetensorsFile does, for a normalisation that is none, and for a
+  /// checkpoint as read_whole_model().
   explicit PretrainedWeights(std::filesystem::path path);
 
   /// Loads them into a model made from `options`.
@@ -32,14 +32,15 @@ class PretrainedWeights {
   /// files lack, may be missing. The head (`fc.`) is loaded if it is linear and has the same shape. Returns the
   /// normalisation with which the weights were trained: that of the run, that of the file's metadata (`mean` and
   /// `stddev`, JSON arrays), or ImageNet's for a torchvision model on images of three channels; nothing if it is
-  /// unknown. Throws Error{data} naming the first tensor that does not match and the number of mismatches, or the model
-  /// that the metadata name.
+  /// unknown. Throws Error{data} naming the first tensor that does not match and the number of mismatches, the model
+  /// that the metadata name, or the number of channels.
   std::optional<Normalisation> load_into(Classifier& model, const ModelOptions& options) const;
 
  private:
   std::filesystem::path path_;
   TensorFile file_;
-  std::optional<CheckpointInfo> run_;  ///< of a checkpoint
+  std::optional<std::string> model_;  ///< that the file states; a checkpoint may be of any that has its tensors
+  std::optional<Normalisation> normalisation_;
 };
 
 }  // namespace ulmus::detail

@@ -127,6 +127,17 @@ TEST_F(Weights, SayTheirModelAndNormalisation) {
   }
 }
 
+TEST_F(Weights, OfColourImagesDoNotFitGreyOnes) {
+  file_.metadata = {{"model", "resnet18"}, {"mean", "[0.1, 0.2, 0.3]"}, {"stddev", "[1, 2, 3.5]"}};
+  ModelOptions grey = options();
+  grey.channels = 1;
+  const std::string message = refusal(grey);
+  for (const char* part : {"are for 3 channels, the data have 1", "RGB", "none"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  file_.metadata["stddev"] = "[1]";
+  EXPECT_NE(refusal(options()).find("have 3 means and 1 deviations"), std::string::npos);
+}
+
 TEST(StoredWeights, AreFoundWhereTheEnvironmentSays) {
   const TemporaryFolder folder;
   ::setenv("ULMUS_CACHE", folder.path().c_str(), 1);
