@@ -124,9 +124,9 @@ if(ULMUS_TORCH)
                    PUBLIC ulmus::torch PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
   find_package(tomlplusplus REQUIRED)
   ulmus_torch_module(train COMPONENT train
-                   SOURCES address_space.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
+                   SOURCES address_space.cpp backbone_file.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp feature_shuffle.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
-                           optimizer_spec.cpp option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
+                           optimizer_spec.cpp option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp pretrained.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
                            schedule.cpp score_adjuster.cpp sharpness.cpp torchscript.cpp trainer.cpp training_stage.cpp tree_classifier.cpp tree_plan.cpp tree_trainer.cpp
                            trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +14,17 @@ import pytest
 import torch
 
 from .conftest import SOURCE
+from .test_runs import program
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # warnings of the packages
 
 RECIPES = SOURCE / "docs" / "recipes"
-PACKAGES = {"skorch": ["skorch"], "lightning": ["lightning"], "transformers": ["transformers", "accelerate"]}
+PACKAGES = {
+    "skorch": ["skorch"],
+    "lightning": ["lightning"],
+    "transformers": ["transformers", "accelerate"],
+    "text": ["wordllama"],
+}
 
 
 def run(name: str, monkeypatch: pytest.MonkeyPatch, folder: Path) -> dict[str, Any]:
@@ -103,3 +112,25 @@ def test_transformers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: p
     drawn = torch.cat([batch["labels"] for batch in loader])
     assert len(drawn) == len(data) and torch.bincount(drawn).min() > len(data) / 6
     assert loader.batch_sampler.sampler.epoch == 4
+
+
+def test_text(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    ulmus = program()
+    names = run("text", monkeypatch, tmp_path)
+    labels = np.load("labels.npy")
+    counts = np.unique(labels, return_counts=True)[1]
+    assert len(counts) == len(names["PACKAGES"]) and counts.max() > 8 * counts.min() and len(labels) > 1000
+    vectors = np.load("text.npy")
+    assert vectors.shape == (len(labels), 256)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+    (command,) = re.findall(r"^```sh\n(.*)\n```$", (RECIPES / "text.md").read_text(), re.MULTILINE)
+    shorter = ["--seeds", "1", "--epochs", "10", "--quiet"]
+    outcome = subprocess.run([ulmus, *shlex.split(command)[1:], *shorter], capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr
+    summary = json.loads(Path("runs/text/summary.json").read_text())
+    accuracy = {result["loss"]: result["test"]["balanced_accuracy"]["mean"] for result in summary["results"]}
+    assert accuracy["bs"] > accuracy["ce"] > 0.3
+    encoded = names["encoder"].embed(["Parse an email message from a file object."], norm=True)
+    np.save("new.npy", encoded.astype(np.float32))
+    predict = [ulmus, "predict", "--run", "runs/text", "--loss", "bs", "new.npy"]
+    assert "email" in subprocess.run(predict, capture_output=True, text=True, check=True).stdout

@@ -99,12 +99,16 @@ def test_damage_is_named(tmp_path: Path) -> None:
 
 
 def write_checkpoint(path: Path, model: ulmus.models.Classifier, info: dict[str, Any]) -> None:
+    beside = {"optimizer.momentum.fc.weight": torch.zeros(2), "loss.state": torch.zeros(3, dtype=torch.float64)}
+    write_safetensors(path, model.state_dict() | beside, {"ulmus": json.dumps(info)})
+
+
+def write_safetensors(path: Path, tensors: dict[str, torch.Tensor], metadata: dict[str, str]) -> None:
     """Writes a safetensors file according to its specification."""
     names = {torch.float32: "F32", torch.int64: "I64", torch.float64: "F64"}
-    beside = {"optimizer.momentum.fc.weight": torch.zeros(2), "loss.state": torch.zeros(3, dtype=torch.float64)}
-    header: dict[str, Any] = {"__metadata__": {"ulmus": json.dumps(info)}}
+    header: dict[str, Any] = {"__metadata__": metadata}
     data = b""
-    for name, tensor in [*model.state_dict().items(), *beside.items()]:
+    for name, tensor in tensors.items():
         content = tensor.contiguous().numpy().tobytes()
         header[name] = {
             "dtype": names[tensor.dtype],
@@ -135,6 +139,28 @@ def test_weights_fit_the_models(tmp_path: Path, name: str, head: str) -> None:
         ulmus.load_model(tmp_path)
     with pytest.raises(ValueError, match="0 checkpoints"):
         ulmus.load_model(tmp_path, loss="la")
+
+
+def test_checkpoints_may_share_a_frozen_backbone(tmp_path: Path) -> None:
+    model = ulmus.models.make_model("conv3", channels=1, classes=3).eval()
+    backbone = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("fc.")}
+    head = {name: tensor for name, tensor in model.state_dict().items() if name.startswith("fc.")}
+    info = {"model": "conv3", "head": "linear", "channels": 1, "classes": 3, "class_names": list("abc"), "mean": [0.5]}
+    info |= {"stddev": [0.25], "loss": "ce:scale=1", "seed": 0}
+    (tmp_path / "checkpoints").mkdir()
+    checkpoint = tmp_path / "checkpoints" / "ce.seed0.safetensors"
+    write_safetensors(tmp_path / "backbone.safetensors", backbone, {})
+    sha256 = ulmus.models._backbone_sha256(backbone)
+    write_safetensors(checkpoint, head, {"ulmus": json.dumps(info | {"backbone_sha256": sha256})})
+    images = torch.rand(2, 1, 28, 28)
+    assert ulmus.load_model(tmp_path)(images).equal(model(images))
+    assert ulmus.load_weights(checkpoint).keys() == model.state_dict().keys()
+    write_safetensors(tmp_path / "backbone.safetensors", backbone | {"conv1.weight": backbone["conv1.weight"] + 1}, {})
+    with pytest.raises(ValueError, match="is not the backbone"):
+        ulmus.load_model(tmp_path)
+    (tmp_path / "backbone.safetensors").unlink()
+    with pytest.raises(ValueError, match="holds only a head"):
+        ulmus.load_weights(checkpoint)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:

@@ -11,6 +11,17 @@
 
 namespace ulmus::cli {
 
+namespace {
+
+std::string frozen_text(const Plan& plan) {
+  if (!trains_on_features(plan)) return "backbone frozen";
+  if (!plan.options.views) return "backbone frozen, each image goes through it once";
+  return fmt::format("backbone frozen, each image goes through it once, and each training image in {} augmented {}",
+                     *plan.options.views, *plan.options.views == 1 ? "view" : "views");
+}
+
+}  // namespace
+
 std::string to_text(const Plan& plan) {
   const Dataset& data = plan.data.train;
   const RunOptions& options = plan.options;
@@ -33,7 +44,7 @@ std::string to_text(const Plan& plan) {
     text += fmt::format("model   {}, {} {}, batch {}, {} schedule {}, augmentation {}\n", options.model, plan.epochs(),
                         plan.epochs() == 1 ? "epoch" : "epochs", options.batch_size, options.schedule,
                         options.lr ? "from " + option_text(options.lr) : "at the rate that suits the features",
-                        trains_on_features(plan) ? "none" : options.augment);
+                        trains_on_features(plan) && !options.views ? "none" : options.augment);
   if (options.unfreeze)
     text += fmt::format(
         "        then all layers for {} {}, the head at a tenth of its rate, the others from {}, "
@@ -47,10 +58,10 @@ std::string to_text(const Plan& plan) {
   if (options.lr_backbone && !options.unfreeze)
     more.push_back(fmt::format("layers below the head from {}", option_text(options.lr_backbone)));
   if (options.weights) more.push_back(fmt::format("weights from {}", *options.weights));
-  if (options.freeze == "backbone")
-    more.push_back(trains_on_features(plan) ? "backbone frozen, each image goes through it once" : "backbone frozen");
+  if (options.freeze == "backbone") more.push_back(frozen_text(plan));
   if (plan.shuffle.rows > 0)
     more.push_back(fmt::format("shuffled by blocks of {} rows, {} at a time", plan.shuffle.rows, plan.shuffle.blocks));
+  if (options.feature_precision != RunOptions().feature_precision) more.push_back("features stored as float16");
   if (options.clip) more.push_back(fmt::format("gradients clipped to {}", option_text(options.clip)));
   if (options.ema) more.push_back(fmt::format("moving average of the weights {}", option_text(options.ema)));
   if (options.device != "cpu") more.push_back("on " + options.device);

@@ -9,6 +9,7 @@
 
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/text.hpp"
+#include "ulmus/data/dataset.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -153,13 +154,13 @@ Address parse_address(std::string_view text) {
   return address;
 }
 
-std::string escape_address(std::string_view text) {
+}  // namespace ulmus::detail
+
+std::string ulmus::escape_address(std::string_view text) {
   std::string escaped;
   for (const char c : text) {
-    const auto sign = std::ranges::find(k_signs, c, &Sign::meant);
-    escaped += sign == k_signs.end() ? std::string(1, c) : std::string(sign->written);
+    const auto sign = std::ranges::find(detail::k_signs, c, &detail::Sign::meant);
+    escaped += sign == detail::k_signs.end() ? std::string(1, c) : std::string(sign->written);
   }
   return escaped;
 }
-
-}  // namespace ulmus::detail

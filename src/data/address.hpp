@@ -31,7 +31,4 @@ struct Address {
 /// a key that has no value or is duplicate.
 Address parse_address(std::string_view text);
 
-/// Escapes a text for use in an address: the inverse of the decoding above.
-std::string escape_address(std::string_view text);
-
 }  // namespace ulmus::detail

@@ -116,9 +116,11 @@ class TorchScript : public ClassifierImpl {
     try {
       output = features(torch::zeros({2, options.channels, options.height, options.width}));
     } catch (const std::exception& error) {
-      throw Error(ErrorKind::data,
-                  fmt::format("the TorchScript module '{}' fails on images of {}x{}x{} (channels x height x width): {}",
-                              path_, options.channels, options.height, options.width, printable(first_line(error))));
+      throw Error(
+          ErrorKind::data,
+          fmt::format("the TorchScript module '{}' fails on images of {}x{}x{} (channels x height x width): {}; "
+                      "give it images of the kind that it was made for",
+                      path_, options.channels, options.height, options.width, printable(first_line(error))));
     }
     if (output.dim() != 2 || output.size(0) != 2 || output.scalar_type() != torch::kFloat)
       throw Error(ErrorKind::data,

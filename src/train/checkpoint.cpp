@@ -8,6 +8,7 @@
 #include <set>
 #include <string_view>
 
+#include "train/backbone_file.hpp"
 #include "train/optimizer.hpp"
 #include "train/safetensors.hpp"
 #include "ulmus/base/error.hpp"
@@ -43,6 +44,7 @@ void save_checkpoint(const std::filesystem::path& path, const CheckpointInfo& in
   const torch::NoGradGuard no_gradient;
   TensorFile file;
   visit_tensors(*model, [&](const std::string& name, const torch::Tensor& tensor) {
+    if (info.backbone_sha256 && is_backbone_tensor(name)) return;
     file.tensors[name] = to_stored(average ? average->tensors().at(name) : tensor);
     if (average && optimizer) file.tensors[k_weights + name] = to_stored(tensor);
   });
@@ -72,7 +74,7 @@ void load_checkpoint(const SafetensorsFile& stored, Classifier& model, torch::op
                      WeightAverage* average) {
   const torch::NoGradGuard no_gradient;
   const std::filesystem::path& path = stored.path();
-  const TensorFile file = read_tensors(stored);
+  const TensorFile file = read_whole_model(stored);
   const auto fill = [&](const std::string& name, torch::Tensor tensor) {
     const auto found = file.tensors.find(name);
     if (found == file.tensors.end()) throw_bad_checkpoint(path, fmt::format("tensor '{}' is missing", name));

@@ -36,11 +36,17 @@ std::vector<double> read_loss_state(const SafetensorsFile& file) {
   return values;
 }
 
-/// Checks the invariants of save_checkpoint, so that no number from a damaged file is used as a size.
-void check_info(const CheckpointInfo& info, const SafetensorsHeader& header, const std::filesystem::path& path) {
+double count_elements(const SafetensorsHeader& header) {
   double elements = 0;
   for (const StoredTensor& tensor : header.tensors)
     elements += static_cast<double>(tensor.size) / static_cast<double>(tensor.type.bytes);
+  return elements;
+}
+
+/// Checks the invariants of save_checkpoint, so that no number from a damaged file is used as a size.
+void check_info(const CheckpointInfo& info, const SafetensorsHeader& header, const std::filesystem::path& path) {
+  double elements = count_elements(header);
+  if (info.backbone_sha256) elements += count_elements(open_backbone(path).header());
   try {
     if (const double least = least_parameters(info.model); least > elements)
       throw_bad_checkpoint(
@@ -102,7 +108,19 @@ Json to_json(const CheckpointInfo& info, const std::string& script_sha256) {
           {"class_names", info.class_names},
           {"encoding", info.encoding.value_or("")},
           {"tuned", info.tuned.value_or("")},
-          {"chosen", info.chosen.value_or("")}};
+          {"chosen", info.chosen.value_or("")},
+          {"backbone_sha256", info.backbone_sha256.value_or("")}};
+}
+
+SafetensorsFile open_backbone(const std::filesystem::path& checkpoint) {
+  const std::filesystem::path path =
+      std::filesystem::absolute(checkpoint).parent_path().parent_path() / k_backbone_file;
+  std::error_code unknown;
+  if (!std::filesystem::exists(path, unknown))
+    throw Error(ErrorKind::data, fmt::format("checkpoint '{}' holds only a head, and the backbone is not in '{}'; copy "
+                                             "that file from the run folder too",
+                                             checkpoint.string(), path.string()));
+  return SafetensorsFile(path);
 }
 
 bool is_checkpoint(const SafetensorsFile& file) { return file.header().metadata.contains(k_checkpoint_key); }
@@ -131,7 +149,8 @@ CheckpointInfo read_checkpoint_info(const SafetensorsFile& file) {
                         .loss_state = read_loss_state(file),
                         .encoding = optional_text(info, "encoding"),
                         .tuned = optional_text(info, "tuned"),
-                        .chosen = optional_text(info, "chosen")};
+                        .chosen = optional_text(info, "chosen"),
+                        .backbone_sha256 = optional_text(info, "backbone_sha256")};
     check_info(read, header, path);
     return read;
   } catch (const Json::exception& error) {

@@ -16,6 +16,8 @@ namespace ulmus::detail {
 
 /// The metadata key that identifies a checkpoint.
 inline const std::string k_checkpoint_key = "ulmus";
+/// The file in a run folder with the backbone that its checkpoints share.
+inline constexpr const char* k_backbone_file = "backbone.safetensors";
 /// The tensor with the state of the loss.
 inline const std::string k_loss_state = "loss.state";
 
@@ -33,6 +35,8 @@ struct CheckpointInfo {
   std::optional<std::string> encoding;  ///< encoding of a table, as JSON
   std::optional<std::string> tuned;     ///< name of a model whose head `tune` chose, "ce/crt"
   std::optional<std::string> chosen;    ///< value of the loss's `auto` key, once the trainer has chosen it
+  /// SHA-256 of the frozen backbone, if that is in k_backbone_file instead of the checkpoint (backbone_file.hpp).
+  std::optional<std::string> backbone_sha256;
 };
 
 /// The user-visible name of the model: its loss in canonical text, or the name given by `tune`.
@@ -40,6 +44,9 @@ std::string model_name(const CheckpointInfo& info, const LossSpec& loss);
 
 /// The JSON stored under k_checkpoint_key, without the state of the loss. `script_sha256` is that of the model.
 Json to_json(const CheckpointInfo& info, const std::string& script_sha256);
+
+/// Opens the file with the backbone of the run that a checkpoint belongs to. Throws Error{data} if it is missing.
+SafetensorsFile open_backbone(const std::filesystem::path& checkpoint);
 
 /// Returns whether a file was written by save_checkpoint.
 bool is_checkpoint(const SafetensorsFile& file);

@@ -29,7 +29,8 @@ std::optional<Reduction> requested_reduction(const RunOptions& options) {
 
 bool trains_head_alone(const RunOptions& options) {
   if (options.model == "linear") return true;
-  return options.model != "mlp" && options.freeze == "backbone" && (options.augment == "none" || options.unfreeze);
+  return options.model != "mlp" && options.freeze == "backbone" &&
+         (options.augment == "none" || options.views || options.unfreeze);
 }
 
 HeadFitOptions head_fit_options(const RunOptions& options, std::uint64_t seed) {

@@ -19,7 +19,8 @@ ModelOptions model_options(const RunOptions& options, const Dataset& data, Head 
 std::optional<Reduction> requested_reduction(const RunOptions& options);
 
 /// Whether a run with these options of a plan trains a head alone, on features that do not change: a linear model, or
-/// a frozen backbone without random augmentation. With `unfreeze`, that is its first stage.
+/// a frozen backbone without random augmentation, or with fixed `views` of its images. With `unfreeze`, that is its
+/// first stage.
 bool trains_head_alone(const RunOptions& options);
 
 /// For fitting a new head. The training of a run that trains a head alone, so that a value chosen by fits is chosen for

@@ -120,9 +120,10 @@ std::vector<ModelEvaluation> evaluate_run(const fs::path& folder, const RunOptio
   const OpenedData data = detail::open_run_data(data_options, encoding, split.class_names);
   if (!options.address)
     detail::require_same_data(data, split, folder, fmt::format("name other data with {}", option_name("data")));
-  const Dataset& evaluated = data.test ? *data.test : data.train;
-  const bool held_out = !options.address && !data.test;
-  const std::vector<std::int64_t> indices = held_out ? split.test : detail::all_indices(evaluated);
+  // Of other data without a test part, all samples.
+  const bool all = options.address && !data.test;
+  const auto& [evaluated, indices] = all ? detail::TestPart{data.train, detail::all_indices(data.train)}
+                                         : detail::test_part(data.train, data.test, split);
   report_absent_classes(evaluated, indices, data_options.data);
 
   std::optional<PredictionFile> predictions;

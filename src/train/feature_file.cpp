@@ -2,9 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "ulmus/base/error.hpp"
+#include "ulmus/loss/float16.hpp"
 
 namespace ulmus::detail {
 namespace {
@@ -13,6 +15,8 @@ namespace {
   throw Error(ErrorKind::data,
               fmt::format("'{}' {}; remove the file, and its features are computed again", path.string(), why));
 }
+
+bool is_float(const StoredType& type) { return type.id == StoredType::Id::f32 || type.id == StoredType::Id::f16; }
 
 }  // namespace
 
@@ -24,7 +28,7 @@ FeatureFile::FeatureFile(const std::filesystem::path& path, const std::string& o
   if (found == metadata.end() || found->second != origin) reject_file(path, "holds features of other data or weights");
   const StoredTensor* indices = file_.find("indices");
   if (!features_ || !indices || indices->type.id != StoredType::Id::i64 || indices->shape.size() != 1 ||
-      indices->shape[0] > samples || features_->type.id != StoredType::Id::f32 ||
+      indices->shape[0] > samples || !is_float(features_->type) ||
       features_->shape != std::vector{indices->shape[0], width})
     reject_file(path, fmt::format("does not hold features of {} numbers with their indices", width));
   indices_.resize(static_cast<std::size_t>(indices->shape[0]));
@@ -36,9 +40,15 @@ FeatureFile::FeatureFile(const std::filesystem::path& path, const std::string& o
 
 void FeatureFile::read(std::int64_t position, std::span<float> features) const {
   StoredTensor row = *features_;
-  row.begin += static_cast<std::size_t>(position) * features.size_bytes();
-  row.size = features.size_bytes();
-  file_.read(row, features.data());
+  row.size = features.size() * row.type.bytes;
+  row.begin += static_cast<std::size_t>(position) * row.size;
+  if (row.type.id == StoredType::Id::f16) {
+    std::vector<Half> stored(features.size());
+    file_.read(row, stored.data());
+    std::ranges::transform(stored, features.begin(), [](Half value) { return static_cast<float>(value); });
+  } else {
+    file_.read(row, features.data());
+  }
   for (const float value : features)
     if (!std::isfinite(value)) reject_file(file_.path(), "has values that are infinite or not a number");
 }

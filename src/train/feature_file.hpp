@@ -13,7 +13,8 @@ namespace ulmus::detail {
 /// The metadata key that identifies the origin of the features.
 inline constexpr const char* k_features_origin = "origin";
 
-/// A file of features: tensors `features`, F32 [n, D], and `indices`, I64 [n], ascending sample indices of a data set.
+/// A file of features: tensors `features`, F32 or F16 [n, D], and `indices`, I64 [n], ascending sample indices of a
+/// data set.
 class FeatureFile {
  public:
   /// Throws Error{data} if the file has features of another origin than `origin` or of another width, or indices that

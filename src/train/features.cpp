@@ -17,6 +17,7 @@
 #include "train/frozen_features.hpp"
 #include "train/option_ranges.hpp"
 #include "train/photo_weights.hpp"
+#include "train/pretrained.hpp"
 #include "train/run_data.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
@@ -33,15 +34,6 @@ namespace fs = std::filesystem;
 /// x.npy and "-labels.npy" are x-labels.npy.
 fs::path beside(const fs::path& out, std::string_view ending) {
   return out.parent_path() / (out.stem().string() + std::string(ending));
-}
-
-/// A path as a part of an address.
-std::string escaped(const fs::path& path) {
-  std::string text;
-  for (const char c : path.string())
-    text += std::string_view("&,?%").find(c) == std::string_view::npos ? std::string(1, c)
-                                                                       : fmt::format("%{:02X}", static_cast<int>(c));
-  return text;
 }
 
 /// The data, the backbone with its weights, and what its images are normalised by.
@@ -75,12 +67,12 @@ Extraction prepare(const RunOptions& given) {
   if (train.is_features() || result.data.train_table)
     throw Error(ErrorKind::usage, fmt::format("'{}' holds features already; a backbone takes images", train.name()));
   detail::report_notes(result.data);
-  const ModelOptions model_options = detail::model_options(o, train, Head::linear);
-  result.model = make_model(model_options);
-  std::optional<Normalisation> normalisation = o.weights ? detail::load_weights(*o.weights, result.model, model_options)
-                                                         : detail::script_normalisation(o, train.shape().channels);
-  result.normalisation =
-      normalisation ? std::move(*normalisation) : channel_statistics(train, detail::all_indices(train));
+  std::optional<detail::PretrainedWeights> weights;
+  if (o.weights) weights.emplace(*o.weights);
+  detail::PretrainedModel pretrained = detail::make_pretrained(o, train, Head::linear, weights ? &*weights : nullptr);
+  result.model = std::move(pretrained.model);
+  result.normalisation = pretrained.normalisation ? std::move(*pretrained.normalisation)
+                                                  : channel_statistics(train, detail::all_indices(train));
   return result;
 }
 
@@ -144,7 +136,8 @@ FeatureFiles write_features(const RunOptions& options, const FeatureFileOptions&
       .stop = files.stop};
   detail::place(work.model, how.placement);
 
-  FeatureFiles result{.address = fmt::format("npy:{},{}", escaped(out), escaped(beside(out, "-labels.npy"))),
+  FeatureFiles result{.address = fmt::format("npy:{},{}", escape_address(out.string()),
+                                             escape_address(beside(out, "-labels.npy").string())),
                       .model = work.options.model,
                       .written = {out, beside(out, "-labels.npy")}};
   std::vector<std::unique_ptr<PartWriter>> parts;
@@ -161,13 +154,14 @@ FeatureFiles write_features(const RunOptions& options, const FeatureFileOptions&
     result.written.push_back(beside(out, "-test.npy"));
     result.written.push_back(beside(out, "-test-labels.npy"));
     result.test = add(*work.data.test, result.written[2], result.written[3]);
-    keys += fmt::format("test={},{}&", escaped(result.written[2]), escaped(result.written[3]));
+    keys += fmt::format("test={},{}&", escape_address(result.written[2].string()),
+                        escape_address(result.written[3].string()));
   }
   for (const auto& part : parts) part->commit();
   const fs::path classes = beside(out, "-classes.txt");
   write_file(classes, join(work.data.train.class_names(), "\n") + "\n");
   result.written.push_back(classes);
-  result.address += keys + "classes=" + escaped(classes);
+  result.address += keys + "classes=" + escape_address(classes.string());
   std::error_code ignored;
   fs::remove_all(unfinished, ignored);
   return result;

@@ -13,16 +13,19 @@ torch::Tensor images_of(Batch& batch, const ImageShape& shape) {
 
 void for_each_features(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                        const Normalisation& normalisation, int loader_threads, const Placement& placement,
-                       const BatchVisitor& visit) {
+                       const BatchVisitor& visit, const ImageView& view) {
   constexpr std::int64_t k_most_samples = 500, k_most_pixels = std::int64_t{1} << 22;  // 27 images of 224x224
   const torch::NoGradGuard no_gradient;
   model->eval();
   const ImageShape& shape = data.shape();
   const std::int64_t most = std::clamp<std::int64_t>(k_most_pixels / shape.pixels(), 1, rows_at_once(data.classes()));
-  Loader loader(
-      data, indices,
-      {.batch_size = std::min(most, k_most_samples), .normalisation = normalisation, .threads = loader_threads});
-  loader.start(0);
+  Loader loader(data, indices,
+                {.batch_size = std::min(most, k_most_samples),
+                 .augmentation = view.augmentation,
+                 .normalisation = normalisation,
+                 .seed = view.seed,
+                 .threads = loader_threads});
+  loader.start(view.number);
   for (Batch batch; loader.next(batch);)
     visit(compute_features(model, images_of(batch, shape), placement),
           std::span(batch.labels).first(static_cast<std::size_t>(batch.size)));
@@ -39,11 +42,12 @@ void for_each_logits(Classifier& model, const Dataset& data, const std::vector<s
 
 Evaluation evaluate_model(Classifier& model, const Dataset& data, const std::vector<std::int64_t>& indices,
                           const ClassCounts& train_counts, const Normalisation& normalisation, double scale,
-                          int loader_threads, const Placement& placement) {
+                          int loader_threads, const Placement& placement, const BatchVisitor& visit) {
   Evaluator evaluator(train_counts, {.scale = scale});
   for_each_logits(model, data, indices, normalisation, loader_threads, placement,
                   [&](const torch::Tensor& logits, std::span<const std::int64_t> labels) {
                     evaluator.add(view_of(logits), labels);
+                    if (visit) visit(logits, labels);
                   });
   return evaluator.finish();
 }

@@ -4,17 +4,18 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "train/backbone_file.hpp"
 #include "train/feature_file.hpp"
 #include "train/forward.hpp"
 #include "train/safetensors.hpp"
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
@@ -24,20 +25,6 @@ namespace fs = std::filesystem;
 
 /// Maximum samples per file; at most this many are recomputed if the process is killed.
 constexpr std::size_t k_most_samples = 4096;
-
-/// SHA-256 of all tensors of a model except the head, including their names.
-std::string backbone_sha256(const Classifier& model) {
-  std::map<std::string, torch::Tensor> tensors;
-  for (const auto& item : model->named_parameters()) tensors[item.key()] = item.value();
-  for (const auto& item : model->named_buffers()) tensors[item.key()] = item.value();
-  Sha256 hash;
-  for (const auto& [name, tensor] : tensors) {
-    if (name.starts_with("fc.") || name.ends_with(".num_batches_tracked")) continue;
-    hash.add(name);
-    hash.add(bytes_of(tensor.detach().to(torch::kCPU, torch::kFloat).contiguous()));
-  }
-  return hash.hex();
-}
 
 /// Prefix of the file names of an origin.
 std::string stem_of(const std::string& origin) { return origin.substr(0, 16); }
@@ -150,21 +137,29 @@ class Watch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+/// Throws for features that are not finite, naming the first sample.
+void require_finite_features(const torch::Tensor& features, const std::vector<std::int64_t>& indices,
+                             const Dataset& data, const std::string& fault) {
+  const auto row = first_not_finite(features);
+  if (!row) return;
+  const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
+  const std::optional<std::string> file = data.file(sample);
+  throw Error(ErrorKind::numerical, fmt::format("the features of sample {} of '{}'{} are {}", sample, data.name(),
+                                                file ? fmt::format(" ('{}')", printable(*file)) : "", fault));
+}
+
 /// Writes the features [n, D] of these samples, ascending, to a file.
 fs::path write_file_of(const torch::Tensor& features, const std::vector<std::int64_t>& indices, const Dataset& data,
-                       const std::string& origin, const fs::path& folder) {
-  if (const auto row = first_not_finite(features)) {
-    const std::int64_t sample = indices[static_cast<std::size_t>(*row)];
-    const std::optional<std::string> file = data.file(sample);
-    throw Error(ErrorKind::numerical,
-                fmt::format("the features of sample {} of '{}'{} are infinite or not numbers; correct or remove it",
-                            sample, data.name(), file ? fmt::format(" ('{}')", printable(*file)) : ""));
-  }
+                       const std::string& origin, const FeatureOptions& options) {
+  require_finite_features(features, indices, data, "infinite or not numbers; correct or remove it");
+  const torch::Tensor stored = options.half ? features.to(torch::kHalf) : features;
+  require_finite_features(stored, indices, data,
+                          "beyond the range of float16; take " + option_name("feature_precision", "f32"));
   const torch::Tensor of_file = torch::tensor(indices, torch::kInt64);
   const fs::path path =
-      folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
-  make_folder(folder);
-  write_file(path, encode_safetensors({.tensors = {{"features", features}, {"indices", of_file}},
+      options.folder / fmt::format("{}.{}.safetensors", stem_of(origin), sha256(bytes_of(of_file)).substr(0, 12));
+  make_folder(options.folder);
+  write_file(path, encode_safetensors({.tensors = {{"features", stored}, {"indices", of_file}},
                                        .metadata = {{k_features_origin, origin}}}));
   return path;
 }
@@ -175,27 +170,25 @@ fs::path write_features(Classifier& model, const Dataset& data, std::vector<std:
   const torch::Tensor features = torch::empty({std::ssize(indices), width}, torch::kFloat);
   std::int64_t done = 0;
   try {
-    for_each_features(model, data, indices, options.normalisation, options.loader_threads, options.placement,
-                      [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
-                        features.narrow(0, done, batch.size(0)).copy_(batch);
-                        done += batch.size(0);
-                        watch.advance(batch.size(0));
-                      });
+    for_each_features(
+        model, data, indices, options.normalisation, options.loader_threads, options.placement,
+        [&](const torch::Tensor& batch, std::span<const std::int64_t>) {
+          features.narrow(0, done, batch.size(0)).copy_(batch);
+          done += batch.size(0);
+          watch.advance(batch.size(0));
+        },
+        options.view);
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::interrupted) {
       indices.resize(static_cast<std::size_t>(done));
-      write_file_of(features.narrow(0, 0, done), indices, data, origin, options.folder);
+      write_file_of(features.narrow(0, 0, done), indices, data, origin, options);
     }
     throw;
   }
-  return write_file_of(features, indices, data, origin, options.folder);
+  return write_file_of(features, indices, data, origin, options);
 }
 
 }  // namespace
-
-std::string_view bytes_of(const torch::Tensor& tensor) {
-  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
-}
 
 std::vector<fs::path> feature_folders_beside(const fs::path& run) {
   std::vector<fs::path> folders;
@@ -212,9 +205,13 @@ std::vector<fs::path> feature_folders_beside(const fs::path& run) {
 std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options) {
   const Normalisation& normalisation = options.normalisation;
   const ImageShape& shape = data.shape();
-  return sha256(fmt::format("{}\n{}\n{} {} {}\n{}\n{}\n{}\n", backbone_sha256(model), data.sha256(), shape.channels,
-                            shape.height, shape.width, fmt::join(normalisation.mean, " "),
-                            fmt::join(normalisation.stddev, " "), options.placement.bf16));
+  std::string facts = fmt::format("{}\n{}\n{} {} {}\n{}\n{}\n{}\n", backbone_sha256(model), data.sha256(),
+                                  shape.channels, shape.height, shape.width, fmt::join(normalisation.mean, " "),
+                                  fmt::join(normalisation.stddev, " "), options.placement.bf16);
+  if (const std::string augmentation = options.view.augmentation.text(); augmentation != "none")
+    facts += fmt::format("{} {} {}\n", augmentation, options.view.seed, options.view.number);
+  if (options.half) facts += "f16\n";
+  return sha256(facts);
 }
 
 Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,

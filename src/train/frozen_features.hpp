@@ -5,10 +5,10 @@
 #include <functional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "train/feature_file.hpp"
+#include "train/forward.hpp"
 #include "train/placement.hpp"
 #include "ulmus/data/loader.hpp"
 #include "ulmus/nn/model.hpp"
@@ -25,6 +25,8 @@ struct FeatureOptions {
   /// Folders of other runs whose features of the same origin are reused.
   std::vector<std::filesystem::path> others = {};
   Normalisation normalisation{};
+  ImageView view{};
+  bool half = false;  ///< stored as float16
   int loader_threads = 1;
   Placement placement{};
   std::function<void(const FeatureProgress&)> progress = {};
@@ -35,7 +37,7 @@ struct FeatureOptions {
 std::vector<std::filesystem::path> feature_folders_beside(const std::filesystem::path& run);
 
 /// SHA-256 of everything that determines the features of a data set: the tensors of the backbone, the data and their
-/// shape, the normalisation and the precision.
+/// shape, the normalisation, the view and the precision.
 std::string features_origin(const Classifier& model, const Dataset& data, const FeatureOptions& options);
 
 /// The data set with the features of `model` as samples: computes those of `indices` (in any order) that no file has,
@@ -46,8 +48,5 @@ std::string features_origin(const Classifier& model, const Dataset& data, const 
 /// reused the next time), and Error{interrupted}.
 Dataset with_features(Classifier& model, const Dataset& data, std::span<const std::int64_t> indices,
                       const FeatureOptions& options);
-
-/// The bytes of a contiguous tensor on the CPU.
-std::string_view bytes_of(const torch::Tensor& tensor);
 
 }  // namespace ulmus::detail

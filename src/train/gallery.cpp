@@ -12,7 +12,7 @@
 #include <tuple>
 #include <utility>
 
-#include "train/forward.hpp"
+#include "train/run_data.hpp"
 #include "ulmus/base/base64.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -30,11 +30,9 @@ constexpr std::size_t k_rarest_shown = 16, k_most_frequent_shown = 8;  ///< of m
 constexpr std::size_t k_losses = 12;                                   ///< with mistakes of their own
 constexpr std::size_t k_mistakes = 8, k_mistakes_per_class = 2, k_rescued = 12, k_pairs = 4, k_images_per_pair = 2;
 
-/// The predictions of one trained model for the test images, in the order of the test part.
-struct Predictions {
+/// The predictions of the model that was trained with a loss.
+struct LossPredictions : Predictions {
   std::string loss;
-  std::vector<std::int64_t> classes;
-  std::vector<double> confidence;
 };
 
 /// Collects thumbnails, each image once.
@@ -71,18 +69,17 @@ class Gallery {
  public:
   explicit Gallery(const Plan& plan)
       : plan_(plan),
-        test_(plan.data.test ? *plan.data.test : plan.data.train),
-        test_indices_(plan.data.test ? all_indices(test_) : plan.split.test),
+        test_(test_part(plan.data.train, plan.data.test, plan.split)),
         order_(rarest_first(plan.split.train_counts)),
         rank_(order_.size()) {
     for (std::size_t i = 0; i < order_.size(); ++i) rank_[static_cast<std::size_t>(order_[i])] = i;
   }
 
-  Json make(std::span<const Predictions> all) {
+  Json make(std::span<const LossPredictions> all) {
     Json losses = Json::array();
-    const auto ce = std::ranges::find(all, "ce", &Predictions::loss);
-    const Predictions& baseline = ce == all.end() ? all.front() : *ce;
-    for (const Predictions& predictions : all.first(std::min(all.size(), k_losses)))
+    const auto ce = std::ranges::find(all, "ce", &LossPredictions::loss);
+    const LossPredictions& baseline = ce == all.end() ? all.front() : *ce;
+    for (const LossPredictions& predictions : all.first(std::min(all.size(), k_losses)))
       losses.push_back({{"loss", predictions.loss},
                         {"mistakes", mistakes(predictions)},
                         {"rescued", &predictions == &baseline ? Json::array() : rescued(predictions, baseline)},
@@ -96,18 +93,21 @@ class Gallery {
   }
 
  private:
-  std::int64_t true_class(std::size_t i) const { return test_.labels()[static_cast<std::size_t>(test_indices_[i])]; }
+  std::int64_t true_class(std::size_t i) const {
+    return test_.data.labels()[static_cast<std::size_t>(test_.indices[i])];
+  }
   std::size_t rank(std::size_t i) const { return rank_[static_cast<std::size_t>(true_class(i))]; }
 
   Json entry(std::size_t i, std::int64_t predicted, double confidence) {
-    return {{"image", thumbnails_.add(test_, test_indices_[i])}, {"predicted", predicted}, {"confidence", confidence}};
+    return {
+        {"image", thumbnails_.add(test_.data, test_.indices[i])}, {"predicted", predicted}, {"confidence", confidence}};
   }
 
   /// The positions in the test part for which `holds` is true, by ascending key.
   template <class Holds, class Key>
   std::vector<std::size_t> sorted(Holds holds, Key key) const {
     std::vector<std::size_t> found;
-    for (std::size_t i = 0; i < test_indices_.size(); ++i)
+    for (std::size_t i = 0; i < test_.indices.size(); ++i)
       if (holds(i)) found.push_back(i);
     std::ranges::stable_sort(found, {}, key);
     return found;
@@ -141,7 +141,7 @@ class Gallery {
 
   Json pairs(const Predictions& p) {
     std::map<std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>> confused;
-    for (std::size_t i = 0; i < test_indices_.size(); ++i)
+    for (std::size_t i = 0; i < test_.indices.size(); ++i)
       if (p.classes[i] != true_class(i)) confused[{true_class(i), p.classes[i]}].push_back(i);
     std::vector<const std::pair<const std::pair<std::int64_t, std::int64_t>, std::vector<std::size_t>>*> order;
     for (const auto& pair : confused) order.push_back(&pair);
@@ -180,8 +180,7 @@ class Gallery {
   }
 
   const Plan& plan_;
-  const Dataset& test_;
-  std::vector<std::int64_t> test_indices_;
+  TestPart test_;
   std::vector<std::int64_t> order_;  ///< classes, rarest first
   std::vector<std::size_t> rank_;    ///< of each class in it
   Thumbnails thumbnails_;
@@ -200,8 +199,7 @@ std::optional<Predictions> read_predictions(const std::filesystem::path& path, s
     const Json result = parse_json(read_file(path));
     const auto found = result.find("predictions");
     if (found == result.end()) return std::nullopt;
-    Predictions predictions{.loss = {},
-                            .classes = found->at("classes").get<std::vector<std::int64_t>>(),
+    Predictions predictions{.classes = found->at("classes").get<std::vector<std::int64_t>>(),
                             .confidence = found->at("confidence").get<std::vector<double>>()};
     if (predictions.classes.size() != images || predictions.confidence.size() != images ||
         !std::ranges::all_of(predictions.classes, [&](std::int64_t c) { return c >= 0 && std::cmp_less(c, classes); }))
@@ -214,6 +212,14 @@ std::optional<Predictions> read_predictions(const std::filesystem::path& path, s
 
 }  // namespace
 
+void Predictions::add(const torch::Tensor& logits, double scale) {
+  const auto [highest, predicted] = (logits * scale).softmax(1).max(1);
+  const torch::Tensor rounded = (1000 * highest.to(torch::kDouble)).round() / 1000;
+  classes.insert(classes.end(), predicted.data_ptr<std::int64_t>(),
+                 predicted.data_ptr<std::int64_t>() + predicted.numel());
+  confidence.insert(confidence.end(), rounded.data_ptr<double>(), rounded.data_ptr<double>() + rounded.numel());
+}
+
 bool has_gallery(const Plan& plan) {
   const Dataset& data = plan.data.train;
   return !plan.options.no_thumbnails && !data.is_features() && !plan.data.train_table &&
@@ -222,14 +228,12 @@ bool has_gallery(const Plan& plan) {
 
 void write_gallery(const Plan& plan, const std::filesystem::path& folder, const std::vector<TrialPaths>& paths) {
   if (!has_gallery(plan)) return;
-  const std::size_t images = plan.data.test ? static_cast<std::size_t>(plan.data.test->size()) : plan.split.test.size();
-  std::vector<Predictions> all;
+  const std::size_t images = test_part(plan.data.train, plan.data.test, plan.split).indices.size();
+  std::vector<LossPredictions> all;
   for (std::size_t i = 0; i < plan.trials.size(); ++i) {
     if (plan.trials[i].seed != plan.options.seed) continue;
-    if (auto predictions = read_predictions(paths[i].result, images, plan.data.train.class_names().size())) {
-      predictions->loss = plan.trials[i].loss.text();
-      all.push_back(std::move(*predictions));
-    }
+    if (auto predictions = read_predictions(paths[i].result, images, plan.data.train.class_names().size()))
+      all.push_back({std::move(*predictions), plan.trials[i].loss.text()});
   }
   if (!all.empty()) write_file(folder / "gallery.json", Gallery(plan).make(all).dump() + "\n");
 }

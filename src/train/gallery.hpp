@@ -1,5 +1,8 @@
 #pragma once
 
+#include <torch/torch.h>
+
+#include <cstdint>
 #include <filesystem>
 #include <vector>
 
@@ -7,6 +10,15 @@
 #include "ulmus/train/plan.hpp"
 
 namespace ulmus::detail {
+
+/// What a model predicts for the test images, in the order of the test part; a result stores it.
+struct Predictions {
+  std::vector<std::int64_t> classes;
+  std::vector<double> confidence;  ///< probability of that class, to three digits
+
+  /// Appends the predictions of a batch, from the head's output [n, C] and the scale of the loss.
+  void add(const torch::Tensor& logits, double scale);
+};
 
 /// Whether a run on images shows some of them in its report.
 bool has_gallery(const Plan& plan);

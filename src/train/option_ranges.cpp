@@ -59,7 +59,9 @@ void check_ranges(const RunOptions& o) {
       o.ema, [](double value) { return value > 0 && value < 1; }, "ema", "above 0 and below 1");
   require(o.lr_backbone, positive, "lr_backbone", "above 0");
   require(o.unfreeze, between(1, 1'000'000), "unfreeze", "1 to 1000000 epochs");
+  require(o.views, between(1, 1000), "views", "1 to 1000");
   OptimizerSpec::parse(o.optimizer);
+  require_word("feature_precision", o.feature_precision, {"f32", "f16"});
   require_word("freeze", o.freeze, {"none", "backbone", "auto"});
   require(o.warmup >= 0 && o.warmup < 1, "warmup", o.warmup, "in [0, 1)");
   require(o.jobs, between(1, 256), "jobs", "1 to 256");

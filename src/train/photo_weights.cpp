@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <optional>
 #include <string>
-#include <utility>
 
 #include "train/derived_options.hpp"
 #include "train/weights.hpp"
@@ -50,7 +49,7 @@ void resolve_weights(RunOptions& o) {
       const std::int64_t side = published.empty() ? k_small_photo_size : parse_integer(published, "image_size");
       if (photo && !o.image_size)
         o.image_size = std::min(photo->height, photo->width) >= side ? side : k_small_photo_size;
-    } else if (photo) {
+    } else if (photo && o.freeze == "auto" && !o.unfreeze && !o.views) {  // others need weights: plan_run() throws
       warn_once("weights", fmt::format("no weights of {} are stored in '{}'; 'script/weights {}' fetches them (17 MB), "
                                        "and a head on them usually classifies photographs far better than a network "
                                        "that starts from nothing",
@@ -58,13 +57,6 @@ void resolve_weights(RunOptions& o) {
     }
   }
   if (o.freeze == "auto") o.freeze = o.unfreeze ? "backbone" : "none";
-}
-
-std::optional<Normalisation> script_normalisation(const RunOptions& o, std::int64_t channels) {
-  if (!o.model_file) return std::nullopt;
-  auto facts = read_script_facts(*o.model_file);
-  if (!facts || std::ssize(facts->mean) != channels) return std::nullopt;
-  return Normalisation{.mean = std::move(facts->mean), .stddev = std::move(facts->stddev)};
 }
 
 }  // namespace ulmus::detail

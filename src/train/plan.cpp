@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "train/derived_options.hpp"
 #include "train/feature_shuffle.hpp"
@@ -15,9 +17,9 @@
 #include "train/option_ranges.hpp"
 #include "train/photo_weights.hpp"
 #include "train/placement.hpp"
+#include "train/pretrained.hpp"
 #include "train/trainer.hpp"
 #include "train/tree_plan.hpp"
-#include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/base/memory.hpp"
@@ -43,7 +45,7 @@ std::int64_t default_feature_epochs(std::int64_t samples, std::int64_t batch_siz
 void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) {
   const bool features = data.is_features(), scripted = o.model.starts_with("torchscript:");
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
-  if (!features && o.freeze == "backbone" && !o.unfreeze && o.augment == "auto") o.augment = "none";
+  if (!features && o.freeze == "backbone" && !o.unfreeze && !o.views && o.augment == "auto") o.augment = "none";
   const bool head_alone = detail::trains_head_alone(o);
   if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
   if (!o.epochs)
@@ -67,10 +69,11 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
     throw_usage(fmt::format("{} cannot apply: model 'linear' is a head alone; leave it out",
                             option_name("freeze", "backbone")));
   if (o.freeze == "backbone" && !scripted && !o.weights)
-    throw_usage(
-        fmt::format("{} would train a head on the features of a '{}' with random weights; name trained ones with {}",
-                    o.unfreeze ? option_name("unfreeze", option_text(o.unfreeze)) : option_name("freeze", "backbone"),
-                    o.model, option_name("weights", "FILE.safetensors")));
+    throw_usage(fmt::format(
+        "{} would train a head on the features of a '{}' with random weights; name trained ones with {}, or "
+        "fetch published ones with script/weights",
+        o.unfreeze ? option_name("unfreeze", option_text(o.unfreeze)) : option_name("freeze", "backbone"), o.model,
+        option_name("weights", "FILE.safetensors")));
   if (o.unfreeze && o.freeze == "none")
     throw_usage(fmt::format("{} cannot apply: no layer is frozen before; add {}, or leave it out",
                             option_name("unfreeze", option_text(o.unfreeze)), option_name("freeze", "backbone")));
@@ -93,6 +96,36 @@ Augmentation make_augmentation(std::string& name, const std::string& model, cons
   const Augmentation augmentation = Augmentation::parse(name, data.shape());
   require_applicable(augmentation, data);
   return augmentation;
+}
+
+/// Throws for views of images in a run that has none.
+void check_views(const RunOptions& o, const Augmentation& augmentation, const Dataset& data) {
+  if (!o.views) return;
+  const auto cannot_apply = [&](const std::string& why) {
+    throw_usage(fmt::format("{} cannot apply: {}, or leave it out", option_name("views", option_text(o.views)), why));
+  };
+  if (data.is_features()) cannot_apply("the data are features, of which there is one view; name image files");
+  if (o.freeze != "backbone")
+    cannot_apply(fmt::format("without a frozen backbone each epoch augments its images anew; add {}",
+                             option_name("freeze", "backbone")));
+  if (o.augment == "none")
+    cannot_apply(fmt::format("images that are not augmented have one view; name an augmentation, for example {}",
+                             option_name("augment", "crop-flip")));
+  if (augmentation.mixup > 0 || augmentation.cutmix > 0)
+    cannot_apply(
+        fmt::format("{} mixes the images of a batch; name another augmentation", option_name("augment", o.augment)));
+  if (*o.views > *o.epochs)
+    cannot_apply(fmt::format("each of {} epochs has one view, so that some would not be used; name at most {}",
+                             *o.epochs, *o.epochs));
+}
+
+/// Throws for a precision of features in a run that stores none.
+void check_feature_precision(const RunOptions& o, bool stores_features) {
+  if (o.feature_precision == RunOptions().feature_precision || stores_features) return;
+  throw_usage(
+      fmt::format("{} cannot apply: the run stores no features, which a frozen backbone computes of images that "
+                  "are not augmented in every epoch; leave it out",
+                  option_name("feature_precision", o.feature_precision)));
 }
 
 /// How a loss samples images: by its sampling rule, or by the sampler of the run.
@@ -161,7 +194,8 @@ Normalisation own_normalisation(const Dataset& data, std::span<const std::int64_
 
 /// As trains_on_features of a plan, from its resolved options.
 bool trains_on_features(const RunOptions& options, const Dataset& data) {
-  return options.freeze == "backbone" && (options.augment == "none" || options.unfreeze) && !data.is_features();
+  return options.freeze == "backbone" && (options.augment == "none" || options.views || options.unfreeze) &&
+         !data.is_features();
 }
 
 }  // namespace
@@ -229,27 +263,30 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                                       .base = options.lr.value_or(0),
                                       .warmup = options.warmup};
   const Augmentation augmentation = make_augmentation(options.augment, options.model, data.train);
+  check_views(options, augmentation, data.train);
+  check_feature_precision(options, trains_on_features(options, data.train));
 
   std::map<Head, std::int64_t> parameters;  // constructing a large model takes a second
-  std::optional<Normalisation> weights_normalisation;
+  std::shared_ptr<const detail::PretrainedWeights> weights;
+  if (options.weights) weights = std::make_shared<detail::PretrainedWeights>(*options.weights);
+  std::optional<Normalisation> pretrained_normalisation;
   std::int64_t feature_width = 0;
   for (const Head head : heads) {
     if (parameters.contains(head)) continue;
     parameters[head] = 0;  // of trees, which are not grown yet
     if (trees) continue;
-    const ModelOptions model_options = detail::model_options(options, data.train, head);
-    Classifier model = make_model(model_options);
-    parameters[head] = parameter_count(*model);
-    feature_width = model->head_inputs({}).weight.size(1);
-    if (options.weights) weights_normalisation = detail::load_weights(*options.weights, model, model_options);
+    detail::PretrainedModel pretrained = detail::make_pretrained(options, data.train, head, weights.get());
+    parameters[head] = parameter_count(*pretrained.model);
+    feature_width = pretrained.model->head_inputs({}).weight.size(1);
+    pretrained_normalisation = std::move(pretrained.normalisation);
   }
-  if (!weights_normalisation)
-    weights_normalisation = detail::script_normalisation(options, data.train.shape().channels);
   detail::FeatureExtent features;
   if (data.train.is_features())
     features = {.width = data.train.shape().channels, .bytes_on_disk = data.train.bytes_on_disk()};
   else if (trains_on_features(options, data.train))
-    features = {.width = feature_width, .bytes_on_disk = std::ssize(split.train) * feature_width * 4};
+    features = {.width = feature_width,
+                .bytes_on_disk = std::ssize(split.train) * feature_width * options.views.value_or(1) *
+                                 (options.feature_precision == "f16" ? 2 : 4)};
   if (trees) features = {};  // a round sees all rows
   const BlockShuffle shuffle = detail::choose_shuffle(options.shuffle, features, options.sampler, usable_memory());
   options.shuffle = shuffle.text();
@@ -277,11 +314,11 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   // The encoding of a table has already standardised it, and trees use features unchanged.
   Normalisation normalisation;
   if (!encoding && !trees)
-    normalisation =
-        weights_normalisation ? *weights_normalisation : own_normalisation(data.train, split.train, options.model);
-  return {std::move(options),       std::move(data), std::move(split), std::move(counts),
-          std::move(normalisation), augmentation,    shuffle,          std::move(encoding),
-          std::move(columns),       schedule,        std::move(trials)};
+    normalisation = pretrained_normalisation ? *pretrained_normalisation
+                                             : own_normalisation(data.train, split.train, options.model);
+  return {std::move(options),       std::move(data), std::move(split),  std::move(counts),
+          std::move(normalisation), augmentation,    shuffle,           std::move(encoding),
+          std::move(columns),       schedule,        std::move(trials), std::move(weights)};
 }
 
 }  // namespace ulmus

@@ -7,12 +7,12 @@
 #include <optional>
 #include <thread>
 
-#include "train/derived_options.hpp"
+#include "train/backbone_file.hpp"
 #include "train/forward.hpp"
 #include "train/frozen_features.hpp"
+#include "train/pretrained.hpp"
 #include "train/run_folder.hpp"
 #include "train/trial_scheduler.hpp"
-#include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
@@ -41,20 +41,18 @@ std::string command_text(const std::string& command, const RunOptions& options) 
 
 namespace {
 
-/// Replaces every sample that the run trains or evaluates on by its features from the frozen backbone.
-detail::FrozenData compute_frozen_data(const Plan& plan, const fs::path& folder, const RunHooks& hooks) {
+/// The features of every sample that the run trains or evaluates on.
+detail::FrozenData compute_features(const Plan& plan, Classifier& model, const fs::path& folder,
+                                    const RunHooks& hooks) {
   at::set_num_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
-  const ModelOptions options = detail::model_options(plan.options, plan.data.train, Head::linear);
-  Classifier model = make_model(options);
-  if (plan.options.weights) detail::load_weights(*plan.options.weights, model, options);
-  const detail::FeatureOptions how{
-      .folder = folder / "features",
-      .others = detail::feature_folders_beside(folder),
-      .normalisation = plan.normalisation,
-      .loader_threads = static_cast<int>(std::max<std::int64_t>(1, plan.options.loader_threads)),
-      .placement = detail::make_placement(plan.options),
-      .progress = hooks.features,
-      .stop = hooks.stop};
+  detail::FeatureOptions how{.folder = folder / "features",
+                             .others = detail::feature_folders_beside(folder),
+                             .normalisation = plan.normalisation,
+                             .half = plan.options.feature_precision == "f16",
+                             .loader_threads = static_cast<int>(std::max<std::int64_t>(1, plan.options.loader_threads)),
+                             .placement = detail::make_placement(plan.options),
+                             .progress = hooks.features,
+                             .stop = hooks.stop};
   detail::place(model, how.placement);
   const Split& split = plan.split;
   std::vector<std::int64_t> indices = split.train;
@@ -63,6 +61,20 @@ detail::FrozenData compute_frozen_data(const Plan& plan, const fs::path& folder,
   detail::FrozenData frozen{.train = detail::with_features(model, plan.data.train, indices, how), .test = {}};
   if (plan.data.test)
     frozen.test = detail::with_features(model, *plan.data.test, detail::all_indices(*plan.data.test), how);
+  for (std::int64_t view = 0; view < plan.options.views.value_or(0); ++view) {
+    how.view = {.augmentation = plan.augmentation, .seed = plan.options.seed, .number = view};
+    frozen.views.push_back(detail::with_features(model, plan.data.train, split.train, how));
+  }
+  return frozen;
+}
+
+/// Stores the frozen backbone of a run, if it has one, and computes features where heads are trained on them.
+detail::FrozenBackbone prepare_backbone(const Plan& plan, const fs::path& folder, const RunHooks& hooks) {
+  if (plan.options.freeze != "backbone") return {};
+  Classifier model = detail::make_pretrained(plan.options, plan.data.train, Head::linear, plan.weights.get()).model;
+  detail::FrozenBackbone frozen;
+  if (!plan.options.unfreeze) frozen.sha256 = detail::store_backbone(folder, model);
+  if (trains_on_features(plan)) frozen.features = compute_features(plan, model, folder, hooks);
   return frozen;
 }
 
@@ -92,9 +104,8 @@ void execute(const Plan& plan, const fs::path& folder, const std::string& comman
     write_file(folder / "config.toml",
                fmt::format("# {}\n{}", command_text(command, plan.options), to_toml(plan.options)));
 
-  std::optional<detail::FrozenData> frozen;
-  if (trains_on_features(plan)) frozen = compute_frozen_data(plan, folder, hooks);
-  detail::TrialScheduler(plan, folder, hooks, frozen ? &*frozen : nullptr).run();
+  const detail::FrozenBackbone frozen = prepare_backbone(plan, folder, hooks);
+  detail::TrialScheduler(plan, folder, hooks, frozen).run();
 }
 
 }  // namespace ulmus

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "train/derived_options.hpp"
+#include "train/forward.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
 #include "ulmus/data/table.hpp"
@@ -17,6 +18,10 @@ void require_same_data(const OpenedData& data, const Split& split, const std::fi
   if (data.train.sha256() != split.data_sha256 || test_sha256 != split.test_sha256)
     throw Error(ErrorKind::data,
                 fmt::format("the data of '{}' have changed since it was trained; {}", folder.string(), cure));
+}
+
+TestPart test_part(const Dataset& train, const std::optional<Dataset>& test, const Split& split) {
+  return test ? TestPart{*test, all_indices(*test)} : TestPart{train, split.test};
 }
 
 void report_notes(const OpenedData& data) {

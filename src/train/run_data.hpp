@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
@@ -15,6 +16,14 @@ namespace ulmus::detail {
 /// Throws Error{data}, ending with `cure`, unless the opened data are those of the split.
 void require_same_data(const OpenedData& data, const Split& split, const std::filesystem::path& folder,
                        const std::string& cure);
+
+/// The samples that a run is tested on: the test part of the data, or the part of the training data that the split
+/// holds out. Refers to one of the data sets.
+struct TestPart {
+  const Dataset& data;
+  std::vector<std::int64_t> indices;
+};
+TestPart test_part(const Dataset& train, const std::optional<Dataset>& test, const Split& split);
 
 /// Logs what was ignored or changed in the opened data (all_notes), each line once.
 void report_notes(const OpenedData& data);

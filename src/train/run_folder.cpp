@@ -23,7 +23,8 @@ const std::vector<std::string> k_trial_folders = {"checkpoints", "results"};
 const std::vector<std::string> k_folders = {"checkpoints", "results", "features"};
 
 /// The files, besides config.toml, that a run writes before its first checkpoint.
-const std::vector<std::string> k_first_files = {"split.json", "columns.json", "notes.json", "metrics.jsonl", "log.txt"};
+const std::vector<std::string> k_first_files = {"split.json",    "columns.json", "notes.json",
+                                                "metrics.jsonl", "log.txt",      "backbone.safetensors"};
 
 /// Throws Error{environment} if the folder cannot be read.
 std::vector<fs::path> list_folder(const fs::path& folder) {

@@ -32,6 +32,10 @@ torch::ScalarType torch_type(const StoredType& type) {
 
 }  // namespace
 
+std::string_view bytes_of(const torch::Tensor& tensor) {
+  return {static_cast<const char*>(tensor.data_ptr()), static_cast<std::size_t>(tensor.nbytes())};
+}
+
 std::string encode_safetensors(const TensorFile& file) {
   Json header = Json::object();
   if (!file.metadata.empty()) header["__metadata__"] = file.metadata;
@@ -52,8 +56,7 @@ std::string encode_safetensors(const TensorFile& file) {
   std::string bytes(8, '\0');
   for (std::size_t i = 0; i < 8; ++i) bytes[i] = static_cast<char>((text.size() >> (8 * i)) & 0xff);
   bytes += text;
-  for (const auto& [name, tensor] : file.tensors)
-    bytes.append(static_cast<const char*>(tensor.data_ptr()), tensor.nbytes());
+  for (const auto& [name, tensor] : file.tensors) bytes += bytes_of(tensor);
   return bytes;
 }
 

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "ulmus/base/safetensors.hpp"
 
@@ -15,6 +16,9 @@ struct TensorFile {
       tensors;  ///< contiguous, on the CPU: float, double, half, bfloat16, int64, uint8
   std::map<std::string, std::string> metadata;
 };
+
+/// The bytes of a contiguous tensor on the CPU.
+std::string_view bytes_of(const torch::Tensor& tensor);
 
 /// Serialises to the safetensors format; see ulmus/base/safetensors.hpp.
 std::string encode_safetensors(const TensorFile& file);

@@ -8,7 +8,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <tuple>
 
 #include "train/checkpoint.hpp"
 #include "train/derived_options.hpp"
@@ -17,6 +16,7 @@
 #include "train/head_fit.hpp"
 #include "train/optimizer.hpp"
 #include "train/optimizer_spec.hpp"
+#include "train/run_data.hpp"
 #include "train/sharpness.hpp"
 #include "train/training_stage.hpp"
 #include "train/weight_average.hpp"
@@ -57,23 +57,24 @@ LossModule make_loss(const Plan& plan, const LossSpec& spec, std::uint64_t seed)
 struct Evaluations {
   Evaluation test;
   std::optional<Evaluation> validation;
+  std::optional<Predictions> predictions;  ///< for the test part, after the last epoch of a trial that shows images
 };
 
 /// Trains one trial, epoch by epoch.
 class Trainer {
  public:
-  Trainer(const Plan& plan, const Trial& trial, const FrozenData* frozen_data)
+  Trainer(const Plan& plan, const Trial& trial, const FrozenBackbone& frozen)
       : plan_(plan),
         trial_(trial),
-        stage_(first_stage(plan, trial, frozen_data)),
+        backbone_sha256_(frozen.sha256),
+        stage_(first_stage(plan, trial, frozen.features ? &*frozen.features : nullptr)),
         loss_(make_loss(plan, initial_loss(trial.loss), trial.seed)),
         placement_(make_placement(plan.options)),
         spec_(OptimizerSpec::parse(plan.options.optimizer)),
         model_(make_model(model_options(plan.options, plan.data.train, trial.head))),
         classifier_(stage_.on_features ? head_alone(model_) : model_) {
     initialise(model_, trial.seed);
-    if (plan.options.weights)
-      load_weights(*plan.options.weights, model_, model_options(plan.options, plan.data.train, trial.head));
+    if (plan.weights) plan.weights->load_into(model_, model_options(plan.options, plan.data.train, trial.head));
     place(model_, placement_);
     std::vector<torch::Tensor> biases;
     if (const double bias = loss_->loss().hooks().initial_bias; bias != 0) {
@@ -109,6 +110,7 @@ class Trainer {
                       checkpoint.string(), printable(info.model.script_sha256, 64),
                       plan_.options.model_file.value_or(""), model_->script_sha256(), option_name("model_file")));
     load_checkpoint(file, model_, optimizer_.get(), average());
+    backbone_sha256_ = info.backbone_sha256;  // checkpoints of Ulmus 0.1 hold the whole model, and go on to
     if (info.chosen) use_choice(*info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = trial_.seed});
     epoch_ = info.epochs_done;
@@ -129,13 +131,14 @@ class Trainer {
                      .class_names = plan_.data.train.class_names(),
                      .loss_state = loss_->loss().state().values,
                      .encoding = plan_.encoding,
-                     .chosen = chosen_},
+                     .chosen = chosen_,
+                     .backbone_sha256 = backbone_sha256_},
                     model_, finished ? nullptr : optimizer_.get(), average());
   }
 
   bool finished() const { return epoch_ == plan_.all_epochs(); }
 
-  /// Whether the next epoch is one of a head on features, which takes less time than writing a large backbone.
+  /// Whether the next epoch is one of a head on features, which takes less time than writing a checkpoint.
   bool next_is_quick() const { return stage_.on_features && epoch_ < plan_.epochs(); }
 
   /// Trains one epoch and returns its line of metrics.jsonl.
@@ -147,6 +150,7 @@ class Trainer {
     evaluations_.reset();
     classifier_->train(stage_.moves_statistics);
     loss_->set_epoch(std::min(epoch_, plan_.epochs() - 1), plan_.epochs());
+    if (!stage_.views.empty()) make_loader();
     loader_->start(epoch_);
     const std::int64_t steps = loader_->batches();
     double loss_sum = 0, first_rate = 0, first_backbone_rate = 0;
@@ -184,7 +188,7 @@ class Trainer {
       correct += correct_in_batch;
       report(progress, step + 1, steps, loss_sum / static_cast<double>(samples), nullptr);
     }
-    const auto& [test, validation] = evaluations();
+    const auto& [test, validation, predictions] = evaluations();
     Json line = {{"loss", trial_.loss.text()},
                  {"seed", trial_.seed},
                  {"epoch", epoch_},
@@ -206,7 +210,7 @@ class Trainer {
 
   /// The content of the trial's file in results/.
   Json result() {
-    const auto& [test, validation] = evaluations();
+    const auto& [test, validation, predictions] = evaluations();
     Json result = {{"schema_version", k_result_schema_version},
                    {"loss", trial_.loss.text()},
                    {"loss_full", trial_.loss.full_text()},
@@ -222,7 +226,8 @@ class Trainer {
                    {"test", test},
                    {"validation", validation ? Json(*validation) : Json()},
                    {"selection", chosen_ ? selection() : Json()}};
-    if (trial_.seed == plan_.options.seed && has_gallery(plan_)) result["predictions"] = predictions();
+    if (predictions)
+      result["predictions"] = {{"classes", predictions->classes}, {"confidence", predictions->confidence}};
     return result;
   }
 
@@ -233,23 +238,11 @@ class Trainer {
     return {{"chosen", fmt::format("{}={}", key.name, *chosen_)}, {"candidates", key.automatic.size()}};
   }
 
-  /// What each test image is taken for and with which probability, to three digits, in the order of the test part.
-  Json predictions() {
-    const AveragedWeights averaged(average());
-    std::vector<std::int64_t> classes;
-    std::vector<double> confidence;
-    const auto add = [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
-      const auto [highest, predicted] = (logits * trial_.loss.scale()).softmax(1).max(1);
-      for (std::int64_t i = 0; i < logits.size(0); ++i) {
-        classes.push_back(predicted[i].item<std::int64_t>());
-        confidence.push_back(std::round(1000 * highest[i].item<double>()) / 1000);
-      }
-    };
-    const Dataset& data = stage_.test ? *stage_.test : stage_.train;
-    for_each_logits(classifier_, data, stage_.test ? all_indices(data) : plan_.split.test, stage_.normalisation,
-                    static_cast<int>(plan_.options.loader_threads), placement_, add);
-    return {{"classes", classes}, {"confidence", confidence}};
-  }
+  /// Whether the evaluation after this epoch is that of the result.
+  bool is_last_epoch() const { return epoch_ + 1 >= plan_.all_epochs(); }
+
+  /// Whether the result has the predictions of the test images, from which the report chooses pictures.
+  bool shows_images() const { return trial_.seed == plan_.options.seed && has_gallery(plan_); }
 
   void use_choice(const std::string& value) {
     chosen_ = value;
@@ -321,7 +314,7 @@ class Trainer {
     const std::vector<std::int64_t>& indices = plan_.split.train;
     const std::int64_t batch_size = plan_.options.batch_size;
     loader_ = std::make_unique<Loader>(
-        stage_.train, indices,
+        stage_.data_of(epoch_), indices,
         LoaderOptions{.batch_size = batch_size,
                       .shuffle = true,
                       // Batch norm over vectors has no variance of a single sample; every epoch leaves out another one.
@@ -366,19 +359,26 @@ class Trainer {
                                             loss_->reduction(), model_->head_inputs(features));
   }
 
-  Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices) {
+  Evaluation evaluate(const Dataset& data, const std::vector<std::int64_t>& indices, const BatchVisitor& visit = {}) {
     const AveragedWeights averaged(average());
     return evaluate_model(classifier_, data, indices, plan_.counts, stage_.normalisation, trial_.loss.scale(),
-                          static_cast<int>(plan_.options.loader_threads), placement_);
+                          static_cast<int>(plan_.options.loader_threads), placement_, visit);
   }
 
   /// Computed once for the current weights: the result uses the evaluations of the last epoch.
   const Evaluations& evaluations() {
     if (!evaluations_) {
       evaluations_.emplace();
-      const auto& [train, test] = std::tie(stage_.train, stage_.test);
-      evaluations_->test = test ? evaluate(*test, all_indices(*test)) : evaluate(train, plan_.split.test);
-      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(train, plan_.split.validation);
+      BatchVisitor record;
+      if (is_last_epoch() && shows_images()) {
+        Predictions& predictions = evaluations_->predictions.emplace();
+        record = [&](const torch::Tensor& logits, std::span<const std::int64_t>) {
+          predictions.add(logits, trial_.loss.scale());
+        };
+      }
+      const TestPart test = test_part(stage_.train, stage_.test, plan_.split);
+      evaluations_->test = evaluate(test.data, test.indices, record);
+      if (!plan_.split.validation.empty()) evaluations_->validation = evaluate(stage_.train, plan_.split.validation);
     }
     return *evaluations_;
   }
@@ -392,6 +392,7 @@ class Trainer {
 
   const Plan& plan_;
   const Trial& trial_;
+  std::optional<std::string> backbone_sha256_;  ///< if checkpoints share the backbone
   TrainingStage stage_;
   LossModule loss_;
   Placement placement_;
@@ -427,8 +428,8 @@ LossSpec initial_loss(const LossSpec& loss) {
 }
 
 void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
-                 const std::function<bool()>& stop, const FrozenData* frozen) {
-  constexpr double k_seconds_between = 30;  // an epoch of a head is shorter than writing a large backbone
+                 const std::function<bool()>& stop, const FrozenBackbone& frozen) {
+  constexpr double k_seconds_between = 30;  // an epoch of a head is shorter than writing a checkpoint
   Trainer trainer(plan, trial, frozen);
   if (std::filesystem::exists(paths.checkpoint)) trainer.restore(paths.checkpoint);
   auto saved = Clock::now();

@@ -2,6 +2,8 @@
 
 #include <functional>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "train/trial_paths.hpp"
 #include "ulmus/eval/evaluation.hpp"
@@ -16,15 +18,22 @@ using TrialProgress = std::function<void(Progress&)>;
 struct FrozenData {
   Dataset train;
   std::optional<Dataset> test;
+  std::vector<Dataset> views = {};  ///< the training images, augmented; none without the option `views`
+};
+
+/// What the trials of a run with a frozen backbone share; empty for other runs.
+struct FrozenBackbone {
+  /// SHA-256 of the backbone in the run folder (backbone_file.hpp); none with `unfreeze`, which trains it later.
+  std::optional<std::string> sha256;
+  std::optional<FrozenData> features;  ///< if heads are trained on them
 };
 
 /// Passes `update` on if `progress` is set. `test` is the evaluation of an epoch that is done, otherwise null.
 void report_progress(const TrialProgress& progress, Progress update, const Evaluation* test);
 
-/// Trains a trial to the end, from its checkpoint or from the start, and writes its result. With `frozen`, trains the
-/// head on these features.
+/// Trains a trial to the end, from its checkpoint or from the start, and writes its result.
 void train_trial(const Plan& plan, const Trial& trial, const TrialPaths& paths, const TrialProgress& progress,
-                 const std::function<bool()>& stop, const FrozenData* frozen = nullptr);
+                 const std::function<bool()>& stop, const FrozenBackbone& frozen);
 
 /// The loss at the start of training: an `auto` key has the middle one of its candidate values.
 LossSpec initial_loss(const LossSpec& loss);

@@ -33,6 +33,7 @@ double head_rate(Head head, const TrainingStage& stage, const std::vector<std::i
 TrainingStage first_stage(const Plan& plan, const Trial& trial, const FrozenData* frozen) {
   TrainingStage stage{.train = frozen ? frozen->train : plan.data.train,
                       .test = frozen ? frozen->test : plan.data.test,
+                      .views = frozen ? frozen->views : std::vector<Dataset>(),
                       .on_features = frozen != nullptr,
                       .head_alone = trains_head_alone(plan.options),
                       .frozen = plan.options.freeze == "backbone",

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "train/trainer.hpp"
 #include "ulmus/data/augment.hpp"
@@ -17,9 +19,10 @@ namespace ulmus::detail {
 struct TrainingStage {
   Dataset train;
   std::optional<Dataset> test;
-  bool on_features = false;  ///< the data are features of the backbone
-  bool head_alone = false;   ///< the model is a head, or only its head is trained, on features that do not change
-  bool frozen = false;       ///< the layers below the head stay as they are
+  std::vector<Dataset> views = {};  ///< features of augmented images, trained on in turn instead of `train`
+  bool on_features = false;         ///< the data are features of the backbone
+  bool head_alone = false;  ///< the model is a head, or only its head is trained, on features that do not change
+  bool frozen = false;      ///< the layers below the head stay as they are
   /// The model is in training mode: batch norm takes the statistics of the batch and moves its own, dropout drops.
   bool moves_statistics = true;
   Normalisation normalisation{};
@@ -28,6 +31,11 @@ struct TrainingStage {
   Sampler sampler{};
   LearningRateSchedule head{}, backbone{};  ///< over the epochs of the stage
   std::int64_t first_epoch = 0, epochs = 0;
+
+  /// What an epoch trains on; view e modulo their number in epoch e.
+  const Dataset& data_of(std::int64_t epoch) const {
+    return views.empty() ? train : views[static_cast<std::size_t>(epoch) % views.size()];
+  }
 };
 
 /// Before `unfreeze`, and all of the training without it. With `frozen`, the head is trained on these features.

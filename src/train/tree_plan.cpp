@@ -40,6 +40,8 @@ void resolve_tree_options(RunOptions& o) {
   reject_if(o.lr_backbone.has_value(), "lr_backbone", "they have no backbone");
   reject_if(o.shuffle != "auto" && o.shuffle != "full", "shuffle", "a round sees all rows");
   reject_if(o.augment != "auto" && o.augment != "none", "augment", "a round sees the rows as they are");
+  reject_if(o.views.has_value(), "views", "they have no backbone");
+  reject_if(o.feature_precision != defaults.feature_precision, "feature_precision", "they have no backbone");
   reject_if(o.sampler != defaults.sampler, "sampler", "a round sees all rows; weigh the classes with a rule as +cb");
   reject_if(o.head != "auto" && o.head != "linear", "head", "they have no head");
   reject_if(o.device != defaults.device, "device", "they are grown on the CPU");

@@ -10,7 +10,7 @@
 
 #include "train/checkpoint.hpp"
 #include "train/derived_options.hpp"
-#include "train/forward.hpp"
+#include "train/run_data.hpp"
 #include "train/tree_classifier.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
@@ -42,6 +42,8 @@ struct Part {
       : rows(feature_matrix(data, indices, columns, threads)) {
     for (const std::int64_t i : indices) labels.push_back(data.labels()[static_cast<std::size_t>(i)]);
   }
+  Part(const TestPart& test, const FeatureColumns& columns, int threads)
+      : Part(test.data, test.indices, columns, threads) {}
 };
 
 /// The round that does best on the validation part. It is saved with the trees.
@@ -72,8 +74,7 @@ class TreeTrainer {
         threads_(static_cast<int>(plan.threads())),
         columns_(feature_columns(plan.encoding, plan.data.train.shape().channels)),
         train_(plan.data.train, plan.split.train, columns_, threads_),
-        test_(plan.data.test ? Part(*plan.data.test, all_indices(*plan.data.test), columns_, threads_)
-                             : Part(plan.data.train, plan.split.test, columns_, threads_)),
+        test_(test_part(plan.data.train, plan.data.test, plan.split), columns_, threads_),
         objective_(Loss(trial.loss, plan.counts),
                    requested_reduction(plan.options).value_or(Loss(trial.loss, plan.counts).params().reduction),
                    train_.labels, threads_) {

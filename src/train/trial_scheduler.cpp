@@ -19,7 +19,7 @@
 namespace ulmus::detail {
 
 TrialScheduler::TrialScheduler(const Plan& plan, const std::filesystem::path& folder, const RunHooks& hooks,
-                               const FrozenData* frozen)
+                               const FrozenBackbone& frozen)
     : plan_(plan),
       folder_(folder),
       hooks_(hooks),

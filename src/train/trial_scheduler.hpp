@@ -19,9 +19,9 @@ namespace ulmus::detail {
 /// Trains the trials of a plan that have no result yet, several concurrently.
 class TrialScheduler {
  public:
-  /// With `frozen`, heads are trained on these features.
+  /// Keeps references to all of them.
   TrialScheduler(const Plan& plan, const std::filesystem::path& folder, const RunHooks& hooks,
-                 const FrozenData* frozen);
+                 const FrozenBackbone& frozen);
 
   /// Returns once every trial has a result. After the first error no further trial starts, running trials stop at their
   /// next step, and the error is rethrown.
@@ -37,7 +37,7 @@ class TrialScheduler {
   const Plan& plan_;
   const std::filesystem::path& folder_;
   const RunHooks& hooks_;
-  const FrozenData* frozen_;
+  const FrozenBackbone& frozen_;
   Clock::time_point start_ = Clock::now();
   std::vector<TrialPaths> paths_;     ///< one per trial
   std::vector<std::size_t> waiting_;  ///< trials without a result at the start

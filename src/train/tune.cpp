@@ -202,6 +202,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const RunFeatures features = run_features(classifier, data.train, split,
                                             {.folder = folder / "features",
                                              .normalisation = model.info.normalisation,
+                                             .half = run_options.feature_precision == "f16",
                                              .loader_threads = loader_threads,
                                              .placement = placement,
                                              .stop = stop});
@@ -227,6 +228,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   Classifier changed = with_head(classifier, std::move(model_options), fitted[tuning.chosen - 1].head);
   const detail::TrialPaths paths = new_model_paths(folder, name, info.seed);
   detail::place(changed, placement);
+  const detail::TestPart test = detail::test_part(data.train, data.test, split);
   const auto evaluate = [&](const Dataset& set, const std::vector<std::int64_t>& indices) {
     return detail::evaluate_model(changed, set, indices, counts, info.normalisation, chosen.result.scale,
                                   loader_threads, placement);
@@ -244,7 +246,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
       {"parameters", parameter_count(*changed)},
       {"seconds", info.seconds},
       {"train", evaluate(data.train, split.train)},
-      {"test", data.test ? evaluate(*data.test, detail::all_indices(*data.test)) : evaluate(data.train, split.test)},
+      {"test", evaluate(test.data, test.indices)},
       {"validation", evaluate(data.train, split.validation)},
       {"selection",
        {{"chosen", fmt::format("head {}", chosen.result.name)}, {"candidates", tuning.candidates.size()}}}};

@@ -11,20 +11,22 @@
 #include <utility>
 #include <vector>
 
+#include "train/backbone_file.hpp"
 #include "train/checkpoint.hpp"
-#include "train/safetensors.hpp"
 #include "train/weight_average.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 
 namespace ulmus::detail {
 namespace {
 
-/// Reads the keys `mean` and `stddev` of a weights file, each a JSON array with one number per channel. Nothing for
-/// images with other channels.
+/// Reads the keys `mean` and `stddev` of a weights file, each a JSON array with one number per channel. Nothing if it
+/// has neither.
 std::optional<Normalisation> stored_normalisation(const std::map<std::string, std::string>& metadata,
-                                                  std::size_t channels, const std::filesystem::path& path) {
+                                                  const std::filesystem::path& path) {
+  if (!metadata.contains("mean") && !metadata.contains("stddev")) return std::nullopt;
   Normalisation normalisation;
   const std::pair<const char*, std::vector<float>*> keys[] = {{"mean", &normalisation.mean},
                                                               {"stddev", &normalisation.stddev}};
@@ -48,7 +50,11 @@ std::optional<Normalisation> stored_normalisation(const std::map<std::string, st
                               positive ? "number above 0" : "number"));
     *values = json.get<std::vector<float>>();
   }
-  if (normalisation.mean.size() != channels || normalisation.stddev.size() != channels) return std::nullopt;
+  if (normalisation.mean.size() != normalisation.stddev.size())
+    throw Error(ErrorKind::data,
+                fmt::format("the weights '{}' have {} means and {} deviations; expected one of each for "
+                            "each channel",
+                            path.string(), normalisation.mean.size(), normalisation.stddev.size()));
   return normalisation;
 }
 
@@ -76,17 +82,30 @@ std::string weights_fact(const std::filesystem::path& path, const std::string& k
   return found == file.header().metadata.end() ? "" : printable(found->second);
 }
 
-std::optional<Normalisation> load_weights(const std::filesystem::path& path, Classifier& model,
-                                          const ModelOptions& options) {
+PretrainedWeights::PretrainedWeights(std::filesystem::path path) : path_(std::move(path)) {
+  const SafetensorsFile stored(path_);
+  file_ = read_whole_model(stored);
+  if (is_checkpoint(stored)) {
+    normalisation_ = read_checkpoint_info(stored).normalisation;
+    if (normalisation_->mean.empty()) normalisation_.reset();  // of a table
+    std::erase_if(file_.tensors, [](const auto& item) { return is_training_state(item.first); });
+  } else {
+    normalisation_ = stored_normalisation(file_.metadata, path_);
+    if (const auto stated = file_.metadata.find("model"); stated != file_.metadata.end()) model_ = stated->second;
+  }
+}
+
+std::optional<Normalisation> PretrainedWeights::load_into(Classifier& model, const ModelOptions& options) const {
   const torch::NoGradGuard no_gradient;
-  const SafetensorsFile stored(path);
-  const TensorFile file = read_tensors(stored);
-  const bool is_run_checkpoint = is_checkpoint(stored);
-  const auto& metadata = stored.header().metadata;
-  if (const auto stated = metadata.find("model");
-      !is_run_checkpoint && stated != metadata.end() && stated->second != options.name)
+  if (model_ && *model_ != options.name)
     throw Error(ErrorKind::data, fmt::format("the weights '{}' are of model '{}', not of '{}'; choose that model",
-                                             path.string(), printable(stated->second), options.name));
+                                             path_.string(), printable(*model_), options.name));
+  if (normalisation_ && std::ssize(normalisation_->mean) != options.channels)
+    throw Error(
+        ErrorKind::data,
+        fmt::format("the weights '{}' are for {} channels, the data have {}; convert the images "
+                    "(grey ones to RGB), or train from nothing with {}",
+                    path_.string(), normalisation_->mean.size(), options.channels, option_name("weights", "none")));
   std::int64_t mismatches = 0;
   std::string first;
   const auto add_mismatch = [&](const std::string& text) {
@@ -95,9 +114,9 @@ std::optional<Normalisation> load_weights(const std::filesystem::path& path, Cla
   std::set<std::string> known;
   visit_tensors(*model, [&](const std::string& name, torch::Tensor tensor) {
     known.insert(name);
-    const bool in_head = name.starts_with("fc.");
-    const auto found = file.tensors.find(name);
-    if (found == file.tensors.end()) {
+    const bool in_head = !is_backbone_tensor(name);
+    const auto found = file_.tensors.find(name);
+    if (found == file_.tensors.end()) {
       if (!in_head && !name.ends_with(".num_batches_tracked")) add_mismatch(fmt::format("'{}' is missing", name));
     } else if (found->second.sizes() == tensor.sizes()) {
       if (!torch::isfinite(found->second).all().item<bool>())
@@ -108,25 +127,18 @@ std::optional<Normalisation> load_weights(const std::filesystem::path& path, Cla
                                fmt::join(tensor.sizes(), ", ")));
     }
   });
-  for (const auto& [name, tensor] : file.tensors)
-    if (!known.contains(name) && !name.starts_with("fc.") && !(is_run_checkpoint && is_training_state(name)))
-      add_mismatch(fmt::format("'{}' is not in the model", name));
+  for (const auto& [name, tensor] : file_.tensors)
+    if (!known.contains(name) && is_backbone_tensor(name)) add_mismatch(fmt::format("'{}' is not in the model", name));
   if (mismatches > 0)
     throw Error(
         ErrorKind::data,
         fmt::format("the weights '{}' do not fit model '{}': {} {}, the first: {}; choose the model they are of",
-                    path.string(), options.name, mismatches, mismatches == 1 ? "tensor differs" : "tensors differ",
+                    path_.string(), options.name, mismatches, mismatches == 1 ? "tensor differs" : "tensors differ",
                     first));
-  const auto channels = static_cast<std::size_t>(options.channels);
-  if (is_run_checkpoint) {
-    Normalisation run_normalisation = read_checkpoint_info(stored).normalisation;
-    return run_normalisation.mean.size() == channels ? std::optional(std::move(run_normalisation)) : std::nullopt;
-  }
-  if (metadata.contains("mean") || metadata.contains("stddev")) return stored_normalisation(metadata, channels, path);
   static const std::set<std::string> torchvision = {"resnet18", "resnet50", "resnext50"};
-  if (channels == 3 && torchvision.contains(options.name))
+  if (!normalisation_ && options.channels == 3 && torchvision.contains(options.name))
     return Normalisation{.mean = {0.485f, 0.456f, 0.406f}, .stddev = {0.229f, 0.224f, 0.225f}};
-  return std::nullopt;
+  return normalisation_;
 }
 
 }  // namespace ulmus::detail

@@ -66,6 +66,36 @@ INSTANTIATE_TEST_SUITE_P(
                       Disturbance{"SIGINT", 0, SIGINT, 21}),
     [](const auto& point) { return point.param.name; });
 
+/// A run with a frozen backbone gets a failing call while it writes backbone, features, checkpoint or result.
+TEST_F(CrashTest, WithAFrozenBackboneLeavesARunThatGoesOnOrCanBeGivenAgain) {
+  write_image_folder(path("photos"), {"cat", "dog", "elk"}, 6);
+  const Arguments common = {"train",    "--data", "folder:photos", "--loss", "ce",     "--model", "conv3",
+                            "--epochs", "2",      "--batch-size",  "9",      "--jobs", "1",       "--threads",
+                            "1",        "--quiet"};
+  ASSERT_EQ(run(common + Arguments{"--out", "first"}).code, 0);
+  const Arguments heads =
+      common + Arguments{"--weights", "first/checkpoints/ce.seed0.safetensors", "--freeze", "backbone", "--out", "o"};
+  const std::vector<Fault> points = this->points(heads, 6, {"write", "rename", "fsync"});
+  fs::create_directory(path("away"));  // a run beside it would lend its features
+  fs::rename(path("o"), path("away/whole"));
+  for (Fault fault : points)
+    for (const int signal : {0, SIGKILL}) {
+      SCOPED_TRACE(fmt::format("{} number {}, signal {}", fault.call, fault.at, signal));
+      fs::remove_all(path("o"));
+      fault.signal = signal;
+      fault.code = error_of(fault.call);
+      const Outcome outcome = run_with(fault, heads);
+      ASSERT_TRUE(ended_well(outcome, signal ? std::vector{-SIGKILL} : std::vector{0, 5}));
+      if (outcome.code != 0) {
+        const Outcome cure = run(fs::exists(path("o/config.toml")) ? resume_ : heads);
+        ASSERT_EQ(cure.code, 0) << cure;
+      }
+      ASSERT_TRUE(same_run(path("away/whole"), path("o")));
+      EXPECT_EQ(weights_of(path("o/backbone.safetensors")), weights_of(path("away/whole/backbone.safetensors")));
+      EXPECT_FALSE(has_temporaries());
+    }
+}
+
 /// A command that reads a run gets a failing call in its folder.
 TEST_F(CrashTest, OfAReaderEndsInOneLineAndChangesNothing) {
   ASSERT_EQ(run(command_).code, 0);

@@ -67,6 +67,35 @@ TEST_F(FullDisk, InTheMiddleKeepsWhatCanGoOn) {
   EXPECT_TRUE(same_run(path("whole"), path("disk/o")));
 }
 
+TEST_F(FullDisk, WhileFeaturesAreWrittenKeepsThoseThatAre) {
+  write_image_folder(path("photos/train"), {"cat", "dog", "elk"}, 300, 12);
+  write_image_folder(path("photos/test"), {"cat", "dog", "elk"}, 2, 12);
+  const auto heads = [](const std::string& weights, const std::string& out) {
+    return Arguments{"train",     "--data",   "folder:photos",
+                     "--loss",    "ce",       "--model",
+                     "conv3",     "--epochs", "1",
+                     "--threads", "1",        "--quiet",
+                     "--out",     out,        "--weights",
+                     weights,     "--freeze", weights == "none" ? "none" : "backbone"};
+  };
+  ASSERT_EQ(run(heads("none", "first")).code, 0);
+  const std::string weights = "first/checkpoints/ce.seed0.safetensors";
+  resize("200k");  // 900 x 64 features take 230 kB
+  EXPECT_TRUE(says_full(run(heads(weights, "disk/o"))));
+  EXPECT_TRUE(fs::is_empty(path("disk"))) << "nothing was computed that could be kept";
+  resize("420k");  // those of the training part fit, and not all else
+  const Outcome again = run(heads(weights, "disk/o"));
+  if (again.code != 0) {
+    EXPECT_TRUE(says_full(again));
+    EXPECT_TRUE(fs::exists(path("disk/o/features")));
+    resize("10m");
+    const Outcome resumed = run({"train", "--resume", "disk/o"});
+    EXPECT_EQ(resumed.code, 0) << resumed;
+  }
+  ASSERT_EQ(run(heads(weights, "whole")).code, 0);
+  EXPECT_TRUE(same_run(path("whole"), path("disk/o")));
+}
+
 TEST_F(FullDisk, AtTheReportKeepsTheResults) {
   resize("10m");
   ASSERT_EQ(run(small_run("disk/o")).code, 0);

@@ -2,7 +2,10 @@
 
 #include <cmath>
 #include <cstring>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
 
+#include "cli/script_file.hpp"
 #include "cli/tiny_data.hpp"
 
 namespace ulmus::cli_test {
@@ -101,12 +104,72 @@ TEST_F(Features, AnInterruptedCallGoesOn) {
   EXPECT_FALSE(fs::exists(path("m.npy.part")));
 }
 
+TEST_F(Features, OfImagesOf16BitsAreThoseOf8) {
+  write_image_folder(path("deep/train"), {"cat", "dog", "elk"}, 5, 12);
+  write_image_folder(path("deep/test"), {"cat", "dog", "elk"}, 2, 12);
+  for (const auto& file : fs::recursive_directory_iterator(path("deep")))
+    if (file.is_regular_file()) {
+      cv::Mat image = cv::imread(file.path().string(), cv::IMREAD_COLOR);
+      image.convertTo(image, CV_16U, 257);
+      ASSERT_TRUE(cv::imwrite(file.path().string(), image));
+    }
+  ASSERT_EQ(run(features("x.npy")).code, 0);
+  ASSERT_EQ(run(features("deep.npy", {"--data", "folder:deep"})).code, 0);
+  EXPECT_EQ(read_bytes(path("deep.npy")), read_bytes(path("x.npy")));
+}
+
+TEST_F(Features, OfGreyImagesNeedABackboneForThem) {
+  for (int label = 0; label < 2; ++label)
+    for (int i = 0; i < 5; ++i)
+      write_image(path("grey") / (label ? "a" : "b") / (std::to_string(i) + ".png"), label, i, 12, 1);
+  EXPECT_TRUE(complains(run(features("x.npy", {"--data", "folder:grey"})), 3,
+                        {checkpoint_, "are for 3 channels, the data have 1", "RGB"}));
+  const Arguments script = {"features", "--data", "folder:grey", "--model", "torchscript:b.pt", "--out", "x.npy"};
+  write_colour_backbone(path("b.pt"), 3);
+  EXPECT_TRUE(complains(run(script), 3, {"b.pt", "fails on images of 1x12x12"}));
+  write_colour_backbone(path("b.pt"), 4);
+  EXPECT_TRUE(complains(run(script + Arguments{"--data", "folder:photos"}), 3,
+                        {"b.pt", "of 2 images, expected features", "flatten"}));
+  EXPECT_FALSE(fs::exists(path("x.npy")));
+}
+
+TEST_F(Features, OfOtherDataAreNotTaken) {
+  const Arguments heads = {"train",     "--data",   "folder:photos", "--loss",   "ce", "--model", "conv3", "--weights",
+                           checkpoint_, "--freeze", "backbone",      "--epochs", "1",  "--quiet", "--out"};
+  ASSERT_EQ(run(heads + Arguments{"f"}).code, 0);
+  std::vector<fs::path> files;
+  for (const auto& file : fs::directory_iterator(path("f/features"))) files.push_back(file.path());
+  ASSERT_EQ(files.size(), 2u);
+  const std::string other = read_bytes(files[1]);
+  write_bytes(files[1], read_bytes(files[0]));
+  fs::remove_all(path("f/results"));
+  fs::remove_all(path("f/checkpoints"));
+  EXPECT_TRUE(complains(run({"train", "--resume", "f", "--quiet"}), 3,
+                        {files[1].filename().string(), "holds features of other data or weights", "remove the file"}));
+  fs::remove(files[1]);
+  EXPECT_EQ(run({"train", "--resume", "f", "--quiet"}).code, 0);
+  EXPECT_EQ(read_bytes(files[1]), other);
+}
+
 TEST_F(Features, MistakesAreOneLine) {
   EXPECT_TRUE(complains(run(features("x.bin")), 2, {"--out is 'x.bin'", ".npy"}));
   EXPECT_TRUE(complains(run({"features", "--data", "folder:photos", "--out", "x.npy"}), 2,
                         {"no backbone", "--model efficientnet-lite0"}));
   EXPECT_TRUE(complains(run({"features", "--data", "folder:photos", "--model", "resnet18", "--out", "x.npy"}), 2,
                         {"no weights of 'resnet18'", "script/weights resnet18"}));
+  // Photographs without stored weights and without a name: what to do, and from nothing.
+  write_image_folder(path("large"), {"cat", "dog"}, 5, 50);
+  Place empty = place_;
+  empty.environment = {{"ULMUS_CACHE", path("nothing").string()}};
+  EXPECT_TRUE(
+      complains(ulmus({"features", "--data", "folder:large", "--model", "efficientnet-lite0", "--out", "x.npy"}, empty),
+                2, {"no weights of 'efficientnet-lite0' are stored in", "script/weights efficientnet-lite0"}));
+  EXPECT_TRUE(
+      complains(ulmus({"compare", "--data", "folder:large", "--losses", "ce", "--unfreeze", "2", "--dry-run"}, empty),
+                2, {"--unfreeze 2", "random weights", "--weights FILE", "script/weights"}));
+  const Outcome plan = ulmus({"compare", "--data", "folder:large", "--losses", "ce", "--dry-run"}, empty);
+  EXPECT_EQ(plan.code, 0) << plan;
+  EXPECT_NE(plan.err.find("'script/weights efficientnet-lite0' fetches them (17 MB)"), std::string::npos) << plan;
   EXPECT_TRUE(complains(run(features("x.npy", {"--model", "resnet20"})), 3, {"weights", "resnet20"}));
   EXPECT_TRUE(complains(run(features("none/x.npy", {"--loader-threads", "-1"})), 2, {"--loader-threads"}));
   write_bytes(path("t.csv"), "a,label\n1,x\n2,y\n3,x\n4,y\n");

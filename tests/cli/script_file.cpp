@@ -18,4 +18,17 @@ void write_script(const std::filesystem::path& path, const std::filesystem::path
   module.save(path.string());
 }
 
+void write_colour_backbone(const std::filesystem::path& path, int dimensions) {
+  torch::jit::Module module("Backbone");
+  module.register_parameter("shift", torch::ones({3, 1, 1}), false);
+  module.register_attribute("training", c10::BoolType::get(), true);
+  module.define(
+      fmt::format("def forward(self, x):\n"
+                  "  assert x.size(1) == 3\n"
+                  "  y = x + self.shift\n"
+                  "  return {}\n",
+                  dimensions == 4 ? "y" : "y.mean([2, 3])"));
+  module.save(path.string());
+}
+
 }  // namespace ulmus::cli_test

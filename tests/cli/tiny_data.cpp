@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "ulmus/base/random.hpp"
+#include "ulmus/base/safetensors.hpp"
 
 namespace ulmus::cli_test {
 namespace {
@@ -99,6 +100,18 @@ std::string tensors_of(const fs::path& path) {
   auto table = nlohmann::json::parse(bytes.substr(8, header));
   table.erase("__metadata__");
   return table.dump() + bytes.substr(8 + header);
+}
+
+std::map<std::string, std::string> weights_of(const fs::path& checkpoint) {
+  const detail::SafetensorsFile file(checkpoint);
+  std::map<std::string, std::string> tensors;
+  for (const detail::StoredTensor& tensor : file.header().tensors) {
+    if (tensor.name.starts_with("optimizer.")) continue;
+    std::string& bytes = tensors[tensor.name];
+    bytes.resize(tensor.size);
+    file.read(tensor, bytes.data());
+  }
+  return tensors;
 }
 
 ::testing::AssertionResult CliTest::complains(const Outcome& outcome, int code, const std::vector<std::string>& with) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -33,6 +34,9 @@ nlohmann::json without_times(nlohmann::json json);
 
 /// The tensors of a safetensors file: their table and their bytes, without the metadata.
 std::string tensors_of(const fs::path& path);
+
+/// The bytes of each tensor of a checkpoint, without those of the optimizer.
+std::map<std::string, std::string> weights_of(const fs::path& checkpoint);
 
 /// A new folder with `mnist` in it, in which the program is run.
 class CliTest : public ::testing::Test {

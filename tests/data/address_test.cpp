@@ -34,7 +34,7 @@ TEST(DataAddress, SignsStandForTheCharactersThatSeparate) {
   EXPECT_EQ(address.find("label"), "R&D");
   EXPECT_EQ(address.list("drop"), (Names{"a,b", "c%"}));
   for (const std::string text : {"R&D", "a,b?c%26", "plain", "", "%"})
-    EXPECT_EQ(parse_address("csv:x?label=_" + detail::escape_address(text)).find("label"), "_" + text);
+    EXPECT_EQ(parse_address("csv:x?label=_" + escape_address(text)).find("label"), "_" + text);
 }
 
 TEST(DataAddress, TheRestOfAFolderIsTakenAsItIs) {

@@ -320,6 +320,7 @@ TEST_F(CraftedCheckpoint, WordsThatMeanNothingAreData) {
   EXPECT_NE(refusal_of("head", "sphere").find("unknown head"), std::string::npos);
   EXPECT_NE(refusal_of("loss", "nonsense\n\x1b[31m"), "nothing");
   EXPECT_NE(refusal_of("chosen", "0.5").find("no key that is chosen"), std::string::npos);
+  EXPECT_NE(refusal_of("backbone_sha256", "0123").find("holds only a head"), std::string::npos);
   EXPECT_NE(refusal([](nlohmann::json& info) {
               info["loss"] = "elm:lambda=auto";
               info["chosen"] = "half";

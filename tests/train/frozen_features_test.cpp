@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <memory>
+#include <set>
 
 #include "temporary_folder.hpp"
 #include "train/head_fit.hpp"
@@ -98,6 +99,82 @@ TEST_F(FrozenFeatures, OfOtherWeightsDataOrNormalisationAreOthers) {
   EXPECT_EQ(features_origin(model_, data_, options()), origin);
   backbone_parameters(*model_)[0].view(-1)[0].add_(1e-6);
   EXPECT_NE(features_origin(model_, data_, options()), origin);
+}
+
+TEST_F(FrozenFeatures, OfAViewAreThoseOfTheImagesThatATrainingWouldMake) {
+  FeatureOptions of_view = options();
+  of_view.view = {.augmentation = Augmentation::parse("crop:2+flip", data_.shape()), .seed = 7, .number = 3};
+  const Dataset view = with_features(model_, data_, all_indices(data_), of_view);
+  Loader training(data_, all_indices(data_),
+                  {.batch_size = 12,
+                   .augmentation = of_view.view.augmentation,
+                   .normalisation = of_view.normalisation,
+                   .seed = 7,
+                   .threads = 0});
+  training.start(3);
+  Batch batch;
+  ASSERT_TRUE(training.next(batch));
+  const torch::NoGradGuard no_gradient;
+  const torch::Tensor expected = compute_features(model_, images_of(batch, data_.shape()), {});
+  for (std::int64_t i = 0; i < 12; ++i) {
+    const std::vector<float> values = row(view, i);
+    EXPECT_TRUE(torch::allclose(torch::tensor(values), expected[i], 1e-4, 1e-5)) << i;
+  }
+  // One after the other, by other threads: the same.
+  FeatureOptions elsewhere = of_view;
+  elsewhere.folder = options("other").folder;
+  elsewhere.loader_threads = 3;
+  const std::vector<std::int64_t> some = {9, 4};
+  const Dataset two = with_features(model_, data_, some, elsewhere);
+  for (const std::int64_t i : some)
+    EXPECT_TRUE(torch::allclose(torch::tensor(row(two, i)), expected[i], 1e-4, 1e-5)) << i;
+}
+
+TEST_F(FrozenFeatures, OfAnotherViewSeedOrAugmentationAreOthers) {
+  FeatureOptions of_view = options();
+  std::set<std::string> origins = {features_origin(model_, data_, of_view)};
+  const auto add = [&](const char* augmentation, std::uint64_t seed, std::int64_t number) {
+    of_view.view = {.augmentation = Augmentation::parse(augmentation, data_.shape()), .seed = seed, .number = number};
+    return origins.insert(features_origin(model_, data_, of_view)).second;
+  };
+  EXPECT_TRUE(add("crop", 0, 0));
+  EXPECT_TRUE(add("crop", 0, 1));
+  EXPECT_TRUE(add("crop", 1, 0));
+  EXPECT_TRUE(add("crop:2", 0, 0));
+  EXPECT_FALSE(add("none", 1, 1)) << "images as they are";
+}
+
+TEST_F(FrozenFeatures, AsFloat16AreHalfAsLargeAndClose) {
+  FeatureOptions half = options("half");
+  half.half = true;
+  EXPECT_NE(features_origin(model_, data_, half), features_origin(model_, data_, options()));
+  const Dataset full = with_features(model_, data_, all_indices(data_), options());
+  const Dataset stored = with_features(model_, data_, all_indices(data_), half);
+  EXPECT_EQ(2 * stored.bytes_on_disk(), full.bytes_on_disk());
+  for (std::int64_t i = 0; i < data_.size(); ++i) {
+    const std::vector<float> exact = row(full, i), rounded = row(stored, i);
+    for (std::size_t d = 0; d < exact.size(); ++d)
+      EXPECT_LE(std::abs(rounded[d] - exact[d]), std::ldexp(std::abs(exact[d]), -11) + 0x1p-25) << i << " " << d;
+  }
+  images_->reads = 0;
+  with_features(model_, data_, all_indices(data_), half);
+  EXPECT_EQ(images_->reads, 0);
+}
+
+TEST_F(FrozenFeatures, BeyondTheRangeOfFloat16NameTheSample) {
+  const torch::NoGradGuard no_gradient;
+  FeatureOptions half = options();
+  half.half = true;
+  model_->named_parameters()["bn3.bias"].fill_(1e5);
+  const std::vector<std::int64_t> some = {4};
+  try {
+    with_features(model_, data_, some, half);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::numerical);
+    for (const char* part : {"sample 4 of 'twelve'", "beyond the range of float16", "f32"})
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
 }
 
 TEST_F(FrozenFeatures, OfARunBesideAreTakenOver) {

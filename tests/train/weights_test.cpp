@@ -50,7 +50,7 @@ class Weights : public ::testing::Test {
   std::string refusal(const ModelOptions& options) const {
     Classifier model = fresh(options);
     try {
-      load_weights(write(), model, options);
+      PretrainedWeights(write()).load_into(model, options);
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::data);
       return error.what();
@@ -66,7 +66,7 @@ class Weights : public ::testing::Test {
 
 TEST_F(Weights, FillTheWholeModel) {
   Classifier model = fresh(options(), 5);
-  const auto normalisation = load_weights(write(), model, options());
+  const auto normalisation = PretrainedWeights(write()).load_into(model, options());
   EXPECT_EQ(taken(model, ""), 122);
   ASSERT_TRUE(normalisation);
   EXPECT_EQ(normalisation->mean, (std::vector<float>{0.485f, 0.456f, 0.406f}));
@@ -75,7 +75,7 @@ TEST_F(Weights, FillTheWholeModel) {
 TEST_F(Weights, LeaveAHeadOfAnotherShapeOrKind) {
   for (const ModelOptions& other : {options(9), options(6, Head::cosine)}) {
     Classifier model = fresh(other, 5);
-    load_weights(write(), model, other);
+    PretrainedWeights(write()).load_into(model, other);
     EXPECT_EQ(taken(model, "fc."), 0);
     EXPECT_EQ(taken(model, ""), 120);
   }
@@ -88,7 +88,7 @@ TEST_F(Weights, OfOldFilesAndOfHalfPrecisionFit) {
   std::erase_if(file_.tensors, [](const auto& item) { return item.first.ends_with("num_batches_tracked"); });
   for (auto& [name, tensor] : file_.tensors) tensor = tensor.to(torch::kHalf);
   Classifier model = fresh(options(), 5);
-  load_weights(write(), model, options());
+  PretrainedWeights(write()).load_into(model, options());
   EXPECT_EQ(taken(model, ""), 102);
 }
 
@@ -114,7 +114,7 @@ TEST_F(Weights, ThatDoNotFitAreNamedAndCounted) {
 TEST_F(Weights, SayTheirModelAndNormalisation) {
   file_.metadata = {{"model", "resnet18"}, {"mean", "[0.1, 0.2, 0.3]"}, {"stddev", "[1, 2, 3.5]"}};
   Classifier model = fresh(options(), 5);
-  const auto normalisation = load_weights(write(), model, options());
+  const auto normalisation = PretrainedWeights(write()).load_into(model, options());
   ASSERT_TRUE(normalisation);
   EXPECT_EQ(normalisation->mean, (std::vector<float>{0.1f, 0.2f, 0.3f}));
   EXPECT_EQ(normalisation->stddev, (std::vector<float>{1.0f, 2.0f, 3.5f}));
@@ -125,6 +125,17 @@ TEST_F(Weights, SayTheirModelAndNormalisation) {
     file_.metadata["stddev"] = damaged;
     EXPECT_NE(refusal(options()).find("'stddev' of the weights"), std::string::npos) << damaged;
   }
+}
+
+TEST_F(Weights, OfColourImagesDoNotFitGreyOnes) {
+  file_.metadata = {{"model", "resnet18"}, {"mean", "[0.1, 0.2, 0.3]"}, {"stddev", "[1, 2, 3.5]"}};
+  ModelOptions grey = options();
+  grey.channels = 1;
+  const std::string message = refusal(grey);
+  for (const char* part : {"are for 3 channels, the data have 1", "RGB", "none"})
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  file_.metadata["stddev"] = "[1]";
+  EXPECT_NE(refusal(options()).find("have 3 means and 1 deviations"), std::string::npos);
 }
 
 TEST(StoredWeights, AreFoundWhereTheEnvironmentSays) {
@@ -157,7 +168,7 @@ TEST_F(Weights, OfARunBringItsNormalisationAndNoTrainingState) {
                    .class_names = {"a", "b"},
                    .loss_state = {1, 2}},
                   first, &optimizer);
-  const auto normalisation = load_weights(path_, second, grey);
+  const auto normalisation = PretrainedWeights(path_).load_into(second, grey);
   ASSERT_TRUE(normalisation);
   EXPECT_EQ(normalisation->stddev, std::vector<float>{0.5f});
   const auto images = torch::randn({3, 1, 12, 12});

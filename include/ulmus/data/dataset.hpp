@@ -211,6 +211,9 @@ std::vector<std::string> all_notes(const OpenedData& data);
 /// Error{data} naming the file and its fault: the first file in order, independent of the number of threads.
 OpenedData open_data(std::string_view address, const OpenOptions& options = {});
 
+/// Escapes a path or a column's name for use in an address: `%26`, `%2C`, `%3F` and `%25` for `&`, `,`, `?` and `%`.
+std::string escape_address(std::string_view text);
+
 /// Returns the shape of the first image of `folder:` or `list:` data in its file, without reading the others. Tries the
 /// first few files until one can be decoded. Nothing for other data or if none can be decoded. Throws as open_data does
 /// for an address, a folder or a list that cannot be opened.

@@ -33,6 +33,8 @@ struct RunOptions {
   std::string freeze = "auto";
   std::optional<std::int64_t> unfreeze;
   std::string augment = "auto";
+  std::optional<std::int64_t> views;
+  std::string feature_precision = "f32";
   std::string sampler = "instance";
   std::string shuffle = "auto";
   std::optional<std::int64_t> epochs;
@@ -102,6 +104,12 @@ void visit_options(Options& options, Visit&& visit) {
         "default: none (docs/photos.md)");
   visit("augment", options.augment,
         "none, a list such as crop+flip or rrc+flip+jitter or mixup, or auto by model and data; docs/data-pipeline.md");
+  visit(
+      "views", options.views,
+      "train the head of a frozen backbone on so many augmented views of each image, whose features are computed once; "
+      "an epoch has one of them; default: none (docs/photos.md)");
+  visit("feature-precision", options.feature_precision,
+        "f32, or f16: store the features of a frozen backbone as float16, in half the space (docs/photos.md)");
   visit("sampler", options.sampler,
         "instance, balanced, sqrt, progressive, effective:BETA or drs:from=F,beta=B: how often images are drawn");
   visit("shuffle", options.shuffle,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,10 @@
 #include "ulmus/train/schedule.hpp"
 
 namespace ulmus {
+
+namespace detail {
+class PretrainedWeights;
+}
 
 /// One training of a run: a loss with a seed.
 struct Trial {
@@ -39,6 +44,8 @@ struct Plan {
   std::vector<ColumnSummary> columns;   ///< columns of a table
   LearningRateSchedule schedule;        ///< `base` is 0 if each head uses a rate that depends on its features
   std::vector<Trial> trials;            ///< ordered by seed, then by the order of losses in the list
+  std::shared_ptr<const detail::PretrainedWeights>
+      weights;  ///< of options.weights, if any; every model begins with them
 
   /// Of the first stage, by which the losses and the schedule go; the only one without `unfreeze`.
   std::int64_t epochs() const { return options.epochs.value(); }
@@ -49,8 +56,8 @@ struct Plan {
 };
 
 /// Returns whether the run trains heads on features that a frozen backbone computes once: `freeze` is `backbone`, and
-/// images are not augmented at random, or only in the second stage (`unfreeze`). The features are stored in the run's
-/// folder `features`; those of neighbouring runs are reused.
+/// images are not augmented at random, or as `views` that are made once, or only in the second stage (`unfreeze`). The
+/// features are stored in the run's folder `features`; those of neighbouring runs are reused.
 bool trains_on_features(const Plan& plan);
 
 /// The 0-based epochs before which a run chooses the value of the `auto` key of a loss, ascending; none without such a

@@ -49,7 +49,8 @@ struct RunHooks {
 };
 
 /// Trains the trials of a plan in `folder`: config.toml, split.json, columns.json (for a table), notes.json (all_notes
-/// of the data), metrics.jsonl, checkpoints/, results/, features/. A checkpoint is written after every epoch (for a
+/// of the data), metrics.jsonl, checkpoints/, results/, features/, backbone.safetensors (one that stays frozen, which
+/// the checkpoints then leave out). A checkpoint is written after every epoch (for a
 /// head on features: at least every half a minute), and a result at the end of each trial.
 ///
 /// Only one process at a time may do so (FolderLock). The folder is a run once it contains config.toml, which is

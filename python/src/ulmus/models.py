@@ -3,10 +3,12 @@ torchvision."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -146,11 +148,35 @@ def _of_model(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in tensors.items() if not name.startswith(("optimizer.", "loss."))}
 
 
+def _backbone_sha256(tensors: dict[str, Tensor]) -> str:
+    """Returns the hash that the program computes: of names and values as float32, in the order of the names."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        if not name.endswith(".num_batches_tracked"):
+            digest.update(name.encode())
+            digest.update(tensors[name].float().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Reads the tensors of a model, including a backbone that the checkpoints of a run share, and its metadata."""
+    tensors, metadata = _read_safetensors(path)
+    info = json.loads(metadata.get("ulmus", "{}"))
+    if expected := info.get("backbone_sha256"):
+        shared = path.resolve().parent.parent / "backbone.safetensors"
+        if not shared.exists():
+            raise ValueError(f"checkpoint '{path}' holds only a head; its backbone '{shared}' is missing, copy it too")
+        backbone, _ = _read_safetensors(shared)
+        if _backbone_sha256(backbone) != expected:
+            raise ValueError(f"'{shared}' is not the backbone that checkpoint '{path}' was trained on; restore it")
+        tensors |= backbone
+    return _of_model(tensors), info
+
+
 def load_weights(checkpoint: str | os.PathLike[str]) -> dict[str, Tensor]:
     """Returns the state dict in a checkpoint of ``ulmus train``, for ``model.load_state_dict`` of a model with
     torchvision's names."""
-    tensors, _ = _read_safetensors(Path(checkpoint))
-    return _of_model(tensors)
+    return _read_checkpoint(Path(checkpoint))[0]
 
 
 def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int | None = None) -> Classifier:
@@ -169,10 +195,9 @@ def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int 
     found = []
     wanted = None if loss is None else _core.Loss(loss, [1]).text
     for file in files:
-        tensors, metadata = _read_safetensors(file)
-        if "ulmus" not in metadata:
+        tensors, info = _read_checkpoint(file)
+        if not info:
             raise ValueError(f"checkpoint '{file}' was not written by ulmus")
-        info = json.loads(metadata["ulmus"])
         info["text"] = _core.Loss(info["loss"], [1]).text
         if wanted in (None, info["text"]) and seed in (None, info["seed"]):
             found.append((tensors, info))
@@ -182,7 +207,7 @@ def load_model(path: str | os.PathLike[str], loss: str | None = None, seed: int 
         raise ValueError(f"{len(found)} checkpoints of '{folder}' match, expected one; give loss and seed: {choice}")
     tensors, info = found[0]
     model = make_model(info["model"], info["channels"], info["classes"], info["head"])
-    model.load_state_dict(_of_model(tensors))
+    model.load_state_dict(tensors)
     model.class_names, model.mean, model.stddev = info["class_names"], info["mean"], info["stddev"]
     model.loss, model.scale = info["text"], _core.Loss(info["loss"], [1]).scale
     return model.eval()
