@@ -54,7 +54,8 @@ ulmus_module(data COMPONENT train
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_module(eval COMPONENT train
-           SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
+           SOURCES adjustment.cpp bootstrap.cpp costs.cpp evaluation.cpp posthoc.cpp predictions.cpp prior.cpp sample_metrics.cpp score_comparison.cpp
+                   score_metrics.cpp scores.cpp temperature.cpp threshold_sums.cpp thresholds.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # Boosted trees, which need no LibTorch. Without XGBoost the module is built all the same, and says so when trees are asked for.

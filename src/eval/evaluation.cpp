@@ -200,15 +200,16 @@ std::optional<double> optional_number(const Json& json) {
 
 namespace detail {
 
-void Calibration::add(double confidence, bool correct) {
+void Calibration::add(double confidence, bool correct, double weight) {
   const auto bin = static_cast<std::int64_t>(std::ceil(confidence * k_bins)) - 1;
-  gap_[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_bins - 1))] += confidence - (correct ? 1 : 0);
+  gap_[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_bins - 1))] +=
+      weight * (confidence - (correct ? 1 : 0));
 }
 
-double Calibration::error(std::int64_t samples) const {
+double Calibration::error(double samples) const {
   double sum = 0;
   for (const double gap : gap_) sum += std::abs(gap);
-  return sum / static_cast<double>(samples);
+  return sum / samples;
 }
 
 Evaluator::Evaluator(ClassCounts train_counts, EvaluationOptions options)
@@ -237,7 +238,7 @@ Evaluation Evaluator::finish() {
   const auto samples = static_cast<double>(evaluation_.samples);
   evaluation_.top1 = static_cast<double>(first_) / samples;
   evaluation_.top5 = static_cast<double>(in_five_) / samples;
-  evaluation_.ece = calibration_.error(evaluation_.samples);
+  evaluation_.ece = calibration_.error(samples);
   evaluation_.nll = nll_ / samples;
   evaluation_.classes = class_results(evaluation_.confusion, counts_);
   evaluation_.margin_edges = margin_edges(margins_, options_.margin_bins);

@@ -12,8 +12,9 @@ namespace ulmus::detail {
 /// Gap between confidence and accuracy, weighted by the number of samples in each bin.
 class Calibration {
  public:
-  void add(double confidence, bool correct);
-  double error(std::int64_t samples) const;
+  void add(double confidence, bool correct, double weight = 1);
+  /// `samples` is the sum of the weights.
+  double error(double samples) const;
 
  private:
   static constexpr std::int64_t k_bins = 15;
