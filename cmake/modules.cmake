@@ -49,7 +49,7 @@ ulmus_module(data COMPONENT train
                    dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
                    decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
                    image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
-                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp npy_rows.cpp npy_shards.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp named_rows.cpp npy.cpp npy_format.cpp npy_rows.cpp npy_shards.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp score_file.cpp search.cpp split.cpp
                    table.cpp thumbnail.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
