@@ -74,12 +74,12 @@ ulmus_module(trees COMPONENT train
            PUBLIC ulmus::loss PRIVATE fmt::fmt ${ulmus_xgboost_target})
 
 # Layer 4: reads only run folders.
-ulmus_module(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
+ulmus_module(report SOURCES adjustment.cpp adjustment_html.cpp charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_parts.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp svg_plot.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
 # The HTML pages are compiled into the program, so it needs no files at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
-foreach(page IN ITEMS page tuning_page)
+foreach(page IN ITEMS page tuning_page adjustment_page)
   set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
   add_custom_command(
     OUTPUT ${report_page}

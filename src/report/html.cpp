@@ -9,6 +9,7 @@
 
 #include "charts.hpp"
 #include "gallery.hpp"
+#include "html_parts.hpp"
 #include "html_template.hpp"
 #include "model.hpp"
 #include "page.hpp"
@@ -30,14 +31,8 @@ constexpr const char* k_chartjs_variable = "ULMUS_CHARTJS";
 /// Maximum number of rows of the per-class table; results/*.json has every class.
 constexpr std::size_t k_most_class_rows = 10000;
 
-/// Cells of a confusion table above this share are so dark that their number is written in the page's background
-/// colour.
-constexpr double k_deep_share = 0.72;
-
 /// Confusion tables of more classes get the full width of the page.
 constexpr std::size_t k_most_classes_side_by_side = 14;
-
-constexpr std::string_view k_table_end = "</tbody></table></div>";
 
 /// Number of different colours; later losses repeat them with a dashed line.
 constexpr std::size_t k_colours = 8;
@@ -101,14 +96,6 @@ std::string duration(double seconds) {
   return fmt::format("{:.1f} h", seconds / 3600);
 }
 
-/// "1,234,567".
-std::string group_digits(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), 1, ',');
-  return text;
-}
-
 std::string swatch(std::size_t loss) {
   return fmt::format(R"(<i class="swatch c{}{}" aria-hidden="true"></i>)", loss % k_colours,
                      loss >= k_colours ? " dashed" : "");
@@ -141,16 +128,6 @@ std::string with_line_breaks(std::string_view loss) {
 std::string loss_label(const Summary& summary, std::size_t loss) {
   return fmt::format(R"(<span class="name">{}<span>{}</span></span>)", swatch(loss),
                      with_line_breaks(summary.losses[loss].loss));
-}
-
-/// Opens a table in its own scrolling box, so that the page never scrolls sideways. Titles are HTML.
-std::string table_start(std::string_view kind, std::string_view caption, const std::vector<std::string>& titles) {
-  std::string text = fmt::format(
-      R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}"><caption>{0}</caption>)"
-      "<thead><tr>",
-      caption, kind);
-  for (const std::string& title : titles) text += fmt::format(R"(<th scope="col">{}</th>)", title);
-  return text + "</tr></thead><tbody>";
 }
 
 std::string canvas(std::string_view id, std::string_view label) {
@@ -195,10 +172,6 @@ std::string metrics_table(const Summary& summary, std::string_view caption, bool
   return text;
 }
 
-std::string collapsible(std::string_view title, std::string_view content) {
-  return fmt::format("<details><summary>{}</summary>{}</details>", title, content);
-}
-
 std::string results(const Summary& summary) {
   const bool validated = std::all_of(summary.losses.begin(), summary.losses.end(),
                                      [](const LossSummary& loss) { return loss.validation.has_value(); });
@@ -212,11 +185,6 @@ std::string results(const Summary& summary) {
                       metrics_table(summary, "Training set, percent (NLL in nats)", false,
                                     [](const LossSummary& loss) -> const SetSummary& { return loss.train; }));
   return text;
-}
-
-std::string card(std::string_view title, std::string_view value, std::string_view note) {
-  return fmt::format(R"(<div class="card"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>)", html_escape(title),
-                     value, html_escape(note));
 }
 
 /// The best loss by balanced accuracy, in four numbers.
@@ -402,33 +370,10 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
   return text + "</div>";
 }
 
-std::string confusion_table(const ReportModel& report, std::size_t loss, const std::string& caption) {
-  const std::vector<SparseCounts>& confusion = report.confusions[loss];
-  const auto name = [&](std::size_t rank) {
-    return html_escape(shorten(report.run.class_names[report.order.by_count[rank]], 20));
-  };
-  std::string text =
-      fmt::format(R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="confusion">)"
-                  R"(<caption class="unseen">{0}</caption><thead><tr><td></td>)",
-                  caption);
-  for (std::size_t j = 0; j < confusion.size(); ++j)
-    text += fmt::format(R"(<th scope="col"><span>{}</span></th>)", name(j));
-  text += "</tr></thead><tbody>";
-  for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const std::int64_t support = total_count(confusion[y]);
-    text += fmt::format(R"(<tr><th scope="row">{}</th>)", name(y));
-    for (std::size_t j = 0; j < confusion.size(); ++j) {
-      const auto entry = confusion[y].find(static_cast<std::int64_t>(j));
-      const double share =
-          entry == confusion[y].end() ? 0 : static_cast<double>(entry->second) / static_cast<double>(support);
-      const long rounded = std::lround(100 * share);
-      text += fmt::format(R"(<td style="--v:{:.2f}"{}>{}</td>)", share, share > k_deep_share ? R"( class="deep")" : "",
-                          rounded == 0 ? std::string() : std::to_string(rounded));
-    }
-    text += "</tr>";
-  }
-  text += k_table_end;
-  return text;
+std::string confusion_of(const ReportModel& report, std::size_t loss, const std::string& caption) {
+  std::vector<std::string> names;
+  for (const std::size_t c : report.order.by_count) names.push_back(report.run.class_names[c]);
+  return confusion_table(report.confusions[loss], names, caption);
 }
 
 std::string confusions(const ReportModel& report) {
@@ -449,7 +394,7 @@ std::string confusions(const ReportModel& report) {
     text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", loss_label(summary, i));
     const std::string loss = html_escape(summary.losses[i].loss);
     if (written)
-      text += confusion_table(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
+      text += confusion_of(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
     else
       text += fmt::format(
           R"(<canvas class="matrix" id="matrix-{}" role="img" aria-label="Confusion matrix of {}, frequent classes )"
@@ -458,10 +403,6 @@ std::string confusions(const ReportModel& report) {
     text += "</figure>";
   }
   return text + "</div>";
-}
-
-std::string fact(std::string_view name, std::string_view value) {
-  return fmt::format("<dt>{}</dt><dd>{}</dd>", name, value);
 }
 
 std::string provenance(const RunFolder& run, const Summary& summary, const std::string& chartjs) {
