@@ -136,7 +136,7 @@ if(ULMUS_TORCH)
 
   # Layer 5.
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/doctor_command.cpp src/cli/features_command.cpp
+  add_executable(ulmus src/cli/address_space.cpp src/cli/adjust_command.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/doctor_command.cpp src/cli/features_command.cpp
                        src/cli/inspect_command.cpp src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
                        src/cli/progress.cpp src/cli/report_command.cpp src/cli/run_commands.cpp src/cli/signals.cpp src/cli/streams.cpp
                        src/cli/tune_command.cpp)
