@@ -73,6 +73,10 @@ void check(const AdjustRequest& request) {
     throw_usage(
         "--fit is given, but nothing is fitted; add --temperature auto or --threshold maximise:balanced, or "
         "leave it out");
+  std::error_code missing;
+  if (request.fit && std::filesystem::equivalent(*request.fit, request.scores, missing))
+    throw_usage(
+        "--fit is the file that is measured; what is fitted there looks better than it is, so give other scores");
   if (request.fit && !request.label) throw_usage("--fit needs labels; give --label COLUMN");
   if (fits && !request.fit)
     throw_usage(

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 
 #include "ulmus/base/text.hpp"
@@ -131,15 +130,15 @@ std::vector<double> SampleMetrics::values(std::span<const double> weights) const
   }
   if (options_.costs) values.push_back(cost / sums.samples);
 
-  const auto ranking = [&](const std::function<std::optional<double>(const RankedScores&)>& metric) {
-    if (classes_ == 2) return metric(ranked_[positive]).value_or(k_none);
-    std::vector<std::optional<double>> each;
-    for (const RankedScores& ranked : ranked_) each.push_back(metric(ranked));
-    return macro_mean(each).value_or(k_none);
-  };
-  values.push_back(ranking([&](const RankedScores& r) { return r.average_precision(weights); }));
-  values.push_back(ranking([&](const RankedScores& r) { return r.area_under_roc(weights); }));
-  values.push_back(ranking([&](const RankedScores& r) { return r.recall_at_precision(options_.precision, weights); }));
+  std::vector<std::optional<double>> precision, roc, recall;
+  for (std::size_t c = 0; c < ranked_.size(); ++c) {
+    if (classes_ == 2 && c != positive) continue;
+    const RankingMetrics metrics = ranked_[c].metrics(options_.precision, weights);
+    precision.push_back(metrics.average_precision);
+    roc.push_back(metrics.area_under_roc);
+    recall.push_back(metrics.recall_at_precision);
+  }
+  for (const auto& each : {precision, roc, recall}) values.push_back(macro_mean(each).value_or(k_none));
   values.push_back(squared / sums.samples);
   values.push_back(calibration.error(sums.samples));
   values.push_back(surprise / sums.samples);

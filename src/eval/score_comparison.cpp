@@ -70,9 +70,7 @@ std::vector<ScoredClass> classes_of(const std::vector<SparseCounts>& confusion, 
     result.decision = {.precision = result.predicted ? hits[c] / predicted[c] : 0,
                        .recall = support > 0 ? hits[c] / support : 0,
                        .false_positive_rate = samples > support ? (predicted[c] - hits[c]) / (samples - support) : 0};
-    result.average_precision = ranked[c].average_precision();
-    result.area_under_roc = ranked[c].area_under_roc();
-    result.recall_at_precision = ranked[c].recall_at_precision(precision);
+    result.ranking = ranked[c].metrics(precision);
     result.curve = ranked[c].curve(k_curve_resolution);
   }
   return classes;

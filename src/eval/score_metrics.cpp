@@ -36,53 +36,34 @@ void RankedScores::visit(std::span<const double> weights, Visit at_threshold) co
   }
 }
 
-/// The weight of the samples of the class, and of the others.
-std::pair<double, double> RankedScores::totals(std::span<const double> weights) const {
-  double all = 0, of_class = 0;
-  for (std::size_t k = 0; k < order_.size(); ++k) {
-    const double weight = weights.empty() ? 1 : weights[order_[k]];
-    all += weight;
-    of_class += is_class_[k] * weight;
-  }
-  return {of_class, all - of_class};
+/// The numbers of samples of the class, and of the others.
+std::pair<double, double> RankedScores::totals() const {
+  const auto of_class = static_cast<double>(std::ranges::count(is_class_, 1));
+  return {of_class, static_cast<double>(is_class_.size()) - of_class};
 }
 
-std::optional<double> RankedScores::average_precision(std::span<const double> weights) const {
-  const double total = totals(weights).first;
-  if (total == 0) return std::nullopt;
-  double sum = 0, before = 0;
+RankingMetrics RankedScores::metrics(double precision, std::span<const double> weights) const {
+  double steps = 0, area = 0, most = 0, last_predicted = 0, last_hits = 0;
   visit(weights, [&](double, double predicted, double hits) {
-    if (hits > before) sum += (hits - before) * hits / predicted;
-    before = hits;
+    area += (predicted - hits - last_predicted + last_hits) * (hits + last_hits) / 2;
+    last_predicted = predicted;
+    if (hits == last_hits) return;  // a lower precision at the same recall
+    const double reached = hits / predicted;
+    steps += (hits - last_hits) * reached;
+    if (reached >= precision) most = hits;
+    last_hits = hits;
   });
-  return sum / total;
-}
-
-std::optional<double> RankedScores::area_under_roc(std::span<const double> weights) const {
-  const auto [of_class, others] = totals(weights);
-  if (of_class == 0 || others == 0) return std::nullopt;
-  double area = 0, hits_before = 0, misses_before = 0;
-  visit(weights, [&](double, double predicted, double hits) {
-    const double misses = predicted - hits;
-    area += (misses - misses_before) * (hits + hits_before) / 2;
-    hits_before = hits;
-    misses_before = misses;
-  });
-  return area / (of_class * others);
-}
-
-std::optional<double> RankedScores::recall_at_precision(double precision, std::span<const double> weights) const {
-  const double total = totals(weights).first;
-  if (total == 0) return std::nullopt;
-  double most = 0;
-  visit(weights, [&](double, double predicted, double hits) {
-    if (predicted > 0 && hits / predicted >= precision) most = std::max(most, hits);
-  });
-  return most / total;
+  const double of_class = last_hits, others = last_predicted - last_hits;
+  RankingMetrics metrics;
+  if (of_class == 0) return metrics;
+  metrics.average_precision = steps / of_class;
+  metrics.recall_at_precision = most / of_class;
+  if (others > 0) metrics.area_under_roc = area / (of_class * others);
+  return metrics;
 }
 
 OperatingPoint RankedScores::at(double threshold) const {
-  const auto [of_class, others] = totals({});
+  const auto [of_class, others] = totals();
   OperatingPoint point{.threshold = threshold};
   visit({}, [&, of_class = of_class, others = others](double score, double predicted, double hits) {
     if (score >= threshold)
@@ -92,7 +73,7 @@ OperatingPoint RankedScores::at(double threshold) const {
 }
 
 std::vector<OperatingPoint> RankedScores::curve(double resolution) const {
-  const auto [of_class, others] = totals({});
+  const auto [of_class, others] = totals();
   const auto differs = [&](double a, double b) { return std::abs(a - b) >= resolution; };
   std::vector<OperatingPoint> points;
   OperatingPoint last;

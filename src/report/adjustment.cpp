@@ -51,9 +51,9 @@ Json to_json(const ScoredSide& side) {
     classes.push_back({{"support", of_class.support},
                        {"precision", of_class.predicted ? Json(of_class.decision.precision) : Json()},
                        {"recall", of_class.support > 0 ? Json(of_class.decision.recall) : Json()},
-                       {"average_precision", json_or_null(of_class.average_precision)},
-                       {"roc_auc", json_or_null(of_class.area_under_roc)},
-                       {"recall_at_precision", json_or_null(of_class.recall_at_precision)}});
+                       {"average_precision", json_or_null(of_class.ranking.average_precision)},
+                       {"roc_auc", json_or_null(of_class.ranking.area_under_roc)},
+                       {"recall_at_precision", json_or_null(of_class.ranking.recall_at_precision)}});
   for (const ReliabilityBin& bin : side.reliability)
     bins.push_back({{"samples", bin.samples}, {"confidence", bin.confidence}, {"share", bin.share}});
   return {{"classes", classes}, {"confusion", side.confusion}, {"reliability", bins}};
@@ -63,7 +63,7 @@ Json to_json(const ScoredSide& side) {
 
 std::string metric_number(const ComparedMetric& metric, double value) {
   if (!std::isfinite(value)) return "-";
-  return metric.fraction ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.4g}", value);
+  return metric.fraction ? fmt::format("{:.1f}", 100 * value) : fmt::format("{:.3g}", value);
 }
 
 std::string change_number(const ComparedMetric& metric, double value) {
@@ -104,17 +104,25 @@ std::string adjustment_caption(const AdjustmentReport& report) {
 }
 
 std::string adjustment_table(const AdjustmentReport& report) {
-  std::size_t width = 6;
-  for (const ComparedMetric& metric : report.comparison.metrics) width = std::max(width, metric.label.size());
+  const std::vector<std::string> titles = {"metric",       "before", "95% interval", "after",
+                                           "95% interval", "change", "95% interval"};
+  std::vector<std::vector<std::string>> rows = {titles};
+  for (const ComparedMetric& metric : report.comparison.metrics)
+    rows.push_back({metric.label, metric_number(metric, metric.before.value), interval_text(metric, metric.before),
+                    metric_number(metric, metric.after.value), interval_text(metric, metric.after),
+                    change_number(metric, metric.change.value), interval_text(metric, metric.change, true)});
+  std::vector<std::size_t> widths(titles.size(), 0);
+  for (const auto& row : rows)
+    for (std::size_t k = 0; k < row.size(); ++k) widths[k] = std::max(widths[k], row[k].size());
+
   std::string text;
   for (const std::string& step : report.adjustment.steps()) text += step + "\n";
-  text += fmt::format("\n{:<{}}  {:>8}  {:>16}  {:>8}  {:>16}  {:>8}  {:>16}\n", "metric", width, "before",
-                      "95% interval", "after", "95% interval", "change", "95% interval");
-  for (const ComparedMetric& metric : report.comparison.metrics)
-    text += fmt::format("{:<{}}  {:>8}  {:>16}  {:>8}  {:>16}  {:>8}  {:>16}\n", metric.label, width,
-                        metric_number(metric, metric.before.value), interval_text(metric, metric.before),
-                        metric_number(metric, metric.after.value), interval_text(metric, metric.after),
-                        change_number(metric, metric.change.value), interval_text(metric, metric.change, true));
+  text += "\n";
+  for (const auto& row : rows) {
+    text += fmt::format("{:<{}}", row[0], widths[0]);
+    for (std::size_t k = 1; k < row.size(); ++k) text += fmt::format("  {:>{}}", row[k], widths[k]);
+    text += "\n";
+  }
   return text + "\n" + adjustment_conclusion(report) + "\n" + adjustment_caption(report) + "\n";
 }
 

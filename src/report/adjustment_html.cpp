@@ -155,6 +155,11 @@ std::string curves(const AdjustmentReport& report, const std::vector<std::size_t
          fmt::format("<figure><figcaption>ROC</figcaption>{}</figure>", std::move(false_alarms).finish());
 }
 
+/// The area of a point shows its share of the samples, as far as it can be seen.
+double point_radius(const ReliabilityBin& bin, std::int64_t samples) {
+  return 2.5 + 7 * std::sqrt(static_cast<double>(bin.samples) / static_cast<double>(samples));
+}
+
 std::string reliability(const AdjustmentReport& report) {
   SvgPlot plot("Probability, %", "How often it came true, %",
                "Reliability diagram before and after the adjustment; the diagonal is perfect.");
@@ -170,7 +175,8 @@ std::string reliability(const AdjustmentReport& report) {
       if (bin.samples > 0)
         plot.point(bin.confidence, bin.share, earlier ? "point c0 before" : "point c0",
                    fmt::format("{}: {} samples, probability {}%, true {}%", earlier ? "before" : "after", bin.samples,
-                               percent(bin.confidence), percent(bin.share)));
+                               percent(bin.confidence), percent(bin.share)),
+                   point_radius(bin, report.comparison.samples));
   }
   return fmt::format("<figure>{}</figure>", std::move(plot).finish());
 }
@@ -233,9 +239,9 @@ std::string class_table(const AdjustmentReport& report) {
     const auto recall = [](const ScoredClass& side) { return side.support > 0 ? percent(side.decision.recall) : "-"; };
     text += fmt::format(R"(<tr><th scope="row">{}</th><td>{}</td>)", html_escape(shorten(name_of(report, c), 40)),
                         group_digits(is.support));
-    for (const std::string& cell :
-         {precision(was), precision(is), recall(was), recall(is), percent(was.average_precision),
-          percent(is.average_precision), percent(was.area_under_roc), percent(is.area_under_roc)})
+    for (const std::string& cell : {precision(was), precision(is), recall(was), recall(is),
+                                    percent(was.ranking.average_precision), percent(is.ranking.average_precision),
+                                    percent(was.ranking.area_under_roc), percent(is.ranking.area_under_roc)})
       text += fmt::format("<td>{}</td>", cell);
     text += "</tr>";
   }

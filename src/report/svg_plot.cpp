@@ -39,9 +39,9 @@ void SvgPlot::line(std::span<const std::pair<double, double>> points, std::strin
   text_ += fmt::format(R"(<polyline class="{}" points="{}"/>)", style, places);
 }
 
-void SvgPlot::point(double x, double y, std::string_view style, std::string_view title) {
-  text_ += fmt::format(R"(<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="5.5"><title>{}</title></circle>)", style,
-                       x_of(x), y_of(y), html_escape(title));
+void SvgPlot::point(double x, double y, std::string_view style, std::string_view title, double radius) {
+  text_ += fmt::format(R"(<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="{:.1f}"><title>{}</title></circle>)", style,
+                       x_of(x), y_of(y), radius, html_escape(title));
 }
 
 std::string SvgPlot::finish() && { return std::move(text_) + "</svg>"; }

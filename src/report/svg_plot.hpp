@@ -16,7 +16,7 @@ class SvgPlot {
   /// A line through points (x, y) in [0, 1]; `style` are classes of CSS.
   void line(std::span<const std::pair<double, double>> points, std::string_view style);
   /// A point with a text that appears under the pointer.
-  void point(double x, double y, std::string_view style, std::string_view title);
+  void point(double x, double y, std::string_view style, std::string_view title, double radius = 5.5);
 
   std::string finish() &&;
 

@@ -153,6 +153,7 @@ TEST_F(Adjust, OptionsThatCannotApplyAreRefused) {
           {base + Arguments{"--threshold", "maximise:f1"}, {"--fit FILE"}},
           {base + Arguments{"--temperature", "auto"}, {"--fit FILE"}},
           {counts + Arguments{"--fit", "validation.csv"}, {"nothing is fitted"}},
+          {base + Arguments{"--fit", "./scores.csv", "--temperature", "auto"}, {"--fit is the file that is measured"}},
           {base + Arguments{"--threshold", "f1"}, {"'f1'", "maximise:"}},
           {base + Arguments{"--threshold", "1.5"}, {"--threshold is 1.5", "between 0 and 1"}},
           {fit + Arguments{"--threshold", "maximise:f2"}, {"did you mean 'f1'"}},

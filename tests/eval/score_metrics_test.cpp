@@ -17,21 +17,21 @@ RankedScores ranked(std::int64_t of_class) { return {k_scores, k_labels, of_clas
 // The numbers are scikit-learn 1.9.1's for the same samples, one class against the others.
 
 TEST(ScoreMetrics, AveragePrecisionIsThatOfScikitLearn) {
-  EXPECT_NEAR(*ranked(0).average_precision(), 0.9534662867996202, 1e-14);
-  EXPECT_NEAR(*ranked(1).average_precision(), 0.7535714285714286, 1e-14);
-  EXPECT_NEAR(*ranked(2).average_precision(), 0.34090909090909094, 1e-14);
+  EXPECT_NEAR(*ranked(0).metrics(1).average_precision, 0.9534662867996202, 1e-14);
+  EXPECT_NEAR(*ranked(1).metrics(1).average_precision, 0.7535714285714286, 1e-14);
+  EXPECT_NEAR(*ranked(2).metrics(1).average_precision, 0.34090909090909094, 1e-14);
 }
 
 TEST(ScoreMetrics, AreaUnderRocIsThatOfScikitLearn) {
-  EXPECT_NEAR(*ranked(0).area_under_roc(), 0.9285714285714285, 1e-14);
-  EXPECT_NEAR(*ranked(1).area_under_roc(), 0.8363636363636364, 1e-14);
-  EXPECT_NEAR(*ranked(2).area_under_roc(), 0.6607142857142856, 1e-14);
+  EXPECT_NEAR(*ranked(0).metrics(1).area_under_roc, 0.9285714285714285, 1e-14);
+  EXPECT_NEAR(*ranked(1).metrics(1).area_under_roc, 0.8363636363636364, 1e-14);
+  EXPECT_NEAR(*ranked(2).metrics(1).area_under_roc, 0.6607142857142856, 1e-14);
 }
 
 TEST(ScoreMetrics, RecallAtAPrecisionIsThatOfTheCurve) {
-  EXPECT_EQ(*ranked(0).recall_at_precision(0.5), 1);
-  EXPECT_EQ(*ranked(2).recall_at_precision(0.5), 0.5);
-  EXPECT_EQ(*ranked(2).recall_at_precision(0.6), 0);  // no threshold has it
+  EXPECT_EQ(*ranked(0).metrics(0.5).recall_at_precision, 1);
+  EXPECT_EQ(*ranked(2).metrics(0.5).recall_at_precision, 0.5);
+  EXPECT_EQ(*ranked(2).metrics(0.6).recall_at_precision, 0);  // no threshold has it
 }
 
 TEST(ScoreMetrics, PrecisionAndRecallAtAThresholdIncludeEqualScores) {
@@ -63,11 +63,11 @@ TEST(ScoreMetrics, MatthewsCorrelationIsThatOfScikitLearn) {
 TEST(ScoreMetrics, AClassWithoutSamplesHasNone) {
   const std::vector<std::int64_t> none(16, 0);
   const RankedScores missing(k_scores, none, 1), alone(k_scores, none, 0);
-  EXPECT_FALSE(missing.average_precision());
-  EXPECT_FALSE(missing.area_under_roc());
-  EXPECT_FALSE(missing.recall_at_precision(0.5));
-  EXPECT_EQ(*alone.average_precision(), 1);
-  EXPECT_FALSE(alone.area_under_roc());
+  EXPECT_FALSE(missing.metrics(0.5).average_precision);
+  EXPECT_FALSE(missing.metrics(0.5).area_under_roc);
+  EXPECT_FALSE(missing.metrics(0.5).recall_at_precision);
+  EXPECT_EQ(alone.metrics(0.5).average_precision, 1);
+  EXPECT_FALSE(alone.metrics(0.5).area_under_roc);
   const std::vector<std::optional<double>> values = {0.5, std::nullopt, 1.0};
   EXPECT_EQ(macro_mean(values), 0.75);
   EXPECT_EQ(macro_mean(std::span(values).subspan(1, 1)), std::nullopt);
@@ -86,10 +86,11 @@ TEST(ScoreMetrics, AWeightIsANumberOfSamples) {
     }
   }
   for (std::int64_t c = 0; c < 3; ++c) {
-    const RankedScores weighted(random.logs, random.labels, c), plain(repeated, labels, c);
-    EXPECT_NEAR(*weighted.average_precision(weights), *plain.average_precision(), 1e-12);
-    EXPECT_NEAR(*weighted.area_under_roc(weights), *plain.area_under_roc(), 1e-12);
-    EXPECT_NEAR(*weighted.recall_at_precision(0.4, weights), *plain.recall_at_precision(0.4), 1e-12);
+    const RankingMetrics weighted = RankedScores(random.logs, random.labels, c).metrics(0.4, weights);
+    const RankingMetrics plain = RankedScores(repeated, labels, c).metrics(0.4);
+    EXPECT_NEAR(*weighted.average_precision, *plain.average_precision, 1e-12);
+    EXPECT_NEAR(*weighted.area_under_roc, *plain.area_under_roc, 1e-12);
+    EXPECT_NEAR(*weighted.recall_at_precision, *plain.recall_at_precision, 1e-12);
   }
 }
 

@@ -111,7 +111,7 @@ TEST(Thresholds, TheThresholdOfTwoClassesIsTheBestOfAll) {
 TEST(Thresholds, TheLargestRecallAtAPrecisionIsThatOfTheCurve) {
   const test::RandomScores random(400, 2, 3);
   const Thresholds fitted = fit_thresholds(random.logs, random.labels, ThresholdMetric::parse("recall@precision=0.6"));
-  EXPECT_NEAR(fitted.value, *RankedScores(random.logs, random.labels, 1).recall_at_precision(0.6), 1e-12);
+  EXPECT_NEAR(fitted.value, *RankedScores(random.logs, random.labels, 1).metrics(0.6).recall_at_precision, 1e-12);
 }
 
 TEST(Thresholds, OfManyClassesAreConsistentAndNeverWorseThanNone) {

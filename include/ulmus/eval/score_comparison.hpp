@@ -51,7 +51,7 @@ struct ScoredClass {
   std::int64_t support = 0;
   OperatingPoint decision;  ///< of the predictions; the threshold is 0
   bool predicted = false;   ///< a sample was given the class, so it has a precision
-  std::optional<double> average_precision, area_under_roc, recall_at_precision;
+  RankingMetrics ranking;
   std::vector<OperatingPoint> curve;  ///< at a resolution of 0.005
 };
 

@@ -18,24 +18,29 @@ struct OperatingPoint {
   double false_positive_rate = 0;  ///< 0 if there are no samples of other classes
 };
 
+/// How well scores rank a class above the others; what does not exist is absent.
+struct RankingMetrics {
+  /// The sum of (R[k] - R[k-1]) P[k] over the distinct scores, highest first. A random score has the share of the
+  /// class. Absent for a class without samples.
+  std::optional<double> average_precision;
+  /// Area under the ROC curve: the chance that a sample of the class has a higher score than one of another class; a
+  /// tie counts half. Absent without samples of the class or without samples of others.
+  std::optional<double> area_under_roc;
+  /// The largest recall at a threshold with at least the given precision; 0 if no threshold has it. Absent for a class
+  /// without samples.
+  std::optional<double> recall_at_precision;
+};
+
 /// A class against the others: samples in falling order of the score of the class. The metrics are scikit-learn's, of
-/// one class against the rest. `weights` [N] count samples several times, or not; without them each counts once.
+/// one class against the rest.
 class RankedScores {
  public:
   /// `scores` [N, C], `labels` [N], each in [0, C).
   RankedScores(const ScoreMatrix& scores, std::span<const std::int64_t> labels, std::int64_t of_class);
 
-  /// Average precision: the sum of (R[k] - R[k-1]) P[k] over the distinct scores, highest first. A random score has the
-  /// share of the class. Absent for a class without samples.
-  std::optional<double> average_precision(std::span<const double> weights = {}) const;
-
-  /// Area under the ROC curve: the chance that a sample of the class has a higher score than one of another class; a
-  /// tie counts half. Absent without samples of the class or without samples of others.
-  std::optional<double> area_under_roc(std::span<const double> weights = {}) const;
-
-  /// The largest recall at a threshold with at least this precision; 0 if no threshold has it. Absent for a class
-  /// without samples.
-  std::optional<double> recall_at_precision(double precision, std::span<const double> weights = {}) const;
+  /// `precision` is that of recall_at_precision. `weights` [N] count samples several times, or not; without them each
+  /// counts once.
+  RankingMetrics metrics(double precision, std::span<const double> weights = {}) const;
 
   /// Precision and recall where the score is at least `threshold`.
   OperatingPoint at(double threshold) const;
@@ -47,7 +52,7 @@ class RankedScores {
  private:
   template <class Visit>
   void visit(std::span<const double> weights, Visit at_threshold) const;
-  std::pair<double, double> totals(std::span<const double> weights) const;
+  std::pair<double, double> totals() const;
 
   std::vector<std::uint32_t> order_;    ///< [N], samples in falling order of their score
   std::vector<double> ranked_;          ///< [N], the scores in this order
