@@ -153,9 +153,11 @@ AdjustmentPlan plan_of(const AdjustRequest& request, const std::vector<std::stri
   // A prior in numbers needs the names only.
   const ClassCounts named =
       plan.train_counts ? *plan.train_counts : ClassCounts(std::vector<std::int64_t>(classes.size(), 1), classes);
+  const bool needs_trained_prior =
+      request.prior || request.temperature || request.fit_temperature || !request.corrects();
   if (request.trained_prior)
     plan.trained_prior = parse_prior(*request.trained_prior, named);
-  else if (plan.train_counts && plan.posthoc.kind == PostHoc::Kind::none)
+  else if (plan.train_counts && needs_trained_prior)
     plan.trained_prior = parse_prior("train", named);
   if (request.prior)
     plan.prior = parse_prior(*request.prior, named);
@@ -234,10 +236,10 @@ void add_adjust_command(CLI::App& program) {
   command->add_option("--carry", r.carry, "a column that is no score and is copied to --out; may be repeated")
       ->type_size(1)
       ->expected(1);
-  command->add_option("--prior", r.prior,
-                      "correct for these class frequencies: uniform, train (those of --counts), p1,p2,... in the order "
-                      "of the columns, or a "
-                      "file with lines name,number");
+  command->add_option(
+      "--prior", r.prior,
+      "correct for these class frequencies: uniform, train (those of --counts), p1,p2,... in the order of --counts or, "
+      "without it, of the columns, or a file with lines name,number");
   command->add_option(
       "--trained-prior", r.trained_prior,
       "the class frequencies that the scores assume, in the same form; default: those of --counts. 'uniform' "

@@ -144,6 +144,13 @@ TEST(Thresholds, ProbabilitiesOfZeroAndTiesAreNoTrouble) {
   EXPECT_NEAR(fitted.value, score("balanced", labels, most_probable(logs, fitted.offsets), 2), 1e-12);
 }
 
+TEST(Thresholds, LogitsFarBelowTheOthersAreNoTrouble) {
+  const ScoreMatrix logs = log_scores({.classes = 3, .values = {5, 3, -4000, 2, 6, -5000}}, true);
+  const Thresholds fitted = fit_thresholds(logs, Labels{0, 1}, ThresholdMetric::parse("balanced"));
+  EXPECT_EQ(fitted.value, 1);
+  for (const double offset : fitted.offsets) EXPECT_TRUE(std::isfinite(offset));
+}
+
 TEST(Thresholds, AStatedThresholdIsOfTheSecondClass) {
   EXPECT_NEAR(Thresholds::of_two(0.2).threshold(), 0.2, 1e-15);
   const ScoreMatrix logs = log_scores({.classes = 2, .values = {0.7, 0.3, 0.9, 0.1}}, false);

@@ -202,7 +202,7 @@ def fit_thresholds(
     support = np.bincount(truth, weights, minlength=classes).astype(np.float64)
     metric = metric_of(maximise, support, positive, matrix is not None)
     fit = _Fit(logs, truth, weights, np.zeros((classes, classes)) if matrix is None else matrix, metric)
-    even = -np.log(np.average(np.exp(logs), axis=0, weights=weights))
+    even = -np.log(np.maximum(np.average(np.exp(logs), axis=0, weights=weights), 1e-300))
     value, offsets = max(
         (fit.ascend(start) for start in (np.zeros(classes), even - even[0])), key=lambda found: found[0]
     )
