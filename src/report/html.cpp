@@ -146,18 +146,28 @@ std::string metric_value(const Metric& metric, const MetricSummary& value) {
               : "");
 }
 
+/// Whether the tables of a run show a metric. Results of earlier versions lack those of two classes.
+bool is_shown(const Summary& summary, std::size_t metric) {
+  if (!metrics()[metric].of_two_classes) return true;
+  return summary.class_names.size() == 2 && std::ranges::any_of(summary.losses, [&](const LossSummary& loss) {
+           return loss.test.metrics[metric].mean.has_value();
+         });
+}
+
 /// Rows: losses. Columns: all metrics. Best values are only marked for the test set, because losses are only compared
 /// there.
 template <class SetOf>
 std::string metrics_table(const Summary& summary, std::string_view caption, bool mark_best, SetOf set_of) {
   std::vector<std::string> titles = {"Loss"};
-  for (const Metric& metric : metrics()) titles.push_back(with_fixed_hyphens(metric.label));
+  for (std::size_t m = 0; m < metrics().size(); ++m)
+    if (is_shown(summary, m)) titles.push_back(with_fixed_hyphens(metrics()[m].label));
   std::string text = table_start("numbers", caption, titles);
   for (std::size_t i = 0; i < summary.losses.size(); ++i) {
     const LossSummary& loss = summary.losses[i];
     text += fmt::format(R"(<tr><th scope="row">{}</th>)", loss_label(summary, i));
     const SetSummary& set = set_of(loss);
     for (std::size_t m = 0; m < metrics().size(); ++m) {
+      if (!is_shown(summary, m)) continue;
       const bool best = mark_best && is_best(summary, m, i);
       text += best ? R"(<td class="best">)" : "<td>";
       text += metric_value(metrics()[m], set.metrics[m]);
@@ -458,9 +468,11 @@ std::string notes_list(const RunFolder& run) {
   return text + "</ul>";
 }
 
-std::string definitions(ShotThresholds thresholds) {
+std::string definitions(const Summary& summary, ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
-  for (const Metric& metric : metrics()) {
+  for (std::size_t m = 0; m < metrics().size(); ++m) {
+    if (!is_shown(summary, m)) continue;
+    const Metric& metric = metrics()[m];
     std::string meaning(metric.meaning);
     if (metric.name == "many_shot") meaning += fmt::format(" Many: more than {}.", thresholds.many_above);
     if (metric.name == "few_shot") meaning += fmt::format(" Few: fewer than {}.", thresholds.few_below);
@@ -511,7 +523,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"confusions", confusions(report)},
        {"gallery", gallery_section(report)},
        {"provenance", provenance(run, summary, chartjs_version(library)) + notes_list(run) + columns_table(run)},
-       {"definitions", definitions(run.results.front().test.thresholds)},
+       {"definitions", definitions(summary, run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(report, margin))},
        {"chartjs", script_text(library)}});
 }

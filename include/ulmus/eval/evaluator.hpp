@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ulmus/eval/evaluation.hpp"
+#include "ulmus/eval/scores.hpp"
 
 namespace ulmus::detail {
 
@@ -21,7 +22,8 @@ class Calibration {
   std::array<double, k_bins> gap_{};
 };
 
-/// evaluate() for logits that arrive in batches, in row order: the same result and errors, without storing all logits.
+/// evaluate() for logits that arrive in batches, in row order: the same result and errors. Only metrics of ranking
+/// store all probabilities.
 class Evaluator {
  public:
   Evaluator(ClassCounts train_counts, EvaluationOptions options);
@@ -32,13 +34,18 @@ class Evaluator {
   Evaluation finish();
 
  private:
+  void keep(std::span<const std::int64_t> labels);
+
   ClassCounts counts_;
   EvaluationOptions options_;
   Evaluation evaluation_;
   std::vector<std::vector<double>> margins_;  ///< per class
   Calibration calibration_;
   std::int64_t first_ = 0, in_five_ = 0;
-  double nll_ = 0;
+  double nll_ = 0, squared_error_ = 0;
+  bool ranks_;                 ///< probabilities and labels are kept
+  ScoreMatrix probabilities_;  ///< [N, C]
+  std::vector<std::int64_t> labels_;
 };
 
 }  // namespace ulmus::detail

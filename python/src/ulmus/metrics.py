@@ -67,6 +67,7 @@ def evaluate(
 
     The same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``,
     ``macro_f1``, ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``,
+    ``mcc``, ``brier``, for two classes ``average_precision`` and ``roc_auc`` of the one with fewer training samples,
     ``confusion`` (for every true class, pairs of a predicted class and its number above 0), and for every class of
     ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are ``softmax(scale *
     logits)``: give ``loss.scale`` with the output of a cosine head. An absent value is None.
