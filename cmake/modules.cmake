@@ -49,12 +49,13 @@ ulmus_module(data COMPONENT train
                    dataset.cpp dates.cpp decode.cpp decode_bitmap.cpp decode_jpeg.cpp decode_png.cpp decode_tiff.cpp
                    decode_webp.cpp duplicates.cpp encoding.cpp encoding_json.cpp folder.cpp gzip.cpp idx.cpp image_ops.cpp
                    image_stream.cpp image_walker.cpp images.cpp imbalance.cpp inspection.cpp inspection_text.cpp kind_counts.cpp
-                   labels.cpp list.cpp loader.cpp mix.cpp npy.cpp npy_format.cpp npy_rows.cpp npy_shards.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp search.cpp split.cpp
+                   labels.cpp list.cpp loader.cpp mix.cpp named_rows.cpp npy.cpp npy_format.cpp npy_rows.cpp npy_shards.cpp npy_writer.cpp open_data.cpp policies.cpp sampler.cpp score_file.cpp search.cpp split.cpp
                    table.cpp thumbnail.cpp
            PUBLIC ulmus::base PRIVATE ulmus::loss fmt::fmt nlohmann_json::nlohmann_json JPEG::JPEG PNG::PNG TIFF::TIFF PkgConfig::WEBP
                   ZLIB::ZLIB Threads::Threads opencv_core opencv_imgproc)
 ulmus_module(eval COMPONENT train
-           SOURCES evaluation.cpp posthoc.cpp predictions.cpp prior.cpp temperature.cpp
+           SOURCES adjustment.cpp bootstrap.cpp costs.cpp evaluation.cpp posthoc.cpp predictions.cpp prior.cpp sample_metrics.cpp score_comparison.cpp
+                   score_metrics.cpp scores.cpp temperature.cpp threshold_sums.cpp thresholds.cpp
            PUBLIC ulmus::loss nlohmann_json::nlohmann_json PRIVATE fmt::fmt)
 
 # Boosted trees, which need no LibTorch. Without XGBoost the module is built all the same, and says so when trees are asked for.
@@ -73,12 +74,12 @@ ulmus_module(trees COMPONENT train
            PUBLIC ulmus::loss PRIVATE fmt::fmt ${ulmus_xgboost_target})
 
 # Layer 4: reads only run folders.
-ulmus_module(report SOURCES charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp table.cpp tuning.cpp
+ulmus_module(report SOURCES adjustment.cpp adjustment_html.cpp charts.cpp class_counts_chart.cpp conclusion.cpp gallery.cpp html.cpp html_parts.cpp html_template.cpp model.cpp phrases.cpp run_folder.cpp summary.cpp svg_plot.cpp table.cpp tuning.cpp
            PUBLIC ulmus::eval PRIVATE fmt::fmt nlohmann_json::nlohmann_json)
 
 # The HTML pages are compiled into the program, so it needs no files at run time.
 set(report_source ${PROJECT_SOURCE_DIR}/src/report)
-foreach(page IN ITEMS page tuning_page)
+foreach(page IN ITEMS page tuning_page adjustment_page)
   set(report_page ${CMAKE_CURRENT_BINARY_DIR}/generated/report_${page}.cpp)
   add_custom_command(
     OUTPUT ${report_page}
@@ -135,7 +136,7 @@ if(ULMUS_TORCH)
 
   # Layer 5.
   find_package(CLI11 REQUIRED)
-  add_executable(ulmus src/cli/address_space.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/doctor_command.cpp src/cli/features_command.cpp
+  add_executable(ulmus src/cli/address_space.cpp src/cli/adjust_command.cpp src/cli/bench_command.cpp src/cli/commands.cpp src/cli/doctor_command.cpp src/cli/features_command.cpp
                        src/cli/inspect_command.cpp src/cli/losses_command.cpp src/cli/main.cpp src/cli/model_commands.cpp src/cli/options.cpp src/cli/plan_text.cpp
                        src/cli/progress.cpp src/cli/report_command.cpp src/cli/run_commands.cpp src/cli/signals.cpp src/cli/streams.cpp
                        src/cli/tune_command.cpp)

@@ -138,6 +138,8 @@ Seeds make_seeds() {
         tensors(R"({"a":{"dtype":"BF16","shape":[1,1],"data_offsets":[8,10]},"b":{"dtype":"I64","shape":[],)"
                 R"("data_offsets":[0,8]}})",
                 10)}},
+      {"scores",
+       {"a,b,y\n0.25,0.75,b\n1,0,a\n", "id;p(a);p(b)\n1;-3.5;2\n", "t,a,b\na,0,1\nb,2,0\n", "# n\n\"a\" b\n1e-3 2\n"}},
       {"settings",
        {"# ulmus compare\ndata = \"csv:t.csv?label=y\"\nlosses = \"ce,elm\"\nlr = 0.05\nskip-bad = true\nseed = 7\n",
         "epochs = 1e3\n\"model\" = 'mlp'\n[a]\nb = [1, 2]\nc = 2020-01-01T00:00:00Z\n",

@@ -21,7 +21,8 @@ COUNTS = [70, 25, 5]
 
 
 def sample(classes: int = 3, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
-    prior = np.array(COUNTS if classes == 3 else [90, 10]) / 100
+    counts = {2: [90, 10], 3: COUNTS}.get(classes, [*range(classes, 0, -1)])
+    prior = np.array(counts) / np.sum(counts)
     truth = RANDOM.choice(classes, p=prior, size=rows)
     logits = RANDOM.normal(size=(rows, classes)) + 1.2 * np.eye(classes)[truth] + np.log(prior)
     return scipy.special.softmax(logits, axis=1), truth
@@ -133,6 +134,23 @@ def test_offsets_of_many_classes_are_as_good_as_those_of_a_grid() -> None:
     assert at.value == pytest.approx(
         ulmus.metrics.recall_at_precision((truth == 2).astype(int), p[:, 2], 0.4), abs=0.15
     )
+
+
+@pytest.mark.parametrize("digits", [1, 9])
+def test_of_many_classes_no_single_offset_can_be_better(digits: int) -> None:
+    p, truth = sample(8)
+    logs = np.log(np.maximum(np.round(p, digits), 1e-3))  # with one digit many scores are equal
+    for maximise in ("f1", "mcc", "balanced"):
+        fitted = adjust.fit_thresholds(logs, truth, maximise, logits=True)
+        score = {
+            "f1": lambda y, c: sk.f1_score(y, c, average="macro", labels=np.unique(y), zero_division=0),
+            "mcc": sk.matthews_corrcoef,
+            "balanced": sk.balanced_accuracy_score,
+        }[maximise]
+        assert score(truth, fitted.predict(logs, logits=True)) == pytest.approx(fitted.value)
+        for j, step in itertools.product(range(8), np.linspace(-2, 2, 9)):
+            moved = fitted.offsets + step * (np.arange(8) == j)
+            assert score(truth, (logs + moved).argmax(axis=1)) <= fitted.value + 1e-9
 
 
 def test_a_weight_is_a_number_of_samples() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,14 @@ from .conftest import SOURCE
 PAGE = SOURCE / "docs" / "probabilities.md"
 
 
-def test_the_page_runs_and_does_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_runs_and_does_what_it_says(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     if not PAGE.exists():
         pytest.skip("not in the repository")
     text = PAGE.read_text()
     code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE))
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     exec(compile(code, str(PAGE), "exec"), names)
     y, X, score = names["y_test"], names["X_test"], names["balanced_accuracy_score"]

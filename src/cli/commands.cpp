@@ -5,6 +5,7 @@ namespace ulmus::cli {
 void add_commands(CLI::App& program) {
   add_run_commands(program);
   add_model_commands(program);
+  add_adjust_command(program);
   add_features_command(program);
   add_tune_command(program);
   add_inspect_command(program);

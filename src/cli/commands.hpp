@@ -11,6 +11,7 @@ void add_commands(CLI::App& program);
 
 void add_run_commands(CLI::App& program);    ///< compare, train
 void add_model_commands(CLI::App& program);  ///< eval, predict, export
+void add_adjust_command(CLI::App& program);
 void add_features_command(CLI::App& program);
 void add_tune_command(CLI::App& program);
 void add_inspect_command(CLI::App& program);

@@ -79,10 +79,17 @@ Json to_json(const ModelEvaluation& result) {
   return object;
 }
 
+/// A fraction as percent, "-" if absent.
+std::string percent(const std::optional<double>& fraction) {
+  return fraction ? fmt::format("{:.1f}", 100 * *fraction) : "-";
+}
+
 void print_table(const std::vector<ModelEvaluation>& results) {
   std::size_t width = 4;
   for (const ModelEvaluation& result : results) width = std::max(width, printable(result.loss).size());
   std::string head = fmt::format("{:<{}}  seed  samples  balanced  top-1  macro-F1  worst class    ECE", "loss", width);
+  const bool two_classes = results[0].evaluation.classes.size() == 2;
+  if (two_classes) head += "     MCC  average precision  ROC AUC  Brier";
   if (results[0].prior_accuracy) head += "  under prior";
   if (results[0].temperature) head += "  temperature   ECE before  NLL before     NLL";
   print_line(head);
@@ -91,6 +98,9 @@ void print_table(const std::vector<ModelEvaluation>& results) {
     std::string line = fmt::format("{:<{}}  {:>4}  {:>7}  {:>8.1f}  {:>5.1f}  {:>8.1f}  {:>11.1f}  {:>5.1f}",
                                    printable(result.loss), width, result.seed, e.samples, 100 * e.balanced_accuracy,
                                    100 * e.top1, 100 * e.macro_f1, 100 * e.worst_class, 100 * e.ece);
+    if (two_classes)
+      line += fmt::format("  {:>6.3f}  {:>17}  {:>7}  {:>5.3f}", e.mcc.value_or(0), percent(e.average_precision),
+                          percent(e.roc_auc), e.brier.value_or(0));
     if (result.prior_accuracy) line += fmt::format("  {:>11.1f}", 100 * *result.prior_accuracy);
     if (const auto& t = result.temperature)
       line += fmt::format("  {:>11.4g}  {:>11.1f}  {:>10.3f}  {:>6.3f}", t->temperature, 100 * t->ece_before,

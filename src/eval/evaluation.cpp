@@ -11,11 +11,13 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/eval/evaluator.hpp"
+#include "ulmus/eval/score_metrics.hpp"
 
 namespace ulmus {
 namespace {
 
 constexpr std::array k_quantiles = {0.05, 0.25, 0.50, 0.75, 0.95};
+constexpr std::size_t k_most_ranked = std::size_t{1} << 25;
 
 [[noreturn]] void throw_empty() {
   throw Error(ErrorKind::data, "cannot evaluate an empty set; give at least one sample");
@@ -58,10 +60,13 @@ struct RowResult {
   double margin = 0;
   double confidence = 0;  ///< probability of the predicted class
   double nll = 0;
+  double squared_error = 0;  ///< sum over the classes of (p[j] - [y = j])^2
 };
 
-/// Two passes: comparisons, then exponentials. `row` is for the error message.
-RowResult evaluate_row(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row) {
+/// Two passes: comparisons, then exponentials. `row` is for the error message. Probabilities are written to `p` [C],
+/// unless it is empty.
+RowResult evaluate_row(const float* z, std::int64_t classes, std::int64_t label, double scale, std::int64_t row,
+                       std::span<double> p) {
   const float truth = z[label];
   std::int64_t predicted = 0;
   std::int64_t rank = 0;
@@ -77,14 +82,22 @@ RowResult evaluate_row(const float* z, std::int64_t classes, std::int64_t label,
     rival = std::max(rival, z[j]);
     rank += z[j] > truth || (z[j] == truth && j < label);
   }
-  double sum = 0;
+  double sum = 0, squares = 0;
   const double top = static_cast<double>(z[predicted]);
-  for (std::int64_t j = 0; j < classes; ++j) sum += std::exp(scale * (static_cast<double>(z[j]) - top));
+  for (std::int64_t j = 0; j < classes; ++j) {
+    const double e = std::exp(scale * (static_cast<double>(z[j]) - top));
+    sum += e;
+    squares += e * e;
+    if (!p.empty()) p[static_cast<std::size_t>(j)] = e;
+  }
+  for (double& probability : p) probability /= sum;
+  const double of_truth = std::exp(scale * (static_cast<double>(truth) - top)) / sum;
   return {.predicted = predicted,
           .rank = rank,
           .margin = static_cast<double>(truth) - static_cast<double>(rival),
           .confidence = 1 / sum,
-          .nll = std::log(sum) + scale * (top - static_cast<double>(truth))};
+          .nll = std::log(sum) + scale * (top - static_cast<double>(truth)),
+          .squared_error = squares / (sum * sum) - 2 * of_truth + 1};
 }
 
 /// A running mean; absent without values.
@@ -189,6 +202,28 @@ void average(Evaluation& evaluation, ShotThresholds thresholds) {
   evaluation.thresholds = thresholds;
 }
 
+/// Metrics of ranking, from all probabilities.
+void rank(Evaluation& evaluation, const ScoreMatrix& probabilities, std::span<const std::int64_t> labels,
+          const ClassCounts& counts) {
+  std::vector<std::optional<double>> precisions, areas;
+  for (std::int64_t c = 0; c < probabilities.classes; ++c) {
+    const RankingMetrics metrics = RankedScores(probabilities, labels, c).metrics(1);
+    ClassResult& result = evaluation.classes[static_cast<std::size_t>(c)];
+    result.average_precision = metrics.average_precision;
+    result.roc_auc = metrics.area_under_roc;
+    precisions.push_back(metrics.average_precision);
+    areas.push_back(metrics.area_under_roc);
+  }
+  if (probabilities.classes == 2) {
+    const ClassResult& rarer = evaluation.classes[counts[0] < counts[1] ? 0 : 1];
+    evaluation.average_precision = rarer.average_precision;
+    evaluation.roc_auc = rarer.roc_auc;
+    return;
+  }
+  evaluation.average_precision = macro_mean(precisions);
+  evaluation.roc_auc = macro_mean(areas);
+}
+
 Json json_or_null(const std::optional<double>& value) { return value ? Json(*value) : Json(); }
 
 std::optional<double> optional_number(const Json& json) {
@@ -196,40 +231,64 @@ std::optional<double> optional_number(const Json& json) {
   return json.get<double>();
 }
 
+/// A number that files of earlier versions lack.
+std::optional<double> later_number(const Json& json, const char* name) {
+  return json.contains(name) ? optional_number(json.at(name)) : std::nullopt;
+}
+
 }  // namespace
 
 namespace detail {
 
-void Calibration::add(double confidence, bool correct) {
+void Calibration::add(double confidence, bool correct, double weight) {
   const auto bin = static_cast<std::int64_t>(std::ceil(confidence * k_bins)) - 1;
-  gap_[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_bins - 1))] += confidence - (correct ? 1 : 0);
+  gap_[static_cast<std::size_t>(std::clamp<std::int64_t>(bin, 0, k_bins - 1))] +=
+      weight * (confidence - (correct ? 1 : 0));
 }
 
-double Calibration::error(std::int64_t samples) const {
+double Calibration::error(double samples) const {
   double sum = 0;
   for (const double gap : gap_) sum += std::abs(gap);
-  return sum / static_cast<double>(samples);
+  return sum / samples;
 }
 
 Evaluator::Evaluator(ClassCounts train_counts, EvaluationOptions options)
-    : counts_(std::move(train_counts)), options_(options), margins_(static_cast<std::size_t>(counts_.classes())) {
+    : counts_(std::move(train_counts)),
+      options_(options),
+      margins_(static_cast<std::size_t>(counts_.classes())),
+      ranks_(options.ranking || counts_.classes() == 2) {
   evaluation_.confusion.resize(margins_.size());
+  probabilities_.classes = counts_.classes();
 }
 
 void Evaluator::add(MatrixView<const float> logits, std::span<const std::int64_t> labels) {
   check(logits, labels, counts_, options_, evaluation_.samples);
+  keep(labels);
   for (std::int64_t i = 0; i < logits.rows; ++i) {
     const auto label = static_cast<std::size_t>(labels[i]);
-    const RowResult row =
-        evaluate_row(logits.row(i), logits.columns, labels[i], options_.scale, evaluation_.samples + i);
+    const std::int64_t place = evaluation_.samples + i;
+    const RowResult row = evaluate_row(logits.row(i), logits.columns, labels[i], options_.scale, place,
+                                       ranks_ ? probabilities_.row(place) : std::span<double>());
     ++evaluation_.confusion[label][row.predicted];
     margins_[label].push_back(row.margin);
     calibration_.add(row.confidence, row.rank == 0);
     first_ += row.rank < 1;
     in_five_ += row.rank < 5;
     nll_ += row.nll;
+    squared_error_ += row.squared_error;
   }
   evaluation_.samples += logits.rows;
+}
+
+/// Makes room for the probabilities of further rows, or gives up keeping them.
+void Evaluator::keep(std::span<const std::int64_t> labels) {
+  if (!ranks_) return;
+  labels_.insert(labels_.end(), labels.begin(), labels.end());
+  const std::size_t size = labels_.size() * margins_.size();
+  if (size <= k_most_ranked) return probabilities_.values.resize(size);
+  ranks_ = false;
+  labels_ = {};
+  probabilities_.values = {};
 }
 
 Evaluation Evaluator::finish() {
@@ -237,13 +296,16 @@ Evaluation Evaluator::finish() {
   const auto samples = static_cast<double>(evaluation_.samples);
   evaluation_.top1 = static_cast<double>(first_) / samples;
   evaluation_.top5 = static_cast<double>(in_five_) / samples;
-  evaluation_.ece = calibration_.error(evaluation_.samples);
+  evaluation_.ece = calibration_.error(samples);
   evaluation_.nll = nll_ / samples;
+  evaluation_.brier = squared_error_ / samples / (margins_.size() == 2 ? 2 : 1);
+  evaluation_.mcc = matthews_correlation(evaluation_.confusion);
   evaluation_.classes = class_results(evaluation_.confusion, counts_);
   evaluation_.margin_edges = margin_edges(margins_, options_.margin_bins);
   for (std::size_t y = 0; y < margins_.size(); ++y)
     evaluation_.classes[y].margin = distribution(std::move(margins_[y]), evaluation_.margin_edges);
   average(evaluation_, options_.thresholds);
+  if (ranks_) rank(evaluation_, probabilities_, labels_, counts_);
   return std::move(evaluation_);
 }
 
@@ -272,6 +334,10 @@ void to_json(Json& json, const Evaluation& evaluation) {
            {{"many_above", evaluation.thresholds.many_above}, {"few_below", evaluation.thresholds.few_below}}},
           {"ece", evaluation.ece},
           {"nll", evaluation.nll},
+          {"mcc", json_or_null(evaluation.mcc)},
+          {"brier", json_or_null(evaluation.brier)},
+          {"average_precision", json_or_null(evaluation.average_precision)},
+          {"roc_auc", json_or_null(evaluation.roc_auc)},
           {"confusion", evaluation.confusion},
           {"margin_edges", evaluation.margin_edges}};
   Json classes = Json::array();
@@ -281,6 +347,8 @@ void to_json(Json& json, const Evaluation& evaluation) {
                        {"precision", json_or_null(result.precision)},
                        {"recall", json_or_null(result.recall)},
                        {"f1", json_or_null(result.f1)},
+                       {"average_precision", json_or_null(result.average_precision)},
+                       {"roc_auc", json_or_null(result.roc_auc)},
                        {"margin",
                         {{"mean", result.margin.mean},
                          {"quantiles", result.margin.quantiles},
@@ -304,6 +372,10 @@ void from_json(const Json& json, Evaluation& evaluation) {
   json.at("thresholds").at("few_below").get_to(evaluation.thresholds.few_below);
   json.at("ece").get_to(evaluation.ece);
   json.at("nll").get_to(evaluation.nll);
+  evaluation.mcc = later_number(json, "mcc");
+  evaluation.brier = later_number(json, "brier");
+  evaluation.average_precision = later_number(json, "average_precision");
+  evaluation.roc_auc = later_number(json, "roc_auc");
   json.at("confusion").get_to(evaluation.confusion);
   json.at("margin_edges").get_to(evaluation.margin_edges);
   evaluation.classes.clear();
@@ -314,6 +386,8 @@ void from_json(const Json& json, Evaluation& evaluation) {
     result.precision = optional_number(entry.at("precision"));
     result.recall = optional_number(entry.at("recall"));
     result.f1 = optional_number(entry.at("f1"));
+    result.average_precision = later_number(entry, "average_precision");
+    result.roc_auc = later_number(entry, "roc_auc");
     const Json& margin = entry.at("margin");
     margin.at("mean").get_to(result.margin.mean);
     margin.at("quantiles").get_to(result.margin.quantiles);

@@ -65,19 +65,25 @@ std::string PredictionWriter::header(std::span<const std::string> fields) const 
 }
 
 std::string PredictionWriter::line(std::span<const Field> fields, std::span<const double> probabilities) const {
+  return line(fields, probabilities, std::ranges::max_element(probabilities) - probabilities.begin());
+}
+
+std::string PredictionWriter::line(std::span<const Field> fields, std::span<const double> probabilities,
+                                   std::int64_t predicted_class) const {
   std::vector<std::size_t> order(probabilities.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  const auto wanted = order.begin() + std::max<std::int64_t>(1, top_);
+  const auto wanted = order.begin() + top_;
   std::partial_sort(order.begin(), wanted, order.end(), [&](std::size_t a, std::size_t b) {
     return probabilities[a] > probabilities[b] || (probabilities[a] == probabilities[b] && a < b);
   });
   const std::span first = std::span(order).first(static_cast<std::size_t>(top_));
-  const std::string& predicted = class_names_[order[0]];
+  const auto chosen = static_cast<std::size_t>(predicted_class);
+  const std::string& predicted = class_names_[chosen];
 
   if (format_ == Format::csv) {
     std::string text;
     for (const Field& field : fields) text += csv_field(field.value) + ",";
-    text += csv_field(predicted) + "," + number_text(probabilities[order[0]]);
+    text += csv_field(predicted) + "," + number_text(probabilities[chosen]);
     if (top_ == 0)
       for (const double p : probabilities) text += "," + number_text(p);
     for (const std::size_t j : first) text += "," + csv_field(class_names_[j]) + "," + number_text(probabilities[j]);
@@ -88,7 +94,7 @@ std::string PredictionWriter::line(std::span<const Field> fields, std::span<cons
     object[field.name] =
         field.is_number ? ordered_json(parse_integer(field.value, field.name)) : ordered_json(field.value);
   object["predicted"] = predicted;
-  object["probability"] = rounded(probabilities[order[0]]);
+  object["probability"] = rounded(probabilities[chosen]);
   if (top_ == 0) {
     auto& all = object["probabilities"] = ordered_json::object();
     for (std::size_t j = 0; j < probabilities.size(); ++j) all[class_names_[j]] = rounded(probabilities[j]);

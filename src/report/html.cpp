@@ -9,6 +9,7 @@
 
 #include "charts.hpp"
 #include "gallery.hpp"
+#include "html_parts.hpp"
 #include "html_template.hpp"
 #include "model.hpp"
 #include "page.hpp"
@@ -30,14 +31,8 @@ constexpr const char* k_chartjs_variable = "ULMUS_CHARTJS";
 /// Maximum number of rows of the per-class table; results/*.json has every class.
 constexpr std::size_t k_most_class_rows = 10000;
 
-/// Cells of a confusion table above this share are so dark that their number is written in the page's background
-/// colour.
-constexpr double k_deep_share = 0.72;
-
 /// Confusion tables of more classes get the full width of the page.
 constexpr std::size_t k_most_classes_side_by_side = 14;
-
-constexpr std::string_view k_table_end = "</tbody></table></div>";
 
 /// Number of different colours; later losses repeat them with a dashed line.
 constexpr std::size_t k_colours = 8;
@@ -101,14 +96,6 @@ std::string duration(double seconds) {
   return fmt::format("{:.1f} h", seconds / 3600);
 }
 
-/// "1,234,567".
-std::string group_digits(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3)
-    text.insert(static_cast<std::size_t>(at), 1, ',');
-  return text;
-}
-
 std::string swatch(std::size_t loss) {
   return fmt::format(R"(<i class="swatch c{}{}" aria-hidden="true"></i>)", loss % k_colours,
                      loss >= k_colours ? " dashed" : "");
@@ -143,16 +130,6 @@ std::string loss_label(const Summary& summary, std::size_t loss) {
                      with_line_breaks(summary.losses[loss].loss));
 }
 
-/// Opens a table in its own scrolling box, so that the page never scrolls sideways. Titles are HTML.
-std::string table_start(std::string_view kind, std::string_view caption, const std::vector<std::string>& titles) {
-  std::string text = fmt::format(
-      R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="{1}"><caption>{0}</caption>)"
-      "<thead><tr>",
-      caption, kind);
-  for (const std::string& title : titles) text += fmt::format(R"(<th scope="col">{}</th>)", title);
-  return text + "</tr></thead><tbody>";
-}
-
 std::string canvas(std::string_view id, std::string_view label) {
   return fmt::format(R"(<div class="chart"><canvas id="{}" role="img" aria-label="{}"></canvas></div>)", id,
                      html_escape(label));
@@ -169,18 +146,28 @@ std::string metric_value(const Metric& metric, const MetricSummary& value) {
               : "");
 }
 
+/// Whether the tables of a run show a metric. Results of earlier versions lack those of two classes.
+bool is_shown(const Summary& summary, std::size_t metric) {
+  if (!metrics()[metric].of_two_classes) return true;
+  return summary.class_names.size() == 2 && std::ranges::any_of(summary.losses, [&](const LossSummary& loss) {
+           return loss.test.metrics[metric].mean.has_value();
+         });
+}
+
 /// Rows: losses. Columns: all metrics. Best values are only marked for the test set, because losses are only compared
 /// there.
 template <class SetOf>
 std::string metrics_table(const Summary& summary, std::string_view caption, bool mark_best, SetOf set_of) {
   std::vector<std::string> titles = {"Loss"};
-  for (const Metric& metric : metrics()) titles.push_back(with_fixed_hyphens(metric.label));
+  for (std::size_t m = 0; m < metrics().size(); ++m)
+    if (is_shown(summary, m)) titles.push_back(with_fixed_hyphens(metrics()[m].label));
   std::string text = table_start("numbers", caption, titles);
   for (std::size_t i = 0; i < summary.losses.size(); ++i) {
     const LossSummary& loss = summary.losses[i];
     text += fmt::format(R"(<tr><th scope="row">{}</th>)", loss_label(summary, i));
     const SetSummary& set = set_of(loss);
     for (std::size_t m = 0; m < metrics().size(); ++m) {
+      if (!is_shown(summary, m)) continue;
       const bool best = mark_best && is_best(summary, m, i);
       text += best ? R"(<td class="best">)" : "<td>";
       text += metric_value(metrics()[m], set.metrics[m]);
@@ -193,10 +180,6 @@ std::string metrics_table(const Summary& summary, std::string_view caption, bool
   }
   text += k_table_end;
   return text;
-}
-
-std::string collapsible(std::string_view title, std::string_view content) {
-  return fmt::format("<details><summary>{}</summary>{}</details>", title, content);
 }
 
 std::string results(const Summary& summary) {
@@ -212,11 +195,6 @@ std::string results(const Summary& summary) {
                       metrics_table(summary, "Training set, percent (NLL in nats)", false,
                                     [](const LossSummary& loss) -> const SetSummary& { return loss.train; }));
   return text;
-}
-
-std::string card(std::string_view title, std::string_view value, std::string_view note) {
-  return fmt::format(R"(<div class="card"><dt>{}</dt><dd><b>{}</b><span>{}</span></dd></div>)", html_escape(title),
-                     value, html_escape(note));
 }
 
 /// The best loss by balanced accuracy, in four numbers.
@@ -402,33 +380,10 @@ std::string margins(const Summary& summary, const std::vector<MarginChart>& char
   return text + "</div>";
 }
 
-std::string confusion_table(const ReportModel& report, std::size_t loss, const std::string& caption) {
-  const std::vector<SparseCounts>& confusion = report.confusions[loss];
-  const auto name = [&](std::size_t rank) {
-    return html_escape(shorten(report.run.class_names[report.order.by_count[rank]], 20));
-  };
-  std::string text =
-      fmt::format(R"(<div class="scroll" tabindex="0" role="region" aria-label="{0}"><table class="confusion">)"
-                  R"(<caption class="unseen">{0}</caption><thead><tr><td></td>)",
-                  caption);
-  for (std::size_t j = 0; j < confusion.size(); ++j)
-    text += fmt::format(R"(<th scope="col"><span>{}</span></th>)", name(j));
-  text += "</tr></thead><tbody>";
-  for (std::size_t y = 0; y < confusion.size(); ++y) {
-    const std::int64_t support = total_count(confusion[y]);
-    text += fmt::format(R"(<tr><th scope="row">{}</th>)", name(y));
-    for (std::size_t j = 0; j < confusion.size(); ++j) {
-      const auto entry = confusion[y].find(static_cast<std::int64_t>(j));
-      const double share =
-          entry == confusion[y].end() ? 0 : static_cast<double>(entry->second) / static_cast<double>(support);
-      const long rounded = std::lround(100 * share);
-      text += fmt::format(R"(<td style="--v:{:.2f}"{}>{}</td>)", share, share > k_deep_share ? R"( class="deep")" : "",
-                          rounded == 0 ? std::string() : std::to_string(rounded));
-    }
-    text += "</tr>";
-  }
-  text += k_table_end;
-  return text;
+std::string confusion_of(const ReportModel& report, std::size_t loss, const std::string& caption) {
+  std::vector<std::string> names;
+  for (const std::size_t c : report.order.by_count) names.push_back(report.run.class_names[c]);
+  return confusion_table(report.confusions[loss], names, caption);
 }
 
 std::string confusions(const ReportModel& report) {
@@ -449,7 +404,7 @@ std::string confusions(const ReportModel& report) {
     text += fmt::format("<figure><figcaption><b>{}</b></figcaption>", loss_label(summary, i));
     const std::string loss = html_escape(summary.losses[i].loss);
     if (written)
-      text += confusion_table(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
+      text += confusion_of(report, i, fmt::format("Confusion of {}, percent of the true class", loss));
     else
       text += fmt::format(
           R"(<canvas class="matrix" id="matrix-{}" role="img" aria-label="Confusion matrix of {}, frequent classes )"
@@ -458,10 +413,6 @@ std::string confusions(const ReportModel& report) {
     text += "</figure>";
   }
   return text + "</div>";
-}
-
-std::string fact(std::string_view name, std::string_view value) {
-  return fmt::format("<dt>{}</dt><dd>{}</dd>", name, value);
 }
 
 std::string provenance(const RunFolder& run, const Summary& summary, const std::string& chartjs) {
@@ -517,9 +468,11 @@ std::string notes_list(const RunFolder& run) {
   return text + "</ul>";
 }
 
-std::string definitions(ShotThresholds thresholds) {
+std::string definitions(const Summary& summary, ShotThresholds thresholds) {
   std::string text = "<dl class=\"facts\">";
-  for (const Metric& metric : metrics()) {
+  for (std::size_t m = 0; m < metrics().size(); ++m) {
+    if (!is_shown(summary, m)) continue;
+    const Metric& metric = metrics()[m];
     std::string meaning(metric.meaning);
     if (metric.name == "many_shot") meaning += fmt::format(" Many: more than {}.", thresholds.many_above);
     if (metric.name == "few_shot") meaning += fmt::format(" Few: fewer than {}.", thresholds.few_below);
@@ -570,7 +523,7 @@ std::string html(const RunFolder& run, const Summary& summary) {
        {"confusions", confusions(report)},
        {"gallery", gallery_section(report)},
        {"provenance", provenance(run, summary, chartjs_version(library)) + notes_list(run) + columns_table(run)},
-       {"definitions", definitions(run.results.front().test.thresholds)},
+       {"definitions", definitions(summary, run.results.front().test.thresholds)},
        {"chart_data", script_json(chart_data(report, margin))},
        {"chartjs", script_text(library)}});
 }

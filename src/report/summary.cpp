@@ -45,6 +45,16 @@ constexpr auto k_metrics = std::to_array<Metric>({
      false, true, [](const Evaluation& e) -> std::optional<double> { return e.ece; }},
     {"nll", "NLL", "Mean negative log-likelihood of the true class, in nats.", false, false,
      [](const Evaluation& e) -> std::optional<double> { return e.nll; }},
+    {"mcc", "MCC", "Matthews correlation of labels and predictions, -1 to 1; 0 is chance.", true, false,
+     [](const Evaluation& e) { return e.mcc; }, true},
+    {"average_precision", "Average precision",
+     "Area under the precision-recall curve of the class with fewer training samples; chance is its share.", true, true,
+     [](const Evaluation& e) { return e.average_precision; }, true},
+    {"roc_auc", "ROC AUC",
+     "The chance that a sample of the class with fewer training samples has a higher probability than another.", true,
+     true, [](const Evaluation& e) { return e.roc_auc; }, true},
+    {"brier", "Brier score", "Mean squared error of the probabilities.", false, false,
+     [](const Evaluation& e) { return e.brier; }, true},
 });
 
 MetricSummary summarize_metric(const Metric& metric, std::span<const Evaluation* const> seeds) {

@@ -58,7 +58,8 @@ class PredictionFile {
 class ScoreEvaluator {
  public:
   ScoreEvaluator(const ClassCounts& counts, ScoreTransform transform)
-      : transform_(std::move(transform)), evaluator_(counts, {.scale = transform_.scale / transform_.temperature}) {}
+      : transform_(std::move(transform)),
+        evaluator_(counts, {.scale = transform_.scale / transform_.temperature, .ranking = true}) {}
 
   void add(const torch::Tensor& logits, std::span<const std::int64_t> labels) {
     const torch::Tensor adjusted = logits.clone();

@@ -55,6 +55,28 @@ class Apply : public CliTest {
   }
 };
 
+TEST_F(Apply, EvalHasTheMetricsOfRanking) {
+  std::string table = "a,b,label\n";
+  for (int i = 0; i < 90; ++i)
+    table += std::to_string(i % 7) + "," + std::to_string(i % 10) + "," + (i % 10 > 7 ? "rare" : "fine") + "\n";
+  write_bytes(path("two.csv"), table);
+  need({"train", "--data", "csv:two.csv?label=label", "--loss", "ce", "--model", "linear", "--epochs", "3", "--threads",
+        "1", "--out", "o", "--quiet"});
+  EXPECT_TRUE(has(need({"eval", "--run", "o"}).out, "MCC  average precision  ROC AUC  Brier"));
+  const json two = eval({})[0].at("evaluation");
+  EXPECT_EQ(two.at("average_precision"), two.at("classes")[1].at("average_precision"));
+  EXPECT_GE(two.at("roc_auc"), 0);
+  EXPECT_TRUE(has(read_bytes(path("o/report.html")), "Average precision"));
+
+  need(compare({"--losses", "ce", "--out", "many", "--quiet"}));
+  const json many = json::parse(need({"eval", "--run", "many", "--json"}).out).at("results")[0].at("evaluation");
+  double sum = 0;
+  for (const json& of_class : many.at("classes")) sum += of_class.at("roc_auc").get<double>();
+  EXPECT_NEAR(many.at("roc_auc"), sum / 10, 1e-9);
+  EXPECT_FALSE(has(need({"eval", "--run", "many"}).out, "MCC"));
+  EXPECT_FALSE(has(read_bytes(path("many/report.html")), "Average precision"));
+}
+
 TEST_F(Apply, PosthocZeroChangesNothingAndOneDoes) {
   train({"--losses", "ce", "--imbalance", "exp:10"});
   const json plain = eval({});

@@ -93,6 +93,14 @@ nlohmann::json without_times(nlohmann::json json) {
   return json;
 }
 
+nlohmann::json without_ranking(nlohmann::json evaluation) {
+  for (const char* name : {"average_precision", "roc_auc"}) {
+    evaluation.erase(name);
+    for (auto& of_class : evaluation.at("classes")) of_class.erase(name);
+  }
+  return evaluation;
+}
+
 std::string tensors_of(const fs::path& path) {
   const std::string bytes = read_bytes(path);
   std::size_t header = 0;

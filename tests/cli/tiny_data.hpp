@@ -32,6 +32,9 @@ nlohmann::json read_json(const fs::path& path);
 /// Removes keys that contain durations, at any depth.
 nlohmann::json without_times(nlohmann::json json);
 
+/// An evaluation without the metrics of ranking, which only `eval` computes for more than two classes.
+nlohmann::json without_ranking(nlohmann::json evaluation);
+
 /// The tensors of a safetensors file: their table and their bytes, without the metadata.
 std::string tensors_of(const fs::path& path);
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 
+#include "eval/score_samples.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/json.hpp"
 #include "ulmus/base/random.hpp"
@@ -288,6 +289,50 @@ TEST(Evaluation, TenThousandByThousandIsFast) {
   RecordProperty("milliseconds", static_cast<int>(elapsed.count() * 1000));
   EXPECT_NEAR(result.top1, 0.001, 0.002);
   EXPECT_LT(elapsed.count(), 5.0) << "seconds; expected a fraction of one on an idle core";
+}
+
+// The samples and scikit-learn's values of score_metrics_test.cpp, as float logits.
+
+TEST(Evaluation, MetricsOfRankingAreThoseOfScikitLearn) {
+  std::vector<float> logits;
+  for (const double p : test::k_scores.values) logits.push_back(static_cast<float>(std::log(std::max(p, 1e-30))));
+  const MatrixView<const float> view{logits.data(), 16, 3};
+  const ClassCounts counts({9, 5, 2});
+  const Evaluation all = evaluate(view, test::k_labels, counts, {.ranking = true});
+  EXPECT_NEAR(*all.average_precision, (0.9534662867996202 + 0.7535714285714286 + 0.34090909090909094) / 3, 0.003);
+  EXPECT_NEAR(*all.classes[2].roc_auc, 0.6607142857142856, 0.02);  // equal digits are not equal as softmax of floats
+  EXPECT_NEAR(*all.mcc, 0.41032745177929075, 1e-12);
+  EXPECT_NEAR(*all.brier, 0.371525, 1e-6);
+  const Evaluation plain = evaluate(view, test::k_labels, counts);
+  EXPECT_FALSE(plain.average_precision);
+  EXPECT_FALSE(plain.classes[0].roc_auc);
+  EXPECT_EQ(plain.nll, all.nll);
+  EXPECT_EQ(plain.brier, all.brier);
+}
+
+TEST(Evaluation, OfTwoClassesTheMetricsOfRankingAreOfTheOneWithFewerTrainingSamples) {
+  const std::vector<float> logits = {2, 0, 1, 0, 0, 1, 0, 3, 3, 0};  // probability of class 1 rises with z[1] - z[0]
+  const std::vector<std::int64_t> labels = {0, 1, 0, 1, 0};
+  const MatrixView<const float> view{logits.data(), 5, 2};
+  const Evaluation first = evaluate(view, labels, ClassCounts({2, 30})),
+                   second = evaluate(view, labels, ClassCounts({30, 2}));
+  // By z[1] - z[0]: labels 1, 0, 1, 0, 0.
+  EXPECT_NEAR(*second.average_precision, (1 + 2.0 / 3) / 2, 1e-12);
+  EXPECT_NEAR(*second.roc_auc, 5.0 / 6, 1e-12);
+  EXPECT_NEAR(*first.average_precision, (1 + 1 + 3.0 / 4) / 3, 1e-12);
+  EXPECT_EQ(first.roc_auc, second.roc_auc);
+  EXPECT_EQ(Json(first).get<Evaluation>().average_precision, first.average_precision);
+}
+
+TEST(Evaluation, AFileOfAnEarlierVersionLacksTheLaterMetrics) {
+  const std::vector<float> logits = {1, 0, 0, 1};
+  Json json = evaluate({logits.data(), 2, 2}, std::vector<std::int64_t>{0, 1}, ClassCounts({1, 1}));
+  for (const char* name : {"mcc", "brier", "average_precision", "roc_auc"}) json.erase(name);
+  for (Json& of_class : json["classes"]) of_class.erase("roc_auc");
+  const Evaluation read = json.get<Evaluation>();
+  EXPECT_FALSE(read.mcc);
+  EXPECT_FALSE(read.classes[0].roc_auc);
+  EXPECT_EQ(read.top1, 1);
 }
 
 }  // namespace

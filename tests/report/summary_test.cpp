@@ -119,8 +119,9 @@ TEST(Summary, JsonHasEveryMetricAndFact) {
                           "class_names", "train_counts", "seeds", "epochs"})
     EXPECT_TRUE(json.contains(key)) << key;
   for (const char* set : {"test", "train"})
-    for (const char* metric : {"balanced_accuracy", "top1", "top5", "macro_f1", "geometric_mean", "many_shot",
-                               "medium_shot", "few_shot", "worst_class", "ece", "nll"})
+    for (const char* metric :
+         {"balanced_accuracy", "top1", "top5", "macro_f1", "geometric_mean", "many_shot", "medium_shot", "few_shot",
+          "worst_class", "ece", "nll", "mcc", "average_precision", "roc_auc", "brier"})
       EXPECT_EQ(json["results"][0][set][metric]["values"].size(), 2U) << set << " " << metric;
 }
 

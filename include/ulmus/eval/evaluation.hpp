@@ -30,6 +30,8 @@ struct ClassResult {
   std::optional<double> precision;  ///< absent if the class was never predicted
   std::optional<double> recall;     ///< absent without support
   std::optional<double> f1;         ///< absent without support
+  /// Of the probability of the class against the other classes (RankedScores); absent as described at Evaluation.
+  std::optional<double> average_precision, roc_auc;
   MarginDistribution margin;
 };
 
@@ -48,6 +50,11 @@ struct Evaluation {
   ShotThresholds thresholds;                               ///< the thresholds of the groups
   double ece = 0;  ///< expected calibration error, 15 equal-width bins (lower, upper] of the top probability
   double nll = 0;  ///< mean negative log-likelihood, nats
+  /// Matthews correlation and Brier score (score_metrics.hpp); absent in files of versions before 0.2.
+  std::optional<double> mcc, brier;
+  /// For two classes of the one with fewer training samples (the second on a tie), for more the macro mean; absent for
+  /// more without EvaluationOptions::ranking, and in files of versions before 0.2.
+  std::optional<double> average_precision, roc_auc;
   std::vector<SparseCounts> confusion;  ///< [C], counts of the predicted classes for each true class
   std::vector<ClassResult> classes;     ///< [C]
   std::vector<double> margin_edges;     ///< histogram edges, ascending; see evaluate()
@@ -57,6 +64,9 @@ struct EvaluationOptions {
   double scale = 1;  ///< probabilities are softmax(scale * logits)
   ShotThresholds thresholds = {};
   std::int64_t margin_bins = 128;  ///< even, at least 2
+  /// Computes the metrics of ranking for more than two classes, too. They need all probabilities in memory and sort
+  /// them once for each class, so they are left out beyond 2^25 probabilities.
+  bool ranking = false;
 };
 
 /// Evaluates `logits` [N, C], C >= 2, against `labels` [N]; the prediction is the lowest class index on a tie.

@@ -39,6 +39,8 @@ class PredictionWriter {
   /// The header line, or an empty text; `fields` are the field names of every line.
   std::string header(std::span<const std::string> fields) const;
   std::string line(std::span<const Field> fields, std::span<const double> probabilities) const;
+  /// The same for a class that was chosen otherwise than as the most probable one; `probability` is its own.
+  std::string line(std::span<const Field> fields, std::span<const double> probabilities, std::int64_t predicted) const;
 
  private:
   Format format_;

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "ulmus/eval/posthoc.hpp"
+#include "ulmus/eval/scores.hpp"
 
 namespace ulmus {
 
@@ -21,5 +22,9 @@ constexpr double k_lowest_temperature = 0.01, k_highest_temperature = 100;
 /// Throws Error{data} without samples or for shapes that do not match.
 double fit_temperature(MatrixView<const float> logits, std::span<const std::int64_t> labels,
                        const ScoreTransform& scores, std::span<const double> class_weights = {});
+
+/// The same for log probabilities [N, C] and apply_temperature(logs, T, trained).
+double fit_temperature(const ScoreMatrix& logs, std::span<const std::int64_t> labels,
+                       std::span<const double> trained = {});
 
 }  // namespace ulmus

@@ -19,6 +19,7 @@ struct Metric {
   bool higher_is_better;
   bool fraction;  ///< in [0, 1], shown in percent
   std::optional<double> (*value)(const Evaluation&);
+  bool of_two_classes = false;  ///< tables show it for two classes only
 };
 
 /// All metrics of a summary, in display order.

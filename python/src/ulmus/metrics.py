@@ -69,6 +69,7 @@ def evaluate(
 
     Uses the same code and keys as ``results/*.json`` of ``ulmus train``: ``top1``, ``top5``, ``balanced_accuracy``,
     ``macro_f1``, ``geometric_mean``, ``worst_class``, ``many_shot``, ``medium_shot``, ``few_shot``, ``ece``, ``nll``,
+    ``mcc``, ``brier``, for two classes ``average_precision`` and ``roc_auc`` of the one with fewer training samples,
     ``confusion`` (for every true class, pairs of a predicted class and its count above 0), and for every class in
     ``classes`` precision, recall, f1, support and the distribution of its margins. Probabilities are
     ``softmax(scale * logits)``: pass ``loss.scale`` with the output of a cosine head. A value that does not exist is
