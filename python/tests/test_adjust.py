@@ -13,6 +13,7 @@ from sklearn import metrics as sk
 
 import ulmus
 from ulmus import adjust
+from ulmus._scores import log_scores
 
 from .conftest import at_least, golden
 
@@ -26,6 +27,11 @@ def sample(classes: int = 3, rows: int = 300) -> tuple[np.ndarray, np.ndarray]:
     truth = RANDOM.choice(classes, p=prior, size=rows)
     logits = RANDOM.normal(size=(rows, classes)) + 1.2 * np.eye(classes)[truth] + np.log(prior)
     return scipy.special.softmax(logits, axis=1), truth
+
+
+def test_equal_probabilities_of_a_class_stay_equal() -> None:
+    logs = log_scores(np.array([[0.3, 0.7], [0.3, 0.7000004]]), logits=False)  # rounding, not another distribution
+    assert logs[0, 0] == logs[1, 0]
 
 
 def test_a_prior_is_divided_out_and_multiplied_in() -> None:

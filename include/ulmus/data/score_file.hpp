@@ -18,7 +18,7 @@ struct ScoreFileOptions {
   std::vector<std::string> carry = {};    ///< columns that are no scores and are carried along
   std::vector<std::string> classes = {};  ///< [C] the classes in their order; empty: the other columns are the classes
   std::string classes_from = {};          ///< what names them, for messages: "'counts.csv'"
-  bool ignore_others = false;             ///< with `classes`: columns that are no class are passed over, not refused
+  bool ignore_others = false;             ///< with `classes`: columns that are no class are skipped, not refused
 };
 
 /// Scores of any tool, read from a table with a column for every class.
@@ -38,7 +38,7 @@ struct ScoreFile {
 
 /// Reads CSV as read_csv() does: encodings, delimiters, gzip and comments. The columns of scores have the names of the
 /// classes, or `p(NAME)` as `ulmus predict` writes them; then other columns are ignored. White space around names is
-/// ignored, numbers are equal in any spelling (`1`, `1.0`), and a column without a name is passed over.
+/// ignored, numbers are equal in any spelling (`1`, `1.0`), and a column without a name is skipped.
 ///
 /// Throws Error{usage} for a column of the options that the file lacks; Error{data} naming file and line for no rows, a
 /// column that names no class, a class without a column, a cell that is not a finite number, and a label that is no

@@ -15,6 +15,7 @@ __all__ = ["Doubles", "checked_labels", "checked_weights", "log_scores", "same_k
 Doubles = NDArray[np.float64]
 
 _SUM_TOLERANCE = 1e-3  # allows for float16 and rounding to four digits
+_ROUNDING = 1e-5
 _SMALLEST = 1e-300  # keeps the logarithm of a probability of 0 finite
 
 
@@ -54,6 +55,8 @@ def log_scores(scores: ArrayLike, logits: bool) -> Doubles:
             f"the probabilities of row {off[0]} sum to {sums[off[0]]:g}, expected 1; divide each row by its sum, or "
             "give logits=True for logits"
         )
+    # Sums of rounded probabilities count as 1, so that equal probabilities of a class stay equal.
+    sums[np.abs(sums - 1) <= _ROUNDING] = 1
     logs: Doubles = np.log(np.maximum(array / sums[:, None], _SMALLEST))
     return logs
 
