@@ -5,7 +5,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)
 ulmus_module(base COMPONENT loss
-           SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp memory.cpp names.cpp
+           SOURCES base64.cpp class_values.cpp digest.cpp error.cpp file.cpp folder_lock.cpp input_file.cpp json.cpp log.cpp machine.cpp names.cpp
                    option_name.cpp posix.cpp random.cpp safetensors.cpp text.cpp text_file.cpp unicode.cpp
            PRIVATE fmt::fmt spdlog::spdlog OpenSSL::Crypto nlohmann_json::nlohmann_json PkgConfig::UTF8PROC)
 
@@ -128,7 +128,7 @@ if(ULMUS_TORCH)
                    SOURCES address_space.cpp backbone_file.cpp checkpoint.cpp checkpoint_info.cpp checkpointed_model.cpp derived_options.cpp doctor.cpp evaluate.cpp export.cpp
                            feature_file.cpp feature_set.cpp feature_shuffle.cpp features.cpp forward.cpp frozen_features.cpp gallery.cpp head_candidates.cpp head_fit.cpp head_weights.cpp optimizer.cpp
                            optimizer_spec.cpp option_ranges.cpp options.cpp photo_weights.cpp placement.cpp plan.cpp predict.cpp pretrained.cpp proposal.cpp run.cpp run_data.cpp run_folder.cpp safetensors.cpp
-                           schedule.cpp score_adjuster.cpp sharpness.cpp torchscript.cpp trainer.cpp training_stage.cpp tree_classifier.cpp tree_plan.cpp tree_trainer.cpp
+                           schedule.cpp score_adjuster.cpp sharpness.cpp torch_threads.cpp torchscript.cpp trainer.cpp training_stage.cpp tree_classifier.cpp tree_plan.cpp tree_trainer.cpp
                            trial_paths.cpp trial_scheduler.cpp tune.cpp
                            tune_grid.cpp weight_average.cpp weights.cpp
                    PUBLIC ulmus::data ulmus::eval

@@ -8,7 +8,7 @@
 #include "base/posix.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
-#include "ulmus/base/memory.hpp"
+#include "ulmus/base/machine.hpp"
 
 namespace ulmus {
 namespace {

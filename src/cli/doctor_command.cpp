@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "cli/commands.hpp"
@@ -12,6 +11,7 @@
 #include "cli/result.hpp"
 #include "cli/streams.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/bench/bench.hpp"
 #include "ulmus/report/report.hpp"
@@ -24,7 +24,7 @@ namespace {
 std::vector<Finding> findings() {
   std::vector<Finding> all = {{.topic = "Ulmus", .value = ULMUS_VERSION, .advice = {}}};
   for (Finding& finding : examine_machine()) all.push_back(std::move(finding));
-  const int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = static_cast<int>(usable_cores());
   all.insert(all.begin() + 3, {.topic = "memory rate",
                                .value = fmt::format("{:.1f} GB/s on {} threads, the limit of the kernel",
                                                     bench::memory_rate(threads), threads),

@@ -7,12 +7,12 @@
 #include <bit>
 #include <exception>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 
 #include "data/cells.hpp"
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/threads.hpp"
 #include "ulmus/data/table.hpp"
 
@@ -94,7 +94,7 @@ std::vector<std::string> digests_of(const Part& part, const Table* order, int th
         }
       }
   };
-  const std::int64_t wanted = threads > 0 ? threads : std::max(1u, std::thread::hardware_concurrency());
+  const std::int64_t wanted = threads > 0 ? threads : usable_cores();
   detail::run_on_threads(at(std::min(wanted, part.data.size())), work);
   if (failure) std::rethrow_exception(failure);
   return digests;

@@ -9,12 +9,12 @@
 #include <mutex>
 #include <new>
 #include <opencv2/imgproc.hpp>
-#include <thread>
 
 #include "ulmus/base/digest.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/threads.hpp"
@@ -182,8 +182,7 @@ struct Loaded {
 template <class Work>
 void in_parallel(std::size_t size, int wanted, const Work& work) {
   std::atomic<std::size_t> next{0};
-  const std::size_t threads =
-      wanted > 0 ? static_cast<std::size_t>(wanted) : std::max(1u, std::thread::hardware_concurrency());
+  const std::size_t threads = wanted > 0 ? static_cast<std::size_t>(wanted) : static_cast<std::size_t>(usable_cores());
   run_on_threads(std::min(threads, size), [&] {
     for (std::size_t i = next++; i < size; i = next++) work(i);
   });

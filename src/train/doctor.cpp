@@ -11,10 +11,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <string_view>
-#include <thread>
 
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/dataset.hpp"
 #include "ulmus/loss/target.hpp"
@@ -24,7 +24,7 @@ namespace ulmus {
 namespace {
 
 Finding processor() {
-  const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+  const std::int64_t cores = usable_cores();
   return {.topic = "processor",
           .value = fmt::format("{} {}, the kernel uses {} (supported: {})", cores, cores == 1 ? "core" : "cores",
                                target_in_use(), join(available_targets(), ", ")),

@@ -1,4 +1,3 @@
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -7,6 +6,7 @@
 #include "train/checkpointed_model.hpp"
 #include "train/run_data.hpp"
 #include "train/score_adjuster.hpp"
+#include "train/torch_threads.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/log.hpp"
@@ -110,7 +110,7 @@ std::vector<ModelEvaluation> evaluate_run(const fs::path& folder, const RunOptio
   const ClassCounts counts(split.train_counts, split.class_names);
   std::vector<detail::CheckpointedModel> models = detail::find_models(folder, options.models);
   const std::int64_t threads = run_options.threads.value_or(1);
-  at::set_num_threads(static_cast<int>(threads));
+  detail::set_torch_threads(threads);
   detail::require_address_space(1, threads);
   const std::optional<std::string>& encoding = models.front().info.encoding;
   const detail::ScoreAdjuster adjuster(folder, run_options, options.adjustment, split, encoding);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include "ulmus/base/error.hpp"
-#include "ulmus/base/memory.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/data/sampler.hpp"
 

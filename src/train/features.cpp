@@ -1,6 +1,5 @@
 #include "ulmus/train/features.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,7 +8,6 @@
 #include <memory>
 #include <span>
 #include <string_view>
-#include <thread>
 #include <utility>
 
 #include "train/derived_options.hpp"
@@ -19,9 +17,11 @@
 #include "train/photo_weights.hpp"
 #include "train/pretrained.hpp"
 #include "train/run_data.hpp"
+#include "train/torch_threads.hpp"
 #include "train/weights.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/npy_writer.hpp"
@@ -123,8 +123,8 @@ FeatureFiles write_features(const RunOptions& options, const FeatureFileOptions&
     throw Error(ErrorKind::usage,
                 fmt::format("{} is '{}', expected a name that ends in .npy", option_name("out"), out.string()));
   Extraction work = prepare(options);
-  const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
-  at::set_num_threads(static_cast<int>(work.options.threads.value_or(cores)));
+  const std::int64_t cores = usable_cores();
+  detail::set_torch_threads(work.options.threads.value_or(cores));
   const fs::path unfinished = out.string() + ".part";
   make_folder(unfinished);  // fails now, and not after hours, where nothing can be written
   const detail::FeatureOptions how{

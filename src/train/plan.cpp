@@ -8,7 +8,6 @@
 #include <memory>
 #include <numeric>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "train/derived_options.hpp"
@@ -22,7 +21,7 @@
 #include "train/tree_plan.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/log.hpp"
-#include "ulmus/base/memory.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/imbalance.hpp"
@@ -299,7 +298,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
                         .sampler = make_sampler(losses[i], options.sampler),
                         .seed = options.seed + static_cast<std::uint64_t>(s),
                         .parameters = parameters.at(heads[i])});
-  const std::int64_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const std::int64_t cores = usable_cores();
   const std::int64_t default_jobs = options.device == "cpu" ? cores : 1;  // all jobs share the device's memory
   options.jobs = std::min(options.jobs.value_or(default_jobs), static_cast<std::int64_t>(trials.size()));
   if (!options.threads) options.threads = std::max<std::int64_t>(1, cores / *options.jobs);

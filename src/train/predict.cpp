@@ -1,14 +1,14 @@
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <thread>
 
 #include "train/checkpointed_model.hpp"
 #include "train/score_adjuster.hpp"
+#include "train/torch_threads.hpp"
 #include "ulmus/base/error.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/data/image_stream.hpp"
@@ -138,9 +138,8 @@ PredictResult predict_run(const std::filesystem::path& folder, const RunOptions&
   detail::CheckpointedModel trained = detail::choose_model(folder, options.model);
   const ModelOptions& shape = trained.info.model;
   const PredictionWriter format(options.format, trained.info.class_names, options.top.value_or(0));
-  const int threads =
-      static_cast<int>(options.threads.value_or(std::max<std::int64_t>(1, std::thread::hardware_concurrency())));
-  at::set_num_threads(threads);
+  const int threads = static_cast<int>(options.threads.value_or(usable_cores()));
+  detail::set_torch_threads(threads);
   detail::require_address_space(1, threads);
 
   const bool of_features = shape.height == 1 && shape.width == 1;

@@ -1,21 +1,21 @@
 #include "ulmus/train/run.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 
 #include "train/backbone_file.hpp"
 #include "train/forward.hpp"
 #include "train/frozen_features.hpp"
 #include "train/pretrained.hpp"
 #include "train/run_folder.hpp"
+#include "train/torch_threads.hpp"
 #include "train/trial_scheduler.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/train/address_space.hpp"
 
@@ -44,7 +44,7 @@ namespace {
 /// The features of every sample that the run trains or evaluates on.
 detail::FrozenData compute_features(const Plan& plan, Classifier& model, const fs::path& folder,
                                     const RunHooks& hooks) {
-  at::set_num_threads(static_cast<int>(std::max(1u, std::thread::hardware_concurrency())));
+  detail::set_torch_threads(usable_cores());
   detail::FeatureOptions how{.folder = folder / "features",
                              .others = detail::feature_folders_beside(folder),
                              .normalisation = plan.normalisation,

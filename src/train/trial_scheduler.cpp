@@ -1,6 +1,5 @@
 #include "train/trial_scheduler.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -9,6 +8,7 @@
 #include <numeric>
 
 #include "train/gallery.hpp"
+#include "train/torch_threads.hpp"
 #include "train/trainer.hpp"
 #include "train/tree_trainer.hpp"
 #include "ulmus/base/error.hpp"
@@ -54,7 +54,7 @@ void TrialScheduler::run() {
 }
 
 void TrialScheduler::train_waiting() {
-  at::set_num_threads(static_cast<int>(plan_.threads()));  // LibTorch stores the number per thread
+  set_torch_threads(plan_.threads());  // LibTorch stores the number per thread
   for (;;) {
     std::size_t i;
     {

@@ -1,13 +1,11 @@
 #include "ulmus/train/tune.hpp"
 
-#include <ATen/Parallel.h>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <thread>
 #include <utility>
 
 #include "train/checkpointed_model.hpp"
@@ -17,11 +15,13 @@
 #include "train/head_candidates.hpp"
 #include "train/head_fit.hpp"
 #include "train/run_data.hpp"
+#include "train/torch_threads.hpp"
 #include "train/trial_paths.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/folder_lock.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
 #include "ulmus/base/threads.hpp"
@@ -106,7 +106,7 @@ std::vector<FittedHead> fit_all(const std::vector<HeadCandidate>& candidates, co
   std::mutex mutex;
   std::exception_ptr error;
   const auto work = [&] {
-    at::set_num_threads(1);
+    detail::set_torch_threads(1);
     for (std::size_t i; (i = next++) < candidates.size();) try {
         if (stop && stop()) throw Error(ErrorKind::interrupted, "interrupted; nothing was chosen");
         fitted[i] = fit(candidates[i], trained, features, counts, options);
@@ -194,8 +194,8 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   const OpenedData data = detail::open_run_data(run_options, model.info.encoding, split.class_names);
   detail::require_same_data(data, split, folder, "restore them");
   const ClassCounts counts(split.train_counts, split.class_names);
-  const auto cores = std::max(1u, std::thread::hardware_concurrency());
-  at::set_num_threads(static_cast<int>(cores));
+  const std::int64_t cores = usable_cores();
+  detail::set_torch_threads(cores);
   detail::require_address_space(cores, 1);
   const int loader_threads = static_cast<int>(run_options.loader_threads);
   const detail::Placement placement = detail::make_placement(run_options);

@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <filesystem>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "temporary_folder.hpp"
@@ -14,6 +16,7 @@
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/base/json.hpp"
+#include "ulmus/base/machine.hpp"
 #include "ulmus/base/names.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/random.hpp"
@@ -217,6 +220,21 @@ TEST(Text, PrintableCannotSteerATerminalOrTurnALineAround) {
   const std::string joined = "\xe0\xa4\x95\xe2\x80\x8d";  // a consonant of Hindi and a joiner
   EXPECT_EQ(printable(joined), joined);
   EXPECT_EQ(printable(std::string(200, 'x'), 300), std::string(200, 'x'));
+}
+
+TEST(Machine, OnlyCoresThatTheProcessMayRunOnCount) {
+  const std::int64_t before = usable_cores();
+  EXPECT_GE(before, 1);
+  std::thread([&] {
+    cpu_set_t all, one;
+    ASSERT_EQ(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (int core = 0; CPU_COUNT(&one) == 0; ++core)
+      if (CPU_ISSET(core, &all)) CPU_SET(core, &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+    EXPECT_EQ(usable_cores(), 1);
+  }).join();
+  EXPECT_EQ(usable_cores(), before);
 }
 
 TEST(ParseJson, RefusesWhatIsDeepLongOrNamedTwice) {

@@ -1,5 +1,7 @@
 // Runs on arrays of features: from files, in memory, in shards.
 
+#include <fmt/format.h>
+
 #include <cmath>
 #include <cstring>
 
@@ -87,6 +89,22 @@ TEST_F(NpyRun, ShardsWorkInEveryCommand) {
 TEST_F(NpyRun, BlocksOfImagesAreRefused) {
   EXPECT_TRUE(complains(run(compare({"--shuffle", "block"})), 2, {"--shuffle block", "the run trains on images"}));
   EXPECT_TRUE(complains(train("x.npy,y.npy", "o", {"--shuffle", "blocks"}), 2, {"--shuffle", "did you mean 'block'"}));
+}
+
+TEST_F(NpyRun, KeepsALimitOfOpenMPsThreads) {
+  // OpenBLAS waits forever for threads beyond the limit, in products that are large enough for several.
+  constexpr std::size_t k_width = 4096;
+  std::vector<float> rows(600 * k_width);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(std::sin(static_cast<double>(i)));
+  write_npy(path("wide.npy"), "<f4", fmt::format("(600, {})", k_width), rows);
+  const Arguments command = {"train",    "--data", "npy:wide.npy,y.npy", "--model", "linear", "--loss", "ce",
+                             "--epochs", "1",      "--threads",          "2",       "--quiet"};
+  Place limited = place_;
+  limited.environment.emplace_back("OMP_THREAD_LIMIT", "1");
+  const Outcome outcome = Process(command + Arguments{"--out", "limited"}, limited).wait();
+  ASSERT_EQ(outcome.code, 0) << outcome;
+  ASSERT_EQ(run(command + Arguments{"--threads", "1", "--out", "one"}).code, 0);
+  EXPECT_EQ(weights("limited"), weights("one"));
 }
 
 }  // namespace
