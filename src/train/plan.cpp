@@ -173,18 +173,20 @@ void check_choice(const LossSpec& loss, const RunOptions& options) {
 bool have_one_scale(const Normalisation& statistics) {
   constexpr double k_most = 100;
   std::vector<float> deviations = statistics.stddev;
+  std::erase(deviations, 1.0f);  // of constant columns, as outputs that are always 0
+  if (deviations.empty()) return true;
   const auto median = deviations.begin() + std::ssize(deviations) / 2;
   std::ranges::nth_element(deviations, median);
   const auto sum_of_squares = [](const std::vector<float>& values) {
     return std::transform_reduce(values.begin(), values.end(), 0.0, std::plus<>(),
                                  [](float value) { return static_cast<double>(value) * value; });
   };
-  return std::ranges::max(statistics.stddev) <= k_most * *median &&
-         sum_of_squares(statistics.mean) <= k_most * sum_of_squares(statistics.stddev);
+  return std::ranges::max(deviations) <= k_most * *median &&
+         sum_of_squares(statistics.mean) <= k_most * sum_of_squares(deviations);
 }
 
 /// How samples are normalised that no weights are for. The outputs of a network are the input of a linear model as they
-/// are, so that it equals the head of that network with a frozen backbone; other features are standardised.
+/// are, so that it is trained as the head of that network with a frozen backbone; other features are standardised.
 Normalisation own_normalisation(const Dataset& data, std::span<const std::int64_t> indices, const std::string& model) {
   Normalisation statistics = channel_statistics(data, indices);
   if (data.is_features() && model == "linear" && have_one_scale(statistics)) return {};
