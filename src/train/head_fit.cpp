@@ -91,9 +91,9 @@ double mean_square(const Tensor& rows) { return rows.square().sum(1).mean().item
 /// A sampling rule of the loss takes precedence over the options.
 Sampler sampler_of(const LossSpec& spec, const HeadFitOptions& options) {
   if (!spec.resamples()) return options.sampler;
-  return {.kind = Sampler::Kind::deferred,
-          .beta = spec.rule_keys()["beta"],
-          .from = options.defers && spec.deferred() ? spec.rule_keys()["from"] : 0};
+  Sampler sampler = rule_sampler(spec);
+  if (!options.defers) sampler.from = 0;
+  return sampler;
 }
 
 /// Runs the minibatches of all epochs: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a step.
@@ -194,6 +194,12 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
 }
 
 }  // namespace
+
+Sampler rule_sampler(const LossSpec& loss) {
+  return {.kind = Sampler::Kind::deferred,
+          .beta = loss.rule_keys()["beta"],
+          .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
+}
 
 double default_head_rate(Head kind, double mean_square) {
   return kind == Head::cosine ? k_cosine_rate : k_linear_rate / std::max(mean_square, k_smallest_norm);

@@ -29,6 +29,9 @@ struct HeadFitOptions {
   Sampler sampler{};                   ///< unless the loss has a sampling rule
 };
 
+/// The sampler of a loss that resamples (`rs`, `drs`).
+Sampler rule_sampler(const LossSpec& loss);
+
 /// The learning rate of a head on features with this mean squared length.
 double default_head_rate(Head kind, double mean_square);
 

@@ -134,9 +134,7 @@ Sampler make_sampler(const LossSpec& loss, const std::string& run_sampler) {
   if (sampler.kind != Sampler::Kind::instance)
     throw_usage(fmt::format("{} and the rule +{} of loss '{}' both say how images are drawn; leave out one",
                             option_name("sampler", run_sampler), loss.rule()->name, loss.text()));
-  return {.kind = Sampler::Kind::deferred,
-          .beta = loss.rule_keys()["beta"],
-          .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
+  return detail::rule_sampler(loss);
 }
 
 /// Throws for Focal-SAM if the gradient of a single sample cannot be weighted.

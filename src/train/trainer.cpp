@@ -110,7 +110,7 @@ class Trainer {
                       checkpoint.string(), printable(info.model.script_sha256, 64),
                       plan_.options.model_file.value_or(""), model_->script_sha256(), option_name("model_file")));
     load_checkpoint(file, model_, optimizer_.get(), average());
-    backbone_sha256_ = info.backbone_sha256;  // checkpoints of Ulmus 0.1 hold the whole model, and go on to
+    backbone_sha256_ = info.backbone_sha256;  // those of Ulmus 0.1 hold the whole model, and later ones too
     if (info.chosen) use_choice(*info.chosen);
     loss_->set_state({.values = info.loss_state, .seed = trial_.seed});
     epoch_ = info.epochs_done;
