@@ -1,12 +1,13 @@
 #include "data/address.hpp"
 
 #include "fuzz.hpp"
+#include "ulmus/data/dataset.hpp"
 
 using namespace ulmus;
 
 ULMUS_FUZZER(data, size) {
   const std::string_view text = fuzz::text_of(data, size);
-  const auto kept = detail::parse_address("csv:x?label=_" + detail::escape_address(text)).find("label");
+  const auto kept = detail::parse_address("csv:x?label=_" + escape_address(text)).find("label");
   fuzz::require(kept && kept->substr(1) == text, "a text that was escaped is read back");
   try {
     const detail::Address address = detail::parse_address(text);
