@@ -17,7 +17,6 @@ namespace F = torch::nn::functional;
 using torch::Tensor;
 
 constexpr double k_cosine_rate = 0.1;
-constexpr double k_linear_rate = 2;  // divided by |h|^2: the curvature of the cross entropy is at most |h|^2 / 2
 
 /// A head as a model without backbone, so that `initialise` sets its first weights.
 class HeadOnly : public ClassifierImpl {
@@ -112,10 +111,11 @@ void run_sgd(const FeatureSet& train, const Tensor& table, double square, const 
   if (!options.defers) loss.set_epoch(k_any_epochs - 1, k_any_epochs);
   const Needs& needs = spec.definition().needs;
   const Reduction reduction = options.reduction.value_or(loss.params().reduction);
-  const LearningRateSchedule schedule{.kind = options.schedule,
-                                      .base = options.lr.value_or(default_head_rate(head.kind, square)),
-                                      .warmup = options.warmup,
-                                      .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
+  const LearningRateSchedule schedule{
+      .kind = options.schedule,
+      .base = options.lr.value_or(default_head_rate(head.kind, square, counts.classes())),
+      .warmup = options.warmup,
+      .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
   const Sampler sampler = sampler_of(spec, options);
   std::vector<std::int64_t> all(train.labels.size());
   std::iota(all.begin(), all.end(), std::int64_t{0});
@@ -201,8 +201,9 @@ Sampler rule_sampler(const LossSpec& loss) {
           .from = loss.deferred() ? loss.rule_keys()["from"] : 0};
 }
 
-double default_head_rate(Head kind, double mean_square) {
-  return kind == Head::cosine ? k_cosine_rate : k_linear_rate / std::max(mean_square, k_smallest_norm);
+double default_head_rate(Head kind, double mean_square, std::int64_t classes) {
+  if (kind == Head::cosine) return k_cosine_rate;
+  return std::sqrt(2.0 * static_cast<double>(classes)) / std::max(mean_square, k_smallest_norm);
 }
 
 HeadWeights fit_head(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, Head kind,

@@ -17,7 +17,7 @@ namespace ulmus::detail {
 struct HeadFitOptions {
   std::int64_t epochs = 10;
   std::int64_t batch_size = 128;
-  /// Unset: 0.1 for a cosine head; for a linear one 2 divided by the mean squared length of the features.
+  /// Unset: default_head_rate().
   std::optional<double> lr;
   LearningRateSchedule::Kind schedule = LearningRateSchedule::Kind::cosine;
   double warmup = 0;    ///< fraction of the epochs
@@ -32,8 +32,11 @@ struct HeadFitOptions {
 /// The sampler of a loss that resamples (`rs`, `drs`).
 Sampler rule_sampler(const LossSpec& loss);
 
-/// The learning rate of a head on features with this mean squared length.
-double default_head_rate(Head kind, double mean_square);
+/// The learning rate of a head on features h: 0.1 for a cosine head, sqrt(2C) / E|h|^2 for a linear one.
+///
+/// The curvature of the cross entropy is at most |h|^2 / 2, where two classes compete, and |h|^2 / C, where all classes
+/// are equally likely. The rate is the inverse of the geometric mean of both.
+double default_head_rate(Head kind, double mean_square, std::int64_t classes);
 
 /// Trains a head from new weights on frozen features with the fused kernel, as a run with these options trains it.
 ///

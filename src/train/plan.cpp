@@ -46,7 +46,7 @@ void resolve_training(RunOptions& o, const Dataset& data, std::int64_t samples) 
   if (o.model == "auto") o.model = default_model(data.shape().channels, data.shape().height, data.shape().width);
   if (!features && o.freeze == "backbone" && !o.unfreeze && !o.views && o.augment == "auto") o.augment = "none";
   const bool head_alone = detail::trains_head_alone(o);
-  if (o.schedule == "auto") o.schedule = head_alone ? "restart" : "cosine";
+  if (o.schedule == "auto") o.schedule = "cosine";
   if (!o.epochs)
     o.epochs = features || head_alone ? default_feature_epochs(samples, o.batch_size) : default_epochs(o.model);
   detail::OptimizerSpec optimizer = detail::OptimizerSpec::parse(o.optimizer);

@@ -14,7 +14,8 @@ constexpr double k_rate_after = 0.1;
 
 /// The rate of a head on features in a run without a rate: that of fit_head.
 double head_rate(Head head, const TrainingStage& stage, const std::vector<std::int64_t>& indices) {
-  if (head == Head::cosine) return default_head_rate(head, 1);  // whatever the lengths of the features
+  const auto classes = static_cast<std::int64_t>(stage.train.class_names().size());
+  if (head == Head::cosine) return default_head_rate(head, 1, classes);  // whatever the lengths of the features
   const auto& [mean, stddev] = stage.normalisation;
   double squares = 0;
   std::vector<float> values(static_cast<std::size_t>(stage.train.shape().channels));
@@ -25,7 +26,7 @@ double head_rate(Head head, const TrainingStage& stage, const std::vector<std::i
       squares += value * value;
     }
   }
-  return default_head_rate(head, squares / static_cast<double>(indices.size()));
+  return default_head_rate(head, squares / static_cast<double>(indices.size()), classes);
 }
 
 }  // namespace

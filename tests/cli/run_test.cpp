@@ -175,7 +175,7 @@ TEST_F(Run, ARunGoesOnFromTheWeightsOfAnother) {
   const Outcome own_rate =
       run(compare({"--losses", "ce,elm+drw", "--weights", weights, "--freeze", "backbone", "--lr", "0", "--out", "q"}));
   ASSERT_EQ(own_rate.code, 0) << own_rate;
-  EXPECT_TRUE(has(own_rate.err, "restart schedule at the rate that suits the features")) << own_rate;
+  EXPECT_TRUE(has(own_rate.err, "cosine schedule at the rate that suits the features")) << own_rate;
   EXPECT_FALSE(has(own_rate.err, "features of")) << own_rate;
   EXPECT_EQ(files("q/features"), 2);
   EXPECT_GE(read_json(path("q/results/ce.seed0.json")).at("test").at("top1").get<double>(), before - 0.05);

@@ -136,8 +136,7 @@ void visit_options(Options& options, Visit&& visit) {
         "none");
   visit("schedule", options.schedule,
         "learning rate: cosine, step (the reference protocol), constant, restart (a cosine that begins anew with "
-        "deferred "
-        "weights), or auto: restart for a head alone (a linear model, or a frozen backbone), else cosine");
+        "deferred weights), or auto: cosine, and constant for trees");
   visit("warmup", options.warmup, "fraction of the epochs with a rising learning rate");
   visit("reduction", options.reduction,
         "weighted-mean (the reference protocol), mean, or auto: that of each loss's definition");
