@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <optional>
 #include <utility>
 
 #include "ulmus/base/error.hpp"
@@ -84,9 +84,6 @@ class SgdParameter {
   double momentum_, weight_decay_;
 };
 
-/// The mean of the rows' squared lengths.
-double mean_square(const Tensor& rows) { return rows.square().sum(1).mean().item<double>(); }
-
 /// A sampling rule of the loss takes precedence over the options.
 Sampler sampler_of(const LossSpec& spec, const HeadFitOptions& options) {
   if (!spec.resamples()) return options.sampler;
@@ -96,12 +93,11 @@ Sampler sampler_of(const LossSpec& spec, const HeadFitOptions& options) {
 }
 
 /// Runs the minibatches of all epochs: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a step.
-/// `x` are rows of `table`, `square` is the mean squared length of the vectors that the parameters multiply. Losses
-/// that need the head receive `head`.
+/// `square` is the mean squared length of the vectors that the parameters multiply. Losses that need the head receive
+/// `head`.
 template <class Output, class Learn>
-void run_sgd(const FeatureSet& train, const Tensor& table, double square, const LossSpec& spec,
-             const ClassCounts& counts, const HeadWeights& head, const HeadFitOptions& options, Output output,
-             Learn learn) {
+void run_sgd(const FeatureSet& train, double square, const LossSpec& spec, const ClassCounts& counts,
+             const HeadWeights& head, const HeadFitOptions& options, Output output, Learn learn) {
   const torch::NoGradGuard no_gradient;
   Loss loss(spec, counts);
   LossState state = loss.state();
@@ -116,32 +112,32 @@ void run_sgd(const FeatureSet& train, const Tensor& table, double square, const 
       .base = options.lr.value_or(default_head_rate(head.kind, square, counts.classes())),
       .warmup = options.warmup,
       .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
-  const Sampler sampler = sampler_of(spec, options);
-  std::vector<std::int64_t> all(train.labels.size());
-  std::iota(all.begin(), all.end(), std::int64_t{0});
-  const auto rows = static_cast<std::int64_t>(all.size());
-  const std::int64_t steps = (rows + options.batch_size - 1) / options.batch_size;
-  std::vector<std::int64_t> labels;
+  std::optional<Loader> loader;
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     if (options.defers) loss.set_epoch(epoch, options.epochs);
-    std::vector<std::int64_t> order =
-        sample_epoch(sampler, all, train.labels, {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
-    for (std::int64_t step = 0; step < steps; ++step) {
-      const std::int64_t first = step * options.batch_size, size = std::min(options.batch_size, rows - first);
-      const Tensor positions = torch::from_blob(order.data() + first, {size}, torch::kInt64);
-      const Tensor x = table.index_select(0, positions);
-      labels.clear();
-      for (std::int64_t i = first; i < first + size; ++i)
-        labels.push_back(train.labels[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])]);
+    if (!loader || !train.views.empty())
+      loader.emplace(train.data_of(epoch), train.indices,
+                     LoaderOptions{.batch_size = options.batch_size,
+                                   .shuffle = true,
+                                   .normalisation = train.normalisation,
+                                   .seed = options.seed,
+                                   .threads = 0,
+                                   .sampler = sampler_of(spec, options),
+                                   .epochs = options.epochs,
+                                   .blocks = train.shuffle});
+    loader->start(epoch);
+    const std::int64_t steps = loader->batches();
+    std::int64_t step = 0;
+    for (Batch samples; loader->next(samples); ++step) {
+      const Tensor x = torch::from_blob(samples.inputs.data(), {samples.size, train.width()});
       const Tensor z = output(x).contiguous();
-      HeadBatch inputs(needs, needs.features || needs.head ? train.features.index_select(0, positions) : Tensor(),
-                       head);
-      const LossBatch batch{.labels = labels, .reduction = reduction, .threads = 1, .features = inputs.view()};
-      const MatrixView<const float> logits(z.data_ptr<float>(), size, counts.classes());
+      HeadBatch inputs(needs, x, head);
+      const LossBatch batch{.labels = samples.labels, .reduction = reduction, .threads = 1, .features = inputs.view()};
+      const MatrixView<const float> logits(z.data_ptr<float>(), samples.size, counts.classes());
       if (loss.is_stateful()) loss.apply_update(loss.collect_update(logits, batch));
       Tensor gradient = torch::empty_like(z);
       const double value =
-          loss.evaluate(logits, batch, MatrixView<float>(gradient.data_ptr<float>(), size, counts.classes()));
+          loss.evaluate(logits, batch, MatrixView<float>(gradient.data_ptr<float>(), samples.size, counts.classes()));
       if (!std::isfinite(value))
         throw Error(
             ErrorKind::numerical,
@@ -159,7 +155,7 @@ HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const Clas
   SgdParameter weight(head.weight, options.momentum, options.weight_decay);
   SgdParameter bias(head.bias, options.momentum, decays ? options.weight_decay : 0);
   run_sgd(
-      train, train.features, mean_square(train.features), spec, counts, head, options,
+      train, mean_square(train), spec, counts, head, options,
       [&](const Tensor& x) { return torch::addmm(head.bias, x, head.weight.t()); },
       [&](const Tensor& x, const Tensor& gradient, const HeadBatch& inputs, double rate) {
         Tensor by_weight = gradient.t().mm(x), by_bias = gradient.sum(0);
@@ -176,16 +172,17 @@ HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const Clas
 HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, HeadWeights head,
                        const HeadFitOptions& options) {
   SgdParameter weight(head.weight, options.momentum, options.weight_decay);
-  Tensor unit;
+  Tensor unit, direction;
   run_sgd(
-      train, unit_rows(train.features), 1, spec, counts, head, options,
+      train, 1, spec, counts, head, options,
       [&](const Tensor& x) {
         unit = unit_rows(head.weight);
-        return x.mm(unit.t());
+        direction = unit_rows(x);
+        return direction.mm(unit.t());
       },
-      [&](const Tensor& x, const Tensor& gradient, const HeadBatch&, double rate) {
+      [&](const Tensor&, const Tensor& gradient, const HeadBatch&, double rate) {
         // The normalisation passes only the gradient orthogonal to the weight, divided by the weight's length.
-        const Tensor by_unit = gradient.t().mm(x);
+        const Tensor by_unit = gradient.t().mm(direction);
         const Tensor along = (by_unit * unit).sum(1, true);
         const Tensor length = head.weight.norm(2, {1}, true).clamp_min(k_smallest_norm);
         weight.step((by_unit - unit * along) / length, rate);
@@ -209,7 +206,7 @@ double default_head_rate(Head kind, double mean_square, std::int64_t classes) {
 HeadWeights fit_head(const FeatureSet& train, const LossSpec& spec, const ClassCounts& counts, Head kind,
                      const HeadFitOptions& options) {
   const torch::NoGradGuard no_gradient;
-  HeadWeights head = new_head(train.features.size(1), counts.classes(), kind, options.seed);
+  HeadWeights head = new_head(train.width(), counts.classes(), kind, options.seed);
   if (kind == Head::cosine) return fit_cosine(train, spec, counts, std::move(head), options);
   if (const double bias = Loss(spec, counts).hooks().initial_bias; bias != 0) head.bias.fill_(bias);
   return fit_linear(train, spec, counts, std::move(head), options);
@@ -220,12 +217,13 @@ HeadWeights fit_class_scales(const FeatureSet& train, const LossSpec& spec, cons
   const torch::NoGradGuard no_gradient;
   const Tensor factor = torch::ones({counts.classes()});
   SgdParameter scales(factor, options.momentum, options.weight_decay);
-  Tensor squares = torch::empty({train.features.size(0)}), z;
-  for_each_slice(head, train.features, [&](std::int64_t first, const Tensor& logits) {
-    squares.narrow(0, first, logits.size(0)).copy_(logits.square().sum(1));
+  double squares = 0;
+  Tensor z;
+  for_each_batch(train, [&](const Tensor& x, std::span<const std::int64_t>) {
+    squares += head_output(head, x).square().sum(torch::kDouble).item<double>();
   });
   run_sgd(
-      train, train.features, squares.mean().item<double>(), spec, counts, head, options,
+      train, squares / static_cast<double>(train.indices.size()), spec, counts, head, options,
       [&](const Tensor& x) {
         z = head_output(head, x);
         return z * factor;

@@ -40,10 +40,9 @@ HeadWeights tau_normalised(const HeadWeights& head, double tau) {
 
 Evaluation evaluate_head(const HeadWeights& head, const FeatureSet& set, const ClassCounts& counts, double scale) {
   Evaluator evaluator(counts, {.scale = scale});
-  for_each_slice(head, set.features, [&](std::int64_t first, const torch::Tensor& logits) {
-    evaluator.add(
-        view_of(logits),
-        std::span(set.labels).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(logits.size(0))));
+  for_each_batch(set, [&](const torch::Tensor& x, std::span<const std::int64_t> labels) {
+    const torch::Tensor logits = head_output(head, x).contiguous();
+    evaluator.add(view_of(logits), labels);
   });
   return evaluator.finish();
 }

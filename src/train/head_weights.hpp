@@ -37,19 +37,10 @@ void set_head(Classifier& model, const HeadWeights& head);
 /// Maps features [N, D] to the head's output [N, C].
 torch::Tensor head_output(const HeadWeights& head, const torch::Tensor& features);
 
-/// Calls visit(first row, output [n, C]) for slices of the rows of `features`, so that the outputs of all rows never
-/// exist at the same time.
-template <class Visit>
-void for_each_slice(const HeadWeights& head, const torch::Tensor& features, Visit visit) {
-  const std::int64_t rows = features.size(0), most = rows_at_once(head.weight.size(0));
-  for (std::int64_t first = 0; first < rows; first += most)
-    visit(first, head_output(head, features.narrow(0, first, std::min(most, rows - first))).contiguous());
-}
-
 /// W[j] / |W[j]|^tau for a linear head, without its bias. Kang et al., ICLR 2020, equation 3.
 HeadWeights tau_normalised(const HeadWeights& head, double tau);
 
-/// Evaluates a head on features [N, D] and their labels.
+/// Evaluates a head on features.
 Evaluation evaluate_head(const HeadWeights& head, const FeatureSet& set, const ClassCounts& counts, double scale);
 
 /// Index of the best evaluation: by balanced accuracy, then by negative log-likelihood, then the first.

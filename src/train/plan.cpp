@@ -305,7 +305,7 @@ Plan plan_run(const RunOptions& given, const std::vector<std::string>& classes) 
   for (const LossSpec& loss : losses) {
     check_choice(loss, options);
     check_focal(loss, options, augmentation);
-    if (loss.automatic())
+    if (loss.automatic() && !detail::trains_head_alone(options))
       detail::require_memory(std::ssize(split.train) + std::ssize(split.validation), feature_width,
                              fmt::format("the choice of {} in loss '{}'", loss.automatic()->name, loss.text()));
     Loss(detail::initial_loss(loss), counts);  // also reads the file of class weights, if any

@@ -263,6 +263,12 @@ class Trainer {
     {
       const AveragedWeights averaged(average());
       const auto features_of = [&](const std::vector<std::int64_t>& indices) {
+        if (stage_.head_alone)
+          return FeatureSet{.data = stage_.train,
+                            .indices = indices,
+                            .normalisation = stage_.normalisation,
+                            .views = stage_.views,
+                            .shuffle = stage_.shuffle};
         return extract_features(classifier_, stage_.train, indices, stage_.normalisation,
                                 static_cast<int>(plan_.options.loader_threads), placement_);
       };

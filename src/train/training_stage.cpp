@@ -14,19 +14,10 @@ constexpr double k_rate_after = 0.1;
 
 /// The rate of a head on features in a run without a rate: that of fit_head.
 double head_rate(Head head, const TrainingStage& stage, const std::vector<std::int64_t>& indices) {
-  const auto classes = static_cast<std::int64_t>(stage.train.class_names().size());
+  const auto classes = stage.train.classes();
   if (head == Head::cosine) return default_head_rate(head, 1, classes);  // whatever the lengths of the features
-  const auto& [mean, stddev] = stage.normalisation;
-  double squares = 0;
-  std::vector<float> values(static_cast<std::size_t>(stage.train.shape().channels));
-  for (const std::int64_t index : indices) {
-    stage.train.read_features(index, values);
-    for (std::size_t d = 0; d < values.size(); ++d) {
-      const double value = mean.empty() ? values[d] : (static_cast<double>(values[d]) - mean[d]) / stddev[d];
-      squares += value * value;
-    }
-  }
-  return default_head_rate(head, squares / static_cast<double>(indices.size()), classes);
+  return default_head_rate(
+      head, mean_square({.data = stage.train, .indices = indices, .normalisation = stage.normalisation}), classes);
 }
 
 }  // namespace

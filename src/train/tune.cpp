@@ -6,10 +6,12 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "train/checkpointed_model.hpp"
 #include "train/derived_options.hpp"
+#include "train/feature_shuffle.hpp"
 #include "train/forward.hpp"
 #include "train/frozen_features.hpp"
 #include "train/head_candidates.hpp"
@@ -66,17 +68,25 @@ struct RunFeatures {
   FeatureSet train, validation;
 };
 
-/// Reads the features that an earlier call or the training has stored, and computes the others. Afterwards the model is
-/// on the CPU, where heads are fitted.
-RunFeatures run_features(Classifier& model, const Dataset& data, const Split& split,
+/// Reads the features that an earlier call or the training has stored, and computes the others; those of a linear model
+/// on features are the data. Afterwards the model is on the CPU, where heads are fitted.
+RunFeatures run_features(Classifier& model, const Dataset& data, const Split& split, const RunOptions& run,
                          const detail::FeatureOptions& options) {
-  std::vector<std::int64_t> indices = split.train;
-  indices.insert(indices.end(), split.validation.begin(), split.validation.end());
-  detail::place(model, options.placement);
-  const Dataset features = detail::with_features(model, data, indices, options);
+  const bool are_data = run.model == "linear" && data.is_features();
+  std::optional<Dataset> computed;
+  if (!are_data) {
+    std::vector<std::int64_t> indices = split.train;
+    indices.insert(indices.end(), split.validation.begin(), split.validation.end());
+    detail::place(model, options.placement);
+    computed = detail::with_features(model, data, indices, options);
+  }
   model->to(torch::kCPU);
-  return {.train = detail::read_features(features, split.train),
-          .validation = detail::read_features(features, split.validation)};
+  const Dataset& features = are_data ? data : *computed;
+  const Normalisation normalisation = are_data ? options.normalisation : Normalisation();
+  const BlockShuffle shuffle =
+      detail::choose_shuffle(run.shuffle, {.width = features.shape().channels}, run.sampler, usable_memory());
+  return {.train = {.data = features, .indices = split.train, .normalisation = normalisation, .shuffle = shuffle},
+          .validation = {.data = features, .indices = split.validation, .normalisation = normalisation}};
 }
 
 struct FittedHead {
@@ -199,7 +209,7 @@ Tuning tune(const fs::path& folder, const RunOptions& run_options, const TuneOpt
   detail::require_address_space(cores, 1);
   const int loader_threads = static_cast<int>(run_options.loader_threads);
   const detail::Placement placement = detail::make_placement(run_options);
-  const RunFeatures features = run_features(classifier, data.train, split,
+  const RunFeatures features = run_features(classifier, data.train, split, run_options,
                                             {.folder = folder / "features",
                                              .normalisation = model.info.normalisation,
                                              .half = run_options.feature_precision == "f16",

@@ -24,15 +24,21 @@ const std::vector<std::int64_t> k_counts = {60, 20, 6};
 FeatureSet clouds(double noise, std::uint64_t seed, const std::vector<std::int64_t>& counts = k_counts) {
   torch::manual_seed(seed);
   std::vector<torch::Tensor> parts;
-  FeatureSet set;
+  std::vector<std::int64_t> labels;
   for (std::size_t j = 0; j < counts.size(); ++j) {
     auto part = noise * torch::randn({counts[j], 5});
     part.select(1, static_cast<std::int64_t>(j)) += 1;
     parts.push_back(part);
-    set.labels.insert(set.labels.end(), static_cast<std::size_t>(counts[j]), static_cast<std::int64_t>(j));
+    labels.insert(labels.end(), static_cast<std::size_t>(counts[j]), static_cast<std::int64_t>(j));
   }
-  set.features = torch::cat(parts);
-  return set;
+  return feature_set_of(torch::cat(parts), std::move(labels), {"a", "b", "c"});
+}
+
+/// All samples of the set, [N, D].
+torch::Tensor table_of(const FeatureSet& set) {
+  std::vector<torch::Tensor> batches;
+  for_each_batch(set, [&](const torch::Tensor& x, std::span<const std::int64_t>) { batches.push_back(x.clone()); });
+  return torch::cat(batches);
 }
 
 /// The fit implemented with LibTorch's modules, autograd and optimizer.
@@ -48,18 +54,18 @@ HeadWeights reference_fit(const FeatureSet& train, const LossSpec& spec, const C
   loss->set_epoch(99, 100);
   namespace F = torch::nn::functional;
   const auto unit = F::NormalizeFuncOptions().dim(1).eps(1e-12);
-  std::vector<std::int64_t> all(train.labels.size());
-  std::iota(all.begin(), all.end(), std::int64_t{0});
-  const auto rows = static_cast<std::int64_t>(all.size());
+  const torch::Tensor table = table_of(train);
+  const std::vector<std::int64_t>&all = train.indices, &classes = train.data.labels();
+  const std::int64_t rows = table.size(0);
   const std::int64_t steps = (rows + options.batch_size - 1) / options.batch_size;
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
-    const auto order = sample_epoch(options.sampler, all, train.labels,
-                                    {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
+    const auto order =
+        sample_epoch(options.sampler, all, classes, {.seed = options.seed, .epoch = epoch, .epochs = options.epochs});
     for (std::int64_t step = 0; step < steps; ++step) {
       const std::int64_t first = step * options.batch_size, last = std::min(rows, first + options.batch_size);
       std::vector<std::int64_t> picked(order.begin() + first, order.begin() + last), labels;
-      for (const std::int64_t i : picked) labels.push_back(train.labels[static_cast<std::size_t>(i)]);
-      const auto x = train.features.index_select(0, torch::tensor(picked));
+      for (const std::int64_t i : picked) labels.push_back(classes[static_cast<std::size_t>(i)]);
+      const auto x = table.index_select(0, torch::tensor(picked));
       const auto z =
           bias.defined() ? F::linear(x, weight, bias) : F::linear(F::normalize(x, unit), F::normalize(weight, unit));
       static_cast<torch::optim::SGDOptions&>(optimizer.param_groups()[0].options())
@@ -103,6 +109,24 @@ TEST(HeadFit, SameSeedSameBits) {
   };
   EXPECT_TRUE(torch::equal(weight(3), weight(3)));
   EXPECT_FALSE(torch::equal(weight(3), weight(4)));
+}
+
+TEST(HeadFit, TrainsOnTheViewsInTurn) {
+  const FeatureSet first = clouds(0.3, 1), second = clouds(0.3, 2);
+  const ClassCounts counts(k_counts);
+  const auto weight = [&](std::vector<Dataset> views, std::int64_t epochs) {
+    FeatureSet set = clouds(0.3, 3);
+    set.views = std::move(views);
+    return fit_head(set, LossSpec::parse("elm"), counts, Head::cosine,
+                    {.epochs = epochs, .schedule = LearningRateSchedule::Kind::constant, .seed = 3})
+        .weight;
+  };
+  const auto alone = fit_head(first, LossSpec::parse("elm"), counts, Head::cosine,
+                              {.epochs = 1, .schedule = LearningRateSchedule::Kind::constant, .seed = 3});
+  EXPECT_TRUE(torch::equal(weight({first.data, second.data}, 1), alone.weight));
+  EXPECT_TRUE(torch::equal(weight({first.data, second.data}, 4),
+                           weight({first.data, second.data, first.data, second.data}, 4)));
+  EXPECT_FALSE(torch::equal(weight({first.data, second.data}, 2), weight({first.data}, 2)));
 }
 
 TEST(HeadFit, BalancedSamplingServesTheRareClasses) {
@@ -169,12 +193,17 @@ class LinearRun : public ::testing::Test {
   LinearRun() { write(clouds(0.3, 1, {70, 30, 16})); }
 
   void write(const FeatureSet& set) const {
-    const std::vector<std::int64_t> shape = {set.features.size(0), set.features.size(1)};
+    const torch::Tensor table = table_of(set);
+    write(table, set.data.labels());
+  }
+
+  void write(const torch::Tensor& table, const std::vector<std::int64_t>& classes) const {
+    const std::vector<std::int64_t> shape = {table.size(0), table.size(1)};
     NpyWriter features(folder_.path() / "x.npy", "<f4", shape);
-    features.write({reinterpret_cast<const char*>(set.features.data_ptr<float>()), set.features.nbytes()});
+    features.write({reinterpret_cast<const char*>(table.data_ptr<float>()), table.nbytes()});
     features.commit();
     NpyWriter labels(folder_.path() / "y.npy", "<i8", std::span(shape).first(1));
-    labels.write({reinterpret_cast<const char*>(set.labels.data()), set.labels.size() * sizeof(std::int64_t)});
+    labels.write({reinterpret_cast<const char*>(classes.data()), classes.size() * sizeof(std::int64_t)});
     labels.commit();
   }
 
@@ -220,13 +249,14 @@ TEST_F(LinearRun, TrainsAsFitHeadDoes) {
 }
 
 TEST_F(LinearRun, StandardisesFeaturesOfSeveralScales) {
-  FeatureSet set = clouds(0.3, 1, {70, 30, 16});
+  const FeatureSet set = clouds(0.3, 1, {70, 30, 16});
+  const torch::Tensor table = table_of(set);
   EXPECT_TRUE(plan("ce").normalisation.mean.empty());
-  set.features.select(1, 2).mul_(1000);
-  write(set);
+  table.select(1, 2).mul_(1000);
+  write(table, set.data.labels());
   EXPECT_EQ(plan("ce").normalisation.mean.size(), 5u);
-  set.features.select(1, 2).div_(1000).add_(1000);
-  write(set);
+  table.select(1, 2).div_(1000).add_(1000);
+  write(table, set.data.labels());
   EXPECT_EQ(plan("ce").normalisation.mean.size(), 5u) << "the means are far from 0";
 }
 
