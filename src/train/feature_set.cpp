@@ -1,6 +1,7 @@
 #include "train/feature_set.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "train/feature_shuffle.hpp"
@@ -29,7 +30,7 @@ class RowsOfTensor : public FeatureSource {
 void for_each_batch(const FeatureSet& set,
                     const std::function<void(const torch::Tensor&, std::span<const std::int64_t>)>& visit) {
   Loader loader(set.data, set.indices,
-                {.batch_size = std::max<std::int64_t>(1, k_most_values / std::max(set.width(), set.data.classes())),
+                {.batch_size = rows_at_once(std::max(set.width(), set.data.classes()), k_most_values),
                  .normalisation = set.normalisation,
                  .threads = 0});
   loader.start(0);

@@ -64,9 +64,8 @@ std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows) {
   return finite.logical_not().to(torch::kInt64).argmax().item<std::int64_t>();
 }
 
-std::int64_t rows_at_once(std::int64_t columns) {
-  constexpr std::int64_t k_most_values = std::int64_t{1} << 24;
-  return std::max<std::int64_t>(1, k_most_values / columns);
+std::int64_t rows_at_once(std::int64_t columns, std::int64_t values) {
+  return std::max<std::int64_t>(1, values / columns);
 }
 
 MatrixView<const float> view_of(const torch::Tensor& tensor) {

@@ -52,8 +52,8 @@ std::vector<std::int64_t> all_indices(const Dataset& data);
 /// The first row of [n, ...] that contains an infinity or NaN, if any.
 std::optional<std::int64_t> first_not_finite(const torch::Tensor& rows);
 
-/// Number of rows of `columns` values with at most 16 million values in total; at least 1.
-std::int64_t rows_at_once(std::int64_t columns);
+/// Number of rows of `columns` values with at most `values` (16 million) in total; at least 1.
+std::int64_t rows_at_once(std::int64_t columns, std::int64_t values = std::int64_t{1} << 24);
 
 /// Views a contiguous float tensor [N, C] on the CPU as a matrix for kernels and evaluators.
 MatrixView<const float> view_of(const torch::Tensor& tensor);

@@ -92,11 +92,17 @@ Sampler sampler_of(const LossSpec& spec, const HeadFitOptions& options) {
   return sampler;
 }
 
+/// The rate of the options, or else the default for vectors whose mean squared length `mean_square()` is. That reads
+/// all samples, so it is not asked for in vain.
+template <class MeanSquare>
+double rate_of(const HeadFitOptions& options, const HeadWeights& head, MeanSquare mean_square) {
+  return options.lr ? *options.lr : default_head_rate(head.kind, mean_square(), head.weight.size(0));
+}
+
 /// Runs the minibatches of all epochs: `output(x)` is [N, C], `learn(x, d loss / d output, inputs, rate)` takes a step.
-/// `square` is the mean squared length of the vectors that the parameters multiply. Losses that need the head receive
-/// `head`.
+/// `rate` is that of the first epoch without a warm-up. Losses that need the head receive `head`.
 template <class Output, class Learn>
-void run_sgd(const FeatureSet& train, double square, const LossSpec& spec, const ClassCounts& counts,
+void run_sgd(const FeatureSet& train, double rate, const LossSpec& spec, const ClassCounts& counts,
              const HeadWeights& head, const HeadFitOptions& options, Output output, Learn learn) {
   const torch::NoGradGuard no_gradient;
   Loss loss(spec, counts);
@@ -107,11 +113,10 @@ void run_sgd(const FeatureSet& train, double square, const LossSpec& spec, const
   if (!options.defers) loss.set_epoch(k_any_epochs - 1, k_any_epochs);
   const Needs& needs = spec.definition().needs;
   const Reduction reduction = options.reduction.value_or(loss.params().reduction);
-  const LearningRateSchedule schedule{
-      .kind = options.schedule,
-      .base = options.lr.value_or(default_head_rate(head.kind, square, counts.classes())),
-      .warmup = options.warmup,
-      .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
+  const LearningRateSchedule schedule{.kind = options.schedule,
+                                      .base = rate,
+                                      .warmup = options.warmup,
+                                      .restart_epoch = options.defers ? spec.last_change(options.epochs) : 0};
   std::optional<Loader> loader;
   for (std::int64_t epoch = 0; epoch < options.epochs; ++epoch) {
     if (options.defers) loss.set_epoch(epoch, options.epochs);
@@ -155,7 +160,7 @@ HeadWeights fit_linear(const FeatureSet& train, const LossSpec& spec, const Clas
   SgdParameter weight(head.weight, options.momentum, options.weight_decay);
   SgdParameter bias(head.bias, options.momentum, decays ? options.weight_decay : 0);
   run_sgd(
-      train, mean_square(train), spec, counts, head, options,
+      train, rate_of(options, head, [&] { return mean_square(train); }), spec, counts, head, options,
       [&](const Tensor& x) { return torch::addmm(head.bias, x, head.weight.t()); },
       [&](const Tensor& x, const Tensor& gradient, const HeadBatch& inputs, double rate) {
         Tensor by_weight = gradient.t().mm(x), by_bias = gradient.sum(0);
@@ -174,7 +179,7 @@ HeadWeights fit_cosine(const FeatureSet& train, const LossSpec& spec, const Clas
   SgdParameter weight(head.weight, options.momentum, options.weight_decay);
   Tensor unit, direction;
   run_sgd(
-      train, 1, spec, counts, head, options,
+      train, rate_of(options, head, [] { return 1; }), spec, counts, head, options,
       [&](const Tensor& x) {
         unit = unit_rows(head.weight);
         direction = unit_rows(x);
@@ -217,13 +222,16 @@ HeadWeights fit_class_scales(const FeatureSet& train, const LossSpec& spec, cons
   const torch::NoGradGuard no_gradient;
   const Tensor factor = torch::ones({counts.classes()});
   SgdParameter scales(factor, options.momentum, options.weight_decay);
-  double squares = 0;
+  const auto mean_square_of_output = [&] {
+    double squares = 0;
+    for_each_batch(train, [&](const Tensor& x, std::span<const std::int64_t>) {
+      squares += head_output(head, x).square().sum(torch::kDouble).item<double>();
+    });
+    return squares / static_cast<double>(train.indices.size());
+  };
   Tensor z;
-  for_each_batch(train, [&](const Tensor& x, std::span<const std::int64_t>) {
-    squares += head_output(head, x).square().sum(torch::kDouble).item<double>();
-  });
   run_sgd(
-      train, squares / static_cast<double>(train.indices.size()), spec, counts, head, options,
+      train, rate_of(options, head, mean_square_of_output), spec, counts, head, options,
       [&](const Tensor& x) {
         z = head_output(head, x);
         return z * factor;

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
-#include <optional>
 #include <utility>
 
 #include "train/checkpointed_model.hpp"
@@ -72,17 +71,16 @@ struct RunFeatures {
 /// on features are the data. Afterwards the model is on the CPU, where heads are fitted.
 RunFeatures run_features(Classifier& model, const Dataset& data, const Split& split, const RunOptions& run,
                          const detail::FeatureOptions& options) {
-  const bool are_data = run.model == "linear" && data.is_features();
-  std::optional<Dataset> computed;
-  if (!are_data) {
+  Dataset features = data;
+  Normalisation normalisation = options.normalisation;
+  if (run.model != "linear" || !data.is_features()) {
     std::vector<std::int64_t> indices = split.train;
     indices.insert(indices.end(), split.validation.begin(), split.validation.end());
     detail::place(model, options.placement);
-    computed = detail::with_features(model, data, indices, options);
+    features = detail::with_features(model, data, indices, options);
+    normalisation = {};
   }
   model->to(torch::kCPU);
-  const Dataset& features = are_data ? data : *computed;
-  const Normalisation normalisation = are_data ? options.normalisation : Normalisation();
   const BlockShuffle shuffle =
       detail::choose_shuffle(run.shuffle, {.width = features.shape().channels}, run.sampler, usable_memory());
   return {.train = {.data = features, .indices = split.train, .normalisation = normalisation, .shuffle = shuffle},
