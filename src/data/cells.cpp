@@ -14,11 +14,11 @@
 namespace ulmus::detail {
 namespace {
 
-struct Spelling {
+struct Substitute {
   std::string_view written;
   char meant;
 };
-constexpr auto k_spellings = std::to_array<Spelling>({
+constexpr auto k_substitutes = std::to_array<Substitute>({
     {"\xc2\xa0", ' '},       // no-break space
     {"\xe2\x80\xaf", ' '},   // narrow no-break space
     {"\xe2\x80\x89", ' '},   // thin space
@@ -33,9 +33,9 @@ constexpr auto k_spellings = std::to_array<Spelling>({
 std::string plainly(std::string_view cell) {
   std::string text;
   while (!cell.empty()) {
-    const auto found = std::ranges::find_if(k_spellings, [&](const auto& s) { return cell.starts_with(s.written); });
-    text += found == k_spellings.end() ? cell[0] : found->meant;
-    cell.remove_prefix(found == k_spellings.end() ? 1 : found->written.size());
+    const auto found = std::ranges::find_if(k_substitutes, [&](const auto& s) { return cell.starts_with(s.written); });
+    text += found == k_substitutes.end() ? cell[0] : found->meant;
+    cell.remove_prefix(found == k_substitutes.end() ? 1 : found->written.size());
   }
   return text;
 }

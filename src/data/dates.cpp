@@ -110,27 +110,27 @@ std::optional<int> month_named(std::string_view name) {
 }
 
 /// A part of a date: digits, or the name of a month.
-struct Part {
+struct DatePart {
   int value = 0;
   std::size_t digits = 0;  ///< 0 for a name
 };
 
-std::optional<Part> read_part(Reader& reader) {
+std::optional<DatePart> read_part(Reader& reader) {
   if (reader.next_is_digit()) {
     const std::string_view digits = reader.digits();
     if (digits.size() > 4) return std::nullopt;
-    return Part{value_of(digits), digits.size()};
+    return DatePart{value_of(digits), digits.size()};
   }
   const auto month = month_named(reader.letters());
-  return month ? std::optional(Part{*month, 0}) : std::nullopt;
+  return month ? std::optional(DatePart{*month, 0}) : std::nullopt;
 }
 
-bool is_year(const Part& part) { return part.digits == 4; }
-bool is_short_year(const Part& part) { return part.digits == 2; }
-bool is_day(const Part& part) { return part.digits == 1 || part.digits == 2; }
-bool is_month(const Part& part) { return part.digits <= 2; }
+bool is_year(const DatePart& part) { return part.digits == 4; }
+bool is_short_year(const DatePart& part) { return part.digits == 2; }
+bool is_day(const DatePart& part) { return part.digits == 1 || part.digits == 2; }
+bool is_month(const DatePart& part) { return part.digits <= 2; }
 
-int full_year(const Part& part) {
+int full_year(const DatePart& part) {
   return part.digits == 4 ? part.value : part.value + (part.value >= 69 ? 1900 : 2000);
 }
 
@@ -191,7 +191,7 @@ std::optional<std::chrono::year_month_day> read_date(Reader& reader, std::string
     if (order != DateOrder::ymd) return std::nullopt;
     return compact_date(reader.digits());
   }
-  std::array<Part, 3> parts;
+  std::array<DatePart, 3> parts;
   std::array<char, 2> separators{};
   std::size_t count = 0;
   for (; count < 3; ++count) {

@@ -22,7 +22,7 @@ namespace {
 std::size_t at(std::int64_t index) { return static_cast<std::size_t>(index); }
 
 /// One part of the data; `table` is set only for `csv:`.
-struct Part {
+struct DataPart {
   const Dataset& data;
   const Table* table;
   std::string_view sample;  ///< what messages call one of its samples
@@ -73,7 +73,7 @@ std::vector<std::size_t> columns_in_order(const Table& table, const Table& order
 
 /// SHA-256 of each sample's content, [N]. Throws the error of the first failing sample, independent of the number of
 /// threads.
-std::vector<std::string> digests_of(const Part& part, const Table* order, int threads) {
+std::vector<std::string> digests_of(const DataPart& part, const Table* order, int threads) {
   const std::vector<std::size_t> columns =
       part.table ? columns_in_order(*part.table, *order) : std::vector<std::size_t>{};
   std::vector<std::string> digests(at(part.data.size()));
@@ -100,7 +100,7 @@ std::vector<std::string> digests_of(const Part& part, const Table* order, int th
   return digests;
 }
 
-std::string name_of(const Part& part, std::int64_t index) {
+std::string name_of(const DataPart& part, std::int64_t index) {
   if (part.table) return fmt::format("'{}' line {}", part.table->file.string(), part.table->lines[at(index)]);
   if (const auto file = part.data.file(index)) return fmt::format("'{}'", *file);
   return fmt::format("{} {}", part.sample, index);
@@ -109,13 +109,13 @@ std::string name_of(const Part& part, std::int64_t index) {
 using FirstSeen = std::unordered_map<std::string_view, std::int64_t>;
 
 /// Records that sample `copy` has the same content as `original`.
-void add_copy(Duplicates& found, const Part& part, std::int64_t copy, const Part& of, std::int64_t original) {
+void add_copy(Duplicates& found, const DataPart& part, std::int64_t copy, const DataPart& of, std::int64_t original) {
   if (found.copies++ == 0) found.pair = {name_of(part, copy), name_of(of, original)};
   if (part.data.labels()[at(copy)] != of.data.labels()[at(original)]) ++found.contradicting;
 }
 
 /// Finds the copies inside a part. `first` receives the first sample with each content.
-Duplicates duplicates_in(const Part& part, const std::vector<std::string>& digests, FirstSeen& first) {
+Duplicates duplicates_in(const DataPart& part, const std::vector<std::string>& digests, FirstSeen& first) {
   Duplicates found;
   for (std::int64_t i = 0; i < part.data.size(); ++i)
     if (const auto [seen, is_new] = first.emplace(digests[at(i)], i); !is_new)
@@ -126,13 +126,13 @@ Duplicates duplicates_in(const Part& part, const std::vector<std::string>& diges
 }  // namespace
 
 void find_duplicates(const OpenedData& data, int threads, Inspection& inspection) {
-  const Part train{data.train, data.train_table.get(), "training sample"};
+  const DataPart train{data.train, data.train_table.get(), "training sample"};
   const std::vector<std::string> train_digests = digests_of(train, train.table, threads);
   FirstSeen in_train;
   inspection.in_train = duplicates_in(train, train_digests, in_train);
   if (!data.test) return;
 
-  const Part test{*data.test, data.test_table.get(), "test sample"};
+  const DataPart test{*data.test, data.test_table.get(), "test sample"};
   const std::vector<std::string> test_digests = digests_of(test, train.table, threads);
   FirstSeen in_test;
   inspection.in_test = duplicates_in(test, test_digests, in_test);

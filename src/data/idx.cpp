@@ -23,12 +23,12 @@ constexpr std::uint32_t k_images_magic = 0x00000803;  // unsigned bytes, three d
 constexpr std::uint32_t k_labels_magic = 0x00000801;  // unsigned bytes, one dimension
 constexpr std::int64_t k_classes = 10;
 
-struct Part {
+struct FileNames {
   const char* images;
   const char* labels;
 };
-constexpr Part k_train{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"};
-constexpr Part k_test{"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+constexpr FileNames k_train{"train-images-idx3-ubyte", "train-labels-idx1-ubyte"};
+constexpr FileNames k_test{"t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
 
 std::vector<std::string> class_names(std::string_view name) {
   if (name == "fashion-mnist")
@@ -126,7 +126,7 @@ class IdxImages : public ImageSource {
   IdxFile file_;
 };
 
-Dataset open_part(const fs::path& folder, const Part& part, std::string_view name) {
+Dataset open_part(const fs::path& folder, const FileNames& part, std::string_view name) {
   const auto read = [&](const char* base, IdxKind kind) {
     const auto path = find_file(folder, base);
     if (!path)

@@ -25,7 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// A decoded image in memory: channels first, RGB or grey.
-struct Image {
+struct LoadedImage {
   std::vector<std::uint8_t> pixels;
   ImageShape shape;
   std::string sha256;  ///< hash of the file
@@ -100,9 +100,9 @@ void write_planes(const cv::Mat& image, std::uint8_t* pixels) {
 }
 
 /// The result has an error and no pixels if the file cannot be decoded.
-Image load(const fs::path& path, const Preparation& preparation) {
+LoadedImage load(const fs::path& path, const Preparation& preparation) {
   const std::string bytes = read_file(path);
-  Image image;
+  LoadedImage image;
   image.sha256 = sha256(bytes);
   try {
     const auto [decoded, traits] = decode_image(bytes, preparation.decode);
@@ -149,7 +149,7 @@ struct AllFiles {
 };
 
 /// Height and width of the first image, which all images must have; three channels unless all are grey.
-ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
+ImageShape common_shape(const AllFiles& files, std::span<const LoadedImage> images) {
   ImageShape common;
   std::size_t first = 0;
   for (std::size_t i = 0; i < images.size(); ++i) {
@@ -170,7 +170,7 @@ ImageShape common_shape(const AllFiles& files, std::span<const Image> images) {
 }
 
 struct Loaded {
-  std::vector<Image> images;  ///< of all files in order
+  std::vector<LoadedImage> images;  ///< of all files in order
   ImageShape shape;
   ImageNotes notes;
   Preparation preparation;  ///< including the used bits
@@ -190,7 +190,7 @@ void in_parallel(std::size_t size, int wanted, const Work& work) {
 
 /// Throws the error of the first failing file, independent of the number of threads.
 Loaded load_all(const AllFiles& files, const OpenOptions& options) {
-  std::vector<Image> images(files.size());
+  std::vector<LoadedImage> images(files.size());
   std::atomic<std::size_t> end{files.size()};  // files from here on are not needed, because an earlier one has an error
   std::atomic<std::int64_t> bytes{0};
   std::atomic<bool> first_known{false};
@@ -238,7 +238,7 @@ Loaded load_all(const AllFiles& files, const OpenOptions& options) {
       });
     if (failure) std::rethrow_exception(failure);
   }
-  const bool resized = std::ranges::any_of(images, &Image::resized);
+  const bool resized = std::ranges::any_of(images, &LoadedImage::resized);
   return {.images = std::move(images),
           .shape = shape,
           .notes = std::move(notes),
@@ -315,7 +315,7 @@ class CheckedImages : public ImageSource {
   std::vector<std::vector<std::uint8_t>> pixels_;  ///< [N] if kept
 };
 
-Dataset assemble(const ImageFiles& files, std::span<Image> images, const Loaded& loaded) {
+Dataset assemble(const ImageFiles& files, std::span<LoadedImage> images, const Loaded& loaded) {
   DatasetInfo info{.class_names = files.class_names, .shape = loaded.shape};
   auto source = std::make_shared<CheckedImages>(loaded);
   std::string content;
@@ -461,7 +461,7 @@ ImageTraits read_image_as(const fs::path& path, const ReadOptions& options, std:
   open.image_size = options.side;
   open.max_pixels = options.decode.max_pixels;
   open.image_bits = options.decode.bits;
-  const Image image = load(path, Preparation(open));
+  const LoadedImage image = load(path, Preparation(open));
   if (!image.decoded()) throw UnusableImage(name_of(image.fault), undecodable_text(path, image.error));
   const ImageShape& shape = options.shape;
   if (!same_size(image.shape, shape))

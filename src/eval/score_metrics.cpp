@@ -5,12 +5,11 @@
 #include <numeric>
 #include <utility>
 
+#include "eval/divide.hpp"
+
 namespace ulmus {
-namespace {
 
-double divide(double numerator, double denominator) { return denominator > 0 ? numerator / denominator : 0; }
-
-}  // namespace
+using detail::divide;
 
 RankedScores::RankedScores(const ScoreMatrix& scores, std::span<const std::int64_t> labels, std::int64_t of_class)
     : order_(labels.size()) {

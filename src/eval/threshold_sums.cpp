@@ -6,6 +6,7 @@
 #include <numeric>
 #include <utility>
 
+#include "eval/divide.hpp"
 #include "ulmus/base/error.hpp"
 #include "ulmus/base/option_name.hpp"
 #include "ulmus/base/text.hpp"
@@ -18,8 +19,6 @@ using Kind = ThresholdMetric::Kind;
 
 constexpr std::string_view k_at_precision = "recall@precision=";
 const std::vector<std::string> k_names = {"f1", "mcc", "balanced", "cost", "recall@precision=0.9"};
-
-double divide(double numerator, double denominator) { return denominator > 0 ? numerator / denominator : 0; }
 
 }  // namespace
 

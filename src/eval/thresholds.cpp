@@ -20,7 +20,7 @@ using detail::ThresholdSums;
 constexpr int k_most_sweeps = 50;
 constexpr double k_gain = 1e-12;  ///< smaller gains are rounding
 constexpr double k_tie = 1e-10;
-constexpr double k_smallest = 1e-300;  ///< mean probability, of a class whose logits are far below the others
+constexpr double k_smallest_mean = 1e-300;  ///< mean probability, of a class whose logits are far below the others
 
 /// The two best classes of a sample under the current offsets; the lower class on a tie.
 struct TopTwo {
@@ -222,7 +222,8 @@ std::vector<double> even_offsets(const ScoreMatrix& logs) {
   std::vector<double> offsets(static_cast<std::size_t>(logs.classes), 0);
   for (std::int64_t i = 0; i < logs.rows(); ++i)
     for (std::size_t j = 0; j < offsets.size(); ++j) offsets[j] += std::exp(logs.row(i)[j]);
-  for (double& offset : offsets) offset = -std::log(std::max(offset / static_cast<double>(logs.rows()), k_smallest));
+  for (double& offset : offsets)
+    offset = -std::log(std::max(offset / static_cast<double>(logs.rows()), k_smallest_mean));
   const double first = offsets[0];
   for (double& offset : offsets) offset -= first;
   return offsets;

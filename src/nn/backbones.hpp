@@ -6,6 +6,13 @@
 
 namespace ulmus::detail {
 
+/// A convolution without bias that keeps the size of the image where the stride is 1.
+inline torch::nn::Conv2d padded_conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1,
+                                     std::int64_t groups = 1) {
+  return torch::nn::Conv2d(
+      torch::nn::Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).groups(groups).bias(false));
+}
+
 std::shared_ptr<ClassifierImpl> make_conv3(const ModelOptions& options);
 
 /// `resnetN` with N = 6n + 2.

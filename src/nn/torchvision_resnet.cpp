@@ -5,12 +5,7 @@ namespace {
 
 using torch::nn::BatchNorm2d;
 using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
-
-Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride = 1, std::int64_t groups = 1) {
-  return Conv2d(Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).groups(groups).bias(false));
-}
 
 /// The parameters of a block. `width` is that of its middle; `out` is four times the stage's planes with a bottleneck.
 struct BlockShape {
@@ -26,16 +21,17 @@ class BlockImpl : public torch::nn::Module {
  public:
   BlockImpl(const BlockShape& shape, bool bottleneck) {
     if (bottleneck) {
-      add(conv(shape.in, shape.width, 1), shape.width);
-      add(conv(shape.width, shape.width, 3, shape.stride, shape.groups), shape.width);  // the stride of ResNet v1.5
-      add(conv(shape.width, shape.out, 1), shape.out);
+      add(padded_conv(shape.in, shape.width, 1), shape.width);
+      add(padded_conv(shape.width, shape.width, 3, shape.stride, shape.groups),
+          shape.width);  // the stride of ResNet v1.5
+      add(padded_conv(shape.width, shape.out, 1), shape.out);
     } else {
-      add(conv(shape.in, shape.out, 3, shape.stride), shape.out);
-      add(conv(shape.out, shape.out, 3), shape.out);
+      add(padded_conv(shape.in, shape.out, 3, shape.stride), shape.out);
+      add(padded_conv(shape.out, shape.out, 3), shape.out);
     }
     if (shape.stride != 1 || shape.in != shape.out)
-      downsample_ =
-          register_module("downsample", Sequential(conv(shape.in, shape.out, 1, shape.stride), BatchNorm2d(shape.out)));
+      downsample_ = register_module(
+          "downsample", Sequential(padded_conv(shape.in, shape.out, 1, shape.stride), BatchNorm2d(shape.out)));
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
@@ -71,7 +67,7 @@ struct Variant {
 class TorchvisionResNet : public ClassifierImpl {
  public:
   TorchvisionResNet(const ModelOptions& options, const Variant& variant)
-      : conv1_(register_module("conv1", conv(options.channels, 64, 7, 2))),
+      : conv1_(register_module("conv1", padded_conv(options.channels, 64, 7, 2))),
         bn1_(register_module("bn1", BatchNorm2d(64))) {
     std::int64_t in = 64;
     for (std::int64_t stage = 0; stage < 4; ++stage) {

@@ -5,22 +5,17 @@ namespace {
 
 using torch::nn::BatchNorm2d;
 using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
-
-Conv2d conv(std::int64_t in, std::int64_t out, std::int64_t kernel, std::int64_t stride) {
-  return Conv2d(Conv2dOptions(in, out, kernel).stride(stride).padding(kernel / 2).bias(false));
-}
 
 /// Norm and ReLU before each convolution; if the width changes, the shortcut is projected from the activated input.
 class WideBlockImpl : public torch::nn::Module {
  public:
   WideBlockImpl(std::int64_t in, std::int64_t out, std::int64_t stride)
       : bn1_(register_module("bn1", BatchNorm2d(in))),
-        conv1_(register_module("conv1", conv(in, out, 3, stride))),
+        conv1_(register_module("conv1", padded_conv(in, out, 3, stride))),
         bn2_(register_module("bn2", BatchNorm2d(out))),
-        conv2_(register_module("conv2", conv(out, out, 3, 1))) {
-    if (in != out) shortcut_ = register_module("shortcut", conv(in, out, 1, stride));
+        conv2_(register_module("conv2", padded_conv(out, out, 3, 1))) {
+    if (in != out) shortcut_ = register_module("shortcut", padded_conv(in, out, 1, stride));
   }
 
   torch::Tensor forward(const torch::Tensor& x) {
@@ -41,7 +36,7 @@ TORCH_MODULE(WideBlock);
 class WideResNet : public ClassifierImpl {
  public:
   explicit WideResNet(const ModelOptions& options)
-      : conv1_(register_module("conv1", conv(options.channels, 16, 3, 1))),
+      : conv1_(register_module("conv1", padded_conv(options.channels, 16, 3, 1))),
         layer1_(register_module("layer1", make_layer(16, 16 * k_widen, 1))),
         layer2_(register_module("layer2", make_layer(16 * k_widen, 32 * k_widen, 2))),
         layer3_(register_module("layer3", make_layer(32 * k_widen, 64 * k_widen, 2))),

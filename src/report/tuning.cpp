@@ -154,34 +154,37 @@ std::string character_picture(const Tuning& tuning, std::size_t width) {
 }
 
 std::string svg(const Tuning& tuning) {
-  constexpr double k_width = 860, k_height = 460, k_left = 64, k_right = 24, k_top = 16, k_bottom = 56;
+  constexpr double k_chart_width = 860, k_chart_height = 460, k_chart_left = 64, k_chart_right = 24, k_chart_top = 16,
+                   k_chart_bottom = 56;
   const auto [head, tail] = trade_off_axes(tuning);
   const std::vector<std::string> entries = list_entries(tuning);
-  const auto x_of = [&, &axis = head](double v) { return k_left + axis.share(v) * (k_width - k_left - k_right); };
+  const auto x_of = [&, &axis = head](double v) {
+    return k_chart_left + axis.share(v) * (k_chart_width - k_chart_left - k_chart_right);
+  };
   const auto y_of = [&, &axis = tail](double v) {
-    return k_height - k_bottom - axis.share(v) * (k_height - k_top - k_bottom);
+    return k_chart_height - k_chart_bottom - axis.share(v) * (k_chart_height - k_chart_top - k_chart_bottom);
   };
   std::string text = fmt::format(
       R"(<svg viewBox="0 0 {} {}" role="img" aria-label="Scatter chart of recall of the {} against the {}. {}">)",
-      k_width, k_height, html_escape(head.title), html_escape(tail.title), html_escape(conclusion(tuning)));
+      k_chart_width, k_chart_height, html_escape(head.title), html_escape(tail.title), html_escape(conclusion(tuning)));
   const auto ticks = [](const Axis& axis) { return static_cast<int>(std::lround((axis.high - axis.low) / axis.step)); };
   for (int i = 0; i <= ticks(head); ++i) {
     const double value = head.low + i * head.step, x = x_of(value);
     text += fmt::format(R"(<line class="grid" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>)"
                         R"(<text x="{0:.1f}" y="{3}" text-anchor="middle">{4:g}</text>)",
-                        x, k_top, k_height - k_bottom, k_height - k_bottom + 20, value);
+                        x, k_chart_top, k_chart_height - k_chart_bottom, k_chart_height - k_chart_bottom + 20, value);
   }
   for (int i = 0; i <= ticks(tail); ++i) {
     const double value = tail.low + i * tail.step, y = y_of(value);
     text += fmt::format(R"(<line class="grid" x1="{1}" x2="{2}" y1="{0:.1f}" y2="{0:.1f}"/>)"
                         R"(<text x="{3}" y="{4:.1f}" text-anchor="end">{5:g}</text>)",
-                        y, k_left, k_width - k_right, k_left - 8, y + 4, value);
+                        y, k_chart_left, k_chart_width - k_chart_right, k_chart_left - 8, y + 4, value);
   }
   text += fmt::format(R"(<text x="{:.1f}" y="{}" text-anchor="middle">Recall of the {}, %</text>)",
-                      (k_left + k_width - k_right) / 2, k_height - 12, html_escape(head.title));
+                      (k_chart_left + k_chart_width - k_chart_right) / 2, k_chart_height - 12, html_escape(head.title));
   text += fmt::format(
       R"-(<text transform="translate(16 {:.1f}) rotate(-90)" text-anchor="middle">Recall of the {}, %</text>)-",
-      (k_top + k_height - k_bottom) / 2, html_escape(tail.title));
+      (k_chart_top + k_chart_height - k_chart_bottom) / 2, html_escape(tail.title));
   for (std::size_t e = 0; e < entries.size(); ++e) {
     // A single grid key gives a curve; several give a cloud of points.
     std::string points;
@@ -202,7 +205,7 @@ std::string svg(const Tuning& tuning) {
         percent(candidate.validation.balanced_accuracy));
   }
   const double x = x_of(head.values[tuning.chosen]), y = y_of(tail.values[tuning.chosen]);
-  const bool left = x > k_width / 2;
+  const bool left = x > k_chart_width / 2;
   return text + fmt::format(R"(<circle class="ring" cx="{:.1f}" cy="{:.1f}" r="9"/>)"
                             R"(<text class="label" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text></svg>)",
                             x, y, left ? x - 14 : x + 14, y + 4, left ? "end" : "start",

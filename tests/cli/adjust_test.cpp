@@ -10,8 +10,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class Adjust : public CliTest {
  protected:
   Adjust() {

@@ -11,8 +11,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class FullDisk : public CliTest {
  protected:
   /// Mounts a small disk that only this process and its children see.

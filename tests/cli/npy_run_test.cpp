@@ -10,8 +10,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 template <class Value>
 void write_npy(const fs::path& path, const std::string& descr, const std::string& shape,
                const std::vector<Value>& values, bool by_columns = false) {

@@ -9,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "has.hpp"
+
 namespace ulmus::cli_test {
 
 using Arguments = std::vector<std::string>;

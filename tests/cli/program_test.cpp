@@ -9,8 +9,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 TEST(Program, WithoutArgumentsExplainsItself) {
   const Outcome outcome = ulmus({});
   EXPECT_EQ(outcome.code, 0) << outcome;
@@ -93,14 +91,14 @@ TEST(Losses, AreListedAndExplained) {
 TEST(Losses, AreOneJsonDocument) {
   const Outcome outcome = ulmus({"losses", "--json"});
   ASSERT_EQ(outcome.code, 0);
-  const auto json = nlohmann::json::parse(outcome.out);
+  const auto printed = nlohmann::json::parse(outcome.out);
   bool found = false;
-  for (const auto& loss : json.at("losses")) {
+  for (const auto& loss : printed.at("losses")) {
     EXPECT_FALSE(loss.at("equation").get<std::string>().empty());
     found = found || loss.at("name") == "elm";
   }
   EXPECT_TRUE(found);
-  EXPECT_EQ(json.at("rules").size(), 6u);
+  EXPECT_EQ(printed.at("rules").size(), 6u);
 }
 
 class Doctor : public CliTest {};
@@ -138,12 +136,12 @@ TEST_F(Inspect, ShowsTheClassesOfADataSet) {
 TEST_F(Inspect, TellsTheSameAsJson) {
   const Outcome outcome = run({"inspect", "--data", "mnist", "--data-root", "root", "--imbalance", "exp:10", "--json"});
   ASSERT_EQ(outcome.code, 0) << outcome;
-  const auto json = nlohmann::json::parse(outcome.out);
-  EXPECT_EQ(json.at("train_counts").front(), 30);
-  EXPECT_EQ(json.at("train_counts").back(), 3);
-  EXPECT_EQ(json.at("test_counts"), std::vector<int>(10, 6));
-  EXPECT_EQ(json.at("sha256").get<std::string>().size(), 64u);
-  EXPECT_EQ(json.at("shape"), (std::vector<int>{1, 28, 28}));
+  const auto printed = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(printed.at("train_counts").front(), 30);
+  EXPECT_EQ(printed.at("train_counts").back(), 3);
+  EXPECT_EQ(printed.at("test_counts"), std::vector<int>(10, 6));
+  EXPECT_EQ(printed.at("sha256").get<std::string>().size(), 64u);
+  EXPECT_EQ(printed.at("shape"), (std::vector<int>{1, 28, 28}));
 }
 
 TEST_F(Inspect, ProposesARunThatCanBePlanned) {

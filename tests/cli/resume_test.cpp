@@ -7,8 +7,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class Resume : public CliTest {
  protected:
   Arguments long_run(const std::string& out, const Arguments& more = {}) const {

@@ -12,8 +12,6 @@ const std::vector<std::string> k_metrics = {"balanced_accuracy", "top1",        
                                             "geometric_mean",    "many_shot",   "medium_shot",
                                             "few_shot",          "worst_class", "ece"};
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class Run : public CliTest {
  protected:
   Outcome make_run(const Arguments& more = {}) const {

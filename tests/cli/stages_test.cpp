@@ -8,8 +8,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class Stages : public CliTest {
  protected:
   Stages() { EXPECT_EQ(run(compare({"--losses", "ce", "--out", "first", "--quiet"})).code, 0); }

@@ -14,8 +14,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// A number, a category and a column with missing cells say which of two classes, one of them rare.
 std::string table(int rows, bool labelled) {
   std::mt19937 random(5);

@@ -7,8 +7,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 /// A run `o` whose backbone is a TorchScript file that creates the file `written` whenever it runs.
 class Trust : public CliTest {
  protected:

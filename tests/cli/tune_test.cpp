@@ -11,8 +11,6 @@
 namespace ulmus::cli_test {
 namespace {
 
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
-
 class Tune : public CliTest {
  protected:
   void make_run(const Arguments& more = {}) const {

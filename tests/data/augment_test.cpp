@@ -456,14 +456,14 @@ TEST(Augment, TheOrderIsThatOfTheTable) {
 
 // ---- mixing
 
-struct Rows {
+struct MixedRows {
   std::vector<float> pixels;
   Mixing mixing;
 };
 
-Rows mixed(const Augmentation& augmentation, const std::vector<float>& pixels, std::int64_t size,
-           const ImageShape& shape, Stream stream) {
-  Rows rows{pixels, {}};
+MixedRows mixed(const Augmentation& augmentation, const std::vector<float>& pixels, std::int64_t size,
+                const ImageShape& shape, Stream stream) {
+  MixedRows rows{pixels, {}};
   rows.mixing = mix(augmentation, rows.pixels, size, shape, stream);
   return rows;
 }
@@ -478,7 +478,7 @@ std::vector<float> values(std::int64_t count) {
 TEST(Mix, MixupIsTheConvexCombinationWithThePartner) {
   const std::vector<float> before = values(5 * 12);
   for (std::uint64_t step = 0; step < 30; ++step) {
-    const Rows rows = mixed({.mixup = 0.7}, before, 5, {1, 3, 4}, Stream(0, "mix", step));
+    const MixedRows rows = mixed({.mixup = 0.7}, before, 5, {1, 3, 4}, Stream(0, "mix", step));
     std::vector<std::int64_t> sorted = rows.mixing.partner;
     std::ranges::sort(sorted);
     EXPECT_EQ(sorted, (std::vector<std::int64_t>{0, 1, 2, 3, 4}));
@@ -516,7 +516,7 @@ TEST(Mix, CutmixTakesABoxFromThePartnerAndCountsIt) {
   const std::vector<float> before = values(4 * shape.pixels());
   double smallest = 1, largest = 0;
   for (std::uint64_t step = 0; step < 60; ++step) {
-    const Rows rows = mixed({.cutmix = 1}, before, 4, shape, Stream(0, "cutmix", step));
+    const MixedRows rows = mixed({.cutmix = 1}, before, 4, shape, Stream(0, "cutmix", step));
     smallest = std::min(smallest, rows.mixing.lambda);
     largest = std::max(largest, rows.mixing.lambda);
     std::int64_t top = 8, bottom = -1, left = 10, right = -1, taken = 0;

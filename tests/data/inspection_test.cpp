@@ -7,6 +7,7 @@
 
 #include "data/image_files.hpp"
 #include "data/support.hpp"
+#include "has.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/file.hpp"
 #include "ulmus/data/split.hpp"
@@ -24,8 +25,6 @@ using test::grey;
 using test::synthetic;
 using test::with_features;
 using test::with_images;
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::ptrdiff_t lines_of(const std::string& text) { return std::ranges::count(text, '\n'); }
 

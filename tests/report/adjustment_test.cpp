@@ -6,11 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "eval/score_samples.hpp"
+#include "has.hpp"
 
 namespace ulmus {
 namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// Random scores of these classes, corrected to equal frequencies.
 struct Adjusted {

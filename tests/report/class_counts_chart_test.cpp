@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "has.hpp"
 #include "report/synthetic_run.hpp"
 
 namespace ulmus {
 namespace {
 
 using Counts = std::vector<std::int64_t>;
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 ClassCountsChart chart_of(const Counts& counts) {
   return {.data = "synthetic", .class_names = test::numbered_names(counts.size()), .counts = counts};

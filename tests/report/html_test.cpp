@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "has.hpp"
 #include "report/synthetic_run.hpp"
 #include "temporary_folder.hpp"
 #include "ulmus/base/error.hpp"
@@ -49,8 +50,6 @@ test::SyntheticRun small_run() {
   run.seeds = 2;
   return run;
 }
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 TEST(Html, EverySlotIsFilled) {
   const std::string page = page_of(small_run());

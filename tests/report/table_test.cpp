@@ -15,7 +15,7 @@ Summary synthetic_summary(const test::SyntheticRun& run) {
   return summarize(read_run(test::write_synthetic_run(folder.path(), run)));
 }
 
-test::SyntheticRun small_run() {
+test::SyntheticRun table_run() {
   test::SyntheticRun run;
   run.test_per_class = 20;
   run.epochs = 2;
@@ -28,7 +28,7 @@ std::size_t code_points(const std::string& text) {
 }
 
 TEST(Table, FitsTheWidthItIsGiven) {
-  test::SyntheticRun run = small_run();
+  test::SyntheticRun run = table_run();
   run.losses.push_back("elm:lambda=0.25,max_margin=0.4,scale=20+drw:from=0.8,beta=0.9999");
   const Summary summary = synthetic_summary(run);
   for (const int width : {50, 80, 100, 200})
@@ -37,7 +37,7 @@ TEST(Table, FitsTheWidthItIsGiven) {
 }
 
 TEST(Table, ShowsMeansWithIntervals) {
-  const Summary summary = synthetic_summary(small_run());
+  const Summary summary = synthetic_summary(table_run());
   const std::string table = terminal_table(summary);
   const MetricSummary& metric = summary.losses[0].test.at("balanced_accuracy");
   char expected[32];
@@ -49,7 +49,7 @@ TEST(Table, ShowsMeansWithIntervals) {
 }
 
 TEST(Table, ColumnsAreAligned) {
-  const std::vector<std::string> lines = split(terminal_table(synthetic_summary(small_run()), {.width = 200}), '\n');
+  const std::vector<std::string> lines = split(terminal_table(synthetic_summary(table_run()), {.width = 200}), '\n');
   const std::size_t end_of_title = lines[0].find("top-1") + 5;
   for (std::size_t i = 1; i <= 3; ++i) {
     std::size_t column = 0, at = 0;
@@ -60,7 +60,7 @@ TEST(Table, ColumnsAreAligned) {
 }
 
 TEST(Table, BestIsMarkedByAStarOrInBold) {
-  const Summary summary = synthetic_summary(small_run());
+  const Summary summary = synthetic_summary(table_run());
   const std::string plain = terminal_table(summary), coloured = terminal_table(summary, {.colour = true});
   EXPECT_NE(plain.find('*'), std::string::npos);
   EXPECT_EQ(plain.find('\x1b'), std::string::npos);
@@ -69,7 +69,7 @@ TEST(Table, BestIsMarkedByAStarOrInBold) {
 }
 
 TEST(Table, OneLossIsNotMarked) {
-  test::SyntheticRun run = small_run();
+  test::SyntheticRun run = table_run();
   run.losses = {"ce"};
   run.seeds = 1;
   const std::string table = terminal_table(synthetic_summary(run));
@@ -79,11 +79,11 @@ TEST(Table, OneLossIsNotMarked) {
 }
 
 TEST(Table, GroupWithoutClassesIsADash) {
-  EXPECT_NE(terminal_table(synthetic_summary(small_run()), {.width = 200}).find("  - "), std::string::npos);
+  EXPECT_NE(terminal_table(synthetic_summary(table_run()), {.width = 200}).find("  - "), std::string::npos);
 }
 
 TEST(Table, ControlCharactersAreNotPrinted) {
-  test::SyntheticRun run = small_run();
+  test::SyntheticRun run = table_run();
   run.class_names = {"often", "\x1b[31mred\n"};
   const std::string table = terminal_table(synthetic_summary(run), {.width = 200});
   EXPECT_EQ(table.find('\x1b'), std::string::npos);
@@ -91,7 +91,7 @@ TEST(Table, ControlCharactersAreNotPrinted) {
 }
 
 TEST(Table, MarkdownHasALineForEachLossAndLeavesOutEmptyGroups) {
-  const Summary summary = synthetic_summary(small_run());
+  const Summary summary = synthetic_summary(table_run());
   const std::string table = markdown_table(summary);
   EXPECT_EQ(static_cast<std::size_t>(std::count(table.begin(), table.end(), '\n')), 2 + summary.losses.size());
   EXPECT_NE(table.find("| `" + summary.losses[0].loss + "` | "), std::string::npos) << table;

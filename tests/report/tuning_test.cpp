@@ -5,12 +5,11 @@
 
 #include <nlohmann/json.hpp>
 
+#include "has.hpp"
 #include "report/synthetic_run.hpp"
 
 namespace ulmus {
 namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A trained head and a grid of three values, the second the best.
 Tuning synthetic_tuning(std::vector<std::int64_t> counts = {600, 150, 60, 10}) {
