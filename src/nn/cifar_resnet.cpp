@@ -7,19 +7,14 @@ namespace {
 using torch::indexing::Slice;
 using torch::nn::BatchNorm2d;
 using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 using torch::nn::Sequential;
-
-Conv2d conv3x3(std::int64_t in, std::int64_t out, std::int64_t stride) {
-  return Conv2d(Conv2dOptions(in, out, 3).stride(stride).padding(1).bias(false));
-}
 
 class BasicBlockImpl : public torch::nn::Module {
  public:
   BasicBlockImpl(std::int64_t in, std::int64_t out, std::int64_t stride)
-      : conv1_(register_module("conv1", conv3x3(in, out, stride))),
+      : conv1_(register_module("conv1", padded_conv(in, out, 3, stride))),
         bn1_(register_module("bn1", BatchNorm2d(out))),
-        conv2_(register_module("conv2", conv3x3(out, out, 1))),
+        conv2_(register_module("conv2", padded_conv(out, out, 3))),
         bn2_(register_module("bn2", BatchNorm2d(out))),
         added_channels_(out - in) {}
 
@@ -47,7 +42,7 @@ TORCH_MODULE(BasicBlock);
 class ResNet : public ClassifierImpl {
  public:
   ResNet(const ModelOptions& options, std::int64_t blocks)
-      : conv1_(register_module("conv1", conv3x3(options.channels, 16, 1))),
+      : conv1_(register_module("conv1", padded_conv(options.channels, 16, 3))),
         bn1_(register_module("bn1", BatchNorm2d(16))),
         layer1_(register_module("layer1", make_layer(16, 16, 1, blocks))),
         layer2_(register_module("layer2", make_layer(16, 32, 2, blocks))),

@@ -5,7 +5,6 @@ namespace {
 
 using torch::nn::BatchNorm2d;
 using torch::nn::Conv2d;
-using torch::nn::Conv2dOptions;
 
 /// Three 3x3 convolutions with batch norm; 2x2 max pooling before the first two norms, where it saves three quarters of
 /// their work; global average pooling at the end.
@@ -31,7 +30,7 @@ class Conv3 : public ClassifierImpl {
   static constexpr std::int64_t k_width = 16;
 
   Conv2d add_conv(const char* name, std::int64_t in, std::int64_t out) {
-    return register_module(name, Conv2d(Conv2dOptions(in, out, 3).padding(1).bias(false)));
+    return register_module(name, padded_conv(in, out, 3));
   }
 
   Conv2d conv1_, conv2_, conv3_;
