@@ -19,9 +19,8 @@ ulmus_module(loss COMPONENT loss
                      row_kernel.cpp row_math.cpp row_statistics.cpp rules.cpp smoothing.cpp softmax_form.cpp spec.cpp true_logit.cpp
                      weighting.cpp ${losses}
              PUBLIC ulmus::base PRIVATE fmt::fmt nlohmann_json::nlohmann_json OpenMP::OpenMP_CXX hwy::hwy)
-# Each loss names its parts alike, and the kernel includes itself for each instruction set.
-list(TRANSFORM losses PREPEND src/loss/ OUTPUT_VARIABLE loss_sources)
-set_source_files_properties(src/loss/row_kernel.cpp ${loss_sources} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
+# The kernel includes itself for each instruction set.
+set_source_files_properties(src/loss/row_kernel.cpp PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
 # Highway's scalar target converts NaN to an integer, which is undefined in C++; the kernel returns NaN whatever it becomes.
 set_source_files_properties(src/loss/row_kernel.cpp PROPERTIES
                             COMPILE_OPTIONS $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=float-cast-overflow>)

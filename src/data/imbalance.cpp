@@ -16,8 +16,6 @@
 namespace ulmus {
 namespace {
 
-using Kind = ImbalanceProfile::Kind;
-
 /// q(c) / q(0) of the header, as factors that neither cancel for a large alpha nor overflow for a small one.
 double pareto_fraction(double alpha, std::int64_t c, std::int64_t classes) {
   const double rank = std::log(static_cast<double>(c + 1) / static_cast<double>(classes + 1)) / alpha;
@@ -28,14 +26,14 @@ double pareto_fraction(double alpha, std::int64_t c, std::int64_t classes) {
 /// n[c] / n_max for class c of C, before truncation.
 double fraction(const ImbalanceProfile& profile, std::int64_t c, std::int64_t classes) {
   switch (profile.kind) {
-    case Kind::exponential:
+    case ImbalanceProfile::Kind::exponential:
       return c == 0 ? 1 : std::pow(profile.factor, static_cast<double>(c) / static_cast<double>(classes - 1));
-    case Kind::step:
+    case ImbalanceProfile::Kind::step:
       return c < classes / 2 || classes == 1 ? 1 : profile.factor;
-    case Kind::pareto:
+    case ImbalanceProfile::Kind::pareto:
       return c == 0 ? 1 : pareto_fraction(profile.alpha, c, classes);
-    case Kind::none:
-    case Kind::counts:
+    case ImbalanceProfile::Kind::none:
+    case ImbalanceProfile::Kind::counts:
       break;
   }
   return 1;
@@ -95,7 +93,7 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
   if (kind == "counts") {
     if (value.empty())
       throw Error(ErrorKind::usage, fmt::format("imbalance '{}' names no file; write 'counts:FILE'", text));
-    return {.kind = Kind::counts, .given = read_counts(std::string(value))};
+    return {.kind = ImbalanceProfile::Kind::counts, .given = read_counts(std::string(value))};
   }
   if (kind == "pareto") {
     if (value.empty())
@@ -106,7 +104,7 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
       throw Error(
           ErrorKind::usage,
           fmt::format("the power of imbalance '{}' is not from 0.01 to 1000; ImageNet-LT has 'pareto:6'", text));
-    return {.kind = Kind::pareto, .alpha = alpha};
+    return {.kind = ImbalanceProfile::Kind::pareto, .alpha = alpha};
   }
   if (value.empty())
     throw Error(
@@ -117,19 +115,20 @@ ImbalanceProfile ImbalanceProfile::parse(std::string_view text) {
     throw Error(ErrorKind::usage,
                 fmt::format("the ratio of imbalance '{}' is below 1; it is largest class to smallest, write '{}:100'",
                             text, kind));
-  return {.kind = kind == "exp" ? Kind::exponential : Kind::step, .factor = 1 / ratio};
+  return {.kind = kind == "exp" ? ImbalanceProfile::Kind::exponential : ImbalanceProfile::Kind::step,
+          .factor = 1 / ratio};
 }
 
 std::vector<std::int64_t> imbalance_counts(const ImbalanceProfile& profile, std::span<const std::int64_t> available,
                                            std::span<const std::string> class_names) {
-  if (profile.kind == Kind::none) return {available.begin(), available.end()};
-  if (profile.kind == Kind::counts) return given_counts(profile.given, available, class_names);
+  if (profile.kind == ImbalanceProfile::Kind::none) return {available.begin(), available.end()};
+  if (profile.kind == ImbalanceProfile::Kind::counts) return given_counts(profile.given, available, class_names);
 
   const auto classes = static_cast<std::int64_t>(available.size());
   std::vector<double> fractions(available.size());
   for (std::int64_t c = 0; c < classes; ++c) fractions[static_cast<std::size_t>(c)] = fraction(profile, c, classes);
 
-  const bool is_pareto = profile.kind == Kind::pareto;
+  const bool is_pareto = profile.kind == ImbalanceProfile::Kind::pareto;
   const auto kept = [&](double n_max) {
     std::vector<std::int64_t> counts(available.size());
     for (std::size_t c = 0; c < counts.size(); ++c) {

@@ -15,8 +15,6 @@
 namespace ulmus {
 namespace {
 
-using Kind = Sampler::Kind;
-
 const std::array<std::string, 6> k_names{"instance", "balanced", "sqrt", "progressive", "effective", "drs"};
 
 double parse_fraction(std::string_view value, std::string_view key, std::string_view text) {
@@ -49,14 +47,14 @@ Sampler Sampler::parse(std::string_view text) {
   const auto found = std::ranges::find(k_names, name);
   if (found == k_names.end()) throw_usage(fmt::format("unknown sampler '{}'; {}", text, suggest(name, k_names)));
 
-  Sampler sampler{.kind = static_cast<Kind>(std::distance(k_names.begin(), found))};
-  if (sampler.kind == Kind::effective) {
+  Sampler sampler{.kind = static_cast<Sampler::Kind>(std::distance(k_names.begin(), found))};
+  if (sampler.kind == Sampler::Kind::effective) {
     if (value.empty()) throw_usage(fmt::format("sampler '{}' needs its beta; write 'effective:0.9999'", text));
     sampler.beta = parse_fraction(value, "beta", text);
     return sampler;
   }
   if (colon == std::string_view::npos) return sampler;
-  if (sampler.kind != Kind::deferred)
+  if (sampler.kind != Sampler::Kind::deferred)
     throw_usage(fmt::format("sampler '{}' takes nothing after its name; write '{}'", text, name));
   static const std::array<std::string, 2> k_keys{"from", "beta"};
   std::vector<std::string> seen;
@@ -76,13 +74,14 @@ Sampler Sampler::parse(std::string_view text) {
 
 std::string Sampler::text() const {
   const std::string& name = k_names[static_cast<std::size_t>(kind)];
-  if (kind == Kind::effective) return fmt::format("{}:{}", name, format_number(beta));
-  if (kind == Kind::deferred) return fmt::format("{}:from={},beta={}", name, format_number(from), format_number(beta));
+  if (kind == Sampler::Kind::effective) return fmt::format("{}:{}", name, format_number(beta));
+  if (kind == Sampler::Kind::deferred)
+    return fmt::format("{}:from={},beta={}", name, format_number(from), format_number(beta));
   return name;
 }
 
 bool Sampler::draws(std::int64_t epoch, std::int64_t epochs) const {
-  if (kind != Kind::deferred) return kind != Kind::instance;
+  if (kind != Sampler::Kind::deferred) return kind != Sampler::Kind::instance;
   return epoch >= std::min<std::int64_t>(std::llround(from * static_cast<double>(epochs)), epochs - 1);
 }
 
@@ -95,19 +94,19 @@ std::vector<double> class_probabilities(const Sampler& sampler, std::span<const 
   const auto weight = [&](std::int64_t count) {
     const auto n = static_cast<double>(count);
     switch (sampler.kind) {
-      case Kind::instance:
+      case Sampler::Kind::instance:
         return n;
-      case Kind::balanced:
+      case Sampler::Kind::balanced:
         return 1.0;
-      case Kind::sqrt:
+      case Sampler::Kind::sqrt:
         return std::sqrt(n);
-      case Kind::progressive: {
+      case Sampler::Kind::progressive: {
         const double t = epochs > 1 ? static_cast<double>(epoch) / static_cast<double>(epochs - 1) : 0;
         return (1 - t) * n / images + t / classes;
       }
-      case Kind::effective:
+      case Sampler::Kind::effective:
         return effective_number(count, sampler.beta);
-      case Kind::deferred:
+      case Sampler::Kind::deferred:
         return draws ? n / effective_number(count, sampler.beta) : n;
     }
     return n;

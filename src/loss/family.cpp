@@ -42,14 +42,17 @@ namespace ulmus {
 // clang-format on
 
 namespace detail {
-#define ULMUS_DECLARE(name) extern const LossDefinition k_##name;
+#define ULMUS_DECLARE(name)                 \
+  namespace name {                          \
+  extern const LossDefinition k_definition; \
+  }
 ULMUS_LOSSES(ULMUS_DECLARE)
 }  // namespace detail
 
 std::string_view name_of(Head head) { return head == Head::linear ? "linear" : "cosine"; }
 
 std::span<const LossDefinition> family() {
-#define ULMUS_ENTRY(name) detail::k_##name,
+#define ULMUS_ENTRY(name) detail::name::k_definition,
   static const LossDefinition table[] = {ULMUS_LOSSES(ULMUS_ENTRY)};
   return table;
 }

@@ -310,7 +310,8 @@ TEST(MemberGolden, RobustPrototypeLossIsThePublishedOne) {
         .labels = labels,
         .features = {.features = {features.data(), rows, width}, .gradient = {gradient.data(), rows, width}},
         .class_weights = weights};
-    const double value = detail::robust_loss(batch, means, radius, entry["params"]["temperature"].get<double>(), 1);
+    const double value =
+        detail::dro_lt::robust_loss(batch, means, radius, entry["params"]["temperature"].get<double>(), 1);
     EXPECT_TRUE(golden::near(value, entry["loss"].get<double>()));
     const std::vector<double> expected = flat(entry["grad_batch_features"]);
     for (std::size_t k = 0; k < expected.size(); ++k) EXPECT_TRUE(golden::near(gradient[k], expected[k])) << k;

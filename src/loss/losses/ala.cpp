@@ -4,7 +4,7 @@
 
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::ala {
 namespace {
 
 constexpr Key k_keys[] = {k_margin_scale, k_smoothing};
@@ -20,7 +20,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_ala{
+extern const LossDefinition k_definition{
     .name = "ala",
     .class_name = "ALA",
     .title = "adaptive logit adjustment",
@@ -40,4 +40,4 @@ extern const LossDefinition k_ala{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::ala

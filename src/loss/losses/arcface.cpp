@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::arcface {
 namespace {
 
 constexpr std::string_view k_arcface_variants[] = {"insightface", "opensphere"};
@@ -19,7 +19,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_arcface{
+extern const LossDefinition k_definition{
     .name = "arcface",
     .class_name = "ArcFace",
     .title = "ArcFace, additive angular margin",
@@ -40,4 +40,4 @@ extern const LossDefinition k_arcface{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::arcface

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::bs {
 namespace {
 
 constexpr Key k_keys[] = {k_scale, k_smoothing};
@@ -13,7 +13,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_bs{
+extern const LossDefinition k_definition{
     .name = "bs",
     .class_name = "BS",
     .title = "balanced softmax",
@@ -31,4 +31,4 @@ extern const LossDefinition k_bs{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::bs

@@ -4,7 +4,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::cb {
 namespace {
 
 constexpr std::string_view k_cb_kinds[] = {"softmax", "sigmoid", "focal"};
@@ -40,7 +40,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_cb{
+extern const LossDefinition k_definition{
     .name = "cb",
     .class_name = "CB",
     .title = "class-balanced loss: softmax, sigmoid or sigmoid focal",
@@ -64,4 +64,4 @@ extern const LossDefinition k_cb{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::cb

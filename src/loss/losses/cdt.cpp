@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::cdt {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -14,7 +14,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_cdt{
+extern const LossDefinition k_definition{
     .name = "cdt",
     .class_name = "CDT",
     .title = "class-dependent temperatures",
@@ -31,4 +31,4 @@ extern const LossDefinition k_cdt{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::cdt

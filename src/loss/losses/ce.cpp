@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::ce {
 namespace {
 
 constexpr Key k_keys[] = {k_scale, k_smoothing};
@@ -11,7 +11,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_ce{
+extern const LossDefinition k_definition{
     .name = "ce",
     .class_name = "CE",
     .title = "softmax cross entropy",
@@ -24,4 +24,4 @@ extern const LossDefinition k_ce{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::ce

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::cosface {
 namespace {
 
 constexpr Key k_keys[] = {{"margin", 0.4, k_any, "subtracted from the true cosine", "insightface; opensphere: 0.35"},
@@ -15,7 +15,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_cosface{
+extern const LossDefinition k_definition{
     .name = "cosface",
     .class_name = "CosFace",
     .title = "CosFace, additive cosine margin",
@@ -31,4 +31,4 @@ extern const LossDefinition k_cosface{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::cosface

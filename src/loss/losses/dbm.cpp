@@ -7,7 +7,7 @@
 #include "loss/definition.hpp"
 #include "ulmus/base/error.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::dbm {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -39,7 +39,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_dbm{
+extern const LossDefinition k_definition{
     .name = "dbm",
     .class_name = "DBM",
     .title = "difficulty-aware balancing margin",
@@ -59,4 +59,4 @@ extern const LossDefinition k_dbm{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::dbm

@@ -9,7 +9,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::dro_lt {
 
 double robust_loss(const BatchView& batch, std::span<const double> means, std::span<const double> radius,
                    double temperature, double factor) {
@@ -88,7 +88,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_dro_lt{
+extern const LossDefinition k_definition{
     .name = "dro-lt",
     .class_name = "DROLT",
     .title = "DRO-LT, robust prototypes",
@@ -111,4 +111,4 @@ extern const LossDefinition k_dro_lt{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::dro_lt

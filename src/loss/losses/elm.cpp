@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::elm {
 namespace {
 
 constexpr double k_lambdas[] = {0, 0.25, 0.5, 0.75, 1};
@@ -49,7 +49,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_elm{
+extern const LossDefinition k_definition{
     .name = "elm",
     .class_name = "ELM",
     .title = "Enlarged Large Margin loss",
@@ -76,4 +76,4 @@ extern const LossDefinition k_elm{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::elm

@@ -6,7 +6,7 @@
 #include "loss/random_step.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::eql {
 namespace {
 
 constexpr std::string_view k_eql_kinds[] = {"softmax", "sigmoid"};
@@ -52,7 +52,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_eql{
+extern const LossDefinition k_definition{
     .name = "eql",
     .class_name = "EQL",
     .title = "equalisation loss",
@@ -75,4 +75,4 @@ extern const LossDefinition k_eql{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::eql

@@ -7,7 +7,7 @@
 
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::fce {
 
 constexpr double k_floor = 1e-7;  // inside the logarithms, released code
 
@@ -48,7 +48,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_fce{
+extern const LossDefinition k_definition{
     .name = "fce",
     .class_name = "FCE",
     .title = "false cross entropy",
@@ -63,4 +63,4 @@ extern const LossDefinition k_fce{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::fce

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::focal {
 namespace {
 
 constexpr Key k_keys[] = {{"gamma", 1, k_not_negative, "exponent of 1 - p; 0 is ce", "LDAM-DRW code, CIFAR"}, k_scale};
@@ -12,7 +12,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts&) {
 
 }  // namespace
 
-extern const LossDefinition k_focal{
+extern const LossDefinition k_definition{
     .name = "focal",
     .class_name = "Focal",
     .title = "focal loss, softmax form",
@@ -28,4 +28,4 @@ extern const LossDefinition k_focal{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::focal

@@ -5,7 +5,7 @@
 #include "loss/definition.hpp"
 #include "loss/random_step.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::gcl {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -42,7 +42,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_gcl{
+extern const LossDefinition k_definition{
     .name = "gcl",
     .class_name = "GCL",
     .title = "Gaussian clouded logits",
@@ -65,4 +65,4 @@ extern const LossDefinition k_gcl{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::gcl

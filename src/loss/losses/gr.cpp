@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::gr {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -14,7 +14,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_gr{
+extern const LossDefinition k_definition{
     .name = "gr",
     .class_name = "GR",
     .title = "generalised re-weighting",
@@ -32,4 +32,4 @@ extern const LossDefinition k_gr{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::gr

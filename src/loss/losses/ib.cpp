@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-namespace ulmus::detail {
+namespace ulmus::detail::ib {
 
 constexpr double k_floor = 0.001;  // lower bound of the influence, released code
 
@@ -31,13 +31,13 @@ LossHooks influence_balanced_hooks(double alpha, double gamma) {
 
 namespace {
 
-constexpr Key k_keys[] = {k_ib_alpha, k_ib_weight, k_ib_beta, k_ib_from, k_scale};
+constexpr Key k_keys[] = {k_alpha, k_weight, k_beta, k_from, k_scale};
 
 LossHooks make_hooks(const KeyValues& keys, const ClassCounts&) { return influence_balanced_hooks(keys["alpha"], 0); }
 
 }  // namespace
 
-extern const LossDefinition k_ib{
+extern const LossDefinition k_definition{
     .name = "ib",
     .class_name = "IB",
     .title = "influence-balanced loss",
@@ -58,4 +58,4 @@ extern const LossDefinition k_ib{
     .needs = {.features = true},
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::ib

@@ -1,19 +1,19 @@
 #include "loss/losses/ib.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::ib_focal {
 namespace {
 
-constexpr Key k_keys[] = {k_ib_alpha,  {"gamma", 1, k_not_negative, "exponent of the focal factor", "IB code"},
-                          k_ib_weight, k_ib_beta,
-                          k_ib_from,   k_scale};
+constexpr Key k_keys[] = {ib::k_alpha,  {"gamma", 1, k_not_negative, "exponent of the focal factor", "IB code"},
+                          ib::k_weight, ib::k_beta,
+                          ib::k_from,   k_scale};
 
 LossHooks make_hooks(const KeyValues& keys, const ClassCounts&) {
-  return influence_balanced_hooks(keys["alpha"], keys["gamma"]);
+  return ib::influence_balanced_hooks(keys["alpha"], keys["gamma"]);
 }
 
 }  // namespace
 
-extern const LossDefinition k_ib_focal{
+extern const LossDefinition k_definition{
     .name = "ib-focal",
     .class_name = "IBFocal",
     .title = "influence-balanced focal loss",
@@ -25,9 +25,9 @@ extern const LossDefinition k_ib_focal{
     .pitfalls = "The class weight is inside the probability, as in the released code. As ib otherwise.",
     .head = Head::linear,
     .keys = k_keys,
-    .make_params = influence_balanced_params,
+    .make_params = ib::influence_balanced_params,
     .make_hooks = make_hooks,
     .needs = {.features = true},
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::ib_focal

@@ -6,7 +6,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::kps {
 namespace {
 
 /// The same values with ranks reversed: the k-th largest replaces the k-th smallest. Released code reverses by
@@ -72,7 +72,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_kps{
+extern const LossDefinition k_definition{
     .name = "kps",
     .class_name = "KPS",
     .title = "key-point-sensitive loss",
@@ -94,4 +94,4 @@ extern const LossDefinition k_kps{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::kps

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::la {
 namespace {
 
 constexpr Key k_keys[] = {{"tau", 1, k_any, "strength of the adjustment", "Menon et al."}, k_scale, k_smoothing};
@@ -13,7 +13,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_la{
+extern const LossDefinition k_definition{
     .name = "la",
     .class_name = "LA",
     .title = "logit adjustment",
@@ -31,4 +31,4 @@ extern const LossDefinition k_la{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::la

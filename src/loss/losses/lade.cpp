@@ -5,7 +5,7 @@
 
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::lade {
 namespace {
 
 constexpr double k_prior_floor = 1e-9, k_count_floor = 1e-8;  // from the released code
@@ -71,7 +71,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_lade{
+extern const LossDefinition k_definition{
     .name = "lade",
     .class_name = "LADE",
     .title = "label distribution disentangling loss",
@@ -97,4 +97,4 @@ extern const LossDefinition k_lade{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::lade

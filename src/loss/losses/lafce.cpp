@@ -1,6 +1,6 @@
 #include "loss/losses/fce.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::lafce {
 namespace {
 
 constexpr Key k_keys[] = {{"temperature", 6, k_positive, "divides the logits", "ELM authors' code"}};
@@ -10,12 +10,12 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts&) {
 }
 
 LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
-  return false_cross_entropy(keys["temperature"], log_prior(counts), counts);
+  return fce::false_cross_entropy(keys["temperature"], log_prior(counts), counts);
 }
 
 }  // namespace
 
-extern const LossDefinition k_lafce{
+extern const LossDefinition k_definition{
     .name = "lafce",
     .class_name = "LAFCE",
     .title = "logit-adjusted false cross entropy",
@@ -30,4 +30,4 @@ extern const LossDefinition k_lafce{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::lafce

@@ -6,7 +6,7 @@
 
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::las {
 namespace {
 
 constexpr std::string_view k_las_shapes[] = {"concave", "linear", "convex"};
@@ -34,7 +34,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_las{
+extern const LossDefinition k_definition{
     .name = "las",
     .class_name = "LAS",
     .title = "label-aware smoothing",
@@ -53,4 +53,4 @@ extern const LossDefinition k_las{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::las

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::ldam {
 namespace {
 
 constexpr Key k_keys[] = {k_max_margin, k_margin_scale, k_smoothing};
@@ -13,7 +13,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_ldam{
+extern const LossDefinition k_definition{
     .name = "ldam",
     .class_name = "LDAM",
     .title = "label-distribution-aware margin loss",
@@ -34,4 +34,4 @@ extern const LossDefinition k_ldam{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::ldam

@@ -6,7 +6,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::lm_softmax {
 namespace {
 
 constexpr Key k_keys[] = {{"lambda", 0.3, k_not_negative, "strength of the regulariser", "Kobayashi"},
@@ -46,7 +46,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_lm_softmax{
+extern const LossDefinition k_definition{
     .name = "lm-softmax",
     .class_name = "LMSoftmax",
     .title = "large margin in softmax",
@@ -67,4 +67,4 @@ extern const LossDefinition k_lm_softmax{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::lm_softmax

@@ -6,7 +6,7 @@
 #include "loss/class_means.hpp"
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::lmd {
 namespace {
 
 struct Strengths {
@@ -166,7 +166,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_lmd{
+extern const LossDefinition k_definition{
     .name = "lmd",
     .class_name = "LMD",
     .title = "large margin discriminative loss",
@@ -189,4 +189,4 @@ extern const LossDefinition k_lmd{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::lmd

@@ -5,7 +5,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::loce {
 namespace {
 
 constexpr Key k_keys[] = {{"momentum", 0.9, {0, 1, false, true}, "of the running mean", "LOCE code"}, k_scale};
@@ -50,7 +50,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_loce{
+extern const LossDefinition k_definition{
     .name = "loce",
     .class_name = "LOCE",
     .title = "LOCE equilibrium loss",
@@ -71,4 +71,4 @@ extern const LossDefinition k_loce{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::loce

@@ -5,7 +5,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::logitnorm {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -33,7 +33,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts&) {
 
 }  // namespace
 
-extern const LossDefinition k_logitnorm{
+extern const LossDefinition k_definition{
     .name = "logitnorm",
     .class_name = "LogitNorm",
     .title = "LogitNorm",
@@ -55,4 +55,4 @@ extern const LossDefinition k_logitnorm{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::logitnorm

@@ -2,7 +2,7 @@
 // frequency.
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::los {
 namespace {
 
 constexpr Key k_keys[] = {{"smoothing",
@@ -18,7 +18,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_los{
+extern const LossDefinition k_definition{
     .name = "los",
     .class_name = "LOS",
     .title = "label over-smoothing",
@@ -37,4 +37,4 @@ extern const LossDefinition k_los{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::los

@@ -2,7 +2,7 @@
 
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::mm {
 namespace {
 
 constexpr std::string_view k_mm_variants[] = {"plain", "ldam"};
@@ -28,7 +28,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_mm{
+extern const LossDefinition k_definition{
     .name = "mm",
     .class_name = "MM",
     .title = "maximum margin (HMM)",
@@ -50,4 +50,4 @@ extern const LossDefinition k_mm{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::mm

@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::poly1 {
 namespace {
 
 constexpr Key k_keys[] = {{"epsilon", 1, k_any, "strength of the second term; 0 is ce", "Leng et al."}, k_scale};
@@ -12,7 +12,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts&) {
 
 }  // namespace
 
-extern const LossDefinition k_poly1{
+extern const LossDefinition k_definition{
     .name = "poly1",
     .class_name = "Poly1",
     .title = "PolyLoss, first order",
@@ -29,4 +29,4 @@ extern const LossDefinition k_poly1{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::poly1

@@ -6,7 +6,7 @@
 #include "loss/definition.hpp"
 #include "loss/row_math.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::seesaw {
 namespace {
 
 constexpr Key k_keys[] = {{"p", 0.8, k_not_negative, "strength of the mitigation by counts", "mmdetection"},
@@ -49,7 +49,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_seesaw{
+extern const LossDefinition k_definition{
     .name = "seesaw",
     .class_name = "Seesaw",
     .title = "seesaw loss",
@@ -72,4 +72,4 @@ extern const LossDefinition k_seesaw{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::seesaw

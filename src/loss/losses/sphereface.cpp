@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::sphereface {
 namespace {
 
 constexpr Key k_keys[] = {
@@ -14,7 +14,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_sphereface{
+extern const LossDefinition k_definition{
     .name = "sphereface",
     .class_name = "SphereFace",
     .title = "SphereFace, multiplicative angular margin",
@@ -34,4 +34,4 @@ extern const LossDefinition k_sphereface{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::sphereface

@@ -7,7 +7,7 @@
 #include "loss/definition.hpp"
 #include "ulmus/loss/graph_margins.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::tam {
 namespace {
 
 /// Adds edges from each sample's nearest neighbours in feature space; none to or from a row that does not count.
@@ -76,7 +76,7 @@ LossHooks make_hooks(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_tam{
+extern const LossDefinition k_definition{
     .name = "tam",
     .class_name = "TAM",
     .title = "topology-aware margin, for nodes of a graph",
@@ -101,4 +101,4 @@ extern const LossDefinition k_tam{
     .shardable = false,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::tam

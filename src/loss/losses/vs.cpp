@@ -1,6 +1,6 @@
 #include "loss/definition.hpp"
 
-namespace ulmus::detail {
+namespace ulmus::detail::vs {
 namespace {
 
 constexpr Key k_keys[] = {{"gamma", 0.3, k_any, "exponent of the slopes; 0: all 1", "VS code"},
@@ -17,7 +17,7 @@ KernelParams make_params(const KeyValues& keys, const ClassCounts& counts) {
 
 }  // namespace
 
-extern const LossDefinition k_vs{
+extern const LossDefinition k_definition{
     .name = "vs",
     .class_name = "VS",
     .title = "vector scaling",
@@ -36,4 +36,4 @@ extern const LossDefinition k_vs{
     .takes_soft_targets = true,
 };
 
-}  // namespace ulmus::detail
+}  // namespace ulmus::detail::vs
