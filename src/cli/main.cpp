@@ -6,6 +6,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <exception>
@@ -105,18 +106,8 @@ bool is_out_of_memory(const std::string& message) {
 /// Removes the stack trace that LibTorch appends from the second line on.
 std::string first_line(const std::string& message) { return message.substr(0, message.find('\n')); }
 
-}  // namespace
-
-int main(int count, char** values) {
-  ulmus::cli::prepare_streams();
-  spdlog::set_default_logger(spdlog::stderr_color_mt("ulmus"));
-  spdlog::set_pattern("ulmus: %v");
-  ulmus::set_option_spelling(ulmus::cli::option_on_command_line);
-  const std::string_view command = count > 1 ? values[1] : "";
-  if (command == "train" || command == "compare" || command == "tune" || command == "features" || command == "eval" ||
-      command == "predict")
-    reexec_with_openblas_coretype(values);
-  ulmus::cli::watch_signals();
+/// Runs a command; every failure becomes one line and an exit code.
+int run_and_report(int count, char** values) {
   try {
     const int code = run({values + 1, values + count});
     ulmus::cli::flush_results();
@@ -132,4 +123,21 @@ int main(int count, char** values) {
     if (is_out_of_memory(message)) return report_error(static_cast<int>(ErrorKind::environment), k_out_of_memory);
     return report_error(k_internal, fmt::format("internal error: {}; please report it", message));
   }
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  ulmus::cli::prepare_streams();
+  spdlog::set_default_logger(spdlog::stderr_color_mt("ulmus"));
+  spdlog::set_pattern("ulmus: %v");
+  ulmus::set_option_spelling(ulmus::cli::option_on_command_line);
+  const std::string_view command = count > 1 ? values[1] : "";
+  if (command == "train" || command == "compare" || command == "tune" || command == "features" || command == "eval" ||
+      command == "predict")
+    reexec_with_openblas_coretype(values);
+  ulmus::cli::watch_signals();
+  const int code = run_and_report(count, values);
+  std::fflush(stdout);
+  std::_Exit(code);  // LibTorch would take a tenth of a second to destroy its tables
 }
