@@ -48,11 +48,9 @@ class Adjust : public CliTest {
   };
   void expect_refused(int code, const std::vector<Case>& cases) const {
     const auto before = contents();
-    std::vector<Arguments> commands;
-    for (const Case& c : cases) commands.push_back(Arguments{"adjust"} + c.arguments);
-    const auto outcomes = ulmus_each(commands, place_);
-    for (std::size_t i = 0; i < cases.size(); ++i)
-      EXPECT_TRUE(complains(outcomes[i], code, cases[i].says)) << ::testing::PrintToString(cases[i].arguments);
+    for (const Case& c : cases)
+      EXPECT_TRUE(complains(run(Arguments{"adjust"} + c.arguments), code, c.says))
+          << ::testing::PrintToString(c.arguments);
     EXPECT_EQ(contents(), before);
   }
 };

@@ -4,12 +4,15 @@
 #include <poll.h>
 #include <pty.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <cstring>
+#include <functional>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -37,6 +40,21 @@ using std::chrono::milliseconds;
   ::_exit(127);
 }
 
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> files;
+    if (::pipe2(files.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe for the program");
+    begin = files[0];
+    end = files[1];
+  }
+  int begin, end;
+};
+
+/// The file for a stream of the program.
+int stream(const std::filesystem::path& path, const Pipe& captured) {
+  return path.empty() ? captured.end : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+}
+
 /// Reads the available text; closes the file at its end. A pseudo-terminal ends with EIO.
 void drain(int& file, std::string& text) {
   std::array<char, 65536> buffer;
@@ -48,6 +66,84 @@ void drain(int& file, std::string& text) {
     file = -1;
   }
 }
+
+/// Reads both streams to their ends, for a minute at most.
+Outcome read_all(int& out, int& err, const std::function<void()>& kill) {
+  Outcome outcome;
+  const auto deadline = Clock::now() + std::chrono::minutes(1);
+  while (out >= 0 || err >= 0) {
+    std::array<pollfd, 2> files{pollfd{out, POLLIN, 0}, pollfd{err, POLLIN, 0}};
+    ::poll(files.data(), files.size(), 1000);
+    if (files[0].revents != 0) drain(out, outcome.out);
+    if (files[1].revents != 0) drain(err, outcome.err);
+    if (Clock::now() > deadline) kill();
+  }
+  return outcome;
+}
+
+int exit_code(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status); }
+
+/// The program, loaded once, and forked for each run (fork_server.c).
+class LoadedProgram {
+ public:
+  LoadedProgram() {
+    std::array<int, 2> sockets;
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets.data()) != 0)
+      throw std::runtime_error("no socket for the program");
+    const pid_t server = ::fork();
+    if (server == 0) {
+      // The socket stays open when the program begins; a file of the test does not.
+      const int socket = STDERR_FILENO + 1;
+      if (::dup2(sockets[1], socket) == sockets[1]) ::fcntl(socket, F_SETFD, 0);
+      ::close_range(socket + 1, ~0U, 0);
+      ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
+      become_program(
+          {}, {.environment = {{"LD_PRELOAD", ULMUS_FORK_SERVER}, {"ULMUS_FORK_SERVER", std::to_string(socket)}}});
+    }
+    ::close(sockets[1]);
+    socket_ = sockets[0];
+  }
+
+  Outcome run(const Arguments& arguments, const Place& place) const {
+    Pipe out, err;
+    std::string request = std::filesystem::absolute(place.folder).string() + '\0';
+    for (const std::string& argument : arguments) request += argument + '\0';
+    const std::array files{stream(place.standard_output, out), stream(place.standard_error, err)};
+    send_request(request, files);
+    for (const int file : {out.end, err.end, files[0], files[1]}) ::close(file);  // some twice, without harm
+    const pid_t child = receive();
+    Outcome outcome = read_all(out.begin, err.begin, [child] { ::kill(child, SIGKILL); });
+    outcome.code = exit_code(receive());
+    return outcome;
+  }
+
+ private:
+  void send_request(std::string& text, std::array<int, 2> files) const {
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof files)> control{};
+    iovec bytes{text.data(), text.size()};
+    msghdr message{.msg_name = nullptr,
+                   .msg_namelen = 0,
+                   .msg_iov = &bytes,
+                   .msg_iovlen = 1,
+                   .msg_control = control.data(),
+                   .msg_controllen = control.size(),
+                   .msg_flags = 0};
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof files);
+    std::memcpy(CMSG_DATA(header), files.data(), sizeof files);
+    if (::sendmsg(socket_, &message, MSG_NOSIGNAL) < 0) throw std::runtime_error("the program takes no request");
+  }
+
+  int receive() const {
+    int number = 0;
+    if (::recv(socket_, &number, sizeof number, 0) != sizeof number) throw std::runtime_error("the program has ended");
+    return number;
+  }
+
+  int socket_;
+};
 
 }  // namespace
 
@@ -67,23 +163,18 @@ Process::Process(const Arguments& arguments, const Place& place) {
     pid_ = ::forkpty(&err_, nullptr, nullptr, &size);
     if (pid_ == 0) become_program(arguments, place);
   } else {
-    std::array<int, 2> out, err;
-    if (::pipe2(out.data(), O_CLOEXEC) != 0 || ::pipe2(err.data(), O_CLOEXEC) != 0)
-      throw std::runtime_error("no pipe for the program");
+    const Pipe out, err;
     pid_ = ::fork();
     if (pid_ == 0) {
-      const auto stream = [](const std::filesystem::path& path, int captured) {
-        return path.empty() ? captured : ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
-      };
-      ::dup2(stream(place.standard_output, out[1]), STDOUT_FILENO);
-      ::dup2(stream(place.standard_error, err[1]), STDERR_FILENO);
+      ::dup2(stream(place.standard_output, out), STDOUT_FILENO);
+      ::dup2(stream(place.standard_error, err), STDERR_FILENO);
       ::dup2(::open("/dev/null", O_RDONLY), STDIN_FILENO);
       become_program(arguments, place);
     }
-    ::close(out[1]);
-    ::close(err[1]);
-    out_ = out[0];
-    err_ = err[0];
+    ::close(out.end);
+    ::close(err.end);
+    out_ = out.begin;
+    err_ = err.begin;
   }
   if (pid_ < 0) throw std::runtime_error("the program cannot be started");
 }
@@ -104,36 +195,18 @@ bool Process::stops() const {
 }
 
 Outcome Process::wait() {
-  Outcome outcome;
-  const auto deadline = Clock::now() + std::chrono::minutes(1);
-  while (out_ >= 0 || err_ >= 0) {
-    std::array<pollfd, 2> files{pollfd{out_, POLLIN, 0}, pollfd{err_, POLLIN, 0}};
-    ::poll(files.data(), files.size(), 1000);
-    if (files[0].revents != 0) drain(out_, outcome.out);
-    if (files[1].revents != 0) drain(err_, outcome.err);
-    if (Clock::now() > deadline) signal(SIGKILL);
-  }
+  Outcome outcome = read_all(out_, err_, [this] { signal(SIGKILL); });
   int status = 0;
   ::waitpid(std::exchange(pid_, -1), &status, 0);
-  outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  outcome.code = exit_code(status);
   return outcome;
 }
 
-Outcome ulmus(const Arguments& arguments, const Place& place) { return Process(arguments, place).wait(); }
-
-std::vector<Outcome> ulmus_each(const std::vector<Arguments>& commands, const Place& place) {
-  std::vector<Outcome> outcomes;
-  for (std::size_t i = 0; i < commands.size(); i += 2) {
-    Process first(commands[i], place);
-    if (i + 1 == commands.size()) {
-      outcomes.push_back(first.wait());
-    } else {
-      Process second(commands[i + 1], place);
-      outcomes.push_back(first.wait());
-      outcomes.push_back(second.wait());
-    }
-  }
-  return outcomes;
+Outcome ulmus(const Arguments& arguments, const Place& place) {
+  if (place.terminal || !place.closed.empty() || !place.limits.empty() || !place.environment.empty())
+    return Process(arguments, place).wait();
+  static const LoadedProgram program;
+  return program.run(arguments, place);
 }
 
 bool appears(const std::filesystem::path& path) {

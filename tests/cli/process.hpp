@@ -65,10 +65,9 @@ class Process {
   int err_ = -1;
 };
 
+/// Runs the program to its end. Where only the folder and the standard streams are special, the test loads the program
+/// once and forks it for each run.
 Outcome ulmus(const Arguments& arguments, const Place& place = {});
-
-/// The outcome of each command, run two at a time.
-std::vector<Outcome> ulmus_each(const std::vector<Arguments>& commands, const Place& place = {});
 
 /// Waits until `path` exists; false after half a minute.
 bool appears(const std::filesystem::path& path);

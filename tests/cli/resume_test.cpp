@@ -119,8 +119,8 @@ TEST_F(Resume, DamagedCheckpointsAreNamed) {
   for (std::size_t i = 0; i < damaged.size(); ++i) {
     write_bytes(path(name), damaged[i]);
     // Both commands read the whole file; the first compares its content with the run, the second with the data.
-    const auto outcomes = ulmus_each({{"compare", "--resume", "o", "--quiet"}, {"eval", "--run", "o"}}, place_);
-    for (const Outcome& outcome : outcomes) EXPECT_TRUE(complains(outcome, 3, {name})) << "damage " << i;
+    for (const Arguments& use : {Arguments{"compare", "--resume", "o", "--quiet"}, Arguments{"eval", "--run", "o"}})
+      EXPECT_TRUE(complains(run(use), 3, {name})) << "damage " << i;
   }
 }
 

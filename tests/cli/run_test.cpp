@@ -112,9 +112,9 @@ TEST_F(Run, DryRunShowsThePlanAndWritesNothing) {
   for (const char* part : {"10 classes", "conv3, 3 epochs", "elm:lambda=0.5+drw: cosine head", "2 losses x 1 seed",
                            "class weights from epoch 3 of 3", "would write o"})
     EXPECT_TRUE(has(text.out, part)) << part << "\n" << text;
-  const Outcome json = run(compare({"--out", "o", "--dry-run", "--json"}));
-  ASSERT_EQ(json.code, 0) << json;
-  const auto plan = nlohmann::json::parse(json.out);
+  const Outcome as_json = run(compare({"--out", "o", "--dry-run", "--json"}));
+  ASSERT_EQ(as_json.code, 0) << as_json;
+  const auto plan = nlohmann::json::parse(as_json.out);
   EXPECT_EQ(plan.at("out"), "o");
   EXPECT_EQ(plan.at("members").size(), 2u);
   EXPECT_EQ(plan.at("options").at("epochs"), 3);
@@ -300,8 +300,8 @@ TEST_F(Run, ReportIsWrittenAnew) {
   EXPECT_EQ(again.out, first.out);
   EXPECT_TRUE(again.err.empty()) << again;
   EXPECT_EQ(read_bytes(path("o/report.html")), page);
-  const Outcome json = run({"report", "o", "--json"});
-  EXPECT_EQ(nlohmann::json::parse(json.out), read_json(path("o/summary.json")));
+  const Outcome as_json = run({"report", "o", "--json"});
+  EXPECT_EQ(nlohmann::json::parse(as_json.out), read_json(path("o/summary.json")));
 }
 
 }  // namespace

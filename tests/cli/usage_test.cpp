@@ -14,11 +14,8 @@ class Usage : public CliTest {
 
   void expect_refused(const std::vector<Case>& cases) const {
     const auto before = contents();
-    std::vector<Arguments> commands;
-    for (const Case& c : cases) commands.push_back(c.arguments);
-    const auto outcomes = ulmus_each(commands, place_);
-    for (std::size_t i = 0; i < cases.size(); ++i)
-      EXPECT_TRUE(complains(outcomes[i], 2, cases[i].says)) << ::testing::PrintToString(cases[i].arguments);
+    for (const Case& c : cases)
+      EXPECT_TRUE(complains(run(c.arguments), 2, c.says)) << ::testing::PrintToString(c.arguments);
     EXPECT_EQ(contents(), before);
   }
 };
