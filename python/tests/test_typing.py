@@ -21,6 +21,8 @@ HERE = Path(__file__).parent
 PACKAGE = Path(ulmus.__file__).parent
 CONFIG = HERE.parent / "pyproject.toml"
 
+pytestmark = pytest.mark.xdist_group("mypy")  # they share its cache
+
 
 @pytest.fixture(scope="module")
 def mypy() -> None:
