@@ -3,7 +3,9 @@
 // Instruction sets that would increase the code size but not the speed.
 #define HWY_DISABLED_TARGETS (HWY_SSSE3 | HWY_AVX3_DL | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 // Includes targets below the compiler's baseline: on AArch64, or with -march, there would otherwise be no scalar code.
+#ifndef ULMUS_NO_SCALAR_TARGET
 #define HWY_COMPILE_ALL_ATTAINABLE
+#endif
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "loss/row_kernel.cpp"
 #include "hwy/foreach_target.h"
