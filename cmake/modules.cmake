@@ -26,7 +26,9 @@ set_source_files_properties(src/loss/row_kernel.cpp PROPERTIES
                             COMPILE_OPTIONS $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=float-cast-overflow>)
 # Clang with its sanitizers compiles Highway's emulation of a vector for twice as long as the three other targets together
 # (239 s, 83 s without). Its loads and stores are those of SSE4.
+set(ulmus_last_target scalar)
 if(NOT ULMUS_SCALAR_TARGET AND CMAKE_SYSTEM_PROCESSOR STREQUAL "x86_64")
+  set(ulmus_last_target sse4)
   set_property(SOURCE src/loss/row_kernel.cpp APPEND PROPERTY COMPILE_OPTIONS -msse4.2 -maes -mpclmul)
   set_property(SOURCE src/loss/row_kernel.cpp PROPERTY COMPILE_DEFINITIONS ULMUS_NO_SCALAR_TARGET)
 endif()

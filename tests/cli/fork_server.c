@@ -31,6 +31,7 @@ static ssize_t receive(int socket, int files[2]) {
   struct msghdr message = {
       .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
   const ssize_t size = recvmsg(socket, &message, 0);
+  if (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) _exit(127);  // the test then says that the program has ended
   if (size > 0) memcpy(files, CMSG_DATA(&control.header), 2 * sizeof(int));
   return size;
 }
@@ -56,9 +57,10 @@ int __libc_start_main(Main* program, int count, char** values, void (*init)(void
       if (chdir(request) != 0) _exit(127);
       int given = 0;
       arguments[given++] = values[0];
-      for (char* next = request + strlen(request) + 1; next < request + size && given < k_most_arguments;
-           next += strlen(next) + 1)
+      for (char* next = request + strlen(request) + 1; next < request + size; next += strlen(next) + 1) {
+        if (given == k_most_arguments) _exit(127);
         arguments[given++] = next;
+      }
       return start(program, given, arguments, init, fini, end_of_loader, stack);
     }
     close(files[0]);

@@ -13,6 +13,7 @@
 #include <csignal>
 #include <cstring>
 #include <functional>
+#include <set>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -110,7 +111,7 @@ class LoadedProgram {
     for (const std::string& argument : arguments) request += argument + '\0';
     const std::array files{stream(place.standard_output, out), stream(place.standard_error, err)};
     send_request(request, files);
-    for (const int file : {out.end, err.end, files[0], files[1]}) ::close(file);  // some twice, without harm
+    for (const int file : std::set{out.end, err.end, files[0], files[1]}) ::close(file);
     const pid_t child = receive();
     Outcome outcome = read_all(out.begin, err.begin, [child] { ::kill(child, SIGKILL); });
     outcome.code = exit_code(receive());

@@ -98,7 +98,7 @@ TEST_P(Kernel, FloatIsWithinTheStatedErrorOfDouble) {
     }
 }
 
-TEST_P(Kernel, DoubleAgreesWithTheKernelOfTheShortestVectors) {
+TEST_P(Kernel, DoubleAgreesWithTheKernelOfTheLastTarget) {
   for (const char* text : {"elm:lambda=0.5", "vs", "focal:gamma=0.5"})
     for (const std::int64_t classes : k_widths) {
       const Problem<double> problem(5, classes, 3);
@@ -106,7 +106,7 @@ TEST_P(Kernel, DoubleAgreesWithTheKernelOfTheShortestVectors) {
       std::vector<double> gradient(problem.logits.size()), expected(problem.logits.size());
       const double value =
           loss.evaluate<double>(problem.view(), {.labels = problem.labels}, {gradient.data(), 5, classes});
-      use_target(available_targets().back());
+      use_target(ULMUS_LAST_TARGET);
       EXPECT_NEAR(
           loss.evaluate<double>(problem.view(), {.labels = problem.labels}, {expected.data(), 5, classes}) / value, 1,
           1e-13);
@@ -508,7 +508,7 @@ TEST(Target, AnUnknownOneIsRefusedWithTheList) {
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
     EXPECT_NE(std::string(error.what()).find("choose one of"), std::string::npos);
-    EXPECT_NE(std::string(error.what()).find(available_targets().back()), std::string::npos);
+    EXPECT_NE(std::string(error.what()).find(ULMUS_LAST_TARGET), std::string::npos);
   }
 }
 
